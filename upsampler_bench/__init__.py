@@ -1,0 +1,1 @@
+"""The instrument: measures feature upsamplers and tells what it saw."""

@@ -1,0 +1,100 @@
+"""What is measured (Case) and how (Settings): strings and numbers only, shared by both halves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+INFERENCE = "inference"
+TRAIN = "train"
+MODES = (INFERENCE, TRAIN)
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+LAYOUTS = ("contiguous", "channels_last")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """One operator at one shape on one device: the row that a reading belongs to.
+
+    Attributes:
+        upsampler: the operator's registered name.
+        mode: "inference" (forward) or "train" (forward and backward).
+        batch, channels, height, width: the low-resolution input (B, C, H, W), in elements.
+        scale: the factor s; the output is (B, C, sH, sW).
+        dtype: a torch dtype's name, such as "float32".
+        layout: "contiguous" (NCHW) or "channels_last" (NHWC in memory).
+        device: "cpu", or "cuda:0" and so on.
+        host: the model the operator is measured in; empty: the bare operator.
+    """
+
+    upsampler: str
+    mode: str = INFERENCE
+    batch: int = 1
+    channels: int = 256
+    height: int = 120
+    width: int = 120
+    scale: int = 2
+    dtype: str = "float32"
+    layout: str = "contiguous"
+    device: str = "cpu"
+    host: str = ""
+
+    @property
+    def key(self) -> str:
+        """A stable name, the same in every run: what readings and stored runs are matched by."""
+        return f"{self.upsampler}/{self.condition}/{self.mode}"
+
+    @property
+    def condition(self) -> str:
+        """All but the operator and the mode, e.g. '1x256x120x120/x2/float32/contiguous/cpu'."""
+        shape = f"{self.batch}x{self.channels}x{self.height}x{self.width}"
+        parts = [shape, f"x{self.scale}", self.dtype, self.layout, self.device, self.host]
+        return "/".join(part for part in parts if part)
+
+    @property
+    def group(self) -> str:
+        """Cases of one group are built together and timed interleaved."""
+        return f"{self.condition}/{self.mode}"
+
+    def of(self, upsampler: str) -> Case:
+        """The same case for another operator."""
+        return replace(self, upsampler=upsampler)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run measures; stored with it, so that two runs can be held against each other.
+
+    Attributes:
+        baseline: the operator that latency ratios are relative to.
+        metrics: the metrics asked for, by name; empty: all.
+        threads: CPU threads; 0: as many as the process may use.
+        compile: measure under torch.compile.
+        seed: of the inputs, the weights and the order of the rounds.
+        budget: seconds for the whole run's timed rounds; 0: no limit but each operator's own.
+        cap: seconds of timed calls that one operator may take.
+        precision: half width of the 95 % interval of the median, relative, at which sampling stops.
+        min_samples: samples that an operator needs at least.
+        warmup_seconds, warmup_calls: both are reached before the first sample.
+        malloc: "keep" holds the heap between calls (CPU, glibc); "default" leaves it.
+        cache: "cold" flushes the L2 cache before each call (CUDA); "warm" leaves it.
+        cuda_graph: time the replay of a captured graph (CUDA).
+        step_limit: seconds that one step of one operator may take before it is given up.
+        memory_limit: bytes the measuring process may hold; 0: nine tenths of what is free.
+    """
+
+    baseline: str = "bilinear"
+    metrics: tuple[str, ...] = ()
+    threads: int = 0
+    compile: bool = False
+    seed: int = 0
+    budget: float = 0.0
+    cap: float = 15.0
+    precision: float = 0.01
+    min_samples: int = 30
+    warmup_seconds: float = 0.1
+    warmup_calls: int = 10
+    malloc: str = "keep"
+    cache: str = "cold"
+    cuda_graph: bool = False
+    step_limit: float = 120.0
+    memory_limit: int = 0

@@ -1,0 +1,181 @@
+"""What a run leaves: frozen records, and the versioned results.json that both halves meet in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.stats import Estimate, estimate, paired_ratio
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = 1
+MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
+COMPLETE, PARTIAL = "complete", "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a column is: `unit` is "s", "B", "MAC" or "1"; an `exact` metric has no noise.
+
+    `additive`: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
+    `relative`: reports show it as a ratio to the baseline too. `mode`: the kind of case it is measured on.
+    """
+
+    name: str
+    title: str
+    unit: str
+    mode: str
+    lower_is_better: bool = True
+    exact: bool = False
+    additive: bool = False
+    relative: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric of one case: raw samples by round (one sample in one round where exact).
+
+    Attributes:
+        metric: the name of a MetricInfo of the run.
+        rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken.
+        method: how they were taken; readings of different methods are never compared.
+        notes: what a reader must know ("launch-bound", "throttled"), each one short sentence.
+        facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
+    """
+
+    metric: str
+    rounds: tuple[tuple[float, ...], ...]
+    method: str
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> tuple[float, ...]:
+        """All samples in order."""
+        return tuple(sample for one in self.rounds for sample in one)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The median with its 95 % interval."""
+        return estimate(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One case's readings, and where it did not get through, why."""
+
+    case: Case
+    status: str = MEASURED
+    reason: str = ""
+    readings: tuple[Reading, ...] = ()
+
+    def reading(self, metric: str) -> Reading | None:
+        """The reading of this metric, or None."""
+        return next((one for one in self.readings if one.metric == metric), None)
+
+
+@dataclass(frozen=True, slots=True)
+class UpsamplerInfo:
+    """What a report says of an operator beside its readings."""
+
+    name: str
+    paper: str = ""
+    reference: str = ""
+    needs_guide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The machine, versions and conditions of a run.
+
+    Attributes:
+        device_name: as its maker prints it, e.g. "NVIDIA H200".
+        device_kind: "cpu" or "cuda".
+        versions: of python, torch, the driver and so on.
+        machine: what stays as it is during a run (processor, cores, governor, allocator, TF32).
+        conditions: readings at moments of the run ("at": "start", "end"): load, clocks, temperature, throttling.
+    """
+
+    device_name: str
+    device_kind: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[Mapping[str, float | str], ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """The device's name as a folder's name, e.g. 'nvidia-h200'."""
+        kept = "".join(letter if letter.isalnum() else "-" for letter in self.device_name.lower())
+        return "-".join(part for part in kept.split("-") if part) or "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that one run measured, self-describing: a report needs nothing else."""
+
+    environment: Environment
+    settings: Settings
+    metrics: tuple[MetricInfo, ...]
+    upsamplers: tuple[UpsamplerInfo, ...]
+    measurements: tuple[Measurement, ...] = ()
+    plan: Mapping[str, object] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+    ended: str = PARTIAL
+    schema: int = SCHEMA
+
+    def metric(self, name: str) -> MetricInfo | None:
+        """What this run says of a metric, or None."""
+        return next((one for one in self.metrics if one.name == name), None)
+
+    def measurement(self, case: Case) -> Measurement | None:
+        """The measurement of exactly this case, or None."""
+        return next((one for one in self.measurements if one.case == case), None)
+
+    def readings(self) -> Iterator[tuple[Measurement, Reading]]:
+        """Every reading with the measurement it belongs to."""
+        return ((one, reading) for one in self.measurements for reading in one.readings)
+
+    def ratio(self, case: Case, metric: str) -> Estimate | None:
+        """This case's metric over the baseline's in the same group, paired by round, or None."""
+        ours, theirs = self.measurement(case), self.measurement(case.of(self.settings.baseline))
+        mine, base = ours and ours.reading(metric), theirs and theirs.reading(metric)
+        if not (mine and base and mine.method == base.method):
+            return None
+        return paired_ratio(mine.rounds, base.rounds) if any(base.samples) else None
+
+    def with_measurement(self, measurement: Measurement) -> Run:
+        """The run with this measurement added, or in the place of an earlier one of the same case."""
+        kept = tuple(one for one in self.measurements if one.case != measurement.case)
+        return replace(self, measurements=(*kept, measurement))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a reading, and a row without a value for a case that has none.
+
+        Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
+        ratio, ratio_low, ratio_high (to the baseline), method, status, reason. Seconds and bytes.
+        """
+        from upsampler_bench.frame import to_frame
+
+        return to_frame(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes results.json (into `path` where it is a folder), whole or not at all.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+        from upsampler_bench.storage import save
+
+        return save(self, path)
+
+
+def as_dict(run: Run) -> dict[str, object]:
+    """The run as plain data for JSON."""
+    return asdict(run)

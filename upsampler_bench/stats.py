@@ -1,0 +1,78 @@
+"""Medians and their intervals by order statistics: no assumption about the distribution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A median with its 95 % interval, in the unit of the samples; `count` is their number."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval relative to the median: 0.01 is ±1 %."""
+        return (self.high - self.low) / 2 / self.value if self.value else math.inf
+
+
+def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+    """The ranks (from 0) of the samples that bound the median, or None where there are too few.
+
+    The number of samples below the median is binomial(count, 1/2): exact up to 200 samples, its normal
+    approximation beyond.
+    """
+    tail = (1 - confidence) / 2
+    if count > 200:
+        low = math.floor((count + NormalDist().inv_cdf(tail) * math.sqrt(count)) / 2)
+        return low, count - 1 - low
+    cumulated, low = 0.0, -1
+    for rank in range(count // 2):
+        cumulated += math.comb(count, rank) / 2**count
+        if cumulated > tail:
+            break
+        low = rank
+    return (low, count - 1 - low) if low >= 0 else None
+
+
+def estimate(samples: Sequence[float]) -> Estimate:
+    """The median of the samples with its 95 % interval (their whole range below six samples).
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    if not samples:
+        raise ValueError("no samples: a median needs at least one")
+    ordered = sorted(samples)
+    low, high = interval_ranks(len(ordered)) or (0, len(ordered) - 1)
+    return Estimate(median(ordered), ordered[low], ordered[high], len(ordered))
+
+
+def paired_ratio(rounds: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]]) -> Estimate | None:
+    """The ratio to the baseline, a pair a round, or None where no round holds both.
+
+    Both were timed within the same moments of each round, so what slows the whole machine cancels.
+    """
+    pairs = [median(ours) / median(theirs) for ours, theirs in zip(rounds, baseline, strict=False) if ours and theirs]
+    return estimate(pairs) if pairs else None
+
+
+def quantile(samples: Sequence[float], level: float) -> float | None:
+    """The quantile at `level`, or None where the samples cannot support it.
+
+    A high quantile needs enough samples beyond it: p90 from 64 samples on, p99 from 662 on
+    (so that the 95 % interval of the quantile is inside the range of the samples, with room).
+    """
+    needed = {0.9: 64, 0.99: 662}[level]
+    if len(samples) < needed:
+        return None
+    return sorted(samples)[math.ceil(level * len(samples)) - 1]

@@ -1,0 +1,124 @@
+"""results.json on disk: written whole or not at all, read with its version and its types checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.errors import OutputError, ResultsError
+from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo, Reading, Run, UpsamplerInfo, as_dict
+
+FILE = "results.json"
+T = TypeVar("T")
+
+
+def save(run: Run, path: str | Path) -> Path:
+    """Writes the run as JSON and returns the file; a folder gets `results.json`.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    target = Path(path)
+    target = target if target.suffix == ".json" else target / FILE
+    write_whole(target, json.dumps(as_dict(run), indent=1, default=str).encode())
+    return target
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Replaces a file in one step, so that a reader or a crash never sees half of it.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise OutputError(f"cannot write {target}: {problem.strerror or problem}") from problem
+
+
+def load(path: str | Path) -> Run:
+    """Reads a stored run: a results.json, or a folder that holds one.
+
+    Raises:
+        ResultsError: there is none, it is not a run, or a newer version wrote it.
+    """
+    source = Path(path)
+    source = source / FILE if source.is_dir() else source
+    try:
+        data = json.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultsError(f"no stored run at {source}; 'upsampler-bench run' writes one") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise ResultsError(f"cannot read {source} as a stored run: {problem}") from problem
+    _refuse_other_schema(data, source)
+    try:
+        return _run(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise ResultsError(f"{source} is not a whole stored run: {type(problem).__name__} {problem}") from problem
+
+
+def _refuse_other_schema(data: object, source: Path) -> None:
+    schema = data.get("schema") if isinstance(data, Mapping) else None
+    if not isinstance(schema, int):
+        raise ResultsError(f"{source} is not a stored run: it names no schema version")
+    if schema > SCHEMA:
+        raise ResultsError(
+            f"{source} has schema {schema}; this version reads up to {SCHEMA}: a newer upsampler-bench wrote it"
+        )
+
+
+def _known(kind: type[T], data: Mapping[str, Any]) -> T:
+    """Builds a record from the fields it knows; what a later release added is left aside."""
+    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in data.items() if name in names})
+
+
+def _run(data: Mapping[str, Any]) -> Run:
+    settings = {**data["settings"], "metrics": tuple(data["settings"].get("metrics", ()))}
+    environment = {**data["environment"], "conditions": tuple(data["environment"].get("conditions", ()))}
+    return _known(
+        Run,
+        {
+            **data,
+            "settings": _known(Settings, settings),
+            "environment": _known(Environment, environment),
+            "metrics": tuple(_known(MetricInfo, one) for one in data["metrics"]),
+            "upsamplers": tuple(_known(UpsamplerInfo, one) for one in data["upsamplers"]),
+            "measurements": tuple(measurement(one) for one in data["measurements"]),
+        },
+    )
+
+
+def measurement(data: Mapping[str, Any]) -> Measurement:
+    """One measurement from plain data.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not one.
+    """
+    readings = tuple(reading(one) for one in data["readings"])
+    return _known(Measurement, {**data, "case": _known(Case, data["case"]), "readings": readings})
+
+
+def reading(data: Mapping[str, Any]) -> Reading:
+    """One reading from plain data.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not one.
+    """
+    rounds = tuple(tuple(float(sample) for sample in one) for one in data["rounds"])
+    return _known(Reading, {**data, "rounds": rounds, "notes": tuple(data["notes"])})

@@ -1,0 +1,26 @@
+"""Feature upsamplers for dense prediction: every published operator behind one contract, with torch alone.
+
+    import upsamplers
+    up = upsamplers.create("dysample+", 256)    # an nn.Module
+    y = up(x)                                   # (B, 256, H, W) -> (B, 256, 2H, 2W)
+"""
+
+from upsamplers.base import Upsampler
+from upsamplers.errors import DuplicateUpsampler, PluginError, UnknownUpsampler, Unsupported, UpsamplerError
+from upsamplers.registry import Spec, create, get, load_plugin, names, register, register_module
+
+__all__ = [
+    "DuplicateUpsampler",
+    "PluginError",
+    "Spec",
+    "UnknownUpsampler",
+    "Unsupported",
+    "Upsampler",
+    "UpsamplerError",
+    "create",
+    "get",
+    "load_plugin",
+    "names",
+    "register",
+    "register_module",
+]

@@ -1,0 +1,21 @@
+"""The errors of the registry and the operators, each also the builtin that it resembles."""
+
+
+class UpsamplerError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class UnknownUpsampler(UpsamplerError, LookupError):
+    """No operator is registered under the name that was asked for."""
+
+
+class DuplicateUpsampler(UpsamplerError, ValueError):
+    """The name is already taken by another class."""
+
+
+class Unsupported(UpsamplerError, ValueError):
+    """An operator refuses a shape, a scale or an option, and says which it would accept."""
+
+
+class PluginError(UpsamplerError, ImportError):
+    """A plug-in could not be found or could not be loaded."""

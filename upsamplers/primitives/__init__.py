@@ -1,0 +1,1 @@
+"""Plain-PyTorch mathematics that two or more operators share."""

@@ -1,0 +1,276 @@
+"""Names to operators: a decorator registers, `create` builds, and plug-ins come in from outside the package."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from upsamplers.base import Upsampler
+from upsamplers.errors import DuplicateUpsampler, PluginError, UnknownUpsampler, Unsupported
+
+ENTRY_POINTS = "upsamplers"
+NOT_OPERATORS = frozenset({"base", "errors", "registry"})
+U = TypeVar("U", bound=type[Upsampler])
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A registered name: its class, and the options that make this variant of it.
+
+    Attributes:
+        scales: the scales it accepts; empty: any whole number from 1.
+        devices: the kinds of device it runs on.
+        reference: the operator whose fused twin this is; empty: none.
+        paper: where it was published.
+    """
+
+    name: str
+    cls: type[Upsampler]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scales: tuple[int, ...] = ()
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    reference: str = ""
+    paper: str = ""
+
+    @property
+    def needs_guide(self) -> bool:
+        """Whether forward takes a guide."""
+        return self.cls.needs_guide
+
+    def why_not(self, *, scale: int, device: str = "") -> str | None:
+        """Why it cannot run at this scale or on this kind of device, or None."""
+        if self.scales and scale not in self.scales:
+            return f"{self.name} upsamples by {_listed(self.scales)} only, not by {scale}"
+        if device and device not in self.devices:
+            return f"{self.name} needs {_listed(self.devices)}, not {device}"
+        return None
+
+
+_specs: dict[str, Spec] = {}
+_progress = {"builtin": False, "installed": False}
+
+
+def register(
+    name: str,
+    *,
+    scales: tuple[int, ...] = (),
+    devices: tuple[str, ...] = ("cpu", "cuda"),
+    reference: str = "",
+    paper: str = "",
+    **options: Any,
+) -> Callable[[U], U]:
+    """Registers a class under a name; stack it to register variants with other options.
+
+    Args:
+        name: what `create` and every report call it.
+        scales, devices, reference, paper: see Spec.
+        options: constructor options of this variant.
+
+    Raises:
+        DuplicateUpsampler: the name belongs to another class already.
+    """
+
+    def decorate(cls: U) -> U:
+        add(Spec(name, cls, options, scales, devices, reference, paper))
+        return cls
+
+    return decorate
+
+
+def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper: str = "") -> None:
+    """Registers any nn.Module whose forward takes x (B, C, H, W) to (B, C, sH, sW).
+
+    Args:
+        name: what `create` and every report call it.
+        build: called with the channels and the scale.
+        paper: where it was published.
+
+    Raises:
+        DuplicateUpsampler: the name belongs to another operator already.
+    """
+
+    class Adapted(Upsampler):
+        """A module of the user's, behind the operator contract."""
+
+        def __init__(self, channels: int, *, scale: int = 2) -> None:
+            super().__init__(channels, scale=scale)
+            self.module = build(channels, scale)
+
+        def forward(self, x: Any) -> Any:
+            return self.module(x)
+
+    Adapted.__qualname__ = f"Adapted[{name}]"
+    Adapted.__module__ = build.__module__
+    add(Spec(name, Adapted, paper=paper))
+
+
+def add(spec: Spec) -> None:
+    """Adds a spec; the same class registered again (a notebook cell run twice) takes its own place.
+
+    Raises:
+        DuplicateUpsampler: the name belongs to another class already.
+    """
+    _discover_builtin()
+    known = _specs.get(spec.name)
+    if known is not None and _origin(known) != _origin(spec):
+        raise DuplicateUpsampler(
+            f"an upsampler {spec.name!r} is already registered by {_origin(known)}; {_origin(spec)} needs another name"
+        )
+    _specs[spec.name] = spec
+
+
+def names() -> tuple[str, ...]:
+    """Every registered name: the built-in operators in their order, then installed plug-ins, then one's own."""
+    _discover()
+    return tuple(_specs)
+
+
+def get(name: str) -> Spec:
+    """The spec of a name.
+
+    Raises:
+        UnknownUpsampler: there is none; the message suggests near misses.
+    """
+    _discover()
+    if name not in _specs:
+        raise UnknownUpsampler(f"no upsampler {name!r}; {suggestion(name, _specs)}")
+    return _specs[name]
+
+
+def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | None = None, **options: Any) -> Upsampler:
+    """Builds an operator.
+
+    Args:
+        name: a registered name, e.g. "dysample+".
+        channels: C of x (B, C, H, W).
+        scale: s; the output is (B, C, sH, sW).
+        guide_channels: G of the guide (B, G, sH, sW); C by default; of no account where no guide is taken.
+        options: the operator's own, see its class.
+
+    Raises:
+        UnknownUpsampler: the name is not registered.
+        Unsupported: the operator refuses the channels, the scale or an option.
+    """
+    spec = get(name)
+    for what, value in (("channels", channels), ("scale", scale), ("guide_channels", guide_channels)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise Unsupported(f"{name}: {what} must be a whole number from 1, not {value!r}")
+    if reason := spec.why_not(scale=scale):
+        raise Unsupported(reason)
+    arguments = {**spec.options, **options}
+    _refuse_unknown_options(spec, arguments)
+    if spec.needs_guide:
+        arguments["guide_channels"] = guide_channels or channels
+    return spec.cls(channels, scale=scale, **arguments)
+
+
+def load_plugin(where: str) -> tuple[str, ...]:
+    """Imports a module by its dotted name, or a file by its path (ending in .py), so that it registers its operators.
+
+    Returns:
+        The names that it added.
+
+    Raises:
+        PluginError: it is not there, fails to import, or registers nothing.
+        DuplicateUpsampler: it registers a name that is taken.
+    """
+    before = set(names())
+    try:
+        _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except DuplicateUpsampler:
+        raise
+    except Exception as problem:
+        raise PluginError(f"cannot load plug-in {where!r}: {type(problem).__name__}: {problem}") from problem
+    added = tuple(name for name in _specs if name not in before)
+    if not added and not _registered_from(where):
+        raise PluginError(f"plug-in {where!r} registers no upsampler; it should use @upsamplers.register(name)")
+    return added
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the near misses, or all there is."""
+    choices = list(known)
+    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return f"there are {', '.join(choices)}"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return " or ".join(map(str, values))
+
+
+def _origin(spec: Spec) -> str:
+    return f"{spec.cls.__module__}.{spec.cls.__qualname__}"
+
+
+def _refuse_unknown_options(spec: Spec, arguments: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(spec.cls.__init__).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    accepted = [name for name in parameters if name not in ("self", "channels", "scale", "guide_channels")]
+    for option in arguments:
+        if option not in accepted:
+            choices = ", ".join(accepted) or "none"
+            raise Unsupported(f"{spec.name} has no option {option!r}; its options: {choices}")
+
+
+def _registered_from(where: str) -> bool:
+    module = _file_module(Path(where)) if where.endswith(".py") else where
+    return any(spec.cls.__module__ == module for spec in _specs.values())
+
+
+def _file_module(path: Path) -> str:
+    return f"upsampler_plugin_{path.stem}"
+
+
+def _import_file(path: Path) -> None:
+    name = _file_module(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+
+
+def _discover() -> None:
+    _discover_builtin()
+    if not _progress["installed"]:
+        _progress["installed"] = True
+        for entry in entry_points(group=ENTRY_POINTS):
+            try:
+                entry.load()
+            except Exception as problem:
+                warnings.warn(
+                    f"plug-in {entry.name!r} ({entry.value}) skipped: {type(problem).__name__}: {problem}", stacklevel=2
+                )
+
+
+def _discover_builtin() -> None:
+    if not _progress["builtin"]:
+        _progress["builtin"] = True
+        for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+            if not (module.ispkg or module.name.startswith("_") or module.name in NOT_OPERATORS):
+                importlib.import_module(f"upsamplers.{module.name}")
