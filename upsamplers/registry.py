@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import math
 import pkgutil
 import sys
 import warnings
@@ -34,6 +35,7 @@ class Spec:
         devices: the kinds of device it runs on.
         reference: the operator whose fused twin this is; empty: none.
         paper: where it was published.
+        year: when; operators are listed oldest first, those without a year last.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Spec:
     devices: tuple[str, ...] = ("cpu", "cuda")
     reference: str = ""
     paper: str = ""
+    year: int | None = None
 
     @property
     def needs_guide(self) -> bool:
@@ -69,13 +72,14 @@ def register(
     devices: tuple[str, ...] = ("cpu", "cuda"),
     reference: str = "",
     paper: str = "",
+    year: int | None = None,
     **options: Any,
 ) -> Callable[[U], U]:
     """Registers a class under a name; stack it to register variants with other options.
 
     Args:
         name: what `create` and every report call it.
-        scales, devices, reference, paper: see Spec.
+        scales, devices, reference, paper, year: see Spec.
         options: constructor options of this variant.
 
     Raises:
@@ -83,7 +87,7 @@ def register(
     """
 
     def decorate(cls: U) -> U:
-        add(Spec(name, cls, options, scales, devices, reference, paper))
+        add(Spec(name, cls, options, scales, devices, reference, paper, year))
         return cls
 
     return decorate
@@ -132,9 +136,12 @@ def add(spec: Spec) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Every registered name: the built-in operators in their order, then installed plug-ins, then one's own."""
+    """Every registered name, oldest operator first; those without a year come last, in the order they were registered."""
     _discover()
-    return tuple(_specs)
+    # Stacked decorators apply from the bottom up: reversed within a class, the variants come in reading order.
+    turned = {spec.cls: [one.name for one in _specs.values() if one.cls is spec.cls][::-1] for spec in _specs.values()}
+    ordered = [name for variants in turned.values() for name in variants]
+    return tuple(sorted(ordered, key=lambda name: _specs[name].year or math.inf))
 
 
 def get(name: str) -> Spec:
