@@ -1,8 +1,6 @@
 """Feature upsamplers for dense prediction: every published operator behind one contract, with torch alone.
 
-    import upsamplers
-    up = upsamplers.create("dysample+", 256)    # an nn.Module
-    y = up(x)                                   # (B, 256, H, W) -> (B, 256, 2H, 2W)
+`upsamplers.create("dysample+", 256)` is an nn.Module that takes (B, 256, H, W) to (B, 256, 2H, 2W).
 """
 
 from upsamplers.base import Upsampler

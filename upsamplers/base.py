@@ -62,7 +62,8 @@ class Upsampler(nn.Module):
                 f"{self.scale * x.shape[-2]} x {self.scale * x.shape[-1]}"
             )
         if not self.needs_guide:
-            return self(x)[..., :height, :width]
+            alone: Tensor = self(x)
+            return alone[..., :height, :width]
         if any(missing):
             feature = F.pad(feature, (0, missing[1], 0, missing[0]), mode="replicate")
         out: Tensor = self(x, self.guide_from(feature))

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from upsamplers.base import Upsampler
 from upsamplers.errors import DuplicateUpsampler, PluginError, UnknownUpsampler, Unsupported
 
 ENTRY_POINTS = "upsamplers"
+FILE_PLUGIN = "upsampler_plugin_"
 NOT_OPERATORS = frozenset({"base", "errors", "registry"})
 U = TypeVar("U", bound=type[Upsampler])
 
@@ -35,7 +36,7 @@ class Spec:
         devices: the kinds of device it runs on.
         reference: the operator whose fused twin this is; empty: none.
         paper: where it was published.
-        year: when; operators are listed oldest first, those without a year last.
+        year: when (0: older than papers); operators are listed oldest first, those without a year last.
     """
 
     name: str
@@ -136,12 +137,12 @@ def add(spec: Spec) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Every registered name, oldest operator first; those without a year come last, in the order they were registered."""
+    """Every registered name, oldest operator first; those without a year come last, as they were registered."""
     _discover()
     # Stacked decorators apply from the bottom up: reversed within a class, the variants come in reading order.
     turned = {spec.cls: [one.name for one in _specs.values() if one.cls is spec.cls][::-1] for spec in _specs.values()}
     ordered = [name for variants in turned.values() for name in variants]
-    return tuple(sorted(ordered, key=lambda name: _specs[name].year or math.inf))
+    return tuple(sorted(ordered, key=_year))
 
 
 def get(name: str) -> Spec:
@@ -219,6 +220,11 @@ def _listed(values: Iterable[object]) -> str:
     return " or ".join(map(str, values))
 
 
+def _year(name: str) -> float:
+    year = _specs[name].year
+    return math.inf if year is None else year
+
+
 def _origin(spec: Spec) -> str:
     return f"{spec.cls.__module__}.{spec.cls.__qualname__}"
 
@@ -240,7 +246,7 @@ def _registered_from(where: str) -> bool:
 
 
 def _file_module(path: Path) -> str:
-    return f"upsampler_plugin_{path.stem}"
+    return f"{FILE_PLUGIN}{path.stem}"
 
 
 def _import_file(path: Path) -> None:
@@ -267,12 +273,15 @@ def _discover() -> None:
     if not _progress["installed"]:
         _progress["installed"] = True
         for entry in entry_points(group=ENTRY_POINTS):
-            try:
-                entry.load()
-            except Exception as problem:
-                warnings.warn(
-                    f"plug-in {entry.name!r} ({entry.value}) skipped: {type(problem).__name__}: {problem}", stacklevel=2
-                )
+            _load_installed(entry)
+
+
+def _load_installed(entry: EntryPoint) -> None:
+    try:
+        entry.load()
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+        warnings.warn(f"plug-in {entry.name!r} ({entry.value}) skipped: {reason}", stacklevel=3)
 
 
 def _discover_builtin() -> None:

@@ -1,0 +1,102 @@
+"""What machine, versions and conditions a run was measured under."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+import torch
+
+from upsampler_bench.device import Device, usable_cores
+from upsampler_bench.results import Environment
+
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+PACKAGES = ("torch", "upsampler-bench", "fvcore", "triton")
+PERIOD = 0.1
+
+
+def capture(device: Device) -> Environment:
+    """Everything that a reader needs to place a figure, as it is now."""
+    name, versions, machine = device.describe()
+    installed = {package: _version(package) for package in PACKAGES}
+    return Environment(
+        device_name=name,
+        device_kind=device.kind,
+        versions={"python": platform.python_version(), **installed, **versions},
+        machine={**_machine(), **machine},
+        conditions=({"at": "start", **device.conditions()},),
+    )
+
+
+def _machine() -> Mapping[str, str]:
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "cores": str(usable_cores()),
+        "threads": str(torch.get_num_threads()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "governor": governor(),
+        "libc": " ".join(platform.libc_ver()),
+        "ci": "yes" if os.environ.get("CI") else "no",
+    }
+
+
+def governor() -> str:
+    """The frequency governor of the first core, or "unknown" where the system does not show it."""
+    try:
+        return GOVERNOR.read_text(encoding="utf-8").strip()
+    except OSError:
+        return "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+class Watcher:
+    """Reads a device's conditions at 10 Hz in the background and keeps their extremes.
+
+    Use it as a context; `throttled` names the reasons seen so far.
+    """
+
+    def __init__(self, read: Callable[[], Mapping[str, float | str]]) -> None:
+        self._read = read
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._extremes: dict[str, tuple[float, float]] = {}
+        self.throttled: set[str] = set()
+
+    def __enter__(self) -> Watcher:
+        """Starts reading."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        """Stops reading."""
+        self._end.set()
+        self._thread.join()
+
+    def summary(self) -> Mapping[str, float | str]:
+        """The least and the most of each reading, and why the device was throttled, if it was."""
+        found: dict[str, float | str] = {"at": "during"}
+        for name, (low, high) in self._extremes.items():
+            found |= {f"{name}_min": low, f"{name}_max": high}
+        return found | ({"throttled": ", ".join(sorted(self.throttled))} if self.throttled else {})
+
+    def _watch(self) -> None:
+        while not self._end.wait(PERIOD):
+            for name, value in self._read().items():
+                if isinstance(value, str):
+                    self.throttled.update(value.split(", ") if name == "throttled" and value else ())
+                else:
+                    low, high = self._extremes.get(name, (value, value))
+                    self._extremes[name] = (min(low, value), max(high, value))

@@ -1,0 +1,147 @@
+"""Measures the cases of one group in this process: builds, verifies, reads, then times them in interleaved rounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+
+import upsamplers
+from upsampler_bench import metrics, verify, workload
+from upsampler_bench.case import Case
+from upsampler_bench.device import Device, Timings
+from upsampler_bench.environment import Watcher
+from upsampler_bench.protocol import Message, Request
+from upsampler_bench.results import Reading
+from upsampler_bench.rounds import FAILED, Subject, interleave, warm_up
+from upsampler_bench.stats import estimate
+from upsampler_bench.workload import Workload
+
+OUT_OF_MEMORY = "out of memory"
+MEMORY_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
+
+
+@dataclass
+class Group:
+    """One group at work: what is alive of it, and where its messages go."""
+
+    request: Request
+    device: Device
+    emit: Callable[[Message], None]
+    interrupted: Callable[[], bool]
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    first_calls: dict[str, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def measure(self) -> None:
+        """Reads every metric of every case that is not done; a case that fails loses the rest of its own only."""
+        shared = workload.shared_inputs(self.request.cases[0], self.request.settings)
+        for case in self.request.cases:
+            if not self.interrupted():
+                self._prepare(case, shared)
+        wanted = metrics.for_mode(self.request.cases[0].mode, self.request.settings.metrics)
+        for name, metric in wanted.items():
+            if metrics.is_timed(metric) and not self._is_done(metric):
+                self._time(name, metric)
+
+    def _prepare(self, case: Case, shared: tuple[torch.Tensor, torch.Tensor]) -> None:
+        with self._guard(case, "build"):
+            built = workload.build(case, self.request.settings, shared)
+            self._at(case.key, "first call")
+            begun = time.perf_counter()
+            built.step()
+            self.device.synchronize()
+            self.first_calls[case.key] = time.perf_counter() - begun
+            self._at(case.key, "verify")
+            wrong = verify.why_wrong(built)
+            if wrong:
+                self._give_up(case.key, "failed", wrong)
+                return
+            self._read_once(case, built)
+            self.workloads[case.key] = built
+
+    def _read_once(self, case: Case, built: Workload) -> None:
+        for name, metric in metrics.for_mode(case.mode, self.request.settings.metrics).items():
+            if not metrics.is_once(metric) or metric.INFOS[0].name in self.request.done[case.key]:
+                continue
+            self._at(case.key, name)
+            for reading in metric.measure(built, self.device):
+                self.emit(Message("reading", case.key, reading=reading))
+
+    def _time(self, name: str, metric: metrics.Timed) -> None:
+        alive = {key: one for key, one in self.workloads.items() if key not in self.failed}
+        subjects = {key: Subject(one.case.upsampler, metric.call(one)) for key, one in alive.items()}
+        keys = {id(subject): key for key, subject in subjects.items()}
+
+        def take(subject: Subject, count: int) -> Timings | None:
+            key = keys[id(subject)]
+            self._tell(key, name, subject)
+            with self._guard(self.workloads[key].case):
+                return self.device.time(subject.call, count)
+            return None
+
+        with Watcher(self.device.conditions) as watcher:
+
+            def finished(subject: Subject) -> None:
+                self._finish(keys[id(subject)], subject, metric, watcher)
+
+            for key, subject in subjects.items():
+                with self._guard(self.workloads[key].case, name):
+                    subject.call = self.device.captured(subject.call)
+                    warm_up(subject, take, self.request.settings)
+                subject.stop = FAILED if key in self.failed else subject.stop
+            interleave(list(subjects.values()), take, self.request.settings, self.interrupted, finished)
+        self.emit(Message("conditions", facts=dict(watcher.summary())))
+
+    def _is_done(self, metric: metrics.Timed) -> bool:
+        return all(metric.INFOS[0].name in self.request.done[key] for key in self.workloads)
+
+    def _finish(self, key: str, subject: Subject, metric: metrics.Timed, watcher: Watcher) -> None:
+        if not subject.samples:
+            return
+        facts: dict[str, float | str] = {"stop": subject.stop, "first_call": self.first_calls[key]}
+        for reading in metric.readings(tuple(subject.rounds), facts, self.device.timing_method()):
+            self.emit(Message("reading", key, reading=_marked(reading, watcher.throttled)))
+
+    def _tell(self, key: str, step: str, subject: Subject) -> None:
+        facts: dict[str, float | str] = {"rounds": len(subject.rounds), "samples": len(subject.samples)}
+        if subject.samples:
+            now = estimate(subject.samples)
+            facts |= {"value": now.value, "half_width": now.half_width, "spent": subject.spent}
+        self.emit(Message("at", key, step, facts=facts))
+
+    def _at(self, key: str, step: str) -> None:
+        self.emit(Message("at", key, step))
+
+    def _give_up(self, key: str, kind: str, reason: str) -> None:
+        self.failed.add(key)
+        self.emit(Message(kind, key, text=reason))
+
+    @contextmanager
+    def _guard(self, case: Case, step: str = "") -> Iterator[None]:
+        """The one place where whatever an operator raises becomes its row's reason."""
+        if step:
+            self._at(case.key, step)
+        try:
+            yield
+        except upsamplers.UpsamplerError as refusal:
+            self._give_up(case.key, "skipped", str(refusal))
+        except Exception as problem:
+            self._give_up(case.key, "failed", why(problem))
+
+
+def why(problem: Exception) -> str:
+    """An exception as a row's reason: one line, and the same words for every way of running out of memory."""
+    text = " ".join(str(problem).split())
+    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(one in text.lower() for one in MEMORY_SIGNS):
+        return f"{OUT_OF_MEMORY}: {text[:160]}" if text else OUT_OF_MEMORY
+    return f"{type(problem).__name__}: {text[:240]}"
+
+
+def _marked(reading: Reading, throttled: set[str]) -> Reading:
+    if not throttled:
+        return reading
+    return replace(reading, notes=(*reading.notes, f"throttled during the run: {', '.join(sorted(throttled))}"))

@@ -1,0 +1,71 @@
+"""What is measured: one metric (or a family read in one go) a file; the file's name is the metric's.
+
+A module is a metric by having `INFOS` and either `measure` (read once) or `call` and `readings` (timed in rounds).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeGuard, cast
+
+from upsampler_bench import discovery
+from upsampler_bench.device import Call, Device, Timings
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.workload import Workload
+
+
+class Metric(Protocol):
+    """What every metric module has."""
+
+    INFOS: tuple[MetricInfo, ...]
+
+
+class Once(Metric, Protocol):
+    """A metric that is read in one go."""
+
+    def measure(self, workload: Workload, device: Device) -> tuple[Reading, ...]:
+        """Reads it; raises what the operator raises."""
+
+
+class Timed(Metric, Protocol):
+    """A metric whose calls are timed in interleaved rounds, all operators of a group together."""
+
+    def call(self, workload: Workload) -> Call:
+        """What is timed."""
+
+    def readings(self, rounds: tuple[Timings, ...], facts: dict[str, float | str], method: str) -> tuple[Reading, ...]:
+        """Makes readings of the timings."""
+
+
+def names() -> tuple[str, ...]:
+    """Every metric module's name."""
+    return discovery.modules(__name__)
+
+
+def get(name: str) -> Metric:
+    """A metric by its module's name.
+
+    Raises:
+        PlanError: there is none.
+    """
+    return cast(Metric, discovery.load(__name__, name))
+
+
+def is_timed(metric: Metric) -> TypeGuard[Timed]:
+    """Whether the metric is timed in rounds."""
+    return hasattr(metric, "call")
+
+
+def is_once(metric: Metric) -> TypeGuard[Once]:
+    """Whether the metric is read in one go."""
+    return hasattr(metric, "measure")
+
+
+def for_mode(mode: str, wanted: tuple[str, ...]) -> dict[str, Metric]:
+    """The metrics of a mode, by name: those wanted, or all."""
+    found = {name: get(name) for name in wanted or names()}
+    return {name: metric for name, metric in found.items() if metric.INFOS[0].mode == mode}
+
+
+def infos(wanted: tuple[str, ...] = ()) -> tuple[MetricInfo, ...]:
+    """What the columns of these metrics are."""
+    return tuple(info for name in wanted or names() for info in get(name).INFOS)

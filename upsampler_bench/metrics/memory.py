@@ -1,0 +1,24 @@
+"""Peak memory of one forward."""
+
+from __future__ import annotations
+
+from upsampler_bench.case import INFERENCE
+from upsampler_bench.device import Device
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.workload import Workload
+
+WHAT = "Peak bytes allocated during one forward beyond parameters and inputs, the output included."
+PEAK = MetricInfo("inference_memory", "Inference memory", "B", INFERENCE, exact=True, description=WHAT)
+RESERVED = MetricInfo(
+    "reserved_memory", "Reserved memory", "B", INFERENCE, description="Bytes the allocator holds from the driver."
+)
+INFOS = (PEAK, RESERVED)
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Runs one forward."""
+    found = device.peak(workload.step_for_memory)
+    peak = Reading(PEAK.name, ((found.peak,),), found.method)
+    if found.reserved is None:
+        return (peak,)
+    return peak, Reading(RESERVED.name, ((found.reserved,),), "CUDA allocator's reserved bytes")

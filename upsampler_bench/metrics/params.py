@@ -1,0 +1,30 @@
+"""Parameters: weights without biases and norms, as the paper prints them, and all."""
+
+from __future__ import annotations
+
+from upsampler_bench.case import INFERENCE
+from upsampler_bench.device import Device
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.workload import Workload
+
+WEIGHTS = MetricInfo(
+    "params_weights",
+    "Weights",
+    "1",
+    INFERENCE,
+    exact=True,
+    additive=True,
+    description="Parameters of two or more dimensions: no biases, no norms, as the paper prints them.",
+)
+ALL = MetricInfo("params_all", "Parameters", "1", INFERENCE, exact=True, additive=True, description="All parameters.")
+INFOS = (WEIGHTS, ALL)
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Counts the module's parameters."""
+    sizes = [(one.dim(), one.numel()) for one in workload.module.parameters()]
+    weights, everything = sum(size for dims, size in sizes if dims > 1), sum(size for _, size in sizes)
+    return (
+        Reading(WEIGHTS.name, ((weights,),), "parameters of two or more dimensions"),
+        Reading(ALL.name, ((everything,),), "all parameters"),
+    )

@@ -1,0 +1,24 @@
+"""Peak memory of one forward and backward, and what is saved between them."""
+
+from __future__ import annotations
+
+from upsampler_bench.case import TRAIN
+from upsampler_bench.device import Device
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.workload import Workload
+
+WHAT = "Peak bytes over forward and backward beyond parameters and inputs; output and all gradients included."
+KEPT = "Bytes alive after the forward, the output included."
+PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, description=WHAT)
+SAVED = MetricInfo("saved_memory", "Saved for backward", "B", TRAIN, exact=True, description=KEPT)
+INFOS = (PEAK, SAVED)
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Runs one forward and backward."""
+    found = device.peak(workload.step_for_memory)
+    workload.drop_gradients()
+    return (
+        Reading(PEAK.name, ((found.peak,),), found.method),
+        Reading(SAVED.name, ((found.marked,),), found.method),
+    )

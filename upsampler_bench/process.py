@@ -1,0 +1,98 @@
+"""A measuring process seen from its parent: started, listened to, interrupted, ended."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+
+from upsampler_bench.protocol import Message, Request, read_message, write_request
+
+GRACE_SECONDS = 10.0
+TAIL_LINES = 12
+
+
+class Silent(Exception):
+    """The process gave no sign of life for too long."""
+
+
+class Process:
+    """One measuring process."""
+
+    def __init__(self, request: Request) -> None:
+        self._limit = request.settings.step_limit
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "upsampler_bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        assert self._child.stdin is not None
+        self._child.stdin.write(write_request(request).encode())
+        self._child.stdin.flush()
+
+    def hear(self) -> Message | None:
+        """The next message, or None when the process has ended or closed its output.
+
+        Raises:
+            Silent: none came for as long as one step may take.
+        """
+        try:
+            line = self._lines.get(timeout=self._limit)
+        except queue.Empty:
+            raise Silent from None
+        return read_message(line) if line is not None else None
+
+    def interrupt(self) -> None:
+        """Asks the process to stop after the call it is in, and to say what it has; a short limit from now on."""
+        self._limit = min(self._limit, GRACE_SECONDS)
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGINT)
+
+    def end(self, *, patience: float = GRACE_SECONDS) -> int:
+        """Waits for the process, kills it if it has not ended by then, and returns its exit code.
+
+        Args:
+            patience: seconds to wait.
+
+        Returns:
+            Zero, the code it ended with, or the negative number of the signal that ended it.
+        """
+        try:
+            return self._child.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+        finally:
+            for stream in (self._child.stdin, self._child.stdout):
+                if stream:
+                    stream.close()
+
+    def last_words(self) -> str:
+        """The last lines of what it wrote to standard error."""
+        self._errors.seek(0)
+        return "\n".join(self._errors.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
+
+    def _listen(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+
+def why_ended(code: int, step: str) -> str:
+    """An exit code as a row's reason."""
+    where = f" in step '{step}'" if step else ""
+    if code < 0:
+        name = signal.Signals(-code).name
+        guess = ", most likely out of memory" if -code == signal.SIGKILL else ""
+        return f"crashed the process{where}: {name}{guess}"
+    return f"ended the process{where} with code {code}"

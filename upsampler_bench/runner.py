@@ -1,0 +1,256 @@
+"""Cases to a Run: a measuring process a group, whatever fails costs its own row, everything is kept as it comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Protocol
+
+from upsampler_bench import metrics
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.errors import BenchError, DeviceError
+from upsampler_bench.group import OUT_OF_MEMORY
+from upsampler_bench.process import GRACE_SECONDS, Process, Silent, why_ended
+from upsampler_bench.protocol import Message, Request
+from upsampler_bench.results import (
+    COMPLETE,
+    FAILED,
+    INTERRUPTED,
+    MEASURED,
+    SKIPPED,
+    Environment,
+    Measurement,
+    Reading,
+    Run,
+    UpsamplerInfo,
+)
+
+
+class Listener(Protocol):
+    """Who wants to know how a run goes."""
+
+    def begin(self, cases: Sequence[Case]) -> None:
+        """A group begins."""
+
+    def hear(self, message: Message) -> None:
+        """The measuring process said something."""
+
+    def lost(self, case: Case, reason: str) -> None:
+        """A case could not be measured."""
+
+    def end(self, cases: Sequence[Case]) -> None:
+        """A group ended."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is made of.
+
+    Attributes:
+        cases: in the order of the report.
+        settings: how to measure.
+        upsamplers: what a report says of the operators.
+        plan: as the user gave it, to be stored.
+        plugins: modules or files that measuring processes load first.
+        specs: pickled operators that only this process knows.
+        previous: a run to go on from, or None.
+    """
+
+    cases: tuple[Case, ...]
+    settings: Settings
+    upsamplers: tuple[UpsamplerInfo, ...]
+    plan: dict[str, object] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+    specs: bytes = b""
+    previous: Run | None = None
+
+
+class Interrupted(Exception):
+    """The user ended the run; it keeps what was measured."""
+
+
+def run(job: Job, listener: Listener, keep: Callable[[Run], None]) -> Run:
+    """Measures the cases, group by group.
+
+    Args:
+        job: what to measure.
+        listener: hears how it goes.
+        keep: called with the run whenever it has grown.
+
+    Raises:
+        BenchError: nothing can be measured at all (no such device, say).
+    """
+    state = _State(_start(job), job, listener, keep)
+    groups = _groups(job.cases)
+    try:
+        for number, cases in enumerate(groups):
+            _run_group(state, cases, sum(map(len, groups[number:])))
+    except Interrupted:
+        return replace(state.run, ended=INTERRUPTED, finished=now())
+    return replace(state.run, ended=COMPLETE, finished=now())
+
+
+def now() -> str:
+    """The time as stored runs hold it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _start(job: Job) -> Run:
+    infos = metrics.infos(job.settings.metrics)
+    if job.previous is not None:
+        return replace(job.previous, metrics=infos, ended=INTERRUPTED)
+    device = job.cases[0].device
+    nowhere = Environment("", device.partition(":")[0])
+    return Run(nowhere, job.settings, infos, job.upsamplers, (), job.plan, started=now())
+
+
+@dataclass
+class _State:
+    """A run under way."""
+
+    run: Run
+    job: Job
+    listener: Listener
+    keep: Callable[[Run], None]
+    begun: float = field(default_factory=time.monotonic)
+
+    def settle(self, measurement: Measurement) -> None:
+        """Takes a case's newest state into the run."""
+        self.run = self.run.with_measurement(measurement)
+        self.keep(self.run)
+
+    def of(self, case: Case) -> Measurement:
+        """A case as it stands."""
+        return self.run.measurement(case) or Measurement(case, INTERRUPTED, "not measured yet")
+
+    def lose(self, case: Case, status: str, reason: str) -> None:
+        """A case is given up; what was read of it stays."""
+        self.settle(replace(self.of(case), status=status, reason=reason))
+        self.listener.lost(case, reason)
+
+    def add(self, case: Case, reading: Reading) -> None:
+        """A reading arrived."""
+        before = self.of(case)
+        readings = (*(one for one in before.readings if one.metric != reading.metric), reading)
+        self.settle(replace(before, readings=readings))
+
+
+def _groups(cases: Sequence[Case]) -> list[list[Case]]:
+    """Cases that are timed together; small shapes first, so that what runs out of memory does so late."""
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.group, []).append(case)
+    return sorted(found.values(), key=lambda group: _elements(group[0]))
+
+
+def _elements(case: Case) -> int:
+    return case.batch * case.channels * case.height * case.width * case.scale**2
+
+
+def _run_group(state: _State, cases: list[Case], cases_left: int) -> None:
+    """Measures one group; a process that dies is followed by another without the case that killed it."""
+    for case in cases:
+        if reason := _too_large(state.run, case):
+            state.lose(case, SKIPPED, reason)
+    settings = _within_budget(state, cases_left, len(cases))
+    state.listener.begin(cases)
+    while going := [case for case in cases if state.of(case).status not in (FAILED, SKIPPED)]:
+        done = _done(state, going)
+        if all(_is_whole(case, done[case.key], settings) for case in going):
+            break
+        _run_process(state, going, settings, done)
+    for case in cases:
+        if state.of(case).status == INTERRUPTED:
+            state.settle(replace(state.of(case), status=MEASURED, reason=""))
+    state.listener.end(cases)
+
+
+def _run_process(state: _State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> None:
+    """Measures in one process until it ends, dies or goes silent; then blames the case it was at.
+
+    Raises:
+        Interrupted: the user said so, and what the process still had to tell was heard.
+        BenchError: the process could not begin to measure.
+    """
+    job, by_key = state.job, {case.key: case for case in cases}
+    request = Request(
+        tuple(cases), cases[0].device, settings, done, plugins=job.plugins, specs=job.specs, path=tuple(sys.path)
+    )
+    process, last, interrupts, reason = Process(request), Message("start"), 0, ""
+    while last.kind != "end":
+        try:
+            message = process.hear()
+            if message is None:
+                break
+            last = message if message.kind in ("at", "end") else last
+            _take(state, by_key, message)
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts > 1:
+                break
+            process.interrupt()
+        except Silent:
+            reason = f"gave no sign of life for {settings.step_limit:g} s in step '{last.step}'"
+            break
+    code = process.end(patience=0.0 if reason or interrupts > 1 else GRACE_SECONDS)
+    if interrupts:
+        raise Interrupted
+    if last.kind == "start":
+        raise BenchError(f"the measuring process could not start:\n{process.last_words()}")
+    if last.kind == "at":
+        state.lose(by_key[last.key], FAILED, reason or why_ended(code, last.step))
+
+
+def _take(state: _State, cases: dict[str, Case], message: Message) -> None:
+    """Acts on what the measuring process said."""
+    if message.kind == "unusable":
+        raise DeviceError(message.text)
+    if message.environment is not None and not state.run.environment.device_name:
+        state.run = replace(state.run, environment=message.environment)
+    elif message.kind == "conditions" and message.facts:
+        environment = state.run.environment
+        environment = replace(environment, conditions=(*environment.conditions, message.facts))
+        state.run = replace(state.run, environment=environment)
+    elif message.reading is not None:
+        state.add(cases[message.key], message.reading)
+    elif message.kind in (FAILED, SKIPPED):
+        state.lose(cases[message.key], message.kind, message.text)
+    state.listener.hear(message)
+
+
+def _done(state: _State, cases: Sequence[Case]) -> dict[str, list[str]]:
+    """By case, the metrics read before; a timed one only where the whole group has it, since ratios are paired."""
+    found = {
+        case.key: [one.metric for one in state.of(case).readings if one.facts.get("stop") != INTERRUPTED]
+        for case in cases
+    }
+    timed = {info.name for info in state.run.metrics if not info.exact}
+    shared = set.intersection(*map(set, found.values()))
+    return {key: [name for name in names if name not in timed or name in shared] for key, names in found.items()}
+
+
+def _is_whole(case: Case, done: Sequence[str], settings: Settings) -> bool:
+    wanted = metrics.for_mode(case.mode, settings.metrics)
+    return all(metric.INFOS[0].name in done for metric in wanted.values())
+
+
+def _too_large(run: Run, case: Case) -> str | None:
+    """Why there is no point in trying, where a smaller size already ran out of memory."""
+    for one in run.measurements:
+        smaller = one.case.upsampler == case.upsampler and _elements(one.case) < _elements(case)
+        alike = (one.case.mode, one.case.dtype, one.case.host) == (case.mode, case.dtype, case.host)
+        if smaller and alike and one.status == FAILED and one.reason.startswith(OUT_OF_MEMORY):
+            return f"ran out of memory at the smaller {one.case.condition}"
+    return None
+
+
+def _within_budget(state: _State, cases_left: int, cases: int) -> Settings:
+    """The settings of a group: its share of what is left of the budget caps each operator's time."""
+    settings = state.job.settings
+    if not settings.budget:
+        return settings
+    left = max(0.0, settings.budget - (time.monotonic() - state.begun))
+    return replace(settings, cap=min(settings.cap, left / max(1, cases_left)))

@@ -1,0 +1,110 @@
+"""A case brought to life: the module, its inputs, and the two things that are measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import upsamplers
+from upsampler_bench.case import TRAIN, Case, Settings
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a metric measures.
+
+    Attributes:
+        case: the row it belongs to.
+        module: the operator itself, in eval mode for inference, in training mode for training.
+        call: the module, or its compiled form.
+        inputs: x (B, C, H, W), and where the operator takes one the guide as its `guide_from` made it.
+        gradient: of the output (B, C, sH, sW); None for inference.
+    """
+
+    case: Case
+    module: nn.Module
+    call: Callable[..., Any]
+    inputs: tuple[Tensor, ...]
+    gradient: Tensor | None = None
+
+    def forward(self) -> Tensor:
+        """One forward under inference mode."""
+        with torch.inference_mode():
+            out: Tensor = self.call(*self.inputs)
+            return out
+
+    def train_step(self) -> Tensor:
+        """One forward and backward; the gradients of the step before are dropped first."""
+        self.drop_gradients()
+        out: Tensor = self.call(*self.inputs)
+        out.backward(self.gradient)
+        return out
+
+    def step_for_memory(self, mark: Callable[[], None]) -> Tensor:
+        """The step that memory is counted over: the gradient of the output is made inside, as in a network.
+
+        Args:
+            mark: called between forward and backward.
+        """
+        if self.case.mode != TRAIN:
+            return self.forward()
+        self.drop_gradients()
+        out: Tensor = self.call(*self.inputs)
+        mark()
+        out.backward(torch.ones_like(out))
+        return out
+
+    def step(self) -> Tensor:
+        """What this case's mode does."""
+        return self.train_step() if self.case.mode == TRAIN else self.forward()
+
+    def drop_gradients(self) -> None:
+        """Frees the gradients of parameters and inputs."""
+        for one in (*self.inputs, *self.module.parameters()):
+            one.grad = None
+
+
+def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, Tensor]:
+    """The feature x (B, C, H, W) and the encoder feature (B, C, sH, sW) of every operator of a group.
+
+    The same seed gives the same numbers, whatever was drawn before.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    kind = {"device": torch.device(case.device), "dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
+    low = torch.randn(case.batch, case.channels, case.height, case.width, generator=generator)
+    size = (case.scale * case.height, case.scale * case.width)
+    high = torch.randn(case.batch, case.channels, *size, generator=generator)
+    return low.to(**kind), high.to(**kind)  # type: ignore[call-overload, no-any-return]
+
+
+def build(case: Case, settings: Settings, shared: tuple[Tensor, Tensor]) -> Workload:
+    """Makes the operator of a case, with weights from the seed alone, and its inputs.
+
+    Raises:
+        upsamplers.UpsamplerError: there is no such operator, or it refuses the case.
+    """
+    spec = upsamplers.get(case.upsampler)
+    if reason := spec.why_not(scale=case.scale, device=case.device.partition(":")[0]):
+        raise upsamplers.Unsupported(reason)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+    module = module.to(device=case.device, dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
+    if case.layout == "channels_last":
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x, feature = (one.detach() for one in shared)
+    guide = (module.guide_from(feature),) if spec.needs_guide else ()
+    inputs = (x, *guide)
+    gradient = None
+    if case.mode == TRAIN:
+        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
+        gradient = torch.ones_like(feature)
+    call: Callable[..., Any] = torch.compile(module) if settings.compile else module
+    return Workload(case, module, call, inputs, gradient)

@@ -1,0 +1,36 @@
+"""Fixed rules: nearest, bilinear and bicubic interpolation."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from upsamplers.base import Upsampler, require_features
+from upsamplers.registry import register
+
+
+@register("nearest", rule="nearest", year=0)
+@register("bilinear", rule="bilinear", year=0)
+@register("bicubic", rule="bicubic", paper="Keys, TASSP 1981", year=1981)
+class Interpolate(Upsampler):
+    """Interpolation with half-pixel centres (align_corners=False); no parameters.
+
+    Args:
+        channels: C.
+        scale: s.
+        rule: "nearest", "bilinear" or "bicubic".
+    """
+
+    def __init__(self, channels: int, *, scale: int = 2, rule: str = "bilinear") -> None:
+        super().__init__(channels, scale=scale)
+        self.rule = rule
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature.
+        """
+        require_features(x, self.channels)
+        align_corners = None if self.rule == "nearest" else False
+        return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)
