@@ -1,1 +1,66 @@
-"""The instrument: measures feature upsamplers and tells what it saw."""
+"""The instrument: measures feature upsamplers and tells what it saw.
+
+    run = upsampler_bench.run(upsamplers=["bilinear", "dysample*"], shape=(256, 120, 120))
+    run.to_frame()
+
+Importing this package loads neither torch nor pandas; measuring does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from upsampler_bench.results import Measurement, Reading, Run
+from upsampler_bench.storage import load
+
+__all__ = ["Measurement", "Reading", "Run", "load", "run", "write_report"]
+
+
+def run(
+    upsamplers: Sequence[str] = ("*",),
+    shape: Sequence[int] | Sequence[Sequence[int]] = (256, 120, 120),
+    *,
+    output_dir: str | Path | None = None,
+    progress: bool = False,
+    **keys: Any,
+) -> Run:
+    """Measures operators and returns what was measured.
+
+    Args:
+        upsamplers: names or shell wildcards; the baseline ("bilinear") is measured beside them.
+        shape: (C, H, W) of the low-resolution feature, or several.
+        output_dir: where results.json is kept as it grows; None: nowhere.
+        progress: tells on standard error how it goes.
+        keys: any other key of a plan: scale, batch, dtype, layout, mode, device, threads, compile, seed, budget,
+            metrics, cap, precision, ...
+
+    Raises:
+        PlanError, DeviceError, OutputError: the run cannot begin.
+        NothingMeasured: not a single reading came of it.
+    """
+    from rich.console import Console
+
+    from upsampler_bench import plan, session
+    from upsampler_bench.progress import listener
+
+    shapes = [shape] if all(isinstance(one, int) for one in shape) else list(shape)
+    wanted = plan.parse({"upsampler": list(upsamplers), "shape": shapes, **keys})
+    ready = session.prepare(wanted, output_dir, write=output_dir is not None)
+    with listener(Console(stderr=True, quiet=not progress), len(ready.cases)) as teller:
+        return ready.run(teller)
+
+
+def write_report(run: Run, folder: str | Path, formats: Sequence[str] = ("csv", "markdown", "png")) -> list[Path]:
+    """Draws a run's report in these formats into a folder, and returns the files.
+
+    Raises:
+        PlanError: there is no such format.
+        MissingPackage: a format needs a package that is not installed.
+        OutputError: the folder cannot be written.
+    """
+    from upsampler_bench import formats as all_formats
+    from upsampler_bench import report
+
+    return all_formats.write(report.from_run(run), folder, formats)

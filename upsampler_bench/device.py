@@ -95,6 +95,11 @@ def resolve(name: str) -> str:
     return f"cuda:{index or 0}"
 
 
+def label(name: str) -> str:
+    """The name of a resolved device as its maker prints it."""
+    return processor() if name == "cpu" else str(torch.cuda.get_device_name(name))
+
+
 def create(name: str, settings: Settings) -> Device:
     """The device of a resolved name, prepared."""
     device: Device = Cpu() if name == "cpu" else Cuda(name)

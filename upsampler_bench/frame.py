@@ -8,7 +8,19 @@ import pandas as pd
 
 from upsampler_bench.results import Measurement, Reading, Run
 
-CASE_COLUMNS = ("upsampler", "mode", "batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "host")
+CASE_COLUMNS = (
+    "upsampler",
+    "mode",
+    "batch",
+    "channels",
+    "height",
+    "width",
+    "scale",
+    "dtype",
+    "layout",
+    "device",
+    "host",
+)
 VALUE_COLUMNS = ("metric", "unit", "value", "low", "high", "samples", "ratio", "ratio_low", "ratio_high", "method")
 COLUMNS = (*CASE_COLUMNS, *VALUE_COLUMNS, "status", "reason")
 

@@ -23,7 +23,7 @@ class LiveStorages(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.live = self.peak = self.marked = 0
         self._known: dict[int, weakref.finalize[Any, Any]] = {}
 

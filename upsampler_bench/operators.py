@@ -19,11 +19,11 @@ def load(plugins: Sequence[str], specs: bytes = b"") -> None:
     Raises:
         PlanError: a plug-in cannot be loaded.
     """
-    for where in plugins:
-        try:
+    try:
+        for where in plugins:
             upsamplers.load_plugin(where)
-        except upsamplers.UpsamplerError as problem:
-            raise PlanError(str(problem)) from problem
+    except upsamplers.UpsamplerError as problem:
+        raise PlanError(str(problem)) from problem
     for spec in pickle.loads(specs) if specs else ():
         registry.add(spec)
 

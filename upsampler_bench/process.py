@@ -16,7 +16,11 @@ TAIL_LINES = 12
 
 
 class Silent(Exception):
-    """The process gave no sign of life for too long."""
+    """The process gave no sign of life for too many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"silent for {seconds:g} s")
+        self.seconds = seconds
 
 
 class Process:
@@ -48,7 +52,7 @@ class Process:
         try:
             line = self._lines.get(timeout=self._limit)
         except queue.Empty:
-            raise Silent from None
+            raise Silent(self._limit) from None
         return read_message(line) if line is not None else None
 
     def interrupt(self) -> None:

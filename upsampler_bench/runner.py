@@ -172,36 +172,49 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
     """Measures in one process until it ends, dies or goes silent; then blames the case it was at.
 
     Raises:
-        Interrupted: the user said so, and what the process still had to tell was heard.
+        Interrupted: the user said so, once what the process still had to tell was heard.
         BenchError: the process could not begin to measure.
     """
     job, by_key = state.job, {case.key: case for case in cases}
     request = Request(
         tuple(cases), cases[0].device, settings, done, plugins=job.plugins, specs=job.specs, path=tuple(sys.path)
     )
-    process, last, interrupts, reason = Process(request), Message("start"), 0, ""
-    while last.kind != "end":
+    heard = _listen(state, by_key, Process(request))
+    if heard.interrupted:
+        raise Interrupted
+    if heard.last.kind == "start":
+        raise BenchError(f"the measuring process could not start:\n{heard.last_words}")
+    if heard.last.kind == "at":
+        state.lose(by_key[heard.last.key], FAILED, heard.reason or why_ended(heard.code, heard.last.step))
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """How a process ended: what it said last that a blame can rest on, its exit code, and why it was ended."""
+
+    last: Message
+    code: int
+    reason: str
+    interrupted: bool
+    last_words: str
+
+
+def _listen(state: _State, cases: dict[str, Case], process: Process) -> _Heard:
+    last, interrupts, reason = Message("start"), 0, ""
+    while last.kind != "end" and not reason and interrupts < 2:
         try:
             message = process.hear()
             if message is None:
                 break
             last = message if message.kind in ("at", "end") else last
-            _take(state, by_key, message)
+            _take(state, cases, message)
         except KeyboardInterrupt:
             interrupts += 1
-            if interrupts > 1:
-                break
             process.interrupt()
-        except Silent:
-            reason = f"gave no sign of life for {settings.step_limit:g} s in step '{last.step}'"
-            break
+        except Silent as silent:
+            reason = f"gave no sign of life for {silent.seconds:g} s in step '{last.step}'"
     code = process.end(patience=0.0 if reason or interrupts > 1 else GRACE_SECONDS)
-    if interrupts:
-        raise Interrupted
-    if last.kind == "start":
-        raise BenchError(f"the measuring process could not start:\n{process.last_words()}")
-    if last.kind == "at":
-        state.lose(by_key[last.key], FAILED, reason or why_ended(code, last.step))
+    return _Heard(last, code, reason, interrupts > 0, process.last_words())
 
 
 def _take(state: _State, cases: dict[str, Case], message: Message) -> None:

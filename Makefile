@@ -1,0 +1,53 @@
+.DEFAULT_GOAL := help
+.PHONY: help venv bench bench-smoke report repeat test test-cuda lint types check format clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# More flags for the run, e.g. make bench ARGS="--dtype bfloat16"
+ARGS ?=
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+venv: $(STAMP)  ## Create .venv and install, nothing else
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/, print the table
+	@$(BIN)/upsampler-bench run $(ARGS)
+
+bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into reports/local/
+	@$(BIN)/upsampler-bench run --plan smoke --output-dir reports/local/smoke $(ARGS)
+
+report: $(STAMP)  ## Redraw every report from its stored results
+	@for results in reports/*/results.json; do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
+
+repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
+	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)
+
+test: $(STAMP)  ## Run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
+	@$(BIN)/python -m pytest -m cuda $(ARGS)
+
+lint: $(STAMP)  ## Check format and lint
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: $(STAMP)  ## Check types
+	@$(BIN)/mypy
+
+check: lint types test  ## Format, lint, types and tests
+
+format: $(STAMP)  ## Format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+clean:  ## Remove .venv and caches; reports/ stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info reports/local
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,197 @@
+"""A sweep, from flags or TOML, to cases: the same keys in both, every mistake named."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, Case, Settings
+from upsampler_bench.discovery import nearest
+from upsampler_bench.errors import PlanError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PLANS = Path(__file__).parent / "plans"
+DEFAULT = "paper"
+SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep: every combination of its values is a case.
+
+    Attributes:
+        upsampler: names, or shell wildcards over the registered ones.
+        shape: (C, H, W) of the low-resolution feature.
+        device: "auto", "cpu", "cuda" or "cuda:i".
+        plugin: modules or files to load first.
+        settings: how to measure.
+    """
+
+    upsampler: tuple[str, ...] = ("*",)
+    shape: tuple[tuple[int, int, int], ...] = ((256, 120, 120),)
+    scale: tuple[int, ...] = (2,)
+    batch: tuple[int, ...] = (1,)
+    dtype: tuple[str, ...] = ("float32",)
+    layout: tuple[str, ...] = ("contiguous",)
+    mode: tuple[str, ...] = MODES
+    device: str = "auto"
+    plugin: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+
+
+def names() -> tuple[str, ...]:
+    """The plans that come with the package."""
+    return tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
+
+
+def read(where: str) -> dict[str, Any]:
+    """The keys of a plan: one that comes with the package, by its name, or a TOML file.
+
+    Raises:
+        PlanError: there is none, or it is not TOML.
+    """
+    path = Path(where) if where.endswith(".toml") else PLANS / f"{where}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = "" if where.endswith(".toml") else f"; {nearest(where, names())}, or give a .toml file"
+        raise PlanError(f"no plan {where!r}{known}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise PlanError(f"cannot read plan {where}: {problem}") from problem
+
+
+def parse(keys: Mapping[str, Any]) -> Plan:
+    """A plan from its keys, each a value or a list of values; a hyphen in a key is as good as an underscore.
+
+    Raises:
+        PlanError: naming the key, what was found and what is accepted.
+    """
+    plan: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for given, value in keys.items():
+        key = given.replace("-", "_")
+        if key in _LISTS:
+            plan[key] = tuple(_LISTS[key](one, given) for one in _as_list(value, given))
+        elif key == "device":
+            plan[key] = _text(value, given)
+        elif key in _SETTINGS:
+            settings[key] = _setting(key, value, given)
+        else:
+            known = (*_LISTS, "device", *_SETTINGS)
+            raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
+    return replace(Plan(**plan), settings=Settings(**settings))
+
+
+def cases(plan: Plan, names: Sequence[str], device: str) -> tuple[Case, ...]:
+    """Every combination, operator by operator; the baseline is measured even where nobody named it.
+
+    Args:
+        plan: the sweep.
+        names: the registered operators, in order.
+        device: resolved, e.g. "cuda:0".
+
+    Raises:
+        PlanError: a name or wildcard matches nothing.
+    """
+    chosen = _chosen(plan, tuple(names))
+    conditions = product(plan.shape, plan.scale, plan.batch, plan.dtype, plan.layout, plan.mode)
+    return tuple(
+        Case(name, mode, batch, *shape, scale=scale, dtype=dtype, layout=layout, device=device)
+        for shape, scale, batch, dtype, layout, mode in conditions
+        for name in chosen
+    )
+
+
+def _chosen(plan: Plan, names: tuple[str, ...]) -> list[str]:
+    chosen = set()
+    for pattern in plan.upsampler:
+        matching = [name for name in names if fnmatchcase(name, pattern)]
+        if not matching:
+            raise PlanError(f"no upsampler {pattern!r}; {nearest(pattern, names)}")
+        chosen.update(matching)
+    baseline = plan.settings.baseline
+    if baseline and baseline not in names:
+        raise PlanError(f"no upsampler {baseline!r} for a baseline; {nearest(baseline, names)}")
+    return [name for name in names if name in chosen or name == baseline]
+
+
+def _as_list(value: object, key: str) -> Iterable[object]:
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    if not value:
+        raise PlanError(f"{key} is an empty list; expected at least one value")
+    return value
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise PlanError(f"{key} is {value!r}; expected a text")
+    return value
+
+
+def _whole(value: object, key: str) -> int:
+    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise PlanError(f"{key} is {value!r}; expected a whole number from 1")
+    return number
+
+
+def _shape(value: object, key: str) -> tuple[int, int, int]:
+    if isinstance(value, (list, tuple)) and len(value) == 3:
+        value = "x".join(map(str, value))
+    match = SHAPE.fullmatch(str(value).lower())
+    if not match or "0" in match.groups():
+        raise PlanError(f"{key} is {value!r}; expected CxHxW in whole numbers from 1, such as 256x120x120")
+    channels, height, width = map(int, match.groups())
+    return channels, height, width
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[object, str], str]:
+    def read(value: object, key: str) -> str:
+        if value not in choices:
+            raise PlanError(f"{key} is {value!r}; expected {', '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def _setting(key: str, value: object, given: str) -> object:
+    if key == "metrics":
+        return tuple(_text(one, given) for one in _as_list(value, given))
+    if key in _CHOICES:
+        return _one_of(_CHOICES[key])(value, given)
+    default = getattr(Settings(), key)
+    if isinstance(default, str):
+        return str(value)
+    if isinstance(default, bool) != isinstance(value, bool):
+        raise PlanError(
+            f"{given} is {value!r}; expected {'true or false' if isinstance(default, bool) else 'a number'}"
+        )
+    wanted = (int, float) if isinstance(default, float) else int
+    if not isinstance(value, wanted) or value < 0:
+        raise PlanError(f"{given} is {value!r}; expected a number from 0")
+    return type(default)(value)
+
+
+_LISTS: dict[str, Callable[[object, str], Any]] = {
+    "upsampler": _text,
+    "shape": _shape,
+    "scale": _whole,
+    "batch": _whole,
+    "dtype": _one_of(DTYPES),
+    "layout": _one_of(LAYOUTS),
+    "mode": _one_of(MODES),
+    "plugin": _text,
+}
+_CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
+_SETTINGS = tuple(one.name for one in fields(Settings))

@@ -1,0 +1,125 @@
+"""How a run goes, told while it goes: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from upsampler_bench.case import TRAIN, Case
+from upsampler_bench.protocol import Message
+
+REFRESH_SECONDS = 0.5
+UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
+
+
+def listener(console: Console, total: int) -> Plain | Live:
+    """The teller that fits the console, for a run of so many cases; use it as a context."""
+    return Live(console, total) if console.is_terminal else Plain(console, total)
+
+
+class Plain:
+    """A line a finished case and a line a lost one: for logs and pipes."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._count = 0
+
+    def __enter__(self) -> Plain:
+        """Begins."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        """Ends."""
+
+    def begin(self, cases: Sequence[Case]) -> None:
+        """Says what comes."""
+        self._say(f"{cases[0].condition}, {cases[0].mode}: {len(cases)} operators")
+
+    def hear(self, message: Message) -> None:
+        """Tells each finished timing."""
+        reading = message.reading
+        if reading is None or "stop" not in reading.facts:
+            return
+        self._count += 1
+        now, name = reading.estimate, message.key.partition("/")[0]
+        self._say(
+            f"[{self._count}/{self._total}] {name}: {seconds(now.value)} ±{now.half_width:.1%}"
+            f", {now.count} samples, {reading.facts['stop']}"
+        )
+
+    def lost(self, case: Case, reason: str) -> None:
+        """Tells a case that is no more."""
+        self._count += 1
+        self._say(f"[{self._count}/{self._total}] {case.upsampler}: {reason}")
+
+    def end(self, cases: Sequence[Case]) -> None:
+        """Nothing to add."""
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=False)
+
+
+class Live:
+    """A bar with the time left, and below it what is being done just now."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            # A display that draws itself often would take time from what is measured.
+            refresh_per_second=1 / REFRESH_SECONDS,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=total)
+
+    def __enter__(self) -> Live:
+        """Shows the display."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        """Takes the display away."""
+        self._bar.stop()
+
+    def begin(self, cases: Sequence[Case]) -> None:
+        """Names the group."""
+        what = "forward + backward" if cases[0].mode == TRAIN else "forward"
+        self._bar.console.print(f"{cases[0].condition}, {what}: {len(cases)} operators", markup=False, highlight=False)
+
+    def hear(self, message: Message) -> None:
+        """Shows what is being done, and the interval as it narrows."""
+        if message.kind == "at":
+            self._bar.update(self._task, description=_doing(message))
+        elif message.reading is not None and "stop" in message.reading.facts:
+            self._bar.advance(self._task)
+
+    def lost(self, case: Case, reason: str) -> None:
+        """Tells a case that is no more."""
+        self._bar.console.print(f"{case.upsampler}: {reason}", markup=False, highlight=False)
+        self._bar.advance(self._task)
+
+    def end(self, cases: Sequence[Case]) -> None:
+        """Nothing to add."""
+
+
+def _doing(message: Message) -> str:
+    name, facts = message.key.partition("/")[0], message.facts or {}
+    text = f"{name:14.14s} {message.step}"
+    if "value" in facts:
+        value, width = float(facts["value"]), float(facts["half_width"])
+        text += f" {facts['rounds']:>3} {seconds(value)} ±{width:.1%}"
+    return f"{text:48.48s}"
+
+
+def seconds(value: float) -> str:
+    """A time as a person writes it: 12.3 ms."""
+    factor, unit = next(((one, name) for one, name in UNITS if value * one >= 1), UNITS[-1])
+    return f"{value * factor:.3g} {unit}"

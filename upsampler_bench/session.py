@@ -1,0 +1,170 @@
+"""One run from a plan to a folder: what the command line and the Python interface share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from upsampler_bench import device, metrics, operators, plan, runner, storage
+from upsampler_bench.case import Case
+from upsampler_bench.errors import NothingMeasured, OutputError, PlanError, ResultsError
+from upsampler_bench.plan import Plan
+from upsampler_bench.results import Environment, Measurement, Run
+
+PARTIAL_FILE = "results.partial.json"
+REPORTS = Path("reports")
+WRITING_SHARE = 20
+
+
+@dataclass
+class Keeper:
+    """Writes a growing run to disk, soon after it grows, at no more than a twentieth of the time.
+
+    Attributes:
+        folder: where; None: reports/<device>, once the device is known.
+        wanted: False where nothing is to be written.
+    """
+
+    folder: Path | None
+    wanted: bool = True
+    _next: float = field(default=0.0, init=False)
+
+    def __call__(self, run: Run) -> None:
+        """Keeps this state of the run."""
+        now = time.monotonic()
+        if not self.wanted or not run.environment.device_name or now < self._next:
+            return
+        storage.save(run, self.place(run.environment) / PARTIAL_FILE)
+        self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - now)
+
+    def place(self, environment: Environment) -> Path:
+        """The folder of a run."""
+        return self.folder or REPORTS / environment.slug
+
+    def finish(self, run: Run) -> Path | None:
+        """Writes the final results.json, and drops the partial one.
+
+        Returns:
+            The folder, or None where nothing is to be written.
+        """
+        if not self.wanted:
+            return None
+        folder = self.place(run.environment)
+        storage.save(run, folder)
+        (folder / PARTIAL_FILE).unlink(missing_ok=True)
+        return folder
+
+
+@dataclass(frozen=True)
+class Session:
+    """A plan made ready to run: its cases are known and the place is there.
+
+    Attributes:
+        job: what will be measured.
+        keeper: where it will be kept.
+    """
+
+    job: runner.Job
+    keeper: Keeper
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """What will be measured."""
+        return self.job.cases
+
+    def run(self, listener: runner.Listener) -> Run:
+        """Measures, and keeps what it measured.
+
+        Raises:
+            NothingMeasured: not a single reading came of it.
+        """
+        found = runner.run(self.job, listener, self.keeper)
+        if not any(True for _ in found.readings()):
+            reasons = {one.reason for one in found.measurements if one.reason}
+            raise NothingMeasured(f"nothing could be measured: {'; '.join(sorted(reasons)) or 'interrupted'}")
+        found = replace(found, measurements=_in_order(found, self.job.cases))
+        self.keeper.finish(found)
+        return found
+
+
+def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, write: bool = True) -> Session:
+    """Checks everything that can be checked before the first measurement.
+
+    Args:
+        wanted: the sweep.
+        output: the folder; None: reports/<device>.
+        resume: go on from what the folder holds.
+        write: False leaves nothing on disk.
+
+    Raises:
+        PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
+    """
+    operators.load(wanted.plugin)
+    place = device.resolve(wanted.device)
+    names = operators.names()
+    cases = plan.cases(wanted, names, place)
+    for name in wanted.settings.metrics:
+        metrics.get(name)
+    chosen = [name for name in names if any(case.upsampler == name for case in cases)]
+    keeper = Keeper(Path(output) if output else None, write)
+    if write:
+        _refuse_unwritable(keeper.folder or REPORTS)
+    stored = {key: value for key, value in asdict(wanted).items() if key not in ("settings", "plugin")}
+    previous = _previous(keeper, wanted, stored, place) if resume else None
+    job = runner.Job(
+        cases=cases,
+        settings=wanted.settings,
+        upsamplers=tuple(operators.info(name) for name in chosen),
+        plan=stored,
+        plugins=wanted.plugin,
+        specs=operators.pickled(chosen),
+        previous=previous,
+    )
+    return Session(job, keeper)
+
+
+def expectation(session: Session) -> tuple[float, float]:
+    """Seconds that a run will take: expected, and at most."""
+    settings, cases = session.job.settings, len(session.cases)
+    expected, most = min(6.0, settings.cap) * cases, (settings.cap + 3.0) * cases
+    return (
+        (min(expected, settings.budget), min(most, settings.budget + 3.0 * cases))
+        if settings.budget
+        else (
+            expected,
+            most,
+        )
+    )
+
+
+def _previous(keeper: Keeper, wanted: Plan, stored: dict[str, object], place: str) -> Run | None:
+    folder = keeper.folder or REPORTS / Environment(device.label(place), "").slug
+    found = [path for path in (folder / PARTIAL_FILE, folder / storage.FILE) if path.exists()]
+    if not found:
+        raise ResultsError(f"nothing to resume in {folder}; run without --resume")
+    run = storage.load(found[0])
+    theirs, ours = {**run.plan, **asdict(run.settings)}, {**stored, **asdict(wanted.settings)}
+    differing = sorted(key for key in ours if _plain(ours[key]) != _plain(theirs.get(key)))
+    if differing:
+        raise PlanError(f"{found[0]} is of another plan: {', '.join(differing)} differ; run without --resume")
+    return run
+
+
+def _plain(value: object) -> object:
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as problem:
+        raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}") from problem
+
+
+def _in_order(run: Run, cases: Sequence[Case]) -> tuple[Measurement, ...]:
+    return tuple(one for one in (run.measurement(case) for case in cases) if one is not None)
