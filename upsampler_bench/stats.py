@@ -33,7 +33,7 @@ def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int
     """
     tail = (1 - confidence) / 2
     if count > 200:
-        low = math.floor((count + NormalDist().inv_cdf(tail) * math.sqrt(count)) / 2)
+        low = math.floor((count - 1 + NormalDist().inv_cdf(tail) * math.sqrt(count)) / 2)
         return low, count - 1 - low
     cumulated, low = 0.0, -1
     for rank in range(count // 2):

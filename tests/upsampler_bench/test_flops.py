@@ -1,0 +1,116 @@
+"""Multiply-adds equal the closed forms, worked out by hand, as integers."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import upsamplers
+from upsampler_bench.metrics import _conventions as conventions
+from upsampler_bench.metrics import flops
+
+C = 256
+# Multiplications for an input pixel at C = 256, s = 2: (mac, paper).
+CLOSED_FORMS = {
+    "nearest": (0, 0),
+    "bilinear": (4 * 4 * C, 0),
+    "bicubic": (16 * 4 * C, 0),
+    "deconv": (C * C * 9, C * C * 9 * 4),
+    "pixel-shuffle": (C * 4 * C * 9, C * 4 * C * 9),
+    "carafe": (C * 64 + 64 * 100 * 9 + 25 * C * 4, C * 64 + 64 * 100 * 9 + 25 * C * 4),
+    "dysample": (C * 32 + 4 * 4 * C, C * 32 + 11 * 4 * C),
+    "dysample+": (2 * C * 32 + 4 * 4 * C, 2 * C * 32 + 11 * 4 * C),
+    "dysample-s": (64 * 16 * 4 + 4 * 4 * C, 64 * 16 * 4 + 11 * 4 * C),
+    "dysample-s+": (2 * 64 * 16 * 4 + 4 * 4 * C, 2 * 64 * 16 * 4 + 11 * 4 * C),
+    "dysample-naive": (C * 8 + 4 * 4 * C, C * 8 + 11 * 4 * C),
+}
+# Of these, what convolutions and matrix products do.
+PRODUCTS = {
+    "deconv": C * C * 9,
+    "pixel-shuffle": C * 4 * C * 9,
+    "dysample": C * 32,
+    "dysample+": 2 * C * 32,
+    "dysample-s": 64 * 16 * 4,
+    "dysample-s+": 2 * 64 * 16 * 4,
+    "dysample-naive": C * 8,
+}
+
+
+def _module(name):
+    return upsamplers.create(name, C).eval()
+
+
+@pytest.mark.parametrize("name", upsamplers.names())
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 8, 6), (2, 5, 7)])
+def test_both_conventions_equal_the_closed_form(name, batch, height, width):
+    x, pixels = (torch.randn(batch, C, height, width),), batch * height * width
+    for form, handles in zip(CLOSED_FORMS[name], (conventions.MAC, conventions.PAPER), strict=True):
+        assert flops.count(_module(name), x, handles) == (form * pixels, ())
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_torchs_own_counter_agrees_on_products(name):
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        _module(name)(torch.randn(1, C, 8, 6))
+    assert counter.get_total_flops() / 2 == PRODUCTS[name] * 48
+
+
+def test_torchs_own_counter_agrees_on_the_convolutions_of_carafe():
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        _module("carafe")(torch.randn(1, C, 8, 6))
+    convolutions = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
+    assert convolutions / 2 == (C * 64 + 64 * 100 * 9) * 48
+
+
+class Products(nn.Module):
+    """The same product of two matrices, written in several ways."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+
+    def forward(self, a, b):
+        return self.way(a, b)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda a, b: torch.einsum("bij,bjk->bik", a, b),
+        torch.bmm,
+        torch.matmul,
+        lambda a, b: (a.unsqueeze(3) * b.unsqueeze(1)).sum(2),
+        lambda a, b: torch.baddbmm(torch.zeros(3, 4, 6), a, b),
+    ],
+    ids=["einsum", "bmm", "matmul", "multiply-and-sum", "baddbmm"],
+)
+def test_a_count_does_not_depend_on_how_a_product_is_written(way):
+    count, unknown = flops.count(Products(way), (torch.randn(3, 4, 5), torch.randn(3, 5, 6)), conventions.MAC)
+    assert (count, unknown) == (3 * 4 * 5 * 6, ())
+
+
+def test_a_broadcast_product_counts_every_element():
+    count, _ = flops.count(Products(torch.matmul), (torch.randn(2, 3, 4, 5), torch.randn(5, 6)), conventions.MAC)
+    assert count == 2 * 3 * 4 * 5 * 6
+
+
+def test_attention_is_counted():
+    attend = Products(lambda a, b: torch.nn.functional.scaled_dot_product_attention(a, b, b))
+    count, unknown = flops.count(attend, (torch.randn(1, 2, 3, 8), torch.randn(1, 2, 5, 8)), conventions.MAC)
+    assert (count, unknown) == (2 * 3 * 5 * 8 * 2, ())
+
+
+def test_an_operation_that_nobody_knows_is_named():
+    count, unknown = flops.count(Products(lambda a, b: torch.fft.rfft(a).real), (torch.randn(4, 4),) * 2, {})
+    assert count == 0
+    assert "aten::fft_rfft" in unknown
+
+
+def test_products_that_are_also_values_count_though_they_place_samples():
+    def both(a, b):
+        scaled = a * 2.0
+        return torch.nn.functional.grid_sample(b, scaled, align_corners=False).sum() + scaled.sum()
+
+    grid, feature = torch.rand(1, 4, 4, 2), torch.randn(1, 3, 4, 4)
+    count, _ = flops.count(Products(both), (grid, feature), conventions.MAC)
+    assert count == 32 + 4 * 48

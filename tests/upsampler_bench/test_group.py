@@ -1,0 +1,147 @@
+"""One group in this process, on a device with a made-up clock."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from fake_device import FakeDevice
+
+import upsamplers
+from upsampler_bench import metrics
+from upsampler_bench.case import TRAIN, Case, Settings
+from upsampler_bench.group import Group, why
+from upsampler_bench.protocol import Message, Request, read_message, read_request, write_message, write_request
+from upsamplers import registry
+
+PLUGIN = str(Path(__file__).with_name("bad_plugins.py"))
+SETTINGS = Settings(warmup_calls=1, warmup_seconds=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _plugin():
+    before = dict(registry._specs)
+    if "good" not in upsamplers.names():
+        upsamplers.load_plugin(PLUGIN)
+    yield
+    registry._specs.clear()
+    registry._specs.update(before)
+
+
+def measure(*names, mode="inference", settings=SETTINGS, device=None, done=None, interrupted=lambda: False):
+    cases = tuple(Case(name, mode, 1, 8, 6, 5) for name in names)
+    request = Request(cases, "cpu", settings, {case.key: (done or {}).get(case.upsampler, []) for case in cases})
+    messages = []
+    Group(request, device or FakeDevice(), messages.append, interrupted).measure()
+    return messages
+
+
+def readings(messages, name):
+    return {one.reading.metric: one.reading for one in messages if one.reading and one.key.startswith(f"{name}/")}
+
+
+def lost(messages):
+    return {one.key.split("/")[0]: (one.kind, one.text) for one in messages if one.kind in ("failed", "skipped")}
+
+
+@pytest.mark.parametrize("mode", ["inference", "train"])
+def test_every_metric_of_a_mode_is_read(mode):
+    found = readings(measure("bilinear", "deconv", mode=mode), "deconv")
+    wanted = {metric.INFOS[0].name for metric in metrics.for_mode(mode, ()).values()}
+    assert wanted <= set(found)
+
+
+def test_only_the_wanted_metrics_are_read():
+    found = readings(measure("bilinear", settings=Settings(metrics=("params",))), "bilinear")
+    assert set(found) == {"params_weights", "params_all"}
+
+
+def test_parameters_are_counted_with_and_without_biases():
+    found = readings(measure("deconv", settings=Settings(metrics=("params",))), "deconv")
+    assert found["params_weights"].samples == (8 * 8 * 9,)
+    assert found["params_all"].samples == (8 * 8 * 9 + 8,)
+
+
+def test_timings_keep_their_rounds_their_method_and_why_they_ended():
+    reading = readings(measure("bilinear", "good"), "good")["latency"]
+    assert reading.method == "fake clock"
+    assert reading.facts["stop"] == "within 1.0%"
+    assert reading.facts["first_call"] > 0
+    assert len(reading.samples) >= 30
+    assert all(1 <= len(one) <= 8 for one in reading.rounds)
+
+
+def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
+    found = readings(measure("bilinear", device=FakeDevice((0.01,), asynchronous=True)), "bilinear")
+    assert found["latency_wall"].estimate.value == pytest.approx(0.02)
+    assert found["latency_gap"].estimate.value == pytest.approx(0.01)
+    assert "launch-bound" in found["latency"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "reason"),
+    [
+        ("raises", "failed", "RuntimeError: this operator has a bug"),
+        ("refuses", "skipped", "refuses (1, 8, 6, 5); expected something nicer"),
+        ("wrong-shape", "failed", "wrong output: shape (1, 8, 6, 5), expected (1, 8, 12, 10)"),
+        ("not-finite", "failed", "wrong output: not finite"),
+        ("unwritten", "failed", "wrong output: not finite, or not every element written"),
+    ],
+)
+def test_one_that_goes_wrong_loses_its_own_row_only(name, kind, reason):
+    messages = measure("bilinear", name, "good")
+    assert set(lost(messages)) == {name}
+    assert lost(messages)[name][0] == kind
+    assert lost(messages)[name][1].startswith(reason)
+    assert "latency" in readings(messages, "good")
+    assert "latency" not in readings(messages, name)
+
+
+def test_a_twin_is_held_against_its_reference_and_counted_as_it():
+    @upsamplers.register("twin", reference="deconv")
+    class Twin(type(upsamplers.create("deconv", 4))):
+        def forward(self, x):
+            return super().forward(x) * self.factor
+
+    Twin.factor = 1.0
+    found = readings(measure("deconv", "twin"), "twin")
+    assert found["flops_mac"].samples == readings(measure("deconv"), "deconv")["flops_mac"].samples
+    Twin.factor = 1.01
+    assert lost(measure("deconv", "twin"))["twin"][1].startswith("wrong output: 1.0e-02 off deconv")
+
+
+def test_what_was_read_before_is_not_read_again():
+    messages = measure("bilinear", "good", done={"bilinear": ["latency"], "good": ["params_weights", "latency"]})
+    assert "params_weights" not in readings(messages, "good")
+    assert "params_weights" in readings(messages, "bilinear")
+    assert "latency" not in readings(messages, "good")
+
+
+def test_an_interrupt_keeps_the_samples_taken_so_far():
+    device = FakeDevice()
+    messages = measure("bilinear", "good", device=device, interrupted=lambda: device.calls > 25)
+    assert readings(messages, "good")["latency"].facts["stop"] == "interrupted"
+
+
+def test_the_same_seed_gives_the_same_inputs_and_weights():
+    from upsampler_bench import workload
+
+    case = Case("deconv", TRAIN, 1, 4, 3, 3)
+    one, two = (workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS)) for _ in range(2))
+    assert torch.equal(one.inputs[0], two.inputs[0])
+    assert torch.equal(one.module.weight, two.module.weight)
+    other = workload.shared_inputs(case, Settings(seed=1))
+    assert not torch.equal(one.inputs[0], other[0])
+
+
+def test_all_ways_of_running_out_of_memory_read_alike():
+    for problem in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError("x")):
+        assert why(problem).startswith("out of memory")
+    assert why(ValueError("two\n  lines")) == "ValueError: two lines"
+
+
+def test_requests_and_messages_survive_their_lines():
+    request = Request((Case("a"),), "cpu", Settings(metrics=("latency",)), {"a": ["b"]}, ("p",), b"\x00\xff", ("/x",))
+    assert read_request(write_request(request)) == request
+    message = measure("bilinear")[-2]
+    assert read_message(write_message(message)) == message
+    assert read_message(write_message(Message("failed", "k", text="why"))) == Message("failed", "k", text="why")

@@ -1,0 +1,97 @@
+"""Plans: flags and TOML to cases, and every mistake named."""
+
+import pytest
+
+from upsampler_bench import plan
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.errors import PlanError
+
+NAMES = ("nearest", "bilinear", "carafe", "dysample", "dysample+")
+
+
+def test_the_default_plan_is_the_papers_job():
+    cases = plan.cases(plan.parse(plan.read(plan.DEFAULT)), NAMES, "cpu")
+    assert {(one.channels, one.height, one.width, one.scale, one.dtype) for one in cases} == {
+        (256, 120, 120, 2, "float32")
+    }
+    assert [one.upsampler for one in cases] == [*NAMES, *NAMES]
+
+
+@pytest.mark.parametrize("name", plan.names())
+def test_every_plan_of_the_package_is_good(name):
+    assert plan.cases(plan.parse(plan.read(name)), NAMES, "cpu")
+
+
+def test_every_combination_is_a_case_with_a_key_of_its_own():
+    wanted = plan.parse(
+        {
+            "upsampler": "carafe",
+            "shape": ["8x4x4", "16x4x4"],
+            "scale": [2, 4],
+            "dtype": ["float32", "bfloat16"],
+            "layout": ["contiguous", "channels_last"],
+        }
+    )
+    cases = plan.cases(wanted, NAMES, "cpu")
+    assert len(cases) == len({one.key for one in cases}) == 2 * 2 * 2 * 2 * 2 * 2  # two modes, and the baseline
+
+
+def test_wildcards_choose_in_the_registrys_order_and_the_baseline_comes_along():
+    cases = plan.cases(plan.parse({"upsampler": ["dy*", "carafe"], "mode": "train"}), NAMES, "cuda:1")
+    assert [one.upsampler for one in cases] == ["bilinear", "carafe", "dysample", "dysample+"]
+    assert cases[0] == Case("bilinear", "train", device="cuda:1")
+
+
+def test_settings_are_keys_too_with_hyphens_or_underscores():
+    wanted = plan.parse({"min-samples": 5, "warmup_seconds": 1, "compile": True, "metrics": "latency"})
+    assert wanted.settings == Settings(min_samples=5, warmup_seconds=1.0, compile=True, metrics=("latency",))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"shap": "1x1x1"}, "no plan key 'shap'; did you mean 'shape'"),
+        ({"shape": "256x120"}, "shape is '256x120'; expected CxHxW"),
+        ({"shape": "0x1x1"}, "expected CxHxW in whole numbers from 1"),
+        ({"shape": []}, "shape is an empty list"),
+        ({"dtype": "float8"}, "dtype is 'float8'; expected float32, float16, bfloat16, float64"),
+        ({"layout": "nchw"}, "layout is 'nchw'; expected contiguous, channels_last"),
+        ({"mode": "eval"}, "mode is 'eval'; expected inference, train"),
+        ({"scale": 0}, "scale is 0; expected a whole number from 1"),
+        ({"scale": 1.5}, "scale is 1.5"),
+        ({"batch": True}, "batch is True"),
+        ({"seed": "a"}, "seed is 'a'; expected a number from 0"),
+        ({"cap": -1}, "cap is -1"),
+        ({"compile": 1}, "compile is 1; expected true or false"),
+        ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
+        ({"upsampler": 3}, "upsampler is 3; expected a text"),
+    ],
+)
+def test_a_mistake_is_named(keys, said):
+    with pytest.raises(PlanError) as told:
+        plan.parse(keys)
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"upsampler": "dysampel"}, "no upsampler 'dysampel'; did you mean 'dysample'?"),
+        ({"upsampler": "z*"}, "no upsampler 'z*'"),
+        ({"baseline": "bilinaer"}, "no upsampler 'bilinaer' for a baseline; did you mean 'bilinear'?"),
+    ],
+)
+def test_an_unknown_operator_is_named(keys, said):
+    with pytest.raises(PlanError) as told:
+        plan.cases(plan.parse(keys), NAMES, "cpu")
+    assert said in str(told.value)
+
+
+def test_a_plan_file_that_is_missing_or_no_toml_is_named(tmp_path):
+    with pytest.raises(PlanError, match=r"no plan 'papr'; did you mean 'paper'"):
+        plan.read("papr")
+    with pytest.raises(PlanError, match="no plan"):
+        plan.read(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_text("shape = [")
+    with pytest.raises(PlanError, match="cannot read plan"):
+        plan.read(str(tmp_path / "bad.toml"))

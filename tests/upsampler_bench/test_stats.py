@@ -1,0 +1,49 @@
+"""Medians, intervals and paired ratios."""
+
+import math
+import random
+
+import pytest
+
+from upsampler_bench.stats import Estimate, estimate, interval_ranks, paired_ratio, quantile
+
+
+@pytest.mark.parametrize("count", [6, 7, 20, 30, 64, 199, 200, 201, 500])
+def test_the_interval_covers_the_median_in_at_least_95_percent(count):
+    low, high = interval_ranks(count)
+    below = sum(math.comb(count, rank) for rank in range(low + 1, high + 1)) / 2**count
+    assert 0.949 <= below < 0.99
+
+
+def test_below_six_samples_the_interval_is_their_whole_range():
+    assert interval_ranks(5) is None
+    assert estimate([3.0, 1.0, 2.0]) == Estimate(2.0, 1.0, 3.0, 3)
+
+
+def test_no_samples_are_refused():
+    with pytest.raises(ValueError, match="no samples"):
+        estimate([])
+
+
+def test_the_interval_narrows_with_the_samples():
+    noise = random.Random(0)
+    samples = [1 + noise.gauss(0, 0.1) for _ in range(400)]
+    assert estimate(samples).half_width < estimate(samples[:40]).half_width / 2
+
+
+def test_a_paired_ratio_does_not_see_what_slows_the_whole_machine():
+    load = [1.0, 5.0, 1.0, 3.0, 2.0, 1.0, 4.0]
+    ours, theirs = [(3.0 * one,) for one in load], [(2.0 * one, 2.0 * one) for one in load]
+    ratio = paired_ratio(ours, theirs)
+    assert (ratio.value, ratio.low, ratio.high) == (1.5, 1.5, 1.5)
+
+
+def test_rounds_that_only_one_side_has_are_left_out():
+    assert paired_ratio([(2.0,), ()], [(1.0,), (1.0,), (1.0,)]).count == 1
+    assert paired_ratio([()], [(1.0,)]) is None
+
+
+def test_high_quantiles_need_enough_samples():
+    assert quantile([1.0] * 63, 0.9) is None
+    assert quantile([float(i) for i in range(1, 101)], 0.9) == 90
+    assert quantile([1.0] * 661, 0.99) is None
