@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 import subprocess
@@ -40,8 +41,9 @@ class Process:
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         assert self._child.stdin is not None
-        self._child.stdin.write(write_request(request).encode())
-        self._child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code tells
+            self._child.stdin.write(write_request(request).encode())
+            self._child.stdin.flush()
 
     def hear(self) -> Message | None:
         """The next message, or None when the process has ended or closed its output.
@@ -77,8 +79,8 @@ class Process:
             return self._child.wait()
         finally:
             for stream in (self._child.stdin, self._child.stdout):
-                if stream:
-                    stream.close()
+                with contextlib.suppress(BrokenPipeError):
+                    stream and stream.close()
 
     def last_words(self) -> str:
         """The last lines of what it wrote to standard error."""

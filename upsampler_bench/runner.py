@@ -78,7 +78,7 @@ def run(job: Job, listener: Listener, keep: Callable[[Run], None]) -> Run:
     Args:
         job: what to measure.
         listener: hears how it goes.
-        keep: called with the run whenever it has grown.
+        keep: called with the run as it stands, whenever something happened.
 
     Raises:
         BenchError: nothing can be measured at all (no such device, say).
@@ -120,7 +120,6 @@ class _State:
     def settle(self, measurement: Measurement) -> None:
         """Takes a case's newest state into the run."""
         self.run = self.run.with_measurement(measurement)
-        self.keep(self.run)
 
     def of(self, case: Case) -> Measurement:
         """A case as it stands."""
@@ -231,6 +230,7 @@ def _take(state: _State, cases: dict[str, Case], message: Message) -> None:
         state.add(cases[message.key], message.reading)
     elif message.kind in (FAILED, SKIPPED):
         state.lose(cases[message.key], message.kind, message.text)
+    state.keep(state.run)
     state.listener.hear(message)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from upsampler_bench import device, metrics, operators, plan, runner, storage
@@ -30,13 +31,15 @@ class Keeper:
     folder: Path | None
     wanted: bool = True
     _next: float = field(default=0.0, init=False)
+    _kept: Run | None = field(default=None, init=False)
 
     def __call__(self, run: Run) -> None:
         """Keeps this state of the run."""
         now = time.monotonic()
-        if not self.wanted or not run.environment.device_name or now < self._next:
+        if not self.wanted or not run.environment.device_name or now < self._next or run is self._kept:
             return
         storage.save(run, self.place(run.environment) / PARTIAL_FILE)
+        self._kept = run
         self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - now)
 
     def place(self, environment: Environment) -> Path:
@@ -111,7 +114,7 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
     keeper = Keeper(Path(output) if output else None, write)
     if write:
         _refuse_unwritable(keeper.folder or REPORTS)
-    stored = {key: value for key, value in asdict(wanted).items() if key not in ("settings", "plugin")}
+    stored = {key: _plain(value) for key, value in asdict(wanted).items() if key not in ("settings", "plugin")}
     previous = _previous(keeper, wanted, stored, place) if resume else None
     job = runner.Job(
         cases=cases,
@@ -147,8 +150,11 @@ def _previous(keeper: Keeper, wanted: Plan, stored: dict[str, object], place: st
     run = storage.load(found[0])
     theirs, ours = {**run.plan, **asdict(run.settings)}, {**stored, **asdict(wanted.settings)}
     differing = sorted(key for key in ours if _plain(ours[key]) != _plain(theirs.get(key)))
+    now = {"device_name": device.label(place), "torch": version("torch")}
+    then = {"device_name": run.environment.device_name, "torch": run.environment.versions.get("torch", "")}
+    differing += [key for key in now if now[key] != then[key]]
     if differing:
-        raise PlanError(f"{found[0]} is of another plan: {', '.join(differing)} differ; run without --resume")
+        raise PlanError(f"{found[0]} is of another run: {', '.join(differing)} differ; run without --resume")
     return run
 
 
