@@ -1,0 +1,24 @@
+"""Options and fixtures for all tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="write the golden files anew; read their diff then")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Holds a text against the golden file of that name, or writes it with `--rewrite-golden`."""
+
+    def check(name: str, text: str) -> None:
+        if request.config.getoption("--rewrite-golden"):
+            (GOLDEN / name).write_text(text, encoding="utf-8")
+        assert text == (GOLDEN / name).read_text(encoding="utf-8"), "if this is wanted: pytest --rewrite-golden"
+
+    return check

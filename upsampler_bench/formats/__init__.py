@@ -1,0 +1,70 @@
+"""One format a file: `as_<name>.py` turns a Report into text or pictures, and this room finds and calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol, cast
+
+from upsampler_bench import discovery
+from upsampler_bench.report.parts import Report
+from upsampler_bench.storage import write_whole
+
+
+class Format(Protocol):
+    """What a format's module has.
+
+    Attributes:
+        ABOUT: one line for a list of the formats.
+    """
+
+    ABOUT: str
+
+    def files(self, report: Report) -> Mapping[str, bytes]:
+        """The report as files: their contents by name."""
+
+    def show(self, report: Report) -> str:
+        """The report as text to print.
+
+        Raises:
+            PlanError: the format draws pictures.
+        """
+
+
+def names() -> tuple[str, ...]:
+    """The formats there are; none is imported."""
+    return discovery.modules(__name__, "as_")
+
+
+def get(name: str) -> Format:
+    """One format.
+
+    Raises:
+        PlanError: there is no such format.
+        MissingPackage: it needs a package that is not installed.
+    """
+    return cast(Format, discovery.load(__name__, name, "as_"))
+
+
+def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Path]:
+    """Writes the report in each of these formats into a folder, and returns the files.
+
+    Raises:
+        PlanError, MissingPackage: see `get`; nothing is written then.
+        OutputError: the folder cannot be written.
+    """
+    loaded = [get(name) for name in dict.fromkeys(chosen)]
+    made = [(Path(folder) / name, content) for one in loaded for name, content in one.files(report).items()]
+    for target, content in made:
+        write_whole(target, content)
+    return [target for target, _ in made]
+
+
+def render(name: str, report: Report) -> str:
+    """The report in one format as text to print.
+
+    Raises:
+        PlanError: there is no such format, or it draws pictures.
+        MissingPackage: it needs a package that is not installed.
+    """
+    return get(name).show(report)

@@ -1,0 +1,49 @@
+"""One colour an operator, the same in every figure: a hue for its family, a shade for its variant."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+# Paul Tol's muted scheme and Okabe and Ito's vermillion: distinct also to colour-blind readers.
+HUES = {
+    "nearest": "#BBBBBB",
+    "bilinear": "#777777",
+    "bicubic": "#999999",
+    "max": "#882255",
+    "deconv": "#CC6677",
+    "pixel": "#DDCC77",
+    "carafe": "#117733",
+    "indexnet": "#88CCEE",
+    "a2u": "#999933",
+    "fade": "#AA4499",
+    "sapa": "#332288",
+    "dysample": "#D55E00",
+}
+# Families that no paper named here share these, by a checksum of their name.
+OTHERS = ("#44AA99", "#0072B2", "#8C6D46", "#E69F00", "#56B4E9", "#6B4C9A", "#B5495B", "#4D8F3B")
+# How far towards white (above 0) or black (below 0) a variant goes.
+SHADES = {"": 0.0, "+": -0.25, "-s": 0.4, "-s+": 0.2, "-naive": 0.6, "-lite": 0.4, "-b": 0.0, "-shuffle": 0.0}
+
+
+def family(name: str) -> str:
+    """The first word of an operator's name: "dysample" for "dysample-s+"."""
+    return re.split(r"[-+_.: ]", name, maxsplit=1)[0]
+
+
+def colour(name: str) -> str:
+    """An operator's colour as "#rrggbb", from its name alone."""
+    stem = family(name)
+    hue = HUES.get(stem) or OTHERS[zlib.crc32(stem.encode()) % len(OTHERS)]
+    return _shaded(hue, _shade(name.removeprefix(stem)))
+
+
+def _shade(variant: str) -> float:
+    known = SHADES.get(variant)
+    return known if known is not None else zlib.crc32(variant.encode()) % 100 / 125 - 0.3
+
+
+def _shaded(hue: str, shade: float) -> str:
+    target = 255 if shade > 0 else 0
+    parts = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
+    return "#" + "".join(f"{round(part + (target - part) * abs(shade)):02x}" for part in parts)

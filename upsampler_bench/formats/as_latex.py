@@ -1,0 +1,105 @@
+"""A booktabs table for a paper: needs \\usepackage{booktabs}, and graphicx where the table is wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
+
+ABOUT = "a booktabs table for a paper (report.tex)"
+FILE = "report.tex"
+WIDE = 6
+SPECIAL = str.maketrans(
+    {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "≤": r"$\leq$",
+        "≥": r"$\geq$",
+        "−": "$-$",
+        "µ": r"\textmu{}",
+        "²": r"\textsuperscript{2}",
+        "⁹": r"\textsuperscript{9}",
+        "–": "--",
+        "…": r"\dots{}",
+        "\n": " ",
+    }
+)
+
+
+def files(report: Report) -> dict[str, bytes]:
+    """report.tex."""
+    return {FILE: show(report).encode()}
+
+
+def show(report: Report) -> str:
+    """One table environment a condition; what stands around it is in comments and in the caption."""
+    blocks = ["\n".join(_table(report, table, place)) for place, table in enumerate(report.tables)]
+    head = f"% {' '.join(report.title.split())}\n% needs \\usepackage{{booktabs,graphicx}}\n"
+    return head + "\n\n".join(blocks) + "\n"
+
+
+def _table(report: Report, table: Table, place: int) -> Iterator[str]:
+    columns = [table.columns[one] for one in table.shown]
+    kind, wide = ("table*", True) if len(columns) > WIDE else ("table", False)
+    yield from (rf"\begin{{{kind}}}[t]", r"\centering", r"\small", rf"\caption{{{_caption(report, table)}}}")
+    yield rf"\label{{tab:upsamplers{f'-{place + 1}' if len(report.tables) > 1 else ''}}}"
+    yield from [r"\resizebox{\textwidth}{!}{%"] if wide else []
+    yield rf"\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}"
+    yield r"\toprule"
+    yield _line([" ", *(_escape(one.title) for one in columns)])
+    yield _line([" ", *(_unit(one) for one in columns)])
+    yield r"\midrule"
+    yield from (_line([_escape(row.name), *(_cell(row.cells[one]) for one in table.shown)]) for row in table.rows)
+    yield from (r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""))
+    yield from _below(report, table)
+    yield rf"\end{{{kind}}}"
+
+
+def _caption(report: Report, table: Table) -> str:
+    stated = dict(report.facts)
+    parts = [f"{report.title}. Input: {table.title}.", report.warning]
+    parts += [f"{name}: {stated[name]}." for name in ("Versions", "CPU threads", "Protocol") if name in stated]
+    return _escape(" ".join(part for part in parts if part))
+
+
+def _below(report: Report, table: Table) -> Iterator[str]:
+    used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
+    notes = [rf"\textsuperscript{{{mark}}}\,{_escape(text)}" for mark, text in report.footnotes if mark in used]
+    notes += [rf"{_escape(row.name)}: {_escape(_why(row))}" for row in table.troubled]
+    notes += [_escape(f"{', '.join(one.columns)}: {one.text}{_only(one.rows)}") for one in report.methods]
+    yield r"\par\smallskip\raggedright\footnotesize"
+    yield "".join(f"{note}. " for note in notes).rstrip()
+
+
+def _only(names: tuple[str, ...]) -> str:
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _why(row: Row) -> str:
+    return f"{row.status}: {row.reason}" if row.reason else row.status
+
+
+def _unit(column: Column) -> str:
+    return f"({_escape(column.unit)})" if column.heading != column.title else " "
+
+
+def _cell(cell: Cell) -> str:
+    interval = rf" {{\scriptsize({_escape(cell.interval)})}}" if cell.interval else ""
+    marks = rf"\textsuperscript{{{','.join(cell.marks)}}}" if cell.marks else ""
+    return f"{_escape(cell.text)}{interval}{marks}"
+
+
+def _line(cells: list[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _escape(text: str) -> str:
+    return text.translate(SPECIAL)

@@ -1,0 +1,23 @@
+"""The figures as SVG."""
+
+from __future__ import annotations
+
+from upsampler_bench.errors import PlanError
+from upsampler_bench.formats import _plots
+from upsampler_bench.report.parts import Report
+
+ABOUT = "the panel of bar charts and the scatter (panel.svg, scatter.svg)"
+
+
+def files(report: Report) -> dict[str, bytes]:
+    """A figure a file."""
+    return _plots.files(report, "svg")
+
+
+def show(report: Report) -> str:
+    """Pictures are not printed.
+
+    Raises:
+        PlanError: always.
+    """
+    raise PlanError("svg draws pictures, which are written into a folder and not printed")

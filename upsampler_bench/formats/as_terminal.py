@@ -1,0 +1,133 @@
+"""For a terminal: as many columns as fit, the most important first; 80 wide and plain where it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from upsampler_bench.report.parts import Cell, Column, Method, Report, Row, Table
+
+ABOUT = "for reading at once: the columns that fit, failures at the end (report.txt)"
+FILE = "report.txt"
+WIDTH = 80
+GAP = 2
+LONGEST = 30
+STYLES = {"failed": "red", "skipped": "yellow", "interrupted": "yellow"}
+
+
+def files(report: Report) -> dict[str, bytes]:
+    """report.txt, plain and 80 columns wide."""
+    return {FILE: draw(report, Console(width=WIDTH, color_system=None, force_terminal=False)).encode()}
+
+
+def show(report: Report) -> str:
+    """As wide as the terminal is; letters that its encoding lacks are replaced."""
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH, color_system=None)
+    encoding = console.encoding or "utf-8"
+    return draw(report, console).encode(encoding, "replace").decode(encoding)
+
+
+def draw(report: Report, console: Console) -> str:
+    """What this console would print."""
+    with console.capture() as capture:
+        for part in _parts(report, console.width):
+            console.print(part, highlight=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
+    """The circumstances first, so that the numbers and what failed stand where a terminal ends up."""
+    yield Text(report.title, style="bold")
+    yield from _section("Environment and protocol", list(report.facts))
+    yield from _section("How each column was measured", [_method(one) for one in report.methods])
+    yield from _section("What the columns mean", list(report.legend))
+    for table in report.tables:
+        places = fitting(table, width)
+        yield Text("\n" + table.title, style="bold")
+        yield _grid(table, places)
+        yield from _left_out(table, places)
+    if report.footnotes:
+        yield Text()
+        yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
+    yield from _troubled(report)
+    if report.warning:
+        yield Text(f"\n{report.warning}", style="yellow")
+
+
+def fitting(table: Table, width: int) -> list[int]:
+    """The places of the columns that fit beside each other, in the table's order."""
+    room = width - min(max([len("upsampler"), *(len(row.name) for row in table.rows)]), LONGEST)
+    kept: list[int] = []
+    for place in sorted(table.shown, key=lambda one: table.columns[one].rank):
+        room -= GAP + _width(table, place)
+        if room < 0:
+            break
+        kept.append(place)
+    return sorted(kept)
+
+
+def _width(table: Table, place: int) -> int:
+    column = table.columns[place]
+    cells = (len(_number(row.cells[place], _room_for_marks(table, place))) for row in table.rows)
+    words = (len(word) for word in _heading(column).split())
+    return max([*cells, *words])
+
+
+def _grid(table: Table, places: list[int]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, GAP - 1), show_edge=False)
+    grid.add_column("upsampler", no_wrap=True, vertical="bottom", max_width=LONGEST)
+    for place in places:
+        heading, width = Text(_heading(table.columns[place])), _width(table, place)
+        grid.add_column(heading, justify="right", vertical="bottom", width=width)
+    for row in table.rows:
+        cells = (Text(_number(row.cells[one], _room_for_marks(table, one)), no_wrap=True) for one in places)
+        grid.add_row(Text(row.name, style="bold" if row.baseline else ""), *cells, style=STYLES.get(row.status, ""))
+    return grid
+
+
+def _heading(column: Column) -> str:
+    return column.heading
+
+
+def _room_for_marks(table: Table, place: int) -> int:
+    return max((len(",".join(row.cells[place].marks)) for row in table.rows), default=0)
+
+
+def _number(cell: Cell, room: int) -> str:
+    interval = f" ({cell.interval})" if cell.interval else ""
+    marks = f" {','.join(cell.marks):{room}}" if room else ""
+    return f"{cell.text}{interval}{marks}"
+
+
+def _left_out(table: Table, places: list[int]) -> Iterator[Text]:
+    names = [table.columns[one].heading for one in table.shown if one not in places]
+    if names:
+        yield Text(f"No room for: {', '.join(names)}; a wider terminal or another format shows them.")
+
+
+def _troubled(report: Report) -> Iterator[Text]:
+    for table in report.tables:
+        if table.troubled:
+            where = f" at {table.title}" if len(report.tables) > 1 else ""
+            yield Text(f"\nNot measured, or not in full{where}:", style="bold")
+            yield from (Text(_why(row), style=STYLES.get(row.status, "")) for row in table.troubled)
+
+
+def _why(row: Row) -> str:
+    return f"{row.name} {row.status}: {row.reason}" if row.reason else f"{row.name} {row.status}"
+
+
+def _method(one: Method) -> tuple[str, str]:
+    rows = f" (rows: {', '.join(one.rows)})" if one.rows else ""
+    return ", ".join(one.columns), f"{one.text}{rows}"
+
+
+def _section(title: str, pairs: list[tuple[str, str]]) -> Iterator[Text]:
+    if pairs:
+        yield Text("\n" + title, style="bold")
+        yield from (Text(f"{name}: {text}") for name, text in pairs)

@@ -1,0 +1,67 @@
+"""The figures that the DySample paper (arXiv 2308.15085) printed, read from the CSV files beside this one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from upsampler_bench.discovery import nearest
+from upsampler_bench.errors import PlanError
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Fig. 1: x2 of a 256x120x120 feature on one RTX 3090; `source` is "text", or "figure" (read off, ±0.1 ms)."""
+
+    ms: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A row of Table 4: SegFormer-B1 on ADE20K, in per cent.
+
+    `gflops` and `params` are the whole model's for bilinear, and additions to it for every other operator.
+    """
+
+    gflops: float
+    params: float
+    miou: float
+    biou: float
+
+
+def names() -> tuple[str, ...]:
+    """The tables there are, by file name."""
+    found = (one.name for one in resources.files(__name__).iterdir())
+    return tuple(sorted(one.removesuffix(".csv") for one in found if one.endswith(".csv")))
+
+
+@cache
+def rows(name: str) -> tuple[Mapping[str, str], ...]:
+    """One table as it was typed in: a mapping a row, blank where the paper gives nothing.
+
+    Raises:
+        PlanError: there is no such table.
+    """
+    if name not in names():
+        raise PlanError(f"no published table {name!r}; {nearest(name, names())}")
+    text = resources.files(__name__).joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def latency_rtx3090() -> dict[str, Latency]:
+    """The published latency by operator."""
+    return {row["upsampler"]: Latency(float(row["latency_ms"]), row["source"]) for row in rows("latency_rtx3090")}
+
+
+def segformer_b1_ade20k() -> dict[str, Segmentation]:
+    """Table 4 by operator."""
+    return {row["upsampler"]: _segmentation(row) for row in rows("segformer_b1_ade20k")}
+
+
+def _segmentation(row: Mapping[str, str]) -> Segmentation:
+    params = float(row["params_k"]) * 1e3
+    return Segmentation(float(row["gflops"]), params, float(row["miou"]), float(row["biou"]))

@@ -1,0 +1,114 @@
+"""Under what circumstances a run was made, and what its words mean: device, versions, protocol, methods, legend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from upsampler_bench.case import Settings
+from upsampler_bench.report.lines import Condition
+from upsampler_bench.report.parts import Method
+from upsampler_bench.report.tables import present
+from upsampler_bench.results import COMPLETE, Environment, MetricInfo, Run
+
+ENDINGS = {
+    "interrupted": "The run was interrupted: what had been measured by then is shown.",
+    "partial": "The run did not get to its end: what had been measured by then is shown.",
+}
+SCALES = {
+    "s": "1 ms = 0.001 s",
+    "B": "1 MiB = 1,048,576 bytes",
+    "MAC": "GFLOPs: 10⁹ multiply-adds, each counted once",
+}
+
+RATIO = "median over rounds of the operator's time divided by {}'s in the same round, with its 95 % interval"
+
+
+def warning(run: Run) -> str:
+    """That the run is not whole; empty where it is."""
+    return "" if run.ended == COMPLETE else ENDINGS.get(run.ended, f"The run ended as {run.ended!r}.")
+
+
+def facts(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...]:
+    """Title and text of all circumstances that the run recorded."""
+    where, threads = run.environment, run.settings.threads
+    stated = [
+        ("Device", f"{where.device_name} ({where.device_kind})"),
+        ("Input (B×C×H×W)", "; ".join(one.words for one in found)),
+        ("Versions", _pairs(where.versions)),
+        ("Machine", _pairs(where.machine)),
+        ("CPU threads", str(threads) if threads else "as many as the process may use"),
+        ("Protocol", protocol(run.settings, where)),
+        *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
+        ("When", _when(run)),
+    ]
+    return tuple((title, text) for title, text in stated if text)
+
+
+def protocol(one: Settings, where: Environment) -> str:
+    """How a run measures, in words."""
+    own = _cuda(one) if where.device_kind == "cuda" else _cpu(one)
+    return "; ".join(
+        [
+            f"operators of one input timed interleaved in rounds, each in an order shuffled anew (seed {one.seed})",
+            f"warm-up of at least {one.warmup_seconds:g} s and {one.warmup_calls} calls",
+            f"at least {one.min_samples} samples, until the 95 % interval of the median is within "
+            f"±{100 * one.precision:g} %, for at most {one.cap:g} s of calls an operator",
+            *own,
+            "under torch.compile" if one.compile else "eager",
+        ]
+    )
+
+
+def methods(run: Run, found: tuple[Condition, ...]) -> tuple[Method, ...]:
+    """How the columns were measured, those measured alike together; which rows, where a column has several methods."""
+    used = [info for info in run.metrics if any(info in present(run, one) for one in found)]
+    titles: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for info in used:
+        for alike in _methods(info, found):
+            titles.setdefault(alike, []).append(info.title)
+    return tuple(Method(tuple(columns), text, rows) for (text, rows), columns in titles.items())
+
+
+def legend(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...]:
+    """What each column means, and the conventions that all share."""
+    used = [info for info in run.metrics if any(info in present(run, one) for one in found)]
+    meanings = [(info.title, info.description) for info in used if info.description]
+    units = [text for unit, text in SCALES.items() if any(info.unit == unit for info in used)]
+    shared = [("Units", "; ".join(units))] if units else []
+    if any(not info.exact for info in used):
+        shared.append(("Timed numbers", "median of all samples; intervals are 95 %, by order statistics"))
+    if any(info.relative for info in used):
+        base = run.settings.baseline
+        shared.append((f"/ {base}", RATIO.format(base)))
+    return (*meanings, *shared)
+
+
+def _methods(info: MetricInfo, found: tuple[Condition, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each method of a column with the rows that it is for; no rows where it is for all."""
+    rows: dict[str, list[str]] = {}
+    for condition, line in ((one, line) for one in found for line in one.lines):
+        reading = line.find(info)
+        if reading:
+            label = line.name if len(found) == 1 else f"{line.name} ({condition.words})"
+            rows.setdefault(reading[1].method, []).append(label)
+    return [(text, () if len(rows) == 1 else tuple(names)) for text, names in rows.items()]
+
+
+def _cuda(one: Settings) -> list[str]:
+    caches = {"cold": "L2 cache flushed before each call", "warm": "L2 cache left warm"}
+    graph = ["replay of a captured CUDA graph"] if one.cuda_graph else []
+    return [caches.get(one.cache, one.cache), *graph]
+
+
+def _cpu(one: Settings) -> list[str]:
+    heaps = {"keep": "heap kept between calls (mallopt)", "default": "heap as glibc leaves it"}
+    return [heaps.get(one.malloc, one.malloc)]
+
+
+def _when(run: Run) -> str:
+    return " to ".join(one for one in (run.started, run.finished) if one)
+
+
+def _pairs(given: Mapping[str, object]) -> str:
+    said = {name: f"{one:g}" if isinstance(one, float) else str(one) for name, one in given.items()}
+    return ", ".join(f"{name} {text}" for name, text in said.items() if text)

@@ -1,0 +1,113 @@
+"""One table a condition: a row an operator, a column a metric, and beside a relative one its ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from upsampler_bench.report import footnotes, numbers
+from upsampler_bench.report.lines import Condition, Line
+from upsampler_bench.report.parts import Cell, Column, Row, Table
+from upsampler_bench.results import MetricInfo, Run
+from upsampler_bench.stats import Estimate, quantile
+
+# What a narrow table keeps first; all other metrics follow in the run's own order.
+FIRST = ("latency", "inference_memory", "flops_paper", "params_weights", "train_latency", "train_memory")
+CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "host")
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A column, and how its cell is made from a line."""
+
+    column: Column
+    cell: Callable[[Line], Cell]
+
+
+def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
+    """The table of one condition; `marks` are the footnotes' marks by text."""
+    makers = [maker for info in present(run, condition) for maker in _makers(run, condition, info, marks)]
+    rows = tuple(_row(run, line, makers) for line in condition.lines)
+    case = asdict(condition.case)
+    return Table(condition.words, tuple(one.column for one in makers), rows, {name: case[name] for name in CONDITION})
+
+
+def present(run: Run, condition: Condition) -> list[MetricInfo]:
+    """The metrics that at least one operator has a reading of."""
+    return [info for info in run.metrics if any(line.find(info) for line in condition.lines)]
+
+
+def rank(run: Run, name: str) -> int:
+    """A metric's place in the order of importance."""
+    order = [*FIRST, *(one.name for one in run.metrics if one.name not in FIRST)]
+    return 2 * order.index(name)
+
+
+def _row(run: Run, line: Line, makers: list[Maker]) -> Row:
+    cells = tuple(maker.cell(line) for maker in makers)
+    return Row(line.name, cells, line.status, line.reason, line.name == run.settings.baseline)
+
+
+def _makers(run: Run, condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -> list[Maker]:
+    unit, place = numbers.unit(info.unit), rank(run, info.name)
+    makers = [Maker(Column(info.name, info.title, unit.name, place), lambda line: _value(run, line, info, marks))]
+    if not info.exact:
+        tail = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit.name, place, detail=True)
+        count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
+        makers += [Maker(tail, lambda line: _tail(line, info)), Maker(count, lambda line: _count(line, info))]
+    if info.relative and any(_compared(run, line, info) for line in condition.lines):
+        title = f"{info.title} / {run.settings.baseline}"
+        ratio = Column(f"{info.name}_ratio", title, numbers.RATIO.name, place + 1)
+        makers.insert(1, Maker(ratio, lambda line: _ratio(run, line, info)))
+    return makers
+
+
+def _value(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
+    found = line.find(info)
+    if found is None:
+        return _missing(line, info)
+    said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
+    return _cell(numbers.convert(found[1].estimate, numbers.unit(info.unit)), info.exact, said)
+
+
+def _cell(one: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
+    if is_exact or one.count == 1 or one.low == one.high:
+        return Cell(numbers.exact(one.value), one.value, marks=marks)
+    return Cell(numbers.noisy(one)[0], one.value, one.low, one.high, marks=marks)
+
+
+def _compared(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
+    found = line.find(info)
+    return run.ratio(found[0].case, info.name) if found else None
+
+
+def _ratio(run: Run, line: Line, info: MetricInfo) -> Cell:
+    one = _compared(run, line, info)
+    if one is None:
+        return _missing(line, info)
+    if line.name == run.settings.baseline:
+        return Cell("1", 1.0)
+    text, interval = numbers.noisy(one)
+    return Cell(text, one.value, one.low, one.high, interval if one.count > 1 else "")
+
+
+def _tail(line: Line, info: MetricInfo) -> Cell:
+    found = line.find(info)
+    value = quantile(found[1].samples, 0.9) if found else None
+    if value is None:
+        return _missing(line, info)
+    shown = value / numbers.unit(info.unit).size
+    return Cell(numbers.exact(shown), shown)
+
+
+def _count(line: Line, info: MetricInfo) -> Cell:
+    found = line.find(info)
+    if found is None:
+        return _missing(line, info)
+    count = len(found[1].samples)
+    return Cell(f"{count}", float(count))
+
+
+def _missing(line: Line, info: MetricInfo) -> Cell:
+    why = line.why_not(info)
+    return Cell(why) if why else Cell()
