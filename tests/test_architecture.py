@@ -49,7 +49,9 @@ def room(path):
     return path.relative_to(ROOT / "upsampler_bench").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", [one for one in FILES if one.is_relative_to(ROOT / "upsamplers")], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [one for one in FILES if one.is_relative_to(ROOT / "upsamplers")], ids=lambda p: p.stem
+)
 def test_operators_never_know_the_instrument(path):
     assert not [name for name in imports(path) if name.startswith("upsampler_bench")]
 

@@ -23,7 +23,7 @@ class MetricInfo:
     """What a column is: `unit` is "s", "B", "MAC" or "1"; an `exact` metric has no noise.
 
     `additive`: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
-    `relative`: reports show it as a ratio to the baseline too. `mode`: the kind of case it is measured on.
+    `relative`: reports show it as a ratio to the baseline too. `place`: columns stand in this order. `mode`: the kind of case it is measured on.
     """
 
     name: str
@@ -34,6 +34,7 @@ class MetricInfo:
     exact: bool = False
     additive: bool = False
     relative: bool = False
+    place: int = 50
     description: str = ""
 
 

@@ -1,4 +1,4 @@
-"""For a terminal: as many columns as fit, the most important first; 80 wide and plain where it is none."""
+"""For a terminal: the most important columns first, the rest in tables below; 80 wide and plain where it is none."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from upsampler_bench.report.parts import Cell, Column, Method, Report, Row, Table
+from upsampler_bench.report.parts import Cell, Method, Report, Row, Table
 
-ABOUT = "for reading at once: the columns that fit, failures at the end (report.txt)"
+ABOUT = "for reading at once: as wide as the terminal, failures at the end (report.txt)"
 FILE = "report.txt"
 WIDTH = 80
 GAP = 2
@@ -45,27 +45,28 @@ def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
     yield Text(report.title, style="bold")
     yield from _section("Environment and protocol", list(report.facts))
     yield from _section("How each column was measured", [_method(one) for one in report.methods])
-    yield from _section("What the columns mean", list(report.legend))
     for table in report.tables:
-        places = fitting(table, width)
         yield Text("\n" + table.title, style="bold")
-        yield _grid(table, places)
-        yield from _left_out(table, places)
+        left = table.shown
+        while left:
+            places = fitting(table, width, left)
+            yield _grid(table, places)
+            yield Text()
+            left = tuple(place for place in left if place not in places)
     if report.footnotes:
-        yield Text()
         yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
     yield from _troubled(report)
     if report.warning:
         yield Text(f"\n{report.warning}", style="yellow")
 
 
-def fitting(table: Table, width: int) -> list[int]:
-    """The places of the columns that fit beside each other, in the table's order."""
+def fitting(table: Table, width: int, left: tuple[int, ...]) -> list[int]:
+    """Of the places that are left, those of the columns that fit beside each other, in the table's order."""
     room = width - min(max([len("upsampler"), *(len(row.name) for row in table.rows)]), LONGEST)
     kept: list[int] = []
-    for place in sorted(table.shown, key=lambda one: table.columns[one].rank):
+    for place in sorted(left, key=lambda one: table.columns[one].rank):
         room -= GAP + _width(table, place)
-        if room < 0:
+        if room < 0 and kept:
             break
         kept.append(place)
     return sorted(kept)
@@ -74,7 +75,7 @@ def fitting(table: Table, width: int) -> list[int]:
 def _width(table: Table, place: int) -> int:
     column = table.columns[place]
     cells = (len(_number(row.cells[place], _room_for_marks(table, place))) for row in table.rows)
-    words = (len(word) for word in _heading(column).split())
+    words = (len(word) for word in column.heading.split())
     return max([*cells, *words])
 
 
@@ -82,16 +83,12 @@ def _grid(table: Table, places: list[int]) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, GAP - 1), show_edge=False)
     grid.add_column("upsampler", no_wrap=True, vertical="bottom", max_width=LONGEST)
     for place in places:
-        heading, width = Text(_heading(table.columns[place])), _width(table, place)
+        heading, width = Text(table.columns[place].heading), _width(table, place)
         grid.add_column(heading, justify="right", vertical="bottom", width=width)
     for row in table.rows:
         cells = (Text(_number(row.cells[one], _room_for_marks(table, one)), no_wrap=True) for one in places)
         grid.add_row(Text(row.name, style="bold" if row.baseline else ""), *cells, style=STYLES.get(row.status, ""))
     return grid
-
-
-def _heading(column: Column) -> str:
-    return column.heading
 
 
 def _room_for_marks(table: Table, place: int) -> int:
@@ -102,12 +99,6 @@ def _number(cell: Cell, room: int) -> str:
     interval = f" ({cell.interval})" if cell.interval else ""
     marks = f" {','.join(cell.marks):{room}}" if room else ""
     return f"{cell.text}{interval}{marks}"
-
-
-def _left_out(table: Table, places: list[int]) -> Iterator[Text]:
-    names = [table.columns[one].heading for one in table.shown if one not in places]
-    if names:
-        yield Text(f"No room for: {', '.join(names)}; a wider terminal or another format shows them.")
 
 
 def _troubled(report: Report) -> Iterator[Text]:

@@ -67,5 +67,6 @@ def for_mode(mode: str, wanted: tuple[str, ...]) -> dict[str, Metric]:
 
 
 def infos(wanted: tuple[str, ...] = ()) -> tuple[MetricInfo, ...]:
-    """What the columns of these metrics are."""
-    return tuple(info for name in wanted or names() for info in get(name).INFOS)
+    """What the columns of these metrics are, in the order in which reports show them."""
+    found = [info for name in wanted or names() for info in get(name).INFOS]
+    return tuple(sorted(found, key=lambda info: info.place))

@@ -11,10 +11,10 @@ from upsampler_bench.results import MetricInfo, Reading
 Facts = dict[str, float | str]
 
 
-def infos(name: str, title: str, mode: str, what: str) -> tuple[MetricInfo, MetricInfo, MetricInfo]:
+def infos(name: str, title: str, mode: str, what: str, place: int) -> tuple[MetricInfo, MetricInfo, MetricInfo]:
     """Device time, and on a GPU the synchronised host time and what it is longer by."""
-    device = MetricInfo(name, title, "s", mode, relative=True, description=f"Median time of {what}.")
-    wall = replace(device, name=f"{name}_wall", title=f"{title}, wall", relative=False)
+    device = MetricInfo(name, title, "s", mode, relative=True, place=place, description=f"Median time of {what}.")
+    wall = replace(device, name=f"{name}_wall", title=f"{title}, wall", relative=False, place=place + 80)
     wall = replace(wall, description=f"Median time of {what} on a synchronised host clock.")
     gap = replace(wall, name=f"{name}_gap", title=f"{title}, host gap", description="Wall time less device time.")
     return device, wall, gap

@@ -23,6 +23,7 @@ MAC = MetricInfo(
     INFERENCE,
     exact=True,
     additive=True,
+    place=52,
     description="Multiplications, 1 multiply-add = 1: a bilinear sample 4 an element, a transposed convolution at "
     "its input; where a sample is taken counts with the sample.",
 )
@@ -33,6 +34,7 @@ PAPER = MetricInfo(
     INFERENCE,
     exact=True,
     additive=True,
+    place=51,
     description="As the DySample paper counts: as mac, but a transposed convolution at its output, grid_sample 11 an "
     "element, interpolation 0.",
 )

@@ -8,7 +8,7 @@ from upsampler_bench.metrics import _timed
 from upsampler_bench.results import Reading
 from upsampler_bench.workload import Workload
 
-INFOS = _timed.infos("latency", "Latency", INFERENCE, "one forward under inference mode")
+INFOS = _timed.infos("latency", "Latency", INFERENCE, "one forward under inference mode", 10)
 
 
 def call(workload: Workload) -> Call:

@@ -8,9 +8,14 @@ from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
 WHAT = "Peak bytes allocated during one forward beyond parameters and inputs, the output included."
-PEAK = MetricInfo("inference_memory", "Inference memory", "B", INFERENCE, exact=True, description=WHAT)
+PEAK = MetricInfo("inference_memory", "Inference memory", "B", INFERENCE, exact=True, place=20, description=WHAT)
 RESERVED = MetricInfo(
-    "reserved_memory", "Reserved memory", "B", INFERENCE, description="Bytes the allocator holds from the driver."
+    "reserved_memory",
+    "Reserved memory",
+    "B",
+    INFERENCE,
+    place=99,
+    description="Bytes the allocator holds from the driver.",
 )
 INFOS = (PEAK, RESERVED)
 

@@ -14,9 +14,12 @@ WEIGHTS = MetricInfo(
     INFERENCE,
     exact=True,
     additive=True,
+    place=61,
     description="Parameters of two or more dimensions: no biases, no norms, as the paper prints them.",
 )
-ALL = MetricInfo("params_all", "Parameters", "1", INFERENCE, exact=True, additive=True, description="All parameters.")
+ALL = MetricInfo(
+    "params_all", "Parameters", "1", INFERENCE, exact=True, additive=True, place=62, description="All parameters."
+)
 INFOS = (WEIGHTS, ALL)
 
 

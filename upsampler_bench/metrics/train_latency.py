@@ -8,7 +8,7 @@ from upsampler_bench.metrics import _timed
 from upsampler_bench.results import Reading
 from upsampler_bench.workload import Workload
 
-INFOS = _timed.infos("train_latency", "Training time", TRAIN, "one forward and backward of the operator")
+INFOS = _timed.infos("train_latency", "Training time", TRAIN, "one forward and backward of the operator", 30)
 
 
 def call(workload: Workload) -> Call:

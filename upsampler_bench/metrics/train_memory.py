@@ -9,8 +9,8 @@ from upsampler_bench.workload import Workload
 
 WHAT = "Peak bytes over forward and backward beyond parameters and inputs; output and all gradients included."
 KEPT = "Bytes alive after the forward, the output included."
-PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, description=WHAT)
-SAVED = MetricInfo("saved_memory", "Saved for backward", "B", TRAIN, exact=True, description=KEPT)
+PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=WHAT)
+SAVED = MetricInfo("saved_memory", "Saved for backward", "B", TRAIN, exact=True, place=98, description=KEPT)
 INFOS = (PEAK, SAVED)
 
 
