@@ -16,11 +16,11 @@ QUICK = ["--shape", "8x6x5", "--device", "cpu", "--cap", "0.05", "--mode", "infe
 
 @pytest.fixture(autouse=True)
 def _clean_registry():
+    registry.names()
     before = dict(registry._specs)
     yield
-    if before:
-        registry._specs.clear()
-        registry._specs.update(before)
+    registry._specs.clear()
+    registry._specs.update(before)
     sys.modules.pop("upsampler_plugin_bad_plugins", None)
 
 
