@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.table import Table
 
 import upsamplers
-from upsampler_bench import operators
 
 
-def table(channels: int, scale: int, plugins: Sequence[str]) -> Table:
-    """All operators, with their parameters at these channels and this scale.
-
-    Raises:
-        PlanError: a plug-in cannot be loaded.
-    """
-    operators.load(plugins)
+def table(channels: int, scale: int) -> Table:
+    """All operators, with their parameters at these channels and this scale, for a terminal."""
     found = Table("operator", "paper", "guide", "scales", box=None, pad_edge=False)
     found.add_column(f"weights, C={channels} s={scale}", justify="right")
     found.add_column("all", justify="right")
     for name in upsamplers.names():
-        spec = upsamplers.get(name)
-        scales = ", ".join(map(str, spec.scales)) or "any"
-        weights, everything = parameters(name, channels, scale)
-        found.add_row(name, spec.paper or "-", "yes" if spec.needs_guide else "no", scales, weights, everything)
+        found.add_row(name, *_cells(name, channels, scale))
     return found
+
+
+def markdown(channels: int = 256, scale: int = 2) -> str:
+    """All operators as a Markdown table."""
+    lines = ["| operator | paper | guide | scales | weights | parameters |", "| :-- | :-- | :-- | :-- | --: | --: |"]
+    lines += (f"| {' | '.join((f'`{name}`', *_cells(name, channels, scale)))} |" for name in upsamplers.names())
+    return "\n".join(lines)
+
+
+def _cells(name: str, channels: int, scale: int) -> tuple[str, ...]:
+    spec = upsamplers.get(name)
+    scales = ", ".join(map(str, spec.scales)) or "any"
+    return spec.paper or "-", "yes" if spec.needs_guide else "no", scales, *parameters(name, channels, scale)
 
 
 def parameters(name: str, channels: int, scale: int) -> tuple[str, str]:

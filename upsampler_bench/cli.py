@@ -40,12 +40,16 @@ def list_operators(
     channels: Annotated[int, typer.Option(help="C, for the parameters.", min=1)] = 256,
     scale: Annotated[int, typer.Option(help="s, for the parameters.", min=1)] = 2,
     plugin: Plugin = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
 ) -> None:
     """List the operators: paper, parameters, guide, scales."""
-    from upsampler_bench import catalogue
+    from upsampler_bench import catalogue, operators
 
-    console = _console()
-    console.print(catalogue.table(channels, scale, plugin or ()))
+    operators.load(plugin or ())
+    if markdown:
+        print(catalogue.markdown(channels, scale))
+    else:
+        _console().print(catalogue.table(channels, scale))
 
 
 @app.command()

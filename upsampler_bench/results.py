@@ -20,10 +20,15 @@ COMPLETE, PARTIAL = "complete", "partial"
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """What a column is: `unit` is "s", "B", "MAC" or "1"; an `exact` metric has no noise.
+    """What a column is.
 
-    `additive`: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
-    `relative`: reports show it as a ratio to the baseline too. `place`: columns stand in this order. `mode`: the kind of case it is measured on.
+    Attributes:
+        unit: "s", "B", "MAC" or "1".
+        mode: the kind of case it is measured on.
+        exact: it has no noise.
+        additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
+        relative: reports show it as a ratio to the baseline too.
+        place: columns stand in this order.
     """
 
     name: str

@@ -79,9 +79,11 @@ class DySample(Upsampler):
             Unsupported: x is not such a feature.
         """
         require_features(x, self.channels)
-        keep = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        # What is a single pixel is laid out both ways.
+        turned = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         x = x.contiguous()
-        return sample_points(x, self.displacement(x), self.scale).contiguous(memory_format=keep)
+        out = sample_points(x, self.displacement(x), self.scale)
+        return out.contiguous(memory_format=torch.channels_last) if turned else out
 
     def displacement(self, x: Tensor) -> Tensor:
         """How far each output pixel's sampling point is from the centre of its input pixel, in input pixels.
