@@ -23,6 +23,7 @@ Step = Callable[[Callable[[], None]], object]
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LAUNCH_BOUND = 0.8
+OUT_OF_MEMORY_ERRORS = (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import torch
 import upsamplers
 from upsampler_bench import metrics, verify, workload
 from upsampler_bench.case import Case
-from upsampler_bench.device import Device, Timings
+from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
 from upsampler_bench.environment import Watcher
 from upsampler_bench.protocol import Message, Request
 from upsampler_bench.results import Reading
@@ -38,17 +38,19 @@ class Group:
 
     def measure(self) -> None:
         """Reads every metric of every case that is not done; a case that fails loses the rest of its own only."""
-        shared = workload.shared_inputs(self.request.cases[0], self.request.settings)
-        for case in self.request.cases:
+        shared: list[tuple[torch.Tensor, torch.Tensor]] = []
+        with self._guard(*self.request.cases, step="make inputs"):
+            shared.append(workload.shared_inputs(self.request.cases[0], self.request.settings))
+        for case in self.request.cases if shared else ():
             if not self.interrupted():
-                self._prepare(case, shared)
+                self._prepare(case, shared[0])
         wanted = metrics.for_mode(self.request.cases[0].mode, self.request.settings.metrics)
         for name, metric in wanted.items():
             if metrics.is_timed(metric) and not self._is_done(metric):
                 self._time(name, metric)
 
     def _prepare(self, case: Case, shared: tuple[torch.Tensor, torch.Tensor]) -> None:
-        with self._guard(case, "build"):
+        with self._guard(case, step="build"):
             built = workload.build(case, self.request.settings, shared)
             self._at(case.key, "first call")
             begun = time.perf_counter()
@@ -89,7 +91,7 @@ class Group:
                 self._finish(keys[id(subject)], subject, metric, watcher)
 
             for key, subject in subjects.items():
-                with self._guard(self.workloads[key].case, name):
+                with self._guard(self.workloads[key].case, step=name):
                     subject.call = self.device.captured(subject.call)
                     warm_up(subject, take, self.request.settings)
                 subject.stop = FAILED if key in self.failed else subject.stop
@@ -121,22 +123,22 @@ class Group:
         self.emit(Message(kind, key, text=reason))
 
     @contextmanager
-    def _guard(self, case: Case, step: str = "") -> Iterator[None]:
+    def _guard(self, *cases: Case, step: str = "") -> Iterator[None]:
         """The one place where whatever an operator raises becomes its row's reason."""
         if step:
-            self._at(case.key, step)
+            self._at(cases[0].key, step)
         try:
             yield
-        except upsamplers.UpsamplerError as refusal:
-            self._give_up(case.key, "skipped", str(refusal))
         except Exception as problem:
-            self._give_up(case.key, "failed", why(problem))
+            refused = isinstance(problem, upsamplers.UpsamplerError)
+            for case in cases:
+                self._give_up(case.key, "skipped" if refused else "failed", str(problem) if refused else why(problem))
 
 
 def why(problem: Exception) -> str:
     """An exception as a row's reason: one line, and the same words for every way of running out of memory."""
     text = " ".join(str(problem).split())
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(one in text.lower() for one in MEMORY_SIGNS):
+    if isinstance(problem, OUT_OF_MEMORY_ERRORS) or any(one in text.lower() for one in MEMORY_SIGNS):
         return f"{OUT_OF_MEMORY}: {text[:160]}" if text else OUT_OF_MEMORY
     return f"{type(problem).__name__}: {text[:240]}"
 

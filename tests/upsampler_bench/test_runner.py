@@ -80,11 +80,11 @@ def test_a_crash_a_hang_an_exit_and_a_memory_eater_cost_their_own_rows(tmp_path)
 
 
 def test_an_operator_of_ones_own_script_is_measured_without_a_file_of_its_own(tmp_path):
-    script = tmp_path / "mine.py"
+    script, keys = tmp_path / "mine.py", {**QUICK, "shape": (8, 6, 5)}
     script.write_text(
         "import torch, upsamplers, upsampler_bench\n"
         "upsamplers.register_module('mine', lambda c, s: torch.nn.ConvTranspose2d(c, c, s, s))\n"
-        f"run = upsampler_bench.run(['mine'], shape=(8, 6, 5), **{ {k: v for k, v in QUICK.items() if k != 'shape'} })\n"
+        f"run = upsampler_bench.run(['mine'], **{keys})\n"
         "print(run.to_frame().query('metric == \"params_weights\"').set_index('upsampler').value['mine'])\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -140,6 +140,13 @@ def test_running_out_of_memory_skips_larger_shapes_of_the_same_operator(tmp_path
     assert lost[1] == ("skipped", "ran out of memory at the smaller 1x8x6x5/x2/float32/contiguous/cpu")
 
 
+def test_inputs_too_large_to_make_cost_their_own_shape_only(tmp_path):
+    run = measure(tmp_path, "nearest", shape=["8x6x5", "100000x5000x5000"])
+    lost = {one.case.channels: one.reason for one in run.measurements if one.reason}
+    assert set(lost) == {100000}
+    assert lost[100000].startswith("out of memory")
+
+
 def test_nothing_measured_is_an_error_and_keeps_what_was_there(tmp_path):
     kept = measure(tmp_path, "good")
     with pytest.raises(NothingMeasured, match="this operator has a bug"):
@@ -156,7 +163,7 @@ def test_readings_are_on_disk_before_the_run_ends(tmp_path):
             if message.kind == "at" and message.step == "latency" and partial.exists():
                 seen.append(len(storage.load(partial).measurements))
 
-    measure(tmp_path, "good", "nearest", listener=Look())
+    measure(tmp_path, "good", "nearest", listener=Look(), cap=2.0, precision=0.0, **{"min-samples": 10**6})
     assert max(seen) == 3
 
 

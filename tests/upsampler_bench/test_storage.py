@@ -52,7 +52,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 
 def test_a_missing_run_says_what_writes_one(tmp_path):
-    with pytest.raises(ResultsError, match="no stored run at .*upsampler-bench run"):
+    with pytest.raises(ResultsError, match=r"no stored run at .*upsampler-bench run"):
         storage.load(tmp_path)
 
 

@@ -1,0 +1,123 @@
+"""What only a GPU can show: `make test-cuda`."""
+
+import pytest
+import torch
+
+import upsampler_bench
+import upsamplers
+from upsampler_bench import device, workload
+from upsampler_bench.case import TRAIN, Case, Settings
+from upsampler_bench.doctor import examine
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
+]
+NAMES = upsamplers.names()
+
+
+def on(name, place, dtype=torch.float32):
+    torch.manual_seed(0)
+    module = upsamplers.create(name, 64)
+    for one in module.parameters():
+        torch.nn.init.normal_(one, std=0.05)
+    module = module.to(place, dtype)
+    x = torch.randn(2, 64, 13, 10, generator=torch.Generator().manual_seed(1)).to(place, dtype).requires_grad_()
+    feature = torch.randn(2, 64, 26, 20, generator=torch.Generator().manual_seed(2)).to(place, dtype)
+    inputs = (x, module.guide_from(feature)) if module.needs_guide else (x,)
+    return module, inputs
+
+
+@pytest.fixture(autouse=True)
+def _float32_is_float32():
+    device.create("cuda:0", Settings(cache="warm"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_gradients_equal_those_of_the_cpu(name):
+    found = []
+    for place in ("cpu", "cuda"):
+        module, inputs = on(name, place)
+        out = module(*inputs)
+        out.backward(torch.ones_like(out) * torch.linspace(-1, 1, out.shape[-1], device=place))
+        gradients = [one.grad for one in module.parameters() if one.grad is not None]
+        found.append([one.detach().cpu() for one in (out, inputs[0].grad, *gradients)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_is_close_to_float32(name, dtype):
+    module, inputs = on(name, "cuda", dtype)
+    out = module(*inputs)
+    full, full_inputs = on(name, "cuda")
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), full(*full_inputs), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_forward_never_waits_for_the_device(name):
+    module, inputs = on(name, "cuda")
+    with torch.inference_mode():
+        module(*inputs)
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            module(*inputs)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_forward_is_captured_in_a_graph_and_replays_the_same(name):
+    place = device.create("cuda:0", Settings(cuda_graph=True, cache="warm"))
+    module, inputs = on(name, "cuda")
+    with torch.inference_mode():
+        wanted, kept = module(*inputs), []
+
+        def call():
+            kept[:] = [module(*inputs)]
+
+        place.captured(call)()
+        place.synchronize()
+        torch.testing.assert_close(kept[0], wanted)
+
+
+@pytest.mark.parametrize("mode", ["inference", "train"])
+def test_memory_of_bilinear_equals_the_hand_count(mode):
+    settings = Settings()
+    place, case = device.create("cuda:0", settings), Case("bilinear", mode, device="cuda:0")
+    built = workload.build(case, settings, workload.shared_inputs(case, settings))
+    out = 256 * 240 * 240 * 4
+    expected = out if mode != TRAIN else 2 * out + out // 4
+    assert place.peak(built.step_for_memory).peak == pytest.approx(expected, abs=2**20)
+
+
+def test_events_wall_clock_and_submission_are_all_timed():
+    place, x = device.create("cuda:0", Settings()), torch.randn(4096, 4096, device="cuda")
+    taken = place.time(lambda: x @ x, 5)
+    assert (len(taken.device), len(taken.wall), len(taken.submit)) == (5, 1, 5)
+    assert min(taken.device) > 0
+    assert "cold L2" in place.timing_method()
+
+
+def test_a_run_reports_wall_time_gap_and_the_gpus_conditions(tmp_path):
+    run = upsampler_bench.run(["bilinear", "dysample"], shape=(64, 60, 60), device="cuda", cap=0.5, output_dir=tmp_path)
+    assert not [one.reason for one in run.measurements if one.reason]
+    assert {"latency", "latency_wall", "latency_gap", "reserved_memory"} <= {r.metric for _, r in run.readings()}
+    assert run.environment.device_kind == "cuda"
+    assert any("sm_clock_mhz_max" in one for one in run.environment.conditions)
+    assert upsampler_bench.write_report(run, tmp_path)
+
+
+def test_an_operator_that_runs_out_of_memory_loses_its_own_row():
+    run = upsampler_bench.run(
+        ["nearest"], shape=[(8, 8, 8), (4096, 8192, 8192)], device="cuda", mode="inference", cap=0.2
+    )
+    lost = {one.case.channels: one.reason for one in run.measurements if one.reason}
+    assert set(lost) == {4096}
+
+
+def test_the_doctor_knows_the_gpu():
+    assert {"driver", "temperature", "GPU processes", "throttling"} <= {one.what for one in examine("cuda")}
