@@ -21,6 +21,7 @@ from upsampler_bench.stats import estimate
 from upsampler_bench.workload import Workload
 
 OUT_OF_MEMORY = "out of memory"
+ESTIMATE_SECONDS = 0.25
 MEMORY_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 
 
@@ -35,6 +36,7 @@ class Group:
     workloads: dict[str, Workload] = field(default_factory=dict)
     first_calls: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    _next_estimate: float = 0.0
 
     def measure(self) -> None:
         """Reads every metric of every case that is not done; a case that fails loses the rest of its own only."""
@@ -109,10 +111,13 @@ class Group:
             self.emit(Message("reading", key, reading=_marked(reading, watcher.throttled)))
 
     def _tell(self, key: str, step: str, subject: Subject) -> None:
-        facts: dict[str, float | str] = {"rounds": len(subject.rounds), "samples": len(subject.samples)}
-        if subject.samples:
-            now = estimate(subject.samples)
-            facts |= {"value": now.value, "half_width": now.half_width, "spent": subject.spent}
+        """Says who is timed next, and every now and then how far its estimate is."""
+        facts: dict[str, float | str] = {"rounds": len(subject.rounds), "samples": subject.count}
+        now = time.monotonic()
+        if subject.count and now >= self._next_estimate:
+            self._next_estimate = now + ESTIMATE_SECONDS
+            found = estimate(subject.samples)
+            facts |= {"value": found.value, "half_width": found.half_width}
         self.emit(Message("at", key, step, facts=facts))
 
     def _at(self, key: str, step: str) -> None:

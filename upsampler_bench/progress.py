@@ -96,7 +96,7 @@ class Live:
 
     def hear(self, message: Message) -> None:
         """Shows what is being done, and the interval as it narrows."""
-        if message.kind == "at":
+        if message.kind == "at" and (not message.facts or "value" in message.facts):
             self._bar.update(self._task, description=_doing(message))
         elif message.reading is not None and "stop" in message.reading.facts:
             self._bar.advance(self._task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Subject:
     spent: float = 0.0
     turn: int = 1
     stop: str = ""
+    count: int = 0
+    next_look: int = 0
 
     @property
     def samples(self) -> list[float]:
@@ -100,18 +103,19 @@ def _turn(subject: Subject, take: Take) -> None:
         subject.stop = FAILED
         return
     subject.rounds.append(taken)
+    subject.count += len(taken.device)
     subject.spent += _total(taken)
 
 
 def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> str | None:
-    """Why this subject needs no more samples, or None."""
-    samples = subject.samples
-    if len(samples) >= settings.min_samples:
+    """Why this subject needs no more samples, or None; looks anew only when there are a tenth more of them."""
+    if subject.count >= max(settings.min_samples, subject.next_look):
+        subject.next_look = math.ceil(1.1 * subject.count)
         width = _width(subject.by_round(), baseline)
         if width <= settings.precision:
             return f"within {settings.precision:.1%}"
         half = subject.by_round()[: len(subject.rounds) // 2]
-        if len(samples) >= 4 * settings.min_samples and width > NO_BETTER * _width(half, baseline):
+        if subject.count >= 4 * settings.min_samples and width > NO_BETTER * _width(half, baseline):
             return "no longer improving"
     return f"time cap of {settings.cap:g} s" if subject.spent >= settings.cap else None
 
