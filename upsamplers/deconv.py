@@ -28,7 +28,8 @@ class Deconv(Upsampler):
 
     def __init__(self, channels: int, *, scale: int = 2, kernel_size: int | None = None) -> None:
         super().__init__(channels, scale=scale)
-        size = kernel_size or (3 if scale == 2 else 2 * scale - scale % 2)
+        default = 3 if scale == 2 else 2 * scale - scale % 2
+        size = default if kernel_size is None else kernel_size
         self.padding = -(-(size - scale) // 2)
         self.output_padding = 2 * self.padding - (size - scale)
         if size < scale or self.output_padding >= scale:

@@ -6,7 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upsamplers.base import Upsampler, require_features
+from upsamplers.errors import Unsupported
 from upsamplers.registry import register
+
+RULES = ("nearest", "bilinear", "bicubic")
 
 
 @register("nearest", rule="nearest", year=0)
@@ -19,10 +22,15 @@ class Interpolate(Upsampler):
         channels: C.
         scale: s.
         rule: "nearest", "bilinear" or "bicubic".
+
+    Raises:
+        Unsupported: the rule is none of these.
     """
 
     def __init__(self, channels: int, *, scale: int = 2, rule: str = "bilinear") -> None:
         super().__init__(channels, scale=scale)
+        if rule not in RULES:
+            raise Unsupported(f"no rule {rule!r}; there are {', '.join(map(repr, RULES))}")
         self.rule = rule
 
     def forward(self, x: Tensor) -> Tensor:

@@ -153,7 +153,7 @@ def get(name: str) -> Spec:
     """
     _discover()
     if name not in _specs:
-        raise UnknownUpsampler(f"no upsampler {name!r}; {suggestion(name, _specs)}")
+        raise UnknownUpsampler(f"no upsampler {name!r}; {suggestion(name, names())}")
     return _specs[name]
 
 
@@ -242,7 +242,7 @@ def _refuse_unknown_options(spec: Spec, arguments: Mapping[str, Any]) -> None:
 
 def _registered_from(where: str) -> bool:
     module = _file_module(Path(where)) if where.endswith(".py") else where
-    return any(spec.cls.__module__ == module for spec in _specs.values())
+    return any(f"{spec.cls.__module__}.".startswith(f"{module}.") for spec in _specs.values())
 
 
 def _file_module(path: Path) -> str:

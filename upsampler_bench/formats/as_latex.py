@@ -9,6 +9,7 @@ from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 ABOUT = "a booktabs table for a paper (report.tex)"
 FILE = "report.tex"
 WIDE = 6
+MOST = 8
 SPECIAL = str.maketrans(
     {letter: f"\\{letter}" for letter in "&%$#_{}"}
     | {
@@ -43,11 +44,13 @@ def show(report: Report) -> str:
     """One table environment a condition; what stands around it is in comments and in the caption."""
     blocks = ["\n".join(_table(report, table, place)) for place, table in enumerate(report.tables)]
     head = f"% {' '.join(report.title.split())}\n% needs \\usepackage{{booktabs,graphicx}}\n"
+    head += f"% the {MOST} most important columns; report.csv has them all\n"
     return head + "\n\n".join(blocks) + "\n"
 
 
 def _table(report: Report, table: Table, place: int) -> Iterator[str]:
-    columns = [table.columns[one] for one in table.shown]
+    chosen = sorted(sorted(table.shown, key=lambda one: table.columns[one].rank)[:MOST])
+    columns = [table.columns[one] for one in chosen]
     kind, wide = ("table*", True) if len(columns) > WIDE else ("table", False)
     yield from (rf"\begin{{{kind}}}[t]", r"\centering", r"\small", rf"\caption{{{_caption(report, table)}}}")
     yield rf"\label{{tab:upsamplers{f'-{place + 1}' if len(report.tables) > 1 else ''}}}"

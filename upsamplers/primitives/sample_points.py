@@ -26,8 +26,8 @@ def normalised_points(displacement: Tensor, scale: int) -> Tensor:
     batch, _, height, width = displacement.shape
     columns, rows = _centres(width, displacement), _centres(height, displacement)
     d_x, d_y = displacement.chunk(2, dim=1)  # (B, Zs², H, W)
-    x = torch.add(columns, d_x * (2 / width))
-    y = torch.add(rows.view(-1, 1), d_y * (2 / height))
+    x = torch.add(columns, d_x, alpha=2 / width)
+    y = torch.add(rows.view(-1, 1), d_y, alpha=2 / height)
     points = F.pixel_shuffle(torch.cat((x, y), dim=1), scale)  # (B, 2Z, sH, sW)
     return points.view(batch, 2, -1, scale * height, scale * width)
 

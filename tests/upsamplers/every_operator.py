@@ -1,0 +1,77 @@
+"""Any operator, whatever it is: built with channels that it accepts, given what it takes, and its answers compared."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+import upsamplers
+from upsamplers import Unsupported, Upsampler
+
+NAMES = tuple(name for name in upsamplers.names() if "cpu" in upsamplers.get(name).devices)
+# The first that an operator accepts: it may want s², its groups or 32 as a divisor.
+CHANNELS = (32, 64, 72, 144, 288)
+# The largest error over the largest value: in half precision some eight units in the last place.
+ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-5, torch.float16: 2**-8, torch.bfloat16: 2**-5}
+
+
+def build(name: str, scale: int | None = None) -> Upsampler:
+    """The operator as it is constructed, with the first channels that it accepts."""
+    spec = upsamplers.get(name)
+    scale = scale or (2 if not spec.why_not(scale=2) else spec.scales[0])
+    for channels in CHANNELS[:-1]:
+        with contextlib.suppress(Unsupported):
+            return upsamplers.create(name, channels, scale=scale)
+    return upsamplers.create(name, CHANNELS[-1], scale=scale)
+
+
+def trained(name: str, scale: int | None = None) -> Upsampler:
+    """The operator as if trained: no parameter at the zero that it may start from."""
+    torch.manual_seed(0)
+    module = build(name, scale)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return module.eval()
+
+
+def inputs(module: Upsampler, height: int = 5, width: int = 7, *, batch: int = 2) -> tuple[Tensor, ...]:
+    """What forward takes: x, and the guide where there is one."""
+    torch.manual_seed(1)
+    x = torch.randn(batch, module.channels, height, width)
+    if not module.needs_guide:
+        return (x,)
+    return x, module.guide_from(torch.randn(batch, module.channels, module.scale * height, module.scale * width))
+
+
+def fit_for(values: Iterable[Tensor], target: torch.dtype | str) -> tuple[Tensor, ...]:
+    """The values on a device or in a dtype; a guide of indices keeps its own dtype."""
+    return tuple(
+        one if isinstance(target, torch.dtype) and not one.is_floating_point() else one.to(target) for one in values
+    )
+
+
+def differentiable(values: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Leaves of their own, with gradients where there can be any."""
+    return tuple(one.detach().requires_grad_(one.is_floating_point()) for one in values)
+
+
+def output_and_gradients(module: Upsampler, call: Callable[..., Tensor], values: Iterable[Tensor]) -> list[Tensor]:
+    """The output, and the gradients of the inputs and of every parameter."""
+    leaves = differentiable(values)
+    out = call(*leaves)
+    torch.manual_seed(2)
+    wanted = [one for one in (*leaves, *module.parameters()) if one.requires_grad]
+    return [out.detach(), *torch.autograd.grad(out, wanted, torch.randn(out.shape, dtype=out.dtype))]
+
+
+def worst(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float:
+    """The largest error, over the largest value of its tensor or 1; NaN where anything is."""
+    pairs = zip(found, expected, strict=True)
+    errors = [(one - other).abs().max() / other.abs().max().clamp_min(1) for one, other in pairs]
+    return float(torch.stack(errors).max().detach())
+
+
+def size_out(module: Upsampler, x: Tensor) -> tuple[int, ...]:
+    return (*x.shape[:2], module.scale * x.shape[2], module.scale * x.shape[3])

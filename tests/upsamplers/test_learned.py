@@ -1,0 +1,91 @@
+"""The operators that learn but do not look: PyTorch's own layers, with weights of the same names."""
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+import upsamplers
+from upsamplers import Unsupported
+
+# Scale and kernel size asked for; kernel size, padding and output padding that they come to.
+DECONVS = {
+    (1, None): (1, 0, 0),
+    (1, 3): (3, 1, 0),
+    (2, None): (3, 1, 1),
+    (2, 2): (2, 0, 0),
+    (2, 4): (4, 1, 0),
+    (2, 5): (5, 2, 1),
+    (3, None): (5, 1, 0),
+    (3, 3): (3, 0, 0),
+    (3, 4): (4, 1, 1),
+    (4, None): (8, 2, 0),
+    (4, 9): (9, 3, 1),
+}
+
+
+def answers(call: nn.Module, parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The output for some x (2, 6, 4, 5), and the gradients of x and of the parameters."""
+    torch.manual_seed(1)
+    x = torch.randn(2, 6, 4, 5, dtype=torch.float64, requires_grad=True)
+    out = call(x)
+    return [out, *torch.autograd.grad(out, (x, *parameters), torch.randn_like(out))]
+
+
+def assert_alike(ours: nn.Module, theirs: nn.Module) -> None:
+    """Ours takes their state as it is, and then gives what they give."""
+    ours.load_state_dict(theirs.state_dict())
+    assert_close(answers(ours, ours.parameters()), answers(theirs, theirs.parameters()))
+
+
+@pytest.mark.parametrize(("scale", "kernel_size"), DECONVS)
+def test_deconv_is_a_transposed_convolution(scale: int, kernel_size: int | None) -> None:
+    size, padding, output_padding = DECONVS[scale, kernel_size]
+    theirs = nn.ConvTranspose2d(6, 6, size, stride=scale, padding=padding, output_padding=output_padding)
+    assert_alike(upsamplers.create("deconv", 6, scale=scale, kernel_size=kernel_size).double(), theirs.double())
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_pixel_shuffle_is_a_convolution_that_is_then_shuffled(scale: int, kernel_size: int) -> None:
+    theirs = nn.Sequential(nn.Conv2d(6, 6 * scale**2, kernel_size, padding=kernel_size // 2), nn.PixelShuffle(scale))
+    assert_alike(upsamplers.create("pixel-shuffle", 6, scale=scale, kernel_size=kernel_size).double(), theirs.double())
+
+
+def test_pixel_shuffle_has_a_kernel_of_3_by_default() -> None:
+    assert upsamplers.create("pixel-shuffle", 6).state_dict()["0.weight"].shape == (24, 6, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("deconv", lambda: nn.ConvTranspose2d(6, 6, 3)), ("pixel-shuffle", lambda: nn.Sequential(nn.Conv2d(6, 24, 3)))],
+)
+def test_initial_values_are_those_of_pytorch(name: str, layer: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    ours = upsamplers.create(name, 6).state_dict()
+    torch.manual_seed(0)
+    theirs = layer().state_dict()
+    assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("scale", "kernel_size"), [(1, 2), (2, 0), (2, 1), (2, -3), (3, 2), (4, 3)])
+def test_a_kernel_that_leaves_gaps_or_fits_no_padding_is_refused(scale: int, kernel_size: int) -> None:
+    with pytest.raises(Unsupported, match=f"kernel_size {kernel_size} does not fit scale {scale}"):
+        upsamplers.create("deconv", 6, scale=scale, kernel_size=kernel_size)
+
+
+@pytest.mark.parametrize("kernel_size", [-1, 0, 2, 4])
+def test_a_kernel_without_a_middle_is_refused_by_pixel_shuffle(kernel_size: int) -> None:
+    with pytest.raises(Unsupported, match=f"kernel_size {kernel_size}; expected an odd one"):
+        upsamplers.create("pixel-shuffle", 6, kernel_size=kernel_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "everything"), [("deconv", 589_824, 590_080), ("pixel-shuffle", 2_359_296, 2_360_320)]
+)
+def test_parameters_are_as_many_as_the_paper_prints(name: str, weights: int, everything: int) -> None:
+    parameters = dict(upsamplers.create(name, 256).named_parameters())
+    assert sum(one.numel() for key, one in parameters.items() if key.endswith("weight")) == weights
+    assert sum(one.numel() for one in parameters.values()) == everything

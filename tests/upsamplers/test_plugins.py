@@ -1,0 +1,135 @@
+"""Operators come in from outside in three ways; what fails to is told by name."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import upsamplers
+from upsamplers import DuplicateUpsampler, PluginError, Upsampler, registry
+
+PLUGIN = """
+import upsamplers
+
+@upsamplers.register({name!r})
+class Mine(upsamplers.Upsampler):
+    def forward(self, x):
+        return x.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
+"""
+
+pytestmark = pytest.mark.usefixtures("registry_as_it_was")
+
+
+def written(folder: Path, name: str, text: str = PLUGIN) -> Path:
+    """A file `name`.py that registers the operator `name`, or holds another text."""
+    path = folder / f"{name}.py"
+    path.write_text(text.format(name=name), encoding="utf-8")
+    return path
+
+
+def test_a_file_is_a_plugin(tmp_path: Path) -> None:
+    path = written(tmp_path, "neat_file")
+    assert upsamplers.load_plugin(str(path)) == ("neat_file",)
+    assert upsamplers.create("neat_file", 4, scale=3)(torch.ones(1, 4, 2, 2)).shape == (1, 4, 6, 6)
+
+
+def test_a_file_imports_its_neighbours_and_leaves_no_path_behind(tmp_path: Path) -> None:
+    written(tmp_path, "neat_neighbour", "NAME = 'by a neighbour'")
+    path = written(tmp_path, "neat_importer", "from neat_neighbour import NAME\n" + PLUGIN.replace("{name!r}", "NAME"))
+    before = list(sys.path)
+    assert upsamplers.load_plugin(str(path)) == ("by a neighbour",)
+    assert sys.path == before
+
+
+def test_a_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "neat_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert upsamplers.load_plugin("neat_module") == ("neat_module",)
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_plugin_may_be_loaded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool) -> None:
+    path = written(tmp_path, "neat_twice")
+    monkeypatch.syspath_prepend(tmp_path)
+    where = str(path) if as_file else "neat_twice"
+    assert [upsamplers.load_plugin(where) for _ in range(2)] == [("neat_twice",), ()]
+
+
+def test_a_package_may_be_loaded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "neat_package").mkdir()
+    written(tmp_path / "neat_package", "operators")
+    written(tmp_path / "neat_package", "__init__", "from neat_package import operators")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [upsamplers.load_plugin("neat_package") for _ in range(2)] == [("operators",), ()]
+
+
+def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, **modules: str) -> None:
+    """A distribution in a folder of sys.path, whose entry points are these modules."""
+    info = folder / "neat_distribution-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: neat-distribution\nVersion: 1.0\n", encoding="utf-8")
+    listed = "".join(f"{name} = {name}\n" for name in modules)
+    (info / "entry_points.txt").write_text(f"[upsamplers]\n{listed}", encoding="utf-8")
+    for name, text in modules.items():
+        written(folder, name, text)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setitem(registry._progress, "installed", False)
+
+
+def test_an_installed_entry_point_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch, neat_entry=PLUGIN)
+    assert upsamplers.names()[-1] == "neat_entry"
+    assert isinstance(upsamplers.create("neat_entry", 4), Upsampler)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("1 / 0", "ZeroDivisionError"), ("import nowhere_at_all", "nowhere_at_all")]
+)
+def test_a_broken_entry_point_is_warned_about_once_and_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, text: str, told: str
+) -> None:
+    installed(tmp_path, monkeypatch, neat_broken=text, neat_whole=PLUGIN)
+    with pytest.warns(UserWarning, match=f"plug-in 'neat_broken' .*skipped: .*{told}"):
+        assert upsamplers.names()[-1] == "neat_whole"
+    assert upsamplers.get("neat_whole").name == "neat_whole"
+    assert not recwarn.list
+
+
+def test_an_entry_point_that_takes_a_taken_name_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch, neat_thief=PLUGIN.replace("{name!r}", "'bilinear'"))
+    with pytest.warns(UserWarning, match="'neat_thief' .*skipped: DuplicateUpsampler"):
+        assert "bilinear" in upsamplers.names()
+    assert upsamplers.get("bilinear").cls.__module__ == "upsamplers.interpolate"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1", "registers no upsampler; it should use"),
+        ("1 / 0", "ZeroDivisionError: division"),
+        ("(", "SyntaxError"),
+    ],
+)
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_plugin_that_registers_nothing_or_fails_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str, as_file: bool
+) -> None:
+    path = written(tmp_path, "neat_failure", text)
+    monkeypatch.syspath_prepend(tmp_path)
+    where = str(path) if as_file else "neat_failure"
+    with pytest.raises(PluginError, match=f"plug-in '{where}'.*{told}") as refusal:
+        upsamplers.load_plugin(where)
+    assert isinstance(refusal.value, ImportError)
+
+
+@pytest.mark.parametrize("where", ["nowhere/at_all.py", "nowhere_at_all"])
+def test_a_plugin_that_is_not_there_is_refused_by_name(where: str) -> None:
+    with pytest.raises(PluginError, match=f"cannot load plug-in '{where}'.*{where}"):
+        upsamplers.load_plugin(where)
+
+
+def test_a_plugin_that_takes_a_taken_name_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "neat_thief", PLUGIN.replace("{name!r}", "'bilinear'"))
+    with pytest.raises(DuplicateUpsampler, match="'bilinear' is already registered"):
+        upsamplers.load_plugin(str(path))

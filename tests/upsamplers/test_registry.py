@@ -1,0 +1,192 @@
+"""Names find operators, and what is misused is told apart."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import upsamplers
+from upsamplers import DuplicateUpsampler, UnknownUpsampler, Unsupported, Upsampler
+
+pytestmark = pytest.mark.usefixtures("registry_as_it_was")
+
+
+class Bare(Upsampler):
+    """An operator without options."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=float(self.scale))
+
+
+class Open(Bare):
+    """An operator that takes any option."""
+
+    def __init__(self, channels: int, *, scale: int = 2, **options: Any) -> None:
+        super().__init__(channels, scale=scale)
+        self.options = options
+
+
+class Guided(Bare):
+    """An operator that remembers the channels of its guide."""
+
+    needs_guide = True
+
+    def __init__(self, channels: int, *, guide_channels: int, scale: int = 2) -> None:
+        super().__init__(channels, scale=scale)
+        self.guide_channels = guide_channels
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("dysampel", "'dysample'"), ("dysample_s", "'dysample-s'"), ("Bilinear", "'bilinear'")]
+)
+def test_a_near_miss_is_suggested(name: str, near: str) -> None:
+    with pytest.raises(UnknownUpsampler, match=f"no upsampler '{name}'; did you mean .*{near}") as refusal:
+        upsamplers.get(name)
+    assert isinstance(refusal.value, LookupError)
+
+
+def test_a_far_miss_gets_all_names() -> None:
+    with pytest.raises(UnknownUpsampler) as refusal:
+        upsamplers.create("zzz", 8)
+    assert [name for name in upsamplers.names() if name not in str(refusal.value)] == []
+
+
+def test_a_name_that_is_taken_is_refused_with_both_owners() -> None:
+    before = upsamplers.get("bilinear")
+    with pytest.raises(DuplicateUpsampler) as refusal:
+        upsamplers.register("bilinear")(Bare)
+    assert "'bilinear'" in str(refusal.value)
+    assert "upsamplers.interpolate.Interpolate" in str(refusal.value)
+    assert f"{__name__}.Bare" in str(refusal.value)
+    assert upsamplers.get("bilinear") is before
+
+
+def test_a_notebook_cell_may_run_twice() -> None:
+    def cell() -> type[Upsampler]:
+        @upsamplers.register("mine")
+        @upsamplers.register("mine-too")
+        class Mine(Bare):
+            pass
+
+        return Mine
+
+    cell()
+    again = cell()
+    assert upsamplers.names()[-2:] == ("mine", "mine-too")
+    assert upsamplers.get("mine").cls is again
+
+
+def test_an_unknown_option_is_refused_with_those_there_are() -> None:
+    with pytest.raises(Unsupported, match="dysample has no option 'group'; its options: groups, style, dynamic_scope"):
+        upsamplers.create("dysample", 32, group=8)
+
+
+def test_an_operator_without_options_says_so() -> None:
+    upsamplers.register("bare")(Bare)
+    with pytest.raises(Unsupported, match="bare has no option 'kernel'; its options: none"):
+        upsamplers.create("bare", 8, kernel=3)
+
+
+def test_an_operator_that_takes_any_option_gets_it() -> None:
+    upsamplers.register("open", kernel=3)(Open)
+    module = upsamplers.create("open", 8, anything=1)
+    assert isinstance(module, Open)
+    assert module.options == {"kernel": 3, "anything": 1}
+
+
+def test_an_unknown_rule_of_interpolation_is_refused() -> None:
+    with pytest.raises(Unsupported, match="no rule 'area'; there are 'nearest', 'bilinear', 'bicubic'"):
+        upsamplers.create("bilinear", 8, rule="area")
+
+
+def test_the_callers_options_win_over_the_variants() -> None:
+    upsamplers.register("open", kernel=3)(Open)
+    module = upsamplers.create("open", 8, kernel=5)
+    assert isinstance(module, Open)
+    assert module.options == {"kernel": 5}
+
+
+@pytest.mark.parametrize("what", ["channels", "scale", "guide_channels"])
+@pytest.mark.parametrize("value", [0, -1, 2.0, True, "2"])
+def test_a_size_that_is_no_whole_number_from_1_is_refused(what: str, value: object) -> None:
+    sizes: dict[str, Any] = {"channels": 8, what: value}
+    with pytest.raises(Unsupported) as refusal:
+        upsamplers.create("bilinear", **sizes)
+    assert str(refusal.value) == f"bilinear: {what} must be a whole number from 1, not {value!r}"
+
+
+def test_a_scale_or_a_device_that_is_not_listed_is_a_reason_not_to() -> None:
+    upsamplers.register("picky", scales=(2, 4), devices=("cuda",))(Bare)
+    spec = upsamplers.get("picky")
+    assert spec.why_not(scale=4, device="cuda") is None
+    assert spec.why_not(scale=3) == "picky upsamples by 2 or 4 only, not by 3"
+    assert spec.why_not(scale=2, device="cpu") == "picky needs cuda, not cpu"
+    with pytest.raises(Unsupported, match="by 2 or 4 only, not by 3"):
+        upsamplers.create("picky", 8, scale=3)
+
+
+def test_guide_channels_are_those_of_x_unless_given() -> None:
+    upsamplers.register("guided")(Guided)
+    made = [upsamplers.create("guided", 8), upsamplers.create("guided", 8, guide_channels=3)]
+    assert [one.guide_channels for one in made] == [8, 3]
+    assert isinstance(upsamplers.create("bilinear", 8, guide_channels=3), Upsampler)
+
+
+def test_names_come_oldest_first_and_variants_in_reading_order() -> None:
+    names = upsamplers.names()
+    years = [upsamplers.get(name).year for name in names]
+    assert years == sorted(years, key=lambda year: float("inf") if year is None else year)
+    assert names[:2] == ("nearest", "bilinear")
+    first = names.index("dysample")
+    assert names[first : first + 5] == ("dysample", "dysample+", "dysample-s", "dysample-s+", "dysample-naive")
+
+
+def test_names_without_a_year_come_last_as_they_were_registered() -> None:
+    upsamplers.register("z")(Bare)
+    upsamplers.register("a")(Open)
+    upsamplers.register("ancient", year=1)(Guided)
+    names = upsamplers.names()
+    assert names[-2:] == ("z", "a")
+    assert names.index("ancient") < names.index("deconv")
+
+
+def test_any_module_can_be_registered() -> None:
+    upsamplers.register_module("theirs", lambda channels, scale: nn.Upsample(scale_factor=scale), paper="Them, 2030")
+    module, x = upsamplers.create("theirs", 4, scale=3), torch.randn(2, 4, 3, 5)
+    assert torch.equal(module(x), F.interpolate(x, scale_factor=3))
+    assert module.beside(x, torch.randn(2, 7, 8, 13)).shape == (2, 4, 8, 13)
+    assert upsamplers.get("theirs").paper == "Them, 2030"
+    assert not upsamplers.get("theirs").needs_guide
+
+
+def test_a_module_takes_no_name_of_another() -> None:
+    with pytest.raises(DuplicateUpsampler, match="'bilinear'"):
+        upsamplers.register_module("bilinear", lambda channels, scale: nn.Identity())
+
+
+def in_a_new_process(code: str) -> str:
+    """What a Python of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(upsamplers.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("call", ["names()", "create('bilinear', 8)"])
+def test_operators_are_imported_when_first_asked_for(call: str) -> None:
+    seen = "print('upsamplers.dysample' in sys.modules)"
+    assert in_a_new_process(f"import sys, upsamplers; {seen}; upsamplers.{call}; {seen}") == "False\nTrue"
+
+
+def test_an_operator_may_be_imported_before_it_is_asked_for() -> None:
+    printed = in_a_new_process("import upsamplers.dysample; print(upsamplers.names())")
+    assert printed == in_a_new_process("import upsamplers; print(upsamplers.names())")
