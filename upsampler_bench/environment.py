@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -62,14 +63,22 @@ def _version(package: str) -> str:
         return ""
 
 
-class Watcher:
-    """Reads a device's conditions at 10 Hz in the background and keeps their extremes.
+def seconds_of_others() -> float:
+    """The time that other processes have had on all cores since the system started, in seconds."""
+    everyone, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    return float(everyone.user + everyone.system - own.user - own.system)
 
-    Use it as a context; `throttled` names the reasons seen so far.
+
+class Watcher:
+    """Reads a device's conditions at 10 Hz in the background and keeps their extremes; use it as a context.
+
+    Attributes:
+        throttled: why the device was throttled so far.
     """
 
     def __init__(self, read: Callable[[], Mapping[str, float | str]]) -> None:
         self._read = read
+        self._begun, self._before = time.monotonic(), seconds_of_others()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._extremes: dict[str, tuple[float, float]] = {}
@@ -85,9 +94,14 @@ class Watcher:
         self._end.set()
         self._thread.join()
 
+    @property
+    def others(self) -> float:
+        """How many cores other processes have held since this began, on average."""
+        return (seconds_of_others() - self._before) / max(time.monotonic() - self._begun, 1e-3)
+
     def summary(self) -> Mapping[str, float | str]:
-        """The least and the most of each reading, and why the device was throttled, if it was."""
-        found: dict[str, float | str] = {"at": "during"}
+        """The least and the most of each reading, the cores of others, and why the device was throttled, if it was."""
+        found: dict[str, float | str] = {"at": "during", "cores_of_others": round(self.others, 2)}
         for name, (low, high) in self._extremes.items():
             found |= {f"{name}_min": low, f"{name}_max": high}
         return found | ({"throttled": ", ".join(sorted(self.throttled))} if self.throttled else {})

@@ -22,6 +22,7 @@ from upsampler_bench.workload import Workload
 
 OUT_OF_MEMORY = "out of memory"
 ESTIMATE_SECONDS = 0.25
+DISTURBED_CORES = 0.15
 MEMORY_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 
 
@@ -108,7 +109,7 @@ class Group:
             return
         facts: dict[str, float | str] = {"stop": subject.stop, "first_call": self.first_calls[key]}
         for reading in metric.readings(tuple(subject.rounds), facts, self.device.timing_method()):
-            self.emit(Message("reading", key, reading=_marked(reading, watcher.throttled)))
+            self.emit(Message("reading", key, reading=_marked(reading, watcher)))
 
     def _tell(self, key: str, step: str, subject: Subject) -> None:
         """Says who is timed next, and every now and then how far its estimate is."""
@@ -148,7 +149,11 @@ def why(problem: Exception) -> str:
     return f"{type(problem).__name__}: {text[:240]}"
 
 
-def _marked(reading: Reading, throttled: set[str]) -> Reading:
-    if not throttled:
-        return reading
-    return replace(reading, notes=(*reading.notes, f"throttled during the run: {', '.join(sorted(throttled))}"))
+def _marked(reading: Reading, watcher: Watcher) -> Reading:
+    """The reading with a note of what disturbed it."""
+    notes = list(reading.notes)
+    if watcher.throttled:
+        notes.append(f"throttled during the run: {', '.join(sorted(watcher.throttled))}")
+    if watcher.others > DISTURBED_CORES:
+        notes.append("disturbed: other processes were busy while this was timed")
+    return replace(reading, notes=tuple(notes))

@@ -4,11 +4,19 @@
 """
 
 from upsamplers.base import Upsampler
-from upsamplers.errors import DuplicateUpsampler, PluginError, UnknownUpsampler, Unsupported, UpsamplerError
+from upsamplers.errors import (
+    DuplicateUpsampler,
+    NotAnUpsampler,
+    PluginError,
+    UnknownUpsampler,
+    Unsupported,
+    UpsamplerError,
+)
 from upsamplers.registry import Spec, create, get, load_plugin, names, register, register_module
 
 __all__ = [
     "DuplicateUpsampler",
+    "NotAnUpsampler",
     "PluginError",
     "Spec",
     "UnknownUpsampler",

@@ -92,7 +92,9 @@ def require_divisible(channels: int, by: int, why: str) -> None:
     Raises:
         Unsupported: naming the channels, the divisor and why it is needed.
     """
-    if by < 1 or channels % by:
+    if not isinstance(by, int) or by < 1:
+        raise Unsupported(f"{by!r} is no whole number from 1 ({why})")
+    if channels % by:
         raise Unsupported(f"{channels} channels are not divisible by {by} ({why})")
 
 

@@ -13,6 +13,10 @@ class DuplicateUpsampler(UpsamplerError, ValueError):
     """The name is already taken by another class."""
 
 
+class NotAnUpsampler(UpsamplerError, TypeError):
+    """What was registered is no subclass of Upsampler."""
+
+
 class Unsupported(UpsamplerError, ValueError):
     """An operator refuses a shape, a scale or an option, and says which it would accept."""
 

@@ -10,6 +10,7 @@ import math
 import pkgutil
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from upsamplers.base import Upsampler
-from upsamplers.errors import DuplicateUpsampler, PluginError, UnknownUpsampler, Unsupported
+from upsamplers.errors import DuplicateUpsampler, NotAnUpsampler, PluginError, UnknownUpsampler, Unsupported
 
 ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
@@ -126,7 +127,13 @@ def add(spec: Spec) -> None:
 
     Raises:
         DuplicateUpsampler: the name belongs to another class already.
+        NotAnUpsampler: the class does not keep the contract.
     """
+    if not (isinstance(spec.cls, type) and issubclass(spec.cls, Upsampler)):
+        raise NotAnUpsampler(
+            f"{spec.name!r}: {spec.cls!r} is no subclass of upsamplers.Upsampler; any nn.Module comes in by "
+            f"upsamplers.register_module({spec.name!r}, lambda channels, scale: ...)"
+        )
     _discover_builtin()
     known = _specs.get(spec.name)
     if known is not None and _origin(known) != _origin(spec):
@@ -194,15 +201,18 @@ def load_plugin(where: str) -> tuple[str, ...]:
         PluginError: it is not there, fails to import, or registers nothing.
         DuplicateUpsampler: it registers a name that is taken.
     """
-    before = set(names())
+    names()
+    before = dict(_specs)
+    loaded_before = _plugin_module(where) in sys.modules
     try:
         _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except DuplicateUpsampler:
-        raise
     except Exception as problem:
+        _take_back(before)
+        if isinstance(problem, DuplicateUpsampler):
+            raise
         raise PluginError(f"cannot load plug-in {where!r}: {type(problem).__name__}: {problem}") from problem
     added = tuple(name for name in _specs if name not in before)
-    if not added and not _registered_from(where):
+    if not added and not loaded_before:
         raise PluginError(f"plug-in {where!r} registers no upsampler; it should use @upsamplers.register(name)")
     return added
 
@@ -240,17 +250,22 @@ def _refuse_unknown_options(spec: Spec, arguments: Mapping[str, Any]) -> None:
             raise Unsupported(f"{spec.name} has no option {option!r}; its options: {choices}")
 
 
-def _registered_from(where: str) -> bool:
-    module = _file_module(Path(where)) if where.endswith(".py") else where
-    return any(f"{spec.cls.__module__}.".startswith(f"{module}.") for spec in _specs.values())
+def _plugin_module(where: str) -> str:
+    """The module's name under which a plug-in is imported; files of one name in two folders are two modules."""
+    if not where.endswith(".py"):
+        return where
+    path = Path(where).resolve()
+    return f"{FILE_PLUGIN}{path.stem}_{zlib.crc32(bytes(path)):08x}"
 
 
-def _file_module(path: Path) -> str:
-    return f"{FILE_PLUGIN}{path.stem}"
+def _take_back(before: Mapping[str, Spec]) -> None:
+    """Forgets what a plug-in registered before it failed."""
+    _specs.clear()
+    _specs.update(before)
 
 
 def _import_file(path: Path) -> None:
-    name = _file_module(path)
+    name = _plugin_module(str(path))
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     spec = importlib.util.spec_from_file_location(name, path)
@@ -277,9 +292,11 @@ def _discover() -> None:
 
 
 def _load_installed(entry: EntryPoint) -> None:
+    before = dict(_specs)
     try:
         entry.load()
     except Exception as problem:
+        _take_back(before)
         reason = f"{type(problem).__name__}: {problem}"
         warnings.warn(f"plug-in {entry.name!r} ({entry.value}) skipped: {reason}", stacklevel=3)
 

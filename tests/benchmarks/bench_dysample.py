@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 import torch
 
 # Its folder is not installed.
@@ -25,6 +24,7 @@ from published_dysample import published
 import upsamplers
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Cpu, Timings, processor
+from upsampler_bench.environment import seconds_of_others
 from upsampler_bench.rounds import Subject, interleave, warm_up
 from upsampler_bench.stats import Estimate, paired_ratio
 from upsamplers.dysample import DySample
@@ -82,12 +82,6 @@ def ratio(one: Subject, other: Subject) -> Estimate:
 def told(estimate: Estimate) -> str:
     """A ratio with its interval."""
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
-
-
-def seconds_of_others() -> float:
-    """The time that other processes have had on all cores."""
-    everyone, own = psutil.cpu_times(), psutil.Process().cpu_times()
-    return float(everyone.user + everyone.system - own.user - own.system)
 
 
 def main(seconds: float, threads: int) -> int:

@@ -21,7 +21,8 @@ def _clean_registry():
     yield
     registry._specs.clear()
     registry._specs.update(before)
-    sys.modules.pop("upsampler_plugin_bad_plugins", None)
+    for name in [one for one in sys.modules if one.startswith(registry.FILE_PLUGIN)]:
+        del sys.modules[name]
 
 
 @pytest.fixture

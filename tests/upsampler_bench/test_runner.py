@@ -46,7 +46,8 @@ def _clean_registry():
     yield
     registry._specs.clear()
     registry._specs.update(before)
-    sys.modules.pop("upsampler_plugin_bad_plugins", None)
+    for name in [one for one in sys.modules if one.startswith(registry.FILE_PLUGIN)]:
+        del sys.modules[name]
 
 
 def measure(folder, *names, listener=None, resume=False, **keys):

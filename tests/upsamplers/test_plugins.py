@@ -133,3 +133,23 @@ def test_a_plugin_that_takes_a_taken_name_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "neat_thief", PLUGIN.replace("{name!r}", "'bilinear'"))
     with pytest.raises(DuplicateUpsampler, match="'bilinear' is already registered"):
         upsamplers.load_plugin(str(path))
+
+
+def test_a_plugin_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = written(tmp_path, "neat_half", PLUGIN + "\n1 / 0\n")
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        upsamplers.load_plugin(str(path))
+    assert "neat_half" not in upsamplers.names()
+
+
+def test_files_of_one_name_in_two_folders_are_two_plugins(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    upsamplers.load_plugin(str(written(tmp_path / "one", "neat_same")))
+    with pytest.raises(DuplicateUpsampler, match="'neat_same' is already registered"):
+        upsamplers.load_plugin(str(written(tmp_path / "two", "neat_same")))
+
+
+def test_a_class_that_keeps_no_contract_is_shown_the_way_in() -> None:
+    with pytest.raises(upsamplers.NotAnUpsampler, match=r"register_module\('plain'"):
+        upsamplers.register("plain")(torch.nn.Identity)  # type: ignore[type-var]
