@@ -67,7 +67,7 @@ class Settings:
     Attributes:
         baseline: the operator that latency ratios are relative to.
         metrics: the metrics asked for, by name; empty: all.
-        threads: CPU threads; 0: as many as the process may use.
+        threads: CPU threads; 0: as many as the process may use. One gives ratios that hold from run to run.
         compile: measure under torch.compile.
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds for the whole run's timed rounds; 0: no limit but each operator's own.
@@ -84,7 +84,7 @@ class Settings:
 
     baseline: str = "bilinear"
     metrics: tuple[str, ...] = ()
-    threads: int = 0
+    threads: int = 1
     compile: bool = False
     seed: int = 0
     budget: float = 0.0

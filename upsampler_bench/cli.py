@@ -65,7 +65,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:i.")] = None,
     metrics: Annotated[list[str] | None, typer.Option(help="Only these metrics.")] = None,
     baseline: Annotated[str | None, typer.Option(help="What ratios are relative to.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; 0: all.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads, 1 by default; 0: all.")] = None,
     compile_: Annotated[bool | None, typer.Option("--compile", help="Measure under torch.compile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of inputs, weights and order.")] = None,
     budget: Annotated[float | None, typer.Option(help="Seconds for the whole run.")] = None,

@@ -15,6 +15,7 @@ from upsampler_bench.plan import Plan
 from upsampler_bench.results import Environment, Measurement, Run
 
 PARTIAL_FILE = "results.partial.json"
+PREVIOUS_FILE = "results.previous.json"
 REPORTS = Path("reports")
 WRITING_SHARE = 20
 
@@ -47,7 +48,7 @@ class Keeper:
         return self.folder or REPORTS / environment.slug
 
     def finish(self, run: Run) -> Path | None:
-        """Writes the final results.json, and drops the partial one.
+        """Writes the final results.json, keeps the one before beside it, and drops the partial one.
 
         Returns:
             The folder, or None where nothing is to be written.
@@ -55,6 +56,8 @@ class Keeper:
         if not self.wanted:
             return None
         folder = self.place(run.environment)
+        if (folder / storage.FILE).exists():
+            (folder / storage.FILE).replace(folder / PREVIOUS_FILE)
         storage.save(run, folder)
         (folder / PARTIAL_FILE).unlink(missing_ok=True)
         return folder
