@@ -12,7 +12,8 @@ from upsamplers.errors import (
     Unsupported,
     UpsamplerError,
 )
-from upsamplers.registry import Spec, create, get, load_plugin, names, register, register_module
+from upsamplers.registry import create, get, load_plugin, names, register, register_module
+from upsamplers.spec import Spec
 
 __all__ = [
     "DuplicateUpsampler",

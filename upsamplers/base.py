@@ -93,7 +93,7 @@ def require_divisible(channels: int, by: int, why: str) -> None:
         Unsupported: naming the channels, the divisor and why it is needed.
     """
     if not isinstance(by, int) or by < 1:
-        raise Unsupported(f"{by!r} is no whole number from 1 ({why})")
+        raise Unsupported(f"{channels} channels cannot be divided by {by!r}; expected a whole number from 1 ({why})")
     if channels % by:
         raise Unsupported(f"{channels} channels are not divisible by {by} ({why})")
 

@@ -12,7 +12,6 @@ import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,46 +20,12 @@ from torch import nn
 
 from upsamplers.base import Upsampler
 from upsamplers.errors import DuplicateUpsampler, NotAnUpsampler, PluginError, UnknownUpsampler, Unsupported
+from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
-NOT_OPERATORS = frozenset({"base", "errors", "registry"})
+NOT_OPERATORS = frozenset({"base", "errors", "registry", "spec"})
 U = TypeVar("U", bound=type[Upsampler])
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A registered name: its class, and the options that make this variant of it.
-
-    Attributes:
-        scales: the scales it accepts; empty: any whole number from 1.
-        devices: the kinds of device it runs on.
-        reference: the operator whose fused twin this is; empty: none.
-        paper: where it was published.
-        year: when (0: older than papers); operators are listed oldest first, those without a year last.
-    """
-
-    name: str
-    cls: type[Upsampler]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    scales: tuple[int, ...] = ()
-    devices: tuple[str, ...] = ("cpu", "cuda")
-    reference: str = ""
-    paper: str = ""
-    year: int | None = None
-
-    @property
-    def needs_guide(self) -> bool:
-        """Whether forward takes a guide."""
-        return self.cls.needs_guide
-
-    def why_not(self, *, scale: int, device: str = "") -> str | None:
-        """Why it cannot run at this scale or on this kind of device, or None."""
-        if self.scales and scale not in self.scales:
-            return f"{self.name} upsamples by {_listed(self.scales)} only, not by {scale}"
-        if device and device not in self.devices:
-            return f"{self.name} needs {_listed(self.devices)}, not {device}"
-        return None
 
 
 _specs: dict[str, Spec] = {}
@@ -224,10 +189,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(map(repr, near))}?"
     return f"there are {', '.join(choices)}"
-
-
-def _listed(values: Iterable[object]) -> str:
-    return " or ".join(map(str, values))
 
 
 def _year(name: str) -> float:
