@@ -134,7 +134,8 @@ class Cpu:
 
     def timing_method(self) -> str:
         """Names the clock, the threads and the heap."""
-        return f"perf_counter around single calls, {torch.get_num_threads()} threads, {self._heap}"
+        threads = torch.get_num_threads()
+        return f"perf_counter around single calls, {threads} thread{'s' * (threads > 1)}, {self._heap}"
 
     def peak(self, step: Step) -> Peak:
         """Counts the storages alive during one step."""

@@ -12,6 +12,7 @@ from upsampler_bench.case import TRAIN, Case
 from upsampler_bench.protocol import Message
 
 REFRESH_SECONDS = 0.5
+PREPARED, USUAL_SAMPLES = 0.1, 60
 UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 
 
@@ -79,6 +80,7 @@ class Live:
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=total)
+        self._shares: dict[str, float] = {}
 
     def __enter__(self) -> Live:
         """Shows the display."""
@@ -97,17 +99,26 @@ class Live:
     def hear(self, message: Message) -> None:
         """Shows what is being done, and the interval as it narrows."""
         if message.kind == "at" and (not message.facts or "value" in message.facts):
-            self._bar.update(self._task, description=_doing(message))
+            self._advance(message.key, _share(message), _doing(message))
         elif message.reading is not None and "stop" in message.reading.facts:
-            self._bar.advance(self._task)
+            self._advance(message.key, 1.0)
 
     def lost(self, case: Case, reason: str) -> None:
         """Tells a case that is no more."""
         self._bar.console.print(f"{case.upsampler}: {reason}", markup=False, highlight=False)
-        self._bar.advance(self._task)
+        self._advance(case.key, 1.0)
 
     def end(self, cases: Sequence[Case]) -> None:
         """Nothing to add."""
+
+    def _advance(self, key: str, share: float, doing: str | None = None) -> None:
+        self._shares[key] = max(share, self._shares.get(key, 0.0))
+        self._bar.update(self._task, completed=sum(self._shares.values()), description=doing)
+
+
+def _share(message: Message) -> float:
+    """About how much of a case's work is behind it: its samples are most of it, and most need about so many."""
+    return PREPARED + (1 - PREPARED) * min(0.9, float((message.facts or {}).get("samples", 0)) / USUAL_SAMPLES)
 
 
 def _doing(message: Message) -> str:

@@ -153,4 +153,4 @@ def test_the_stored_run_tells_how_it_was_measured(invoke, tmp_path):
     stored = json.loads((tmp_path / "here" / "results.json").read_text())
     assert stored["settings"]["threads"] == 1
     assert stored["environment"]["machine"]["threads"] == "1"
-    assert stored["measurements"][0]["readings"][0]["method"].startswith("perf_counter around single calls, 1 threads")
+    assert stored["measurements"][0]["readings"][0]["method"].startswith("perf_counter around single calls, 1 thread")

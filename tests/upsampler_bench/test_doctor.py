@@ -64,5 +64,5 @@ def test_the_cpu_times_each_call_and_names_its_threads():
     taken = cpu.time(lambda: sum(range(1000)), 5)
     assert len(taken.device) == 5
     assert min(taken.device) > 0
-    assert cpu.timing_method() == "perf_counter around single calls, 1 threads, default heap"
+    assert cpu.timing_method() == "perf_counter around single calls, 1 thread, default heap"
     device.create("cpu", Settings(malloc="default"))

@@ -1,0 +1,53 @@
+"""What a run tells while it goes."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from upsampler_bench import progress
+from upsampler_bench.case import Case
+from upsampler_bench.protocol import Message
+from upsampler_bench.results import Reading
+
+CASE = Case("dysample+")
+AT = Message("at", CASE.key, "latency", facts={"rounds": 3, "samples": 24, "value": 0.0123, "half_width": 0.02})
+DONE = Message("reading", CASE.key, reading=Reading("latency", ((0.0123,) * 30,), "m", facts={"stop": "within 1.0%"}))
+
+
+def told(terminal):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=80)
+    with progress.listener(console, 2) as teller:
+        teller.begin([CASE])
+        teller.hear(Message("at", CASE.key, "build"))
+        teller.hear(AT)
+        teller.hear(DONE)
+        teller.lost(CASE.of("broken"), "RuntimeError: no")
+        teller.end([CASE])
+        if terminal:
+            teller._bar.refresh()
+    return out.getvalue()
+
+
+def test_elsewhere_than_on_a_terminal_it_is_plain_lines():
+    lines = told(False).splitlines()
+    assert lines == [
+        "1x256x120x120/x2/float32/contiguous/cpu, inference: 1 operators",
+        "[1/2] dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
+        "[2/2] broken: RuntimeError: no",
+    ]
+
+
+def test_on_a_terminal_it_shows_operator_metric_round_interval_and_time_left():
+    said = told(True)
+    assert "dysample+" in said
+    assert "latency" in said
+    assert "12.3 ms ±2.0%" in said
+    assert "2/2" in said
+    assert "left" in said
+
+
+@pytest.mark.parametrize(("value", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.2e-6, "4.2 µs"), (1e-9, "0.001 µs")])
+def test_times_are_written_in_a_fitting_unit(value, said):
+    assert progress.seconds(value) == said
