@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 MEASURING = {
     "device", "doctor", "environment", "group", "live_storage", "operators", "process", "protocol", "rounds", "runner",
     "session", "verify", "worker", "workload", "metrics", "hosts", "catalogue", "nvml", "plan", "progress",
+    "processor", "job",
 }  # fmt: skip
 TELLING = {"report", "formats", "frame", "published", "compare"}
 WAIST = {"case", "results", "stats", "storage", "errors", "discovery"}
@@ -27,7 +28,7 @@ ALLOWED = {
     "report": {"report", "published"} | WAIST,
     "metrics": {"metrics", "device", "workload"} | WAIST,
     "workload": {"case"},
-    "device": {"case", "errors", "live_storage", "nvml"},
+    "device": {"case", "errors", "live_storage", "nvml", "processor"},
     "live_storage": set(),
     "nvml": set(),
     "rounds": {"case", "device", "stats"},

@@ -111,12 +111,18 @@ def test_a_run_reports_wall_time_gap_and_the_gpus_conditions(tmp_path):
     assert upsampler_bench.write_report(run, tmp_path)
 
 
-def test_an_operator_that_runs_out_of_memory_loses_its_own_row():
-    run = upsampler_bench.run(
-        ["nearest"], shape=[(8, 8, 8), (4096, 8192, 8192)], device="cuda", mode="inference", cap=0.2
-    )
-    lost = {one.case.channels: one.reason for one in run.measurements if one.reason}
-    assert set(lost) == {4096}
+def test_an_operator_that_runs_out_of_gpu_memory_loses_its_own_row():
+    @upsamplers.register("hoards")
+    class Hoards(upsamplers.Upsampler):
+        def forward(self, x):
+            hoard = []
+            while True:
+                hoard.append(torch.empty(2**30, device=x.device))
+
+    run = upsampler_bench.run(["nearest", "hoards"], shape=(8, 8, 8), device="cuda", mode="inference", cap=0.2)
+    lost = {one.case.upsampler: one.reason for one in run.measurements if one.reason}
+    assert set(lost) == {"hoards"}
+    assert lost["hoards"].startswith("out of memory")
 
 
 def test_the_doctor_knows_the_gpu():

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import psutil
 import torch
 
-from upsampler_bench import nvml
+from upsampler_bench import nvml, processor
 from upsampler_bench.case import Settings
 from upsampler_bench.errors import DeviceError
 from upsampler_bench.live_storage import LiveStorages
@@ -21,7 +18,6 @@ from upsampler_bench.live_storage import LiveStorages
 Call = Callable[[], object]
 Step = Callable[[Callable[[], None]], object]
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LAUNCH_BOUND = 0.8
 OUT_OF_MEMORY_ERRORS = (MemoryError, torch.cuda.OutOfMemoryError)
 
@@ -42,7 +38,6 @@ class Peak:
     peak: int
     marked: int
     method: str
-    exact: bool
     reserved: int | None = None
 
 
@@ -69,6 +64,12 @@ class Device(Protocol):
 
     def synchronize(self) -> None:
         """Waits for all work handed over."""
+
+    def is_alive(self) -> bool:
+        """Whether the device still answers after an operator failed on it."""
+
+    def release(self) -> None:
+        """Gives memory that is held for later back to the system."""
 
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         """The device's name, its versions, and what of the machine stays as it is."""
@@ -98,7 +99,7 @@ def resolve(name: str) -> str:
 
 def label(name: str) -> str:
     """The name of a resolved device as its maker prints it."""
-    return processor() if name == "cpu" else str(torch.cuda.get_device_name(name))
+    return processor.name() if name == "cpu" else str(torch.cuda.get_device_name(name))
 
 
 def create(name: str, settings: Settings) -> Device:
@@ -118,8 +119,8 @@ class Cpu:
 
     def prepare(self, settings: Settings) -> None:
         """Sets the threads and, where asked for, keeps the heap between calls."""
-        torch.set_num_threads(settings.threads or usable_cores())
-        if settings.malloc == "keep" and _keep_heap():
+        torch.set_num_threads(settings.threads or processor.usable_cores())
+        if settings.malloc == "keep" and processor.keep_heap():
             self._heap = "kept heap"
 
     def time(self, call: Call, count: int) -> Timings:
@@ -142,7 +143,7 @@ class Cpu:
         with LiveStorages() as storages:
             out = step(storages.mark)
         del out
-        return Peak(storages.peak, storages.marked, "live storages (no scratch inside kernels)", exact=True)
+        return Peak(storages.peak, storages.marked, "live storages (no scratch inside kernels)")
 
     def captured(self, call: Call) -> Call:
         """A CPU has no graphs: the call itself."""
@@ -151,9 +152,18 @@ class Cpu:
     def synchronize(self) -> None:
         """A CPU call has ended when it returns."""
 
+    def is_alive(self) -> bool:
+        """A CPU always is."""
+        return True
+
+    def release(self) -> None:
+        """Trims the kept heap."""
+        if self._heap == "kept heap":
+            processor.trim_heap()
+
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         """The processor."""
-        return processor(), {}, {"heap": self._heap}
+        return processor.name(), {}, {"heap": self._heap}
 
     def conditions(self) -> Mapping[str, float | str]:
         """The load average over the last minute."""
@@ -214,6 +224,8 @@ class Cuda:
 
     def peak(self, step: Step) -> Peak:
         """Two warm steps, then the allocator's peak beyond the level before."""
+        torch.cuda.empty_cache()
+        held = torch.cuda.memory_reserved(self._device)
         for _ in range(2):
             step(_nothing)
         self.synchronize()
@@ -224,8 +236,8 @@ class Cuda:
         peak = torch.cuda.max_memory_allocated(self._device) - before
         del out
         marked = levels[-1] - before if levels else 0
-        reserved = torch.cuda.memory_reserved(self._device)
-        return Peak(peak, marked, "CUDA allocator's peak", exact=False, reserved=reserved)
+        reserved = torch.cuda.memory_reserved(self._device) - held
+        return Peak(peak, marked, "CUDA allocator's peak", reserved=reserved)
 
     def captured(self, call: Call) -> Call:
         """With --cuda-graph the replay of the captured call, else the call itself."""
@@ -246,13 +258,25 @@ class Cuda:
         """Waits for the GPU."""
         torch.cuda.synchronize(self._device)
 
+    def is_alive(self) -> bool:
+        """False after an illegal access: every later call of this process would fail alike."""
+        try:
+            self.synchronize()
+        except RuntimeError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Empties the caching allocator."""
+        torch.cuda.empty_cache()
+
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         """The GPU, the driver and what TF32 is set to."""
         versions = {"cuda": torch.version.cuda or "", "driver": nvml.driver_version()}
         versions["cudnn"] = str(torch.backends.cudnn.version() or "")
         tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
         machine = {
-            "host": processor(),
+            "host": processor.name(),
             "gpu_memory": f"{self._properties.total_memory / 2**30:.1f} GiB",
             "tf32": "on" if tf32 else "off",
             "cudnn_benchmark": "on" if torch.backends.cudnn.benchmark else "off",
@@ -268,30 +292,6 @@ class Cuda:
     def _flush(self) -> None:
         if self._scratch is not None:
             self._scratch.zero_()
-
-
-def usable_cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processor() -> str:
-    """The processor's name, as the system prints it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _keep_heap() -> bool:
-    """Makes glibc keep freed memory, so that a 59 MB output is not mapped and paged in anew at every call."""
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    libc: Any = ctypes.CDLL(None)
-    wanted = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 256 * 2**20))
-    return all(libc.mallopt(option, value) == 1 for option, value in wanted)
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import psutil
 import torch
 
-from upsampler_bench import device, environment
+from upsampler_bench import device, environment, processor
 from upsampler_bench.case import Settings
 from upsampler_bench.results import Environment
 
@@ -71,7 +71,7 @@ def _no_gpu(now: Environment) -> str:
 
 
 def _processor(now: Environment) -> Iterator[Finding]:
-    cores, threads = device.usable_cores(), torch.get_num_threads()
+    cores, threads = processor.usable_cores(), torch.get_num_threads()
     yield Finding("threads", f"{threads} on {cores} cores", "use --threads" if threads > cores else "")
     governor = now.machine["governor"]
     slow = governor not in ("performance", "unknown")

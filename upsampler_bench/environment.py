@@ -14,7 +14,8 @@ from types import TracebackType
 import psutil
 import torch
 
-from upsampler_bench.device import Device, usable_cores
+from upsampler_bench.device import Device
+from upsampler_bench.processor import usable_cores
 from upsampler_bench.results import Environment
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -64,9 +65,11 @@ def _version(package: str) -> str:
 
 
 def seconds_of_others() -> float:
-    """The time that other processes have had on all cores since the system started, in seconds."""
-    everyone, own = psutil.cpu_times(), psutil.Process().cpu_times()
-    return float(everyone.user + everyone.system - own.user - own.system)
+    """The time that neither this process nor its parent has had of all cores since the system started, in seconds."""
+    everyone = psutil.cpu_times()
+    own = [psutil.Process(one).cpu_times() for one in (os.getpid(), os.getppid()) if psutil.pid_exists(one)]
+    stolen = getattr(everyone, "steal", 0.0)
+    return float(everyone.user + everyone.system + stolen - sum(one.user + one.system for one in own))
 
 
 class Watcher:

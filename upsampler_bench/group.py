@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,13 +17,14 @@ from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
 from upsampler_bench.environment import Watcher
 from upsampler_bench.protocol import Message, Request
 from upsampler_bench.results import Reading
-from upsampler_bench.rounds import FAILED, Subject, interleave, warm_up
-from upsampler_bench.stats import estimate
+from upsampler_bench.rounds import FAILED, INTERRUPTED, Subject, interleave, warm_up
+from upsampler_bench.stats import estimate_rounds
 from upsampler_bench.workload import Workload
 
 OUT_OF_MEMORY = "out of memory"
 ESTIMATE_SECONDS = 0.25
-DISTURBED_CORES = 0.15
+DISTURBED_SHARE = 0.1
+DEAD_DEVICE = 70
 MEMORY_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 
 
@@ -43,6 +45,7 @@ class Group:
         """Reads every metric of every case that is not done; a case that fails loses the rest of its own only."""
         shared: list[tuple[torch.Tensor, torch.Tensor]] = []
         with self._guard(*self.request.cases, step="make inputs"):
+            workload.wake(self.device.name)
             shared.append(workload.shared_inputs(self.request.cases[0], self.request.settings))
         for case in self.request.cases if shared else ():
             if not self.interrupted():
@@ -64,6 +67,8 @@ class Group:
             wrong = verify.why_wrong(built)
             if wrong:
                 self._give_up(case.key, "failed", wrong)
+                if built.has_written_to_its_inputs():
+                    workload.restore(shared, case, self.request.settings)
                 return
             self._read_once(case, built)
             self.workloads[case.key] = built
@@ -72,9 +77,9 @@ class Group:
         for name, metric in metrics.for_mode(case.mode, self.request.settings.metrics).items():
             if not metrics.is_once(metric) or metric.INFOS[0].name in self.request.done[case.key]:
                 continue
-            self._at(case.key, name)
-            for reading in metric.measure(built, self.device):
-                self.emit(Message("reading", case.key, reading=reading))
+            with self._guard(case, step=name, fatal=False):
+                for reading in metric.measure(built, self.device):
+                    self.emit(Message("reading", case.key, reading=reading))
 
     def _time(self, name: str, metric: metrics.Timed) -> None:
         alive = {key: one for key, one in self.workloads.items() if key not in self.failed}
@@ -94,6 +99,9 @@ class Group:
                 self._finish(keys[id(subject)], subject, metric, watcher)
 
             for key, subject in subjects.items():
+                if self.interrupted():
+                    subject.stop = INTERRUPTED
+                    continue
                 with self._guard(self.workloads[key].case, step=name):
                     subject.call = self.device.captured(subject.call)
                     warm_up(subject, take, self.request.settings)
@@ -117,8 +125,8 @@ class Group:
         now = time.monotonic()
         if subject.count and now >= self._next_estimate:
             self._next_estimate = now + ESTIMATE_SECONDS
-            found = estimate(subject.samples)
-            facts |= {"value": found.value, "half_width": found.half_width}
+            found = estimate_rounds(subject.by_round())
+            facts |= {"value": found.value, "half_width": min(found.half_width, 9.99)}
         self.emit(Message("at", key, step, facts=facts))
 
     def _at(self, key: str, step: str) -> None:
@@ -129,16 +137,29 @@ class Group:
         self.emit(Message(kind, key, text=reason))
 
     @contextmanager
-    def _guard(self, *cases: Case, step: str = "") -> Iterator[None]:
-        """The one place where whatever an operator raises becomes its row's reason."""
+    def _guard(self, *cases: Case, step: str = "", fatal: bool = True) -> Iterator[None]:
+        """The one place where whatever an operator raises becomes its row's reason.
+
+        Args:
+            cases: that it costs.
+            step: about to be done.
+            fatal: False where the rest of the case can still be measured.
+        """
         if step:
             self._at(cases[0].key, step)
         try:
             yield
         except Exception as problem:
             refused = isinstance(problem, upsamplers.UpsamplerError)
+            reason = str(problem) if refused else why(problem)
             for case in cases:
-                self._give_up(case.key, "skipped" if refused else "failed", str(problem) if refused else why(problem))
+                if fatal:
+                    self._give_up(case.key, "skipped" if refused else "failed", reason)
+                else:
+                    self.emit(Message("incomplete", case.key, text=f"no {step}: {reason}"))
+            self.device.release()
+            if not self.device.is_alive():  # every later call here would fail alike: a fresh process goes on
+                os._exit(DEAD_DEVICE)
 
 
 def why(problem: Exception) -> str:
@@ -154,6 +175,6 @@ def _marked(reading: Reading, watcher: Watcher) -> Reading:
     notes = list(reading.notes)
     if watcher.throttled:
         notes.append(f"throttled during the run: {', '.join(sorted(watcher.throttled))}")
-    if watcher.others > DISTURBED_CORES:
+    if watcher.others > DISTURBED_SHARE * (os.cpu_count() or 1):
         notes.append("disturbed: other processes were busy while this was timed")
     return replace(reading, notes=tuple(notes))

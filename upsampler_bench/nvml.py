@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 Facts = Mapping[str, float | str]
@@ -17,20 +17,16 @@ THROTTLES = {
 }
 
 
-@contextmanager
-def _driver() -> Iterator[Any]:
-    """The NVML library, or None where there is no driver."""
+@cache
+def _driver() -> Any:
+    """The NVML library, begun once a process, or None where there is no driver."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        yield None
-        return
-    try:
-        yield pynvml
-    finally:
-        pynvml.nvmlShutdown()
+        return None
+    return pynvml
 
 
 def conditions(uuid: str) -> Facts:
@@ -39,35 +35,32 @@ def conditions(uuid: str) -> Facts:
     Args:
         uuid: the GPU's, as the driver prints it ("GPU-..."), since indices differ under CUDA_VISIBLE_DEVICES.
     """
-    with _driver() as driver:
-        if driver is None:
-            return {}
-        handle = _read(driver, lambda: driver.nvmlDeviceGetHandleByUUID(uuid))
-        if handle is None:
-            return {}
-        readers: dict[str, Callable[[], Any]] = {
-            "sm_clock_mhz": lambda: driver.nvmlDeviceGetClockInfo(handle, driver.NVML_CLOCK_SM),
-            "memory_clock_mhz": lambda: driver.nvmlDeviceGetClockInfo(handle, driver.NVML_CLOCK_MEM),
-            "temperature_c": lambda: driver.nvmlDeviceGetTemperature(handle, driver.NVML_TEMPERATURE_GPU),
-            "power_w": lambda: driver.nvmlDeviceGetPowerUsage(handle) / 1000,
-            "gpu_processes": lambda: len(driver.nvmlDeviceGetComputeRunningProcesses(handle)),
-            "throttled": lambda: _throttles(driver.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
-        }
-        found = {name: _read(driver, reader) for name, reader in readers.items()}
+    driver = _driver()
+    handle = driver and _read(driver, lambda: driver.nvmlDeviceGetHandleByUUID(uuid))
+    if not handle:
+        return {}
+    readers: dict[str, Callable[[], Any]] = {
+        "sm_clock_mhz": lambda: driver.nvmlDeviceGetClockInfo(handle, driver.NVML_CLOCK_SM),
+        "memory_clock_mhz": lambda: driver.nvmlDeviceGetClockInfo(handle, driver.NVML_CLOCK_MEM),
+        "temperature_c": lambda: driver.nvmlDeviceGetTemperature(handle, driver.NVML_TEMPERATURE_GPU),
+        "power_w": lambda: driver.nvmlDeviceGetPowerUsage(handle) / 1000,
+        "gpu_processes": lambda: len(driver.nvmlDeviceGetComputeRunningProcesses(handle)),
+        "throttled": lambda: _throttles(driver.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+    }
+    found = {name: _read(driver, reader) for name, reader in readers.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def driver_version() -> str:
     """The driver's version, or "" where there is none."""
-    with _driver() as driver:
-        found = driver and _read(driver, driver.nvmlSystemGetDriverVersion)
-    return str(found or "")
+    driver = _driver()
+    return str((driver and _read(driver, driver.nvmlSystemGetDriverVersion)) or "")
 
 
 def _read(driver: Any, reader: Callable[[], Any]) -> Any:
     try:
         return reader()
-    except driver.NVMLError:
+    except (driver.NVMLError, AttributeError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,7 +82,7 @@ def parse(keys: Mapping[str, Any]) -> Plan:
     for given, value in keys.items():
         key = given.replace("-", "_")
         if key in _LISTS:
-            plan[key] = tuple(_LISTS[key](one, given) for one in _as_list(value, given))
+            plan[key] = tuple(dict.fromkeys(_LISTS[key](one, given) for one in _as_list(value, given)))
         elif key == "device":
             plan[key] = _text(value, given)
         elif key in _SETTINGS:
@@ -178,8 +179,9 @@ def _setting(key: str, value: object, given: str) -> object:
             f"{given} is {value!r}; expected {'true or false' if isinstance(default, bool) else 'a number'}"
         )
     wanted = (int, float) if isinstance(default, float) else int
-    if not isinstance(value, wanted) or value < 0:
-        raise PlanError(f"{given} is {value!r}; expected a number from 0")
+    if not isinstance(value, wanted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
+        least = "above 0" if key in _POSITIVE else "from 0"
+        raise PlanError(f"{given} is {value!r}; expected a number {least}")
     return type(default)(value)
 
 
@@ -194,4 +196,5 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "plugin": _text,
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
+_POSITIVE = ("cap", "step_limit", "min_samples")
 _SETTINGS = tuple(one.name for one in fields(Settings))

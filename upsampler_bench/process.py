@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 from upsampler_bench.protocol import Message, Request, read_message, write_request
 
 GRACE_SECONDS = 10.0
+SLICE_SECONDS = 0.5
 TAIL_LINES = 12
 
 
@@ -29,7 +31,7 @@ class Process:
 
     def __init__(self, request: Request) -> None:
         self._limit = request.settings.step_limit
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
             [sys.executable, "-m", "upsampler_bench.worker"],
@@ -39,7 +41,8 @@ class Process:
             start_new_session=True,
         )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         assert self._child.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code tells
             self._child.stdin.write(write_request(request).encode())
@@ -51,16 +54,23 @@ class Process:
         Raises:
             Silent: none came for as long as one step may take.
         """
-        try:
-            line = self._lines.get(timeout=self._limit)
-        except queue.Empty:
-            raise Silent(self._limit) from None
-        return read_message(line) if line is not None else None
+        waited = 0.0
+        while waited < self._limit:
+            try:
+                line = self._lines.get(timeout=SLICE_SECONDS)
+            except queue.Empty:
+                # What an operator started may hold the pipe open after the process itself has ended.
+                if self._child.poll() is not None and self._lines.empty():
+                    return None
+                waited += SLICE_SECONDS
+                continue
+            return read_message(line) if line is not None and line.endswith(b"\n") else None
+        raise Silent(self._limit)
 
     def interrupt(self) -> None:
         """Asks the process to stop after the call it is in, and to say what it has; a short limit from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
-        if self._child.poll() is None:
+        if self._child.poll() is None and os.name != "nt":  # there the console has told it already
             self._child.send_signal(signal.SIGINT)
 
     def end(self, *, patience: float = GRACE_SECONDS) -> int:
@@ -78,9 +88,15 @@ class Process:
             self._child.kill()
             return self._child.wait()
         finally:
-            for stream in (self._child.stdin, self._child.stdout):
-                with contextlib.suppress(BrokenPipeError):
-                    stream and stream.close()
+            self._end_session()
+
+    def _end_session(self) -> None:
+        """Ends what the process may have left behind, which would hold its pipe open and disturb later timings."""
+        with contextlib.suppress(OSError, AttributeError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin and self._child.stdin.close()
+        self._listener.join(timeout=SLICE_SECONDS)
 
     def last_words(self) -> str:
         """The last lines of what it wrote to standard error."""
@@ -98,7 +114,7 @@ def why_ended(code: int, step: str) -> str:
     """An exit code as a row's reason."""
     where = f" in step '{step}'" if step else ""
     if code < 0:
-        name = signal.Signals(-code).name
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         guess = ", most likely out of memory" if -code == signal.SIGKILL else ""
         return f"crashed the process{where}: {name}{guess}"
     return f"ended the process{where} with code {code}"

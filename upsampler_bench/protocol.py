@@ -57,7 +57,7 @@ class Message:
 
     Attributes:
         kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
-            "failed" (with why in `text`), "estimate" (of a timed case, in `facts`), "conditions" (in `facts`),
+            "failed" or "incomplete" (with why in `text`), "conditions" (in `facts`),
             "unusable" (nothing can be measured at all), "end".
         key: the case's.
     """

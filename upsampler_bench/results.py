@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from upsampler_bench.case import Case, Settings
-from upsampler_bench.stats import Estimate, estimate, paired_ratio
+from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 
 if TYPE_CHECKING:
     import pandas
@@ -68,8 +68,8 @@ class Reading:
 
     @property
     def estimate(self) -> Estimate:
-        """The median with its 95 % interval."""
-        return estimate(self.samples)
+        """The median over rounds with its 95 % interval."""
+        return estimate_rounds(self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ class Run:
         """This case's metric over the baseline's in the same group, paired by round, or None."""
         ours, theirs = self.measurement(case), self.measurement(case.of(self.settings.baseline))
         mine, base = ours and ours.reading(metric), theirs and theirs.reading(metric)
-        if not (mine and base and mine.method == base.method):
+        if not (mine and base and mine.method == base.method and all(base.samples)):
             return None
-        return paired_ratio(mine.rounds, base.rounds) if any(base.samples) else None
+        return paired_ratio(mine.rounds, base.rounds)
 
     def with_measurement(self, measurement: Measurement) -> Run:
         """The run with this measurement added, or in the place of an earlier one of the same case."""

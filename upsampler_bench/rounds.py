@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Call, Timings
-from upsampler_bench.stats import estimate, paired_ratio
+from upsampler_bench.stats import estimate_rounds, paired_ratio
 
 TURN_SECONDS = 0.05
 TURN_CALLS = 8
@@ -122,7 +122,7 @@ def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> 
 
 def _width(rounds: list[tuple[float, ...]], baseline: Subject | None) -> float:
     """The wider of the relative half intervals: of the median, and of the ratio to the baseline."""
-    own = estimate([sample for one in rounds for sample in one]).half_width
+    own = estimate_rounds(rounds).half_width if len(rounds) > 1 else math.inf
     ratio = baseline and paired_ratio(rounds, baseline.by_round())
     return max(own, ratio.half_width) if ratio else own
 

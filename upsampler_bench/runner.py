@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Protocol
 
 from upsampler_bench import metrics
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.errors import BenchError, DeviceError
 from upsampler_bench.group import OUT_OF_MEMORY
+from upsampler_bench.job import Job, Listener
 from upsampler_bench.process import GRACE_SECONDS, Process, Silent, why_ended
 from upsampler_bench.protocol import Message, Request
 from upsampler_bench.results import (
@@ -25,47 +25,10 @@ from upsampler_bench.results import (
     Measurement,
     Reading,
     Run,
-    UpsamplerInfo,
 )
 
-
-class Listener(Protocol):
-    """Who wants to know how a run goes."""
-
-    def begin(self, cases: Sequence[Case]) -> None:
-        """A group begins."""
-
-    def hear(self, message: Message) -> None:
-        """The measuring process said something."""
-
-    def lost(self, case: Case, reason: str) -> None:
-        """A case could not be measured."""
-
-    def end(self, cases: Sequence[Case]) -> None:
-        """A group ended."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a run is made of.
-
-    Attributes:
-        cases: in the order of the report.
-        settings: how to measure.
-        upsamplers: what a report says of the operators.
-        plan: as the user gave it, to be stored.
-        plugins: modules or files that measuring processes load first.
-        specs: pickled operators that only this process knows.
-        previous: a run to go on from, or None.
-    """
-
-    cases: tuple[Case, ...]
-    settings: Settings
-    upsamplers: tuple[UpsamplerInfo, ...]
-    plan: dict[str, object] = field(default_factory=dict)
-    plugins: tuple[str, ...] = ()
-    specs: bytes = b""
-    previous: Run | None = None
+LOST = (FAILED, SKIPPED)
+NOT_YET = "not measured yet"
 
 
 class Interrupted(Exception):
@@ -88,7 +51,7 @@ def run(job: Job, listener: Listener, keep: Callable[[Run], None]) -> Run:
     try:
         for number, cases in enumerate(groups):
             _run_group(state, cases, sum(map(len, groups[number:])))
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         return replace(state.run, ended=INTERRUPTED, finished=now())
     return replace(state.run, ended=COMPLETE, finished=now())
 
@@ -123,7 +86,7 @@ class _State:
 
     def of(self, case: Case) -> Measurement:
         """A case as it stands."""
-        return self.run.measurement(case) or Measurement(case, INTERRUPTED, "not measured yet")
+        return self.run.measurement(case) or Measurement(case, INTERRUPTED, NOT_YET)
 
     def lose(self, case: Case, status: str, reason: str) -> None:
         """A case is given up; what was read of it stays."""
@@ -132,9 +95,14 @@ class _State:
 
     def add(self, case: Case, reading: Reading) -> None:
         """A reading arrived."""
+        self.drop(case, (reading.metric,))
         before = self.of(case)
-        readings = (*(one for one in before.readings if one.metric != reading.metric), reading)
-        self.settle(replace(before, readings=readings))
+        self.settle(replace(before, readings=(*before.readings, reading)))
+
+    def drop(self, case: Case, metrics: Sequence[str]) -> None:
+        """Forgets these readings of a case."""
+        before = self.of(case)
+        self.settle(replace(before, readings=tuple(one for one in before.readings if one.metric not in metrics)))
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:
@@ -154,21 +122,34 @@ def _run_group(state: _State, cases: list[Case], cases_left: int) -> None:
     for case in cases:
         if reason := _too_large(state.run, case):
             state.lose(case, SKIPPED, reason)
-    settings = _within_budget(state, cases_left, len(cases))
     state.listener.begin(cases)
-    while going := [case for case in cases if state.of(case).status not in (FAILED, SKIPPED)]:
+    while going := [case for case in cases if state.of(case).status not in LOST]:
         done = _done(state, going)
+        settings = _within_budget(state, cases_left)
         if all(_is_whole(case, done[case.key], settings) for case in going):
             break
-        _run_process(state, going, settings, done)
+        _forget_unpaired(state, going, done)
+        if _run_process(state, going, settings, done):
+            break
     for case in cases:
-        if state.of(case).status == INTERRUPTED:
-            state.settle(replace(state.of(case), status=MEASURED, reason=""))
+        found = state.of(case)
+        if found.status == INTERRUPTED:
+            state.settle(replace(found, status=MEASURED, reason=found.reason.removeprefix(NOT_YET)))
     state.listener.end(cases)
 
 
-def _run_process(state: _State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> None:
+def _forget_unpaired(state: _State, cases: Sequence[Case], done: dict[str, list[str]]) -> None:
+    """Drops timings that another process will take again: ratios pair rounds of one process."""
+    timed = {info.name for info in state.run.metrics if not info.exact}
+    for case in cases:
+        state.drop(case, [one.metric for one in state.of(case).readings if one.metric in timed - {*done[case.key]}])
+
+
+def _run_process(state: _State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> bool:
     """Measures in one process until it ends, dies or goes silent; then blames the case it was at.
+
+    Returns:
+        Whether it got to its end.
 
     Raises:
         Interrupted: the user said so, once what the process still had to tell was heard.
@@ -182,9 +163,11 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
     if heard.interrupted:
         raise Interrupted
     if heard.last.kind == "start":
-        raise BenchError(f"the measuring process could not start:\n{heard.last_words}")
-    if heard.last.kind == "at":
-        state.lose(by_key[heard.last.key], FAILED, heard.reason or why_ended(heard.code, heard.last.step))
+        raise BenchError(f"the measuring process could not start: {heard.reason or heard.last_words}")
+    blamed = by_key.get(heard.last.key)
+    if blamed is not None and state.of(blamed).status not in LOST:
+        state.lose(blamed, FAILED, heard.reason or why_ended(heard.code, heard.last.step))
+    return heard.last.kind == "end"
 
 
 @dataclass(frozen=True)
@@ -199,6 +182,14 @@ class _Heard:
 
 
 def _listen(state: _State, cases: dict[str, Case], process: Process) -> _Heard:
+    try:
+        return _listen_to_the_end(state, cases, process)
+    except BaseException:
+        process.end(patience=0.0)
+        raise
+
+
+def _listen_to_the_end(state: _State, cases: dict[str, Case], process: Process) -> _Heard:
     last, interrupts, reason = Message("start"), 0, ""
     while last.kind != "end" and not reason and interrupts < 2:
         try:
@@ -228,8 +219,12 @@ def _take(state: _State, cases: dict[str, Case], message: Message) -> None:
         state.run = replace(state.run, environment=environment)
     elif message.reading is not None:
         state.add(cases[message.key], message.reading)
-    elif message.kind in (FAILED, SKIPPED):
+    elif message.kind in LOST:
         state.lose(cases[message.key], message.kind, message.text)
+    elif message.kind == "incomplete":
+        before = state.of(cases[message.key])
+        reasons = [one for one in (before.reason.removeprefix(NOT_YET), message.text) if one]
+        state.settle(replace(before, reason="; ".join(reasons)))
     state.keep(state.run)
     state.listener.hear(message)
 
@@ -255,12 +250,12 @@ def _too_large(run: Run, case: Case) -> str | None:
     for one in run.measurements:
         smaller = one.case.upsampler == case.upsampler and _elements(one.case) < _elements(case)
         alike = (one.case.mode, one.case.dtype, one.case.host) == (case.mode, case.dtype, case.host)
-        if smaller and alike and one.status == FAILED and one.reason.startswith(OUT_OF_MEMORY):
+        if smaller and alike and one.status == FAILED and OUT_OF_MEMORY in one.reason:
             return f"ran out of memory at the smaller {one.case.condition}"
     return None
 
 
-def _within_budget(state: _State, cases_left: int, cases: int) -> Settings:
+def _within_budget(state: _State, cases_left: int) -> Settings:
     """The settings of a group: its share of what is left of the budget caps each operator's time."""
     settings = state.job.settings
     if not settings.budget:

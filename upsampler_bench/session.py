@@ -11,8 +11,9 @@ from pathlib import Path
 from upsampler_bench import device, metrics, operators, plan, runner, storage
 from upsampler_bench.case import Case
 from upsampler_bench.errors import NothingMeasured, OutputError, PlanError, ResultsError
+from upsampler_bench.job import Job, Listener
 from upsampler_bench.plan import Plan
-from upsampler_bench.results import Environment, Measurement, Run
+from upsampler_bench.results import INTERRUPTED, Environment, Measurement, Run
 
 PARTIAL_FILE = "results.partial.json"
 PREVIOUS_FILE = "results.previous.json"
@@ -72,7 +73,7 @@ class Session:
         keeper: where it will be kept.
     """
 
-    job: runner.Job
+    job: Job
     keeper: Keeper
 
     @property
@@ -80,16 +81,18 @@ class Session:
         """What will be measured."""
         return self.job.cases
 
-    def run(self, listener: runner.Listener) -> Run:
+    def run(self, listener: Listener) -> Run:
         """Measures, and keeps what it measured.
 
         Raises:
             NothingMeasured: not a single reading came of it.
         """
         found = runner.run(self.job, listener, self.keeper)
+        if found.ended == INTERRUPTED and not any(True for _ in found.readings()):
+            raise KeyboardInterrupt
         if not any(True for _ in found.readings()):
             reasons = {one.reason for one in found.measurements if one.reason}
-            raise NothingMeasured(f"nothing could be measured: {'; '.join(sorted(reasons)) or 'interrupted'}")
+            raise NothingMeasured(f"nothing could be measured: {'; '.join(sorted(reasons))}")
         found = replace(found, measurements=_in_order(found, self.job.cases))
         self.keeper.finish(found)
         return found
@@ -111,15 +114,16 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
     place = device.resolve(wanted.device)
     names = operators.names()
     cases = plan.cases(wanted, names, place)
-    for name in wanted.settings.metrics:
-        metrics.get(name)
+    cases = tuple(case for case in cases if metrics.for_mode(case.mode, wanted.settings.metrics))
+    if not cases:
+        raise PlanError(f"none of {', '.join(wanted.settings.metrics)} is measured in mode {', '.join(wanted.mode)}")
     chosen = [name for name in names if any(case.upsampler == name for case in cases)]
     keeper = Keeper(Path(output) if output else None, write)
     if write:
         _refuse_unwritable(keeper.folder or REPORTS)
     stored = {key: _plain(value) for key, value in asdict(wanted).items() if key not in ("settings", "plugin")}
     previous = _previous(keeper, wanted, stored, place) if resume else None
-    job = runner.Job(
+    job = Job(
         cases=cases,
         settings=wanted.settings,
         upsamplers=tuple(operators.info(name) for name in chosen),

@@ -21,8 +21,10 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half the interval relative to the median: 0.01 is ±1 %."""
-        return (self.high - self.low) / 2 / self.value if self.value else math.inf
+        """Half the interval relative to the median: 0.01 is ±1 %; infinite where too few samples bound no median."""
+        if interval_ranks(self.count) is None or not self.value:
+            return math.inf
+        return (self.high - self.low) / 2 / self.value
 
 
 def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
@@ -55,6 +57,19 @@ def estimate(samples: Sequence[float]) -> Estimate:
     ordered = sorted(samples)
     low, high = interval_ranks(len(ordered)) or (0, len(ordered) - 1)
     return Estimate(median(ordered), ordered[low], ordered[high], len(ordered))
+
+
+def estimate_rounds(rounds: Sequence[Sequence[float]]) -> Estimate:
+    """The median over rounds of each round's median, with its 95 % interval.
+
+    Calls within a round follow each other and are alike: only rounds are independent. What was read in one round alone
+    is estimated by its samples.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    filled = [one for one in rounds if one]
+    return estimate([median(one) for one in filled] if len(filled) > 1 else [*filled[0]] if filled else [])
 
 
 def paired_ratio(rounds: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]]) -> Estimate | None:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 import upsamplers
+from upsampler_bench.device import OUT_OF_MEMORY_ERRORS
 from upsampler_bench.workload import Workload
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def why_wrong(workload: Workload) -> str | None:
-    """Runs one forward and says what is wrong with its output, or None.
+    """Runs forwards in eval mode and says what is wrong with the output or with what they leave behind, or None."""
+    training = workload.module.training
+    workload.module.eval()
+    try:
+        out = workload.forward()
+        wrong = _why_wrong_output(workload, out) or _not_written(workload) or _unlike_reference(workload, out)
+    finally:
+        workload.module.train(training)
+    if not wrong and workload.has_written_to_its_inputs():
+        return "wrong: it writes to its inputs, which others read too"
+    return wrong
 
-    Fresh memory is filled with NaN for this forward, so that an element which nobody wrote shows.
-    """
-    out = _with_filled_memory(workload)
+
+def _why_wrong_output(workload: Workload, out: object) -> str | None:
     case, x = workload.case, workload.inputs[0]
     expected = (case.batch, case.channels, case.scale * case.height, case.scale * case.width)
     if not isinstance(out, Tensor) or tuple(out.shape) != expected:
@@ -26,18 +38,29 @@ def why_wrong(workload: Workload) -> str | None:
         return f"wrong output: shape {found}, expected {expected}"
     if out.dtype != x.dtype:
         return f"wrong output: dtype {out.dtype}, expected {x.dtype}"
-    if not bool(out.isfinite().all()):
-        return "wrong output: not finite, or not every element written"
-    return _unlike_reference(workload, out)
+    return None if bool(out.isfinite().all()) else "wrong output: not finite"
 
 
-def _with_filled_memory(workload: Workload) -> object:
+def _not_written(workload: Workload) -> str | None:
+    """Fills fresh memory with NaN for one forward, so that an element which nobody wrote shows."""
+    if workload.is_compiled:  # takes its memory past the filling, and would be compiled anew for it
+        return None
+    try:
+        with _filled_memory():
+            out = workload.forward()
+    except OUT_OF_MEMORY_ERRORS:  # some operations take another path then, which may need more than the one timed
+        return None
+    return None if bool(out.isfinite().all()) else "wrong output: not every element written"
+
+
+@contextmanager
+def _filled_memory() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.use_deterministic_algorithms(True, warn_only=True)
         try:
-            return workload.forward()
+            yield
         finally:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 

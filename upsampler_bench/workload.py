@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch._dynamo
 from torch import Tensor, nn
 
 import upsamplers
 from upsampler_bench.case import TRAIN, Case, Settings
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
+RECOMPILE_LIMIT = 256
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -26,6 +28,7 @@ class Workload:
         call: the module, or its compiled form.
         inputs: x (B, C, H, W), and where the operator takes one the guide as its `guide_from` made it.
         gradient: of the output (B, C, sH, sW); None for inference.
+        versions: of the inputs when they were made: an operator that writes to them changes these.
     """
 
     case: Case
@@ -33,6 +36,16 @@ class Workload:
     call: Callable[..., Any]
     inputs: tuple[Tensor, ...]
     gradient: Tensor | None = None
+    versions: tuple[int, ...] = ()
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether what is timed is a compiled form of the module."""
+        return self.call is not self.module
+
+    def has_written_to_its_inputs(self) -> bool:
+        """Whether some call changed an input in place; operators of a group share them."""
+        return self.versions != tuple(one._version for one in self.inputs)
 
     def forward(self) -> Tensor:
         """One forward under inference mode."""
@@ -53,12 +66,16 @@ class Workload:
         Args:
             mark: called between forward and backward.
         """
+        # A compiled module called under a dispatch mode is given up by its compiler for good.
+        call = self.module if self.case.device == "cpu" else self.call
         if self.case.mode != TRAIN:
-            return self.forward()
+            with torch.inference_mode():
+                return call(*self.inputs)  # type: ignore[no-any-return]
         self.drop_gradients()
-        out: Tensor = self.call(*self.inputs)
+        out: Tensor = call(*self.inputs)
         mark()
         out.backward(torch.ones_like(out))
+        self.drop_gradients()  # so that the next step begins where this one did
         return out
 
     def step(self) -> Tensor:
@@ -100,11 +117,31 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, Tensor]) -> Work
     if case.layout == "channels_last":
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x, feature = (one.detach() for one in shared)
-    guide = (module.guide_from(feature),) if spec.needs_guide else ()
+    with torch.no_grad():
+        guide = (module.guide_from(feature),) if spec.needs_guide else ()
     inputs = (x, *guide)
     gradient = None
     if case.mode == TRAIN:
         inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
         gradient = torch.ones_like(feature)
-    call: Callable[..., Any] = torch.compile(module) if settings.compile else module
-    return Workload(case, module, call, inputs, gradient)
+    call: Callable[..., Any] = _compiled(module) if settings.compile else module
+    return Workload(case, module, call, inputs, gradient, tuple(one._version for one in inputs))
+
+
+def _compiled(module: nn.Module) -> Callable[..., Any]:
+    """The compiled module; many variants of one class must not make the compiler fall back to eager."""
+    limit = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
+    setattr(torch._dynamo.config, limit, RECOMPILE_LIMIT)
+    return torch.compile(module)
+
+
+def restore(shared: tuple[Tensor, Tensor], case: Case, settings: Settings) -> None:
+    """Writes the group's inputs anew, after some operator wrote to them."""
+    for one, fresh in zip(shared, shared_inputs(case, settings), strict=True):
+        one.copy_(fresh)
+
+
+def wake(device: str) -> None:
+    """One small forward and backward, so that no operator's first call pays for what starts up once a process."""
+    layer = nn.Conv2d(1, 1, 1).to(device)
+    layer(torch.zeros(1, 1, 2, 2, device=device)).sum().backward()

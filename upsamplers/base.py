@@ -44,7 +44,7 @@ class Upsampler(nn.Module):
 
         Args:
             x: (B, C, H, W).
-            feature: (B, G, h, w) with (s-1)H < h <= sH, likewise w: an odd pyramid level (13 -> 25) is padded by
+            feature: (B, G, h, w) with s(H-1) < h <= sH, likewise w: an odd pyramid level (13 -> 25) is padded by
                 replication for the operator, and the result cropped.
 
         Returns:

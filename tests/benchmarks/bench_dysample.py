@@ -23,7 +23,7 @@ from published_dysample import published
 
 import upsamplers
 from upsampler_bench.case import Settings
-from upsampler_bench.device import Cpu, Timings, processor
+from upsampler_bench.device import Cpu, Timings, label
 from upsampler_bench.environment import seconds_of_others
 from upsampler_bench.rounds import Subject, interleave, warm_up
 from upsampler_bench.stats import Estimate, paired_ratio
@@ -93,7 +93,7 @@ def main(seconds: float, threads: int) -> int:
         method = measure(list(measured.values()), settings)
     others = (seconds_of_others() - others) / (time.perf_counter() - begun)
     bilinear = measured[BILINEAR]
-    print(f"x {SHAPE} float32, s=2, inference; {method}; {processor()}")
+    print(f"x {SHAPE} float32, s=2, inference; {method}; {label('cpu')}")
     print(f"{len(bilinear.rounds)} rounds; median ratios with their 95 % intervals")
     if others > DISTURBED:
         print(f"DISTURBED: other processes held {others:.1f} cores meanwhile; measure again on a quiet machine")

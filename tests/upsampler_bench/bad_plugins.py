@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import subprocess
 import time
 
 import torch
@@ -82,6 +83,26 @@ class Unwritten(Bad):
         out = torch.empty(*x.shape[:2], self.scale * x.shape[2], self.scale * x.shape[3])
         out[..., 1:, :] = 1
         return out
+
+
+@upsamplers.register("writes-to-x")
+class WritesToX(Bad):
+    def misbehave(self, x):
+        x.detach().mul_(0.5)
+
+
+@upsamplers.register("untraceable")
+class Untraceable(Bad):
+    def misbehave(self, x):
+        if torch.jit.is_tracing():
+            raise RuntimeError("cannot be traced")
+
+
+@upsamplers.register("forks")
+class Forks(Bad):
+    def misbehave(self, x):
+        subprocess.Popen(["sleep", "120"])
+        os._exit(7)
 
 
 @upsamplers.register("refuses")

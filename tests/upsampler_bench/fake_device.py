@@ -41,12 +41,17 @@ class FakeDevice:
     def peak(self, step: Step) -> Peak:
         with LiveStorages() as storages:
             step(storages.mark)
-        return Peak(storages.peak, storages.marked, "live storages", exact=True)
+        return Peak(storages.peak, storages.marked, "live storages")
 
     def captured(self, call: Call) -> Call:
         return call
 
     def synchronize(self) -> None: ...
+
+    def is_alive(self) -> bool:
+        return True
+
+    def release(self) -> None: ...
 
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         return "Fake 1000", {"driver": "1.0"}, {"heap": "fake heap"}

@@ -85,7 +85,8 @@ def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
         ("refuses", "skipped", "refuses (1, 8, 6, 5); expected something nicer"),
         ("wrong-shape", "failed", "wrong output: shape (1, 8, 6, 5), expected (1, 8, 12, 10)"),
         ("not-finite", "failed", "wrong output: not finite"),
-        ("unwritten", "failed", "wrong output: not finite, or not every element written"),
+        ("unwritten", "failed", "wrong output: not every element written"),
+        ("writes-to-x", "failed", "wrong: it writes to its inputs"),
     ],
 )
 def test_one_that_goes_wrong_loses_its_own_row_only(name, kind, reason):
@@ -146,3 +147,47 @@ def test_requests_and_messages_survive_their_lines():
     message = measure("bilinear")[-2]
     assert read_message(write_message(message)) == message
     assert read_message(write_message(Message("failed", "k", text="why"))) == Message("failed", "k", text="why")
+
+
+def test_a_count_that_fails_costs_the_count_and_not_the_latency():
+    messages = measure("bilinear", "untraceable")
+    said = [one.text for one in messages if one.kind == "incomplete"]
+    assert said == ["no flops: RuntimeError: cannot be traced"]
+    assert {"latency", "inference_memory"} <= set(readings(messages, "untraceable"))
+    assert "flops_mac" not in readings(messages, "untraceable")
+
+
+def test_inputs_are_made_anew_after_an_operator_wrote_to_them():
+    from upsampler_bench import workload
+
+    case = Case("bilinear", "inference", 1, 8, 6, 5)
+    shared = workload.shared_inputs(case, SETTINGS)
+    shared[0].mul_(0)
+    workload.restore(shared, case, SETTINGS)
+    assert torch.equal(shared[0], workload.shared_inputs(case, SETTINGS)[0])
+
+
+def test_a_training_step_leaves_no_gradient_that_would_hide_from_the_next_count():
+    from upsampler_bench import workload
+
+    case = Case("deconv", TRAIN, 1, 4, 3, 3)
+    built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
+    built.step_for_memory(lambda: None)
+    assert all(one.grad is None for one in (*built.inputs, *built.module.parameters()))
+
+
+def test_memory_is_never_counted_on_the_compiled_form_on_a_cpu():
+    from upsampler_bench import workload
+
+    calls = []
+
+    class Compiled:
+        def __call__(self, *inputs):
+            calls.append(inputs)
+
+    case = Case("bilinear", "inference", 1, 4, 3, 3)
+    built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
+    compiled = workload.Workload(case, built.module, Compiled(), built.inputs)
+    assert compiled.step_for_memory(lambda: None).shape == (1, 4, 6, 6)
+    assert calls == []
+    assert "eager" in metrics.get("memory").measure(compiled, FakeDevice())[0].notes[0]

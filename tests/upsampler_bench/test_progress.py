@@ -48,6 +48,8 @@ def test_on_a_terminal_it_shows_operator_metric_round_interval_and_time_left():
     assert "left" in said
 
 
-@pytest.mark.parametrize(("value", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.2e-6, "4.2 µs"), (1e-9, "0.001 µs")])
+@pytest.mark.parametrize(
+    ("value", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.2e-6, "4.2 µs"), (1e-9, "0.001 µs")]
+)
 def test_times_are_written_in_a_fitting_unit(value, said):
     assert progress.seconds(value) == said

@@ -97,3 +97,25 @@ def test_warm_up_reaches_both_its_time_and_its_calls():
         warm_up(Subject(name, lambda: None), bench, Settings())
     assert bench.order.count("fast") == 100
     assert bench.order.count("slow") == 10
+
+
+def test_an_interval_over_calls_that_are_alike_within_a_round_still_covers():
+    """Nominally 95 %; calls of one round share what that round does to them."""
+    covered = 0
+    for seed in range(60):
+        noise = random.Random(seed)
+
+        def take(subject, count, noise=noise):
+            common = noise.gauss(0, 0.01)
+            return Timings(tuple(0.004 * (1 + common + noise.gauss(0, 0.002)) for _ in range(count)))
+
+        subjects = [Subject(name, lambda: None, turn=8) for name in ("bilinear", "other")]
+        interleave(subjects, take, Settings(seed=seed), lambda: False, lambda one: None)
+        ratio = paired_ratio(subjects[1].by_round(), subjects[0].by_round())
+        covered += ratio.low <= 1.0 <= ratio.high
+    assert covered >= 0.85 * 60
+
+
+def test_no_operator_stops_before_rounds_enough_to_bound_a_median():
+    found, _ = measure(Bench({"bilinear": 0.001, "other": 0.001}), Settings(min_samples=1))
+    assert len(found["other"].rounds) >= 6

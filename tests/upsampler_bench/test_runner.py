@@ -13,6 +13,7 @@ import pytest
 from upsampler_bench import operators, plan, runner, session, storage
 from upsampler_bench.case import Settings
 from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
+from upsampler_bench.job import Job
 
 PLUGIN = str(Path(__file__).with_name("bad_plugins.py"))
 QUICK = {
@@ -174,8 +175,20 @@ def test_a_process_that_cannot_start_says_so(tmp_path, monkeypatch):
         measure(tmp_path, "good")
 
 
+def test_what_a_dead_operator_leaves_running_holds_nothing_up(tmp_path):
+    begun = time.monotonic()
+    run = measure(tmp_path, "forks", "good")
+    assert reasons(run) == {"forks": ("failed", "ended the process in step 'first call' with code 7")}
+    assert time.monotonic() - begun < 100
+
+
+def test_a_process_that_ends_well_without_a_reading_is_not_started_for_ever(tmp_path):
+    run = measure(tmp_path, "untraceable", metrics=["flops", "params"])
+    assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
+
+
 def test_the_budget_is_shared_by_what_is_left():
-    job = runner.Job((), Settings(budget=10.0, cap=15.0), ())
+    job = Job((), Settings(budget=10.0, cap=15.0), ())
     state = runner._State(None, job, Silence(), lambda run: None, begun=time.monotonic() - 4.0)
-    assert runner._within_budget(state, 6, 3).cap == pytest.approx(1.0, abs=0.01)
-    assert runner._within_budget(state, 0, 0).budget == 10.0
+    assert runner._within_budget(state, 6).cap == pytest.approx(1.0, abs=0.01)
+    assert runner._within_budget(state, 0).budget == 10.0

@@ -15,7 +15,7 @@ RESERVED = MetricInfo(
     "B",
     INFERENCE,
     place=99,
-    description="Bytes the allocator holds from the driver.",
+    description="Bytes taken from the driver for it.",
 )
 INFOS = (PEAK, RESERVED)
 
@@ -23,7 +23,13 @@ INFOS = (PEAK, RESERVED)
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Runs one forward."""
     found = device.peak(workload.step_for_memory)
-    peak = Reading(PEAK.name, ((found.peak,),), found.method)
+    peak = Reading(PEAK.name, ((found.peak,),), found.method, notes(workload))
     if found.reserved is None:
         return (peak,)
     return peak, Reading(RESERVED.name, ((found.reserved,),), "CUDA allocator's reserved bytes")
+
+
+def notes(workload: Workload) -> tuple[str, ...]:
+    """What a reader of a memory figure must know."""
+    eager = workload.is_compiled and workload.case.device == "cpu"
+    return ("memory is that of the eager form: compiled buffers cannot be seen",) if eager else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from upsampler_bench.case import TRAIN
 from upsampler_bench.device import Device
+from upsampler_bench.metrics.memory import notes
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
@@ -17,8 +18,7 @@ INFOS = (PEAK, SAVED)
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Runs one forward and backward."""
     found = device.peak(workload.step_for_memory)
-    workload.drop_gradients()
     return (
-        Reading(PEAK.name, ((found.peak,),), found.method),
-        Reading(SAVED.name, ((found.marked,),), found.method),
+        Reading(PEAK.name, ((found.peak,),), found.method, notes(workload)),
+        Reading(SAVED.name, ((found.marked,),), found.method, notes(workload)),
     )

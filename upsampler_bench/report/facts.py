@@ -76,7 +76,9 @@ def legend(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...
     units = [text for unit, text in SCALES.items() if any(info.unit == unit for info in used)]
     shared = [("Units", "; ".join(units))] if units else []
     if any(not info.exact for info in used):
-        shared.append(("Timed numbers", "median of all samples; intervals are 95 %, by order statistics"))
+        shared.append(
+            ("Timed numbers", "median over rounds of each round's median; intervals are 95 %, by order statistics")
+        )
     if any(info.relative for info in used):
         base = run.settings.baseline
         shared.append((f"/ {base}", RATIO.format(base)))
