@@ -19,7 +19,7 @@ __all__ = ["Measurement", "Reading", "Run", "load", "run", "write_report"]
 
 
 def run(
-    upsamplers: Sequence[str] = ("*",),
+    upsamplers: str | Sequence[str] = ("*",),
     shape: Sequence[int] | Sequence[Sequence[int]] = (256, 120, 120),
     *,
     output_dir: str | Path | None = None,
@@ -46,13 +46,14 @@ def run(
     from upsampler_bench.progress import listener
 
     shapes = [shape] if all(isinstance(one, int) for one in shape) else list(shape)
-    wanted = plan.parse({"upsampler": list(upsamplers), "shape": shapes, **keys})
+    names = [upsamplers] if isinstance(upsamplers, str) else list(upsamplers)
+    wanted = plan.parse({"upsampler": names, "shape": shapes, **keys})
     ready = session.prepare(wanted, output_dir, write=output_dir is not None)
     with listener(Console(stderr=True, quiet=not progress), len(ready.cases)) as teller:
         return ready.run(teller)
 
 
-def write_report(run: Run, folder: str | Path, formats: Sequence[str] = ("csv", "markdown", "png")) -> list[Path]:
+def write_report(run: Run, folder: str | Path, formats: str | Sequence[str] = ("csv", "markdown", "png")) -> list[Path]:
     """Draws a run's report in these formats into a folder, and returns the files.
 
     Raises:
@@ -63,4 +64,5 @@ def write_report(run: Run, folder: str | Path, formats: Sequence[str] = ("csv", 
     from upsampler_bench import formats as all_formats
     from upsampler_bench import report
 
-    return all_formats.write(report.from_run(run), folder, formats)
+    chosen = [formats] if isinstance(formats, str) else formats
+    return all_formats.write(report.from_run(run), folder, chosen)

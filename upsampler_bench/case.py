@@ -70,7 +70,7 @@ class Settings:
         threads: CPU threads; 0: as many as the process may use. One gives ratios that hold from run to run.
         compile: measure under torch.compile.
         seed: of the inputs, the weights and the order of the rounds.
-        budget: seconds for the whole run's timed rounds; 0: no limit but each operator's own.
+        budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
         cap: seconds of timed calls that one operator may take.
         precision: half width of the 95 % interval of the median, relative, at which sampling stops.
         min_samples: samples that an operator needs at least.

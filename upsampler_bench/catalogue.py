@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from rich.table import Table
 
 import upsamplers
@@ -33,8 +34,9 @@ def _cells(name: str, channels: int, scale: int) -> tuple[str, ...]:
 def parameters(name: str, channels: int, scale: int) -> tuple[str, str]:
     """Parameters of two or more dimensions, and all; or a dash and why there are none."""
     try:
-        module = upsamplers.create(name, channels, scale=scale)
-    except upsamplers.UpsamplerError as refusal:
+        with torch.device("meta"):
+            module = upsamplers.create(name, channels, scale=scale)
+    except (upsamplers.UpsamplerError, RuntimeError, TypeError, ValueError) as refusal:
         return "-", str(refusal)
     weights = sum(one.numel() for one in module.parameters() if one.dim() > 1)
     return f"{weights:,}", f"{sum(one.numel() for one in module.parameters()):,}"

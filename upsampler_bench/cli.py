@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from upsampler_bench.errors import BenchError
+from upsampler_bench.errors import BenchError, ResultsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def run(
     threads: Annotated[int | None, typer.Option(help="CPU threads, 1 by default; 0: all.")] = None,
     compile_: Annotated[bool | None, typer.Option("--compile", help="Measure under torch.compile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of inputs, weights and order.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Seconds for the whole run.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Seconds of timed calls in all; 0: no limit.")] = None,
     cap: Annotated[float | None, typer.Option(help="Seconds of timed calls an operator.")] = None,
     precision: Annotated[float | None, typer.Option(help="Interval to stop at: 0.01 is ±1 %.")] = None,
     malloc: Annotated[str | None, typer.Option(help="keep or default (CPU).")] = None,
@@ -135,11 +135,15 @@ def main() -> NoReturn:
     import warnings
 
     warnings.filterwarnings("ignore", message=".*NumPy.*", category=UserWarning)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for ending in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, ending):
+            signal.signal(getattr(signal, ending), _as_interrupt)
     try:
         app()
     except BenchError as problem:
         _complain(str(problem))
+    except OSError as problem:
+        _complain(f"cannot write: {problem.strerror or problem}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as problem:
@@ -175,10 +179,13 @@ def _write(found: Run, folder: Path, formats: list[str] | None) -> None:
     from upsampler_bench import formats as all_formats
     from upsampler_bench import report as reports
 
-    drawn = reports.from_run(found)
+    try:
+        drawn = reports.from_run(found)
+    except (TypeError, ValueError, AttributeError, KeyError) as problem:
+        raise ResultsError(f"not a whole stored run: {type(problem).__name__}: {problem}") from problem
     written = all_formats.write(drawn, folder, formats or FORMATS)
     print(all_formats.render("terminal", drawn))
-    _console(stderr=True).print(f"Wrote {len(written)} files into {folder}", highlight=False)
+    _console(stderr=True).print(f"Wrote {', '.join(one.name for one in written)} into {folder}", highlight=False)
 
 
 def _check_formats(formats: list[str] | None) -> None:

@@ -38,7 +38,11 @@ def _row(run: Run, measurement: Measurement, reading: Reading | None) -> dict[st
         return row
     info, value, ratio = run.metric(reading.metric), reading.estimate, run.ratio(measurement.case, reading.metric)
     row |= {"metric": reading.metric, "unit": info.unit if info else "", "method": reading.method}
-    row |= {"value": value.value, "low": value.low, "high": value.high, "samples": value.count}
+    row |= {"value": value.value, "samples": len(reading.samples)}
+    if value.is_bounded or (info and info.exact):
+        row |= {"low": value.low, "high": value.high}
     if ratio is not None:
-        row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        row["ratio"] = ratio.value
+    if ratio is not None and ratio.is_bounded:
+        row |= {"ratio_low": ratio.low, "ratio_high": ratio.high}
     return row

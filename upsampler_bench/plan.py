@@ -23,6 +23,7 @@ else:
 
 PLANS = Path(__file__).parent / "plans"
 DEFAULT = "paper"
+MOST_THREADS = 4096
 SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
 
 
@@ -154,6 +155,8 @@ def _shape(value: object, key: str) -> tuple[int, int, int]:
     if not match or "0" in match.groups():
         raise PlanError(f"{key} is {value!r}; expected CxHxW in whole numbers from 1, such as 256x120x120")
     channels, height, width = map(int, match.groups())
+    if channels * height * width >= 2**48:
+        raise PlanError(f"{key} is {value!r}: no machine holds a feature as large")
     return channels, height, width
 
 
@@ -182,6 +185,8 @@ def _setting(key: str, value: object, given: str) -> object:
     if not isinstance(value, wanted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
         least = "above 0" if key in _POSITIVE else "from 0"
         raise PlanError(f"{given} is {value!r}; expected a number {least}")
+    if value >= 2**63 or (key == "threads" and value > MOST_THREADS):
+        raise PlanError(f"{given} is {value!r}, which is too large")
     return type(default)(value)
 
 

@@ -129,7 +129,7 @@ class Run:
     settings: Settings
     metrics: tuple[MetricInfo, ...]
     upsamplers: tuple[UpsamplerInfo, ...]
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[Measurement, ...] = field(default=(), repr=False)
     plan: Mapping[str, object] = field(default_factory=dict)
     started: str = ""
     finished: str = ""

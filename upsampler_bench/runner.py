@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from upsampler_bench import metrics
@@ -78,7 +77,6 @@ class _State:
     job: Job
     listener: Listener
     keep: Callable[[Run], None]
-    begun: float = field(default_factory=time.monotonic)
 
     def settle(self, measurement: Measurement) -> None:
         """Takes a case's newest state into the run."""
@@ -163,7 +161,8 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
     if heard.interrupted:
         raise Interrupted
     if heard.last.kind == "start":
-        raise BenchError(f"the measuring process could not start: {heard.reason or heard.last_words}")
+        words = heard.reason or heard.last_words.rpartition("\n")[2] or why_ended(heard.code, "")
+        raise BenchError(f"the measuring process could not start: {words}")
     blamed = by_key.get(heard.last.key)
     if blamed is not None and state.of(blamed).status not in LOST:
         state.lose(blamed, FAILED, heard.reason or why_ended(heard.code, heard.last.step))
@@ -260,5 +259,7 @@ def _within_budget(state: _State, cases_left: int) -> Settings:
     settings = state.job.settings
     if not settings.budget:
         return settings
-    left = max(0.0, settings.budget - (time.monotonic() - state.begun))
+    timed = {info.name for info in state.run.metrics if info.relative}
+    spent = sum(sum(one.samples) for _, one in state.run.readings() if one.metric in timed)
+    left = max(0.0, settings.budget - spent)
     return replace(settings, cap=min(settings.cap, left / max(1, cases_left)))

@@ -19,6 +19,7 @@ PARTIAL_FILE = "results.partial.json"
 PREVIOUS_FILE = "results.previous.json"
 REPORTS = Path("reports")
 WRITING_SHARE = 20
+START_SECONDS = 4.0
 
 
 @dataclass
@@ -136,17 +137,13 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
 
 
 def expectation(session: Session) -> tuple[float, float]:
-    """Seconds that a run will take: expected, and at most."""
+    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
     settings, cases = session.job.settings, len(session.cases)
-    expected, most = min(6.0, settings.cap) * cases, (settings.cap + 3.0) * cases
-    return (
-        (min(expected, settings.budget), min(most, settings.budget + 3.0 * cases))
-        if settings.budget
-        else (
-            expected,
-            most,
-        )
-    )
+    start = START_SECONDS * len({case.group for case in session.cases})
+    expected, most = min(6.0, settings.cap) * cases + start, (settings.cap + 3.0) * cases + start
+    if settings.budget:
+        expected, most = min(expected, settings.budget + start), min(most, settings.budget + 3.0 * cases + start)
+    return expected, most
 
 
 def _previous(keeper: Keeper, wanted: Plan, stored: dict[str, object], place: str) -> Run | None:
@@ -175,6 +172,9 @@ def _refuse_unwritable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+        for name in (storage.FILE, PARTIAL_FILE, PREVIOUS_FILE):
+            if (folder / name).is_dir():
+                raise IsADirectoryError(None, f"{name} is a folder")
     except OSError as problem:
         raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}") from problem
 

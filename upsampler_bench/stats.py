@@ -20,9 +20,14 @@ class Estimate:
     count: int
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether there are samples enough (six) for the interval to be one of 95 %."""
+        return interval_ranks(self.count) is not None
+
+    @property
     def half_width(self) -> float:
         """Half the interval relative to the median: 0.01 is ±1 %; infinite where too few samples bound no median."""
-        if interval_ranks(self.count) is None or not self.value:
+        if not self.is_bounded or not self.value:
             return math.inf
         return (self.high - self.low) / 2 / self.value
 

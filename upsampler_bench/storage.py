@@ -58,7 +58,9 @@ def load(path: str | Path) -> Run:
         ResultsError: there is none, it is not a run, or a newer version wrote it.
     """
     source = Path(path)
-    source = source / FILE if source.is_dir() else source
+    if source.is_dir():
+        partial = source / "results.partial.json"
+        source = partial if partial.exists() and not (source / FILE).exists() else source / FILE
     try:
         data = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -94,6 +94,8 @@ def add(spec: Spec) -> None:
         DuplicateUpsampler: the name belongs to another class already.
         NotAnUpsampler: the class does not keep the contract.
     """
+    if not spec.name or not isinstance(spec.name, str):
+        raise Unsupported(f"{spec.name!r} is no name for an upsampler; expected a text")
     if not (isinstance(spec.cls, type) and issubclass(spec.cls, Upsampler)):
         raise NotAnUpsampler(
             f"{spec.name!r}: {spec.cls!r} is no subclass of upsamplers.Upsampler; any nn.Module comes in by "
@@ -171,7 +173,7 @@ def load_plugin(where: str) -> tuple[str, ...]:
     loaded_before = _plugin_module(where) in sys.modules
     try:
         _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         _take_back(before)
         if isinstance(problem, DuplicateUpsampler):
             raise

@@ -16,7 +16,7 @@ from upsampler_bench.case import Settings
 from upsampler_bench.errors import OutputError, PlanError
 from upsampler_bench.formats import as_csv, as_latex, as_markdown, as_terminal
 from upsampler_bench.formats._palette import colour
-from upsampler_bench.results import Run
+from upsampler_bench.results import MetricInfo, Reading, Run
 
 ALL = formats.names()
 PICTURES = ("png", "svg")
@@ -184,3 +184,34 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_line_of_a_latex_table_has_as_many_cells_as_its_head() -> None:
+    more = [MetricInfo(f"extra_{one}", f"Extra {one}", "1", "inference", exact=True) for one in range(6)]
+    run = sample_run()
+    reading = Reading("extra_5", ((1.0,),), "counted")
+    rich = replace(run.measurements[0], readings=(*run.measurements[0].readings, reading))
+    run = replace(run, metrics=(*run.metrics, *more), measurements=(rich, *run.measurements[1:]))
+    said = formats.render("latex", report.from_run(run))
+    head = said.split(r"\begin{tabular}{@{}l")[1].split("@{}}")[0]
+    rows = [line for line in said.splitlines() if line.endswith("\\\\")]
+    assert len(rows) > 12
+    assert {line.count(" & ") for line in rows} == {len(head)}
+
+
+def test_a_figure_of_too_few_rounds_gets_no_interval_and_says_so() -> None:
+    run = sample_run()
+    few = replace(run.measurements[0].reading("latency"), rounds=((0.0123,), (0.0127,)))
+    kept = tuple(one for one in run.measurements[0].readings if one.metric != "latency")
+    run = replace(run, measurements=(replace(run.measurements[0], readings=(*kept, few)), *run.measurements[1:]))
+    (table,) = report.from_run(run).tables
+    cell = next(row for row in table.rows if row.name == run.measurements[0].case.upsampler).cells[0]
+    assert (cell.low, cell.interval) == (None, "")
+    assert "fewer than six rounds" in formats.render("markdown", report.from_run(run))
+
+
+def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "panel-1x8x6x5.png").write_bytes(b"old")
+    (tmp_path / "my-panel.png").write_bytes(b"mine")
+    formats.write(report.from_run(sample_run()), tmp_path, ["png"])
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["my-panel.png", "panel.png", "scatter.png"]

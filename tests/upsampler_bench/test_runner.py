@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import operators, plan, runner, session, storage
-from upsampler_bench.case import Settings
+from upsampler_bench import operators, plan, session, storage
 from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
-from upsampler_bench.job import Job
 
 PLUGIN = str(Path(__file__).with_name("bad_plugins.py"))
 QUICK = {
@@ -187,8 +185,7 @@ def test_a_process_that_ends_well_without_a_reading_is_not_started_for_ever(tmp_
     assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
 
 
-def test_the_budget_is_shared_by_what_is_left():
-    job = Job((), Settings(budget=10.0, cap=15.0), ())
-    state = runner._State(None, job, Silence(), lambda run: None, begun=time.monotonic() - 4.0)
-    assert runner._within_budget(state, 6).cap == pytest.approx(1.0, abs=0.01)
-    assert runner._within_budget(state, 0).budget == 10.0
+def test_the_budget_is_shared_by_what_is_left(tmp_path):
+    run = measure(tmp_path, "good", "nearest", budget=0.3, cap=15.0, precision=0.0, **{"min-samples": 10**6})
+    stops = {reading.facts["stop"] for _, reading in run.readings() if reading.metric == "latency"}
+    assert stops == {"time cap of 0.1 s"}

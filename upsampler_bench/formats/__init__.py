@@ -10,6 +10,8 @@ from upsampler_bench import discovery
 from upsampler_bench.report.parts import Report
 from upsampler_bench.storage import write_whole
 
+PICTURES = (".png", ".svg")
+
 
 class Format(Protocol):
     """What a format's module has.
@@ -57,7 +59,16 @@ def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Pat
     made = [(Path(folder) / name, content) for one in loaded for name, content in one.files(report).items()]
     for target, content in made:
         write_whole(target, content)
+    _remove_stale(Path(folder), {target for target, _ in made})
     return [target for target, _ in made]
+
+
+def _remove_stale(folder: Path, made: set[Path]) -> None:
+    """Drops an earlier report's pictures in the formats just written: they would be of another run."""
+    for suffix in {target.suffix for target in made if target.suffix in PICTURES}:
+        for name in ("panel", "scatter"):
+            for old in {folder / f"{name}{suffix}", *folder.glob(f"{name}-*x*{suffix}")} - made:
+                old.unlink(missing_ok=True)
 
 
 def render(name: str, report: Report) -> str:

@@ -60,9 +60,9 @@ def _table(report: Report, table: Table, place: int) -> Iterator[str]:
     yield _line([" ", *(_escape(one.title) for one in columns)])
     yield _line([" ", *(_unit(one) for one in columns)])
     yield r"\midrule"
-    yield from (_line([_escape(row.name), *(_cell(row.cells[one]) for one in table.shown)]) for row in table.rows)
+    yield from (_line([_escape(row.name), *(_cell(row.cells[one]) for one in chosen)]) for row in table.rows)
     yield from (r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""))
-    yield from _below(report, table)
+    yield from _below(report, table, [one.title for one in columns])
     yield rf"\end{{{kind}}}"
 
 
@@ -73,11 +73,13 @@ def _caption(report: Report, table: Table) -> str:
     return _escape(" ".join(part for part in parts if part))
 
 
-def _below(report: Report, table: Table) -> Iterator[str]:
+def _below(report: Report, table: Table, titles: list[str]) -> Iterator[str]:
     used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
     notes = [rf"\textsuperscript{{{mark}}}\,{_escape(text)}" for mark, text in report.footnotes if mark in used]
     notes += [rf"{_escape(row.name)}: {_escape(_why(row))}" for row in table.troubled]
-    notes += [_escape(f"{', '.join(one.columns)}: {one.text}{_only(one.rows)}") for one in report.methods]
+    for one in report.methods:
+        named = [title for title in one.columns if title in titles]
+        notes += [_escape(f"{', '.join(named)}: {one.text}{_only(one.rows)}")] if named else []
     yield r"\par\smallskip\raggedright\footnotesize"
     yield "".join(f"{note}. " for note in notes).rstrip()
 

@@ -11,7 +11,7 @@ from upsampler_bench.workload import Workload
 WHAT = "Peak bytes over forward and backward beyond parameters and inputs; output and all gradients included."
 KEPT = "Bytes alive after the forward, the output included."
 PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=WHAT)
-SAVED = MetricInfo("saved_memory", "Saved for backward", "B", TRAIN, exact=True, place=98, description=KEPT)
+SAVED = MetricInfo("saved_memory", "Held after forward", "B", TRAIN, exact=True, place=98, description=KEPT)
 INFOS = (PEAK, SAVED)
 
 

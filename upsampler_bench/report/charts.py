@@ -91,7 +91,7 @@ def _bar(line: Line, info: MetricInfo, offset: float | None, baseline: bool) -> 
     if offset is not None:
         added = one.value - offset
         return Bar(line.name, added, numbers.short(one.value) if baseline else f"+{numbers.short(added)}")
-    if info.exact or one.low == one.high:
+    if info.exact or not one.is_bounded or one.low == one.high:
         return Bar(line.name, one.value, numbers.short(one.value))
     return Bar(line.name, one.value, numbers.short(one.value), one.low, one.high)
 

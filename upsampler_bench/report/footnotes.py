@@ -20,7 +20,8 @@ def texts(run: Run, line: Line, info: MetricInfo) -> tuple[str, ...]:
     measurement, reading = found
     uncounted = reading.facts.get("uncounted")
     left_out = [f"not counted: {uncounted}"] if uncounted else []
-    return (*reading.notes, *left_out, *_twin(run, measurement.case, info, reading))
+    few = [] if info.exact or reading.estimate.is_bounded else ["fewer than six rounds: too few for an interval"]
+    return (*reading.notes, *few, *left_out, *_twin(run, measurement.case, info, reading))
 
 
 def marks(run: Run, found: tuple[Condition, ...]) -> dict[str, str]:

@@ -51,6 +51,7 @@ class Condition:
 
     case: Case
     lines: tuple[Line, ...]
+    how: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -58,7 +59,7 @@ class Condition:
         case = self.case
         shape = "×".join(str(size) for size in (case.batch, case.channels, case.height, case.width))
         host = [f"in {case.host}"] if case.host else []
-        return ", ".join([shape, f"×{case.scale}", case.dtype, case.layout, case.device, *host])
+        return ", ".join([shape, f"×{case.scale}", case.dtype, case.layout, case.device, *self.how, *host])
 
     def line(self, name: str) -> Line | None:
         """An operator's line, or None."""
@@ -89,7 +90,16 @@ def slugs(found: tuple[Condition, ...]) -> tuple[str, ...]:
 
 def _condition(run: Run, group: dict[str, list[Measurement]]) -> Condition:
     lines = {name: Line(name, tuple(sorted(found, key=_mode))) for name, found in group.items()}
-    return Condition(next(iter(group.values()))[0].case, tuple(lines[name] for name in _twins_last(run, list(lines))))
+    case = next(iter(group.values()))[0].case
+    return Condition(case, tuple(lines[name] for name in _twins_last(run, list(lines))), _how(run, case))
+
+
+def _how(run: Run, case: Case) -> tuple[str, ...]:
+    """What of the settings changes a figure as much as the case does: threads, compilation, graphs."""
+    threads = run.environment.machine.get("threads", "")
+    said = [f"{threads} thread{'s' * (threads != '1')}"] if threads and case.device == "cpu" else []
+    said += ["compiled"] if run.settings.compile else []
+    return (*said, "CUDA graph") if run.settings.cuda_graph and case.device != "cpu" else tuple(said)
 
 
 def _mode(one: Measurement) -> bool:

@@ -59,6 +59,11 @@ def exact(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def rough(value: float) -> str:
+    """A number that no interval bounds: two significant digits."""
+    return fixed(value, decimals(value, abs(value))) if value else "0"
+
+
 def noisy(one: Estimate) -> tuple[str, str]:
     """An estimate as text, and its interval with the same places."""
     places = decimals(one.value, (one.high - one.low) / 2)

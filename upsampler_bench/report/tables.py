@@ -29,7 +29,9 @@ def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
     makers = [maker for info in present(run, condition) for maker in _makers(run, condition, info, marks)]
     rows = tuple(_row(run, line, makers) for line in condition.lines)
     case = asdict(condition.case)
-    return Table(condition.words, tuple(one.column for one in makers), rows, {name: case[name] for name in CONDITION})
+    where = {name: case[name] for name in CONDITION}
+    how = {"threads": run.environment.machine.get("threads", ""), "compiled": "yes" if run.settings.compile else "no"}
+    return Table(condition.words, tuple(one.column for one in makers), rows, where | how)
 
 
 def present(run: Run, condition: Condition) -> list[MetricInfo]:
@@ -71,8 +73,10 @@ def _value(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> 
 
 
 def _cell(one: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
-    if is_exact or one.count == 1 or one.low == one.high:
+    if is_exact or (one.low == one.high and one.is_bounded):
         return Cell(numbers.exact(one.value), one.value, marks=marks)
+    if not one.is_bounded:
+        return Cell(numbers.rough(one.value), one.value, marks=marks)
     return Cell(numbers.noisy(one)[0], one.value, one.low, one.high, marks=marks)
 
 
@@ -87,8 +91,10 @@ def _ratio(run: Run, line: Line, info: MetricInfo) -> Cell:
         return _missing(line, info)
     if line.name == run.settings.baseline:
         return Cell("1", 1.0)
+    if not one.is_bounded:
+        return Cell(numbers.rough(one.value), one.value)
     text, interval = numbers.noisy(one)
-    return Cell(text, one.value, one.low, one.high, interval if one.count > 1 else "")
+    return Cell(text, one.value, one.low, one.high, interval)
 
 
 def _tail(line: Line, info: MetricInfo) -> Cell:
