@@ -1,5 +1,6 @@
 """Options and fixtures for all tests."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,3 +23,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == (GOLDEN / name).read_text(encoding="utf-8"), "if this is wanted: pytest --rewrite-golden"
 
     return check
+
+
+@pytest.fixture
+def registry_restored():
+    """Forgets whatever a test registers or loads as a plug-in file."""
+    from upsamplers import registry
+
+    registry.names()
+    before = dict(registry._specs)
+    yield
+    registry._specs.clear()
+    registry._specs.update(before)
+    for name in [one for one in sys.modules if one.startswith(registry.FILE_PLUGIN)]:
+        del sys.modules[name]

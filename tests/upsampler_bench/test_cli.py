@@ -8,21 +8,12 @@ from pathlib import Path
 import pytest
 
 from upsampler_bench import cli
-from upsamplers import registry
 
 PLUGIN = str(Path(__file__).with_name("bad_plugins.py"))
 QUICK = ["--shape", "8x6x5", "--device", "cpu", "--cap", "0.05", "--mode", "inference", "--precision", "0.5"]
 
 
-@pytest.fixture(autouse=True)
-def _clean_registry():
-    registry.names()
-    before = dict(registry._specs)
-    yield
-    registry._specs.clear()
-    registry._specs.update(before)
-    for name in [one for one in sys.modules if one.startswith(registry.FILE_PLUGIN)]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 @pytest.fixture

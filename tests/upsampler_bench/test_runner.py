@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import operators, plan, session, storage
+from upsampler_bench import plan, session, storage
 from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
 
 PLUGIN = str(Path(__file__).with_name("bad_plugins.py"))
@@ -36,17 +36,7 @@ class Silence:
     def end(self, cases): ...
 
 
-@pytest.fixture(autouse=True)
-def _clean_registry():
-    from upsamplers import registry
-
-    operators.names()
-    before = dict(registry._specs)
-    yield
-    registry._specs.clear()
-    registry._specs.update(before)
-    for name in [one for one in sys.modules if one.startswith(registry.FILE_PLUGIN)]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 def measure(folder, *names, listener=None, resume=False, **keys):
