@@ -86,6 +86,34 @@ def require_features(x: Tensor, channels: int, what: str = "x") -> None:
         raise Unsupported(f"{what} has dtype {x.dtype}; expected a floating one")
 
 
+def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
+    """Refuses a guide that is no feature (B, channels, sH, sW) of x's dtype beside x (B, C, H, W).
+
+    Raises:
+        Unsupported: naming both shapes and what is accepted.
+    """
+    expected = (x.shape[0], channels, scale * x.shape[2], scale * x.shape[3])
+    if tuple(guide.shape) != expected:
+        raise Unsupported(
+            f"the guide has shape {tuple(guide.shape)}; expected {expected} beside x {tuple(x.shape)} at scale {scale} "
+            f"(`beside` takes features of up to {scale - 1} fewer rows and columns)"
+        )
+    if not guide.is_floating_point():
+        raise Unsupported(f"the guide has dtype {guide.dtype}; expected a floating one")
+
+
+def require_option(name: str, value: object, *, odd: bool = False) -> None:
+    """Refuses an option that is no whole number from 1, or an even one where it must have a middle.
+
+    Raises:
+        Unsupported: naming the option, what was found and what is accepted.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Unsupported(f"{name} must be a whole number from 1, not {value!r}")
+    if odd and value % 2 == 0:
+        raise Unsupported(f"{name} must be odd, not {value}")
+
+
 def require_divisible(channels: int, by: int, why: str) -> None:
     """Refuses channels that cannot be cut into `by` equal parts.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,15 +13,23 @@ from torch.autograd import Function
 
 from upsamplers.base import require_divisible
 from upsamplers.errors import Unsupported
+from upsamplers.primitives.capturing import is_being_captured
+from upsamplers.primitives.differentiable import gradients_again
+from upsamplers.primitives.reflection import fold_taps
 from upsamplers.primitives.window_products import gradients, weighted_sums
 
+BORDERS = {"zeros": "constant", "reflection": "reflect"}
 
-def reassemble(x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2) -> Tensor:
+
+def reassemble(
+    x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2, border: str = "zeros"
+) -> Tensor:
     """Content-aware reassembly (CARAFE, ICCV 2019, section 3.2.2).
 
     out[b, c, i, j] = Σ_m weights[b, g·k² + m, i, j] · x[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
-    window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders. No window of x is copied out:
-    beyond the output it takes the memory of the weights and about an eighth of the output's, backward also that of x.
+    window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or reflected at them. No window
+    of x is copied out: beyond the output it takes the memory of the weights and about an eighth of the output's,
+    backward also that of x.
 
     A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions. On CPU,
     half precision is summed in float32. Second derivatives are supported.
@@ -30,43 +40,72 @@ def reassemble(x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scal
         kernel: k, odd.
         groups: Z, dividing C; each of the Z contiguous channel groups has weights of its own.
         scale: s.
+        border: what lies beyond the borders of x: "zeros" or "reflection" (which needs H, W > k // 2).
 
     Returns:
         (B, C, sH, sW) in x's dtype and memory format.
 
     Raises:
-        Unsupported: kernel is even, the groups do not divide C, or the weights do not fit.
+        Unsupported: kernel is even, the groups do not divide C, the weights do not fit, or x is too small to reflect.
     """
     weights = weights.to(x.dtype)
-    if _is_being_captured():
-        return shifted_sum(x, weights, kernel, groups=groups, scale=scale)
+    if is_being_captured():
+        return shifted_sum(x, weights, kernel, groups=groups, scale=scale, border=border)
     _require_fitting(x, weights, kernel, groups, scale)
+    require_border(x, kernel, border)
+    if border == "reflection":
+        weights = fold_taps(weights, kernel, scale)
     out: Tensor = _Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
     return out
 
 
-def shifted_sum(x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2) -> Tensor:
+def shifted_sum(
+    x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2, border: str = "zeros"
+) -> Tensor:
     """`reassemble` in plain differentiable operations on images: k² · C · sH · sW products an image.
 
     Args:
         x: (B, C, H, W).
         weights: (B, Zk², sH, sW) in x's dtype.
         kernel, groups, scale: k, Z and s.
+        border: "zeros" or "reflection".
 
     Returns:
         (B, C, sH, sW).
     """
     channels, (tall, wide) = x.shape[1], weights.shape[2:]
     weights = weights.reshape(-1, kernel**2, tall, wide)  # (B·Z, k², sH, sW)
-    padded = F.pad(x, (kernel // 2,) * 4)  # (B, C, P, Q)
-    nearest = _repeated(padded.reshape(-1, channels // groups, *padded.shape[2:]), scale)  # (B·Z, C/Z, sP, sQ)
+    by_group = x.reshape(-1, channels // groups, *x.shape[2:])  # (B·Z, C/Z, H, W)
     out: Tensor | None = None
-    for tap in range(kernel**2):
-        down, across = scale * (tap // kernel), scale * (tap % kernel)
-        term = nearest[:, :, down : down + tall, across : across + wide] * weights[:, tap : tap + 1]
+    for tap, shifted in enumerate(shifted_copies(by_group, kernel, scale, border)):
+        term = shifted * weights[:, tap : tap + 1]
         out = term if out is None else out + term
     assert out is not None
     return out.reshape(-1, channels, tall, wide)
+
+
+def shifted_copies(x: Tensor, kernel: int, scale: int, border: str) -> Iterator[Tensor]:
+    """What each tap of the window sees at every output pixel: k² views (B, C, sH, sW) of one padded x (B, C, H, W)."""
+    nearest = _repeated(F.pad(x, (kernel // 2,) * 4, mode=BORDERS[border]), scale)  # (B, C, sP, sQ)
+    tall, wide = (side - scale * (kernel - 1) for side in nearest.shape[2:])
+    for tap in range(kernel**2):
+        down, across = scale * (tap // kernel), scale * (tap % kernel)
+        yield nearest[:, :, down : down + tall, across : across + wide]
+
+
+def require_border(x: Tensor, kernel: int, border: str) -> None:
+    """Refuses a border that is none, or that x (B, C, H, W) is too small for.
+
+    Raises:
+        Unsupported: naming what was found and what is accepted.
+    """
+    if border not in BORDERS:
+        raise Unsupported(f"no border {border!r}; there are {', '.join(map(repr, BORDERS))}")
+    if border == "reflection" and min(x.shape[2:]) <= kernel // 2:
+        raise Unsupported(
+            f"{x.shape[2]} x {x.shape[3]} pixels are too few to reflect {kernel // 2} at each border; expected sides "
+            f"from {kernel // 2 + 1}"
+        )
 
 
 class _Reassembly(Function):
@@ -85,30 +124,15 @@ class _Reassembly(Function):
         needs = ctx.needs_input_grad[:2]
         # Only where gradients of gradients are asked for.
         if torch.is_grad_enabled():
-            return *_differentiable_gradients(x, weights, grad, ctx.sizes, needs), None, None, None
+            form = partial(shifted_sum, kernel=kernel, groups=groups, scale=scale)
+            return *gradients_again(form, (x, weights), grad, needs), None, None, None
         return *gradients(x, weights, grad, kernel, groups, scale, needs=needs), None, None, None
-
-
-def _differentiable_gradients(
-    x: Tensor, weights: Tensor, grad: Tensor, sizes: tuple[int, int, int], needs: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """As `gradients`, by operations that autograd can go through again."""
-    kernel, groups, scale = sizes
-    out = shifted_sum(x, weights, kernel, groups=groups, scale=scale)
-    wanted = [one for one, needed in zip((x, weights), needs, strict=True) if needed]
-    found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True))
-    return next(found) if needs[0] else None, next(found) if needs[1] else None
 
 
 def _repeated(x: Tensor, scale: int) -> Tensor:
     """Every pixel s x s times: (B, C, H, W) -> (B, C, sH, sW)."""
     copies = x.unsqueeze(2).expand(-1, -1, scale**2, -1, -1)  # (B, C, s², H, W)
     return F.pixel_shuffle(copies.flatten(1, 2), scale)
-
-
-def _is_being_captured() -> bool:
-    """Whether a program is recorded, by torch.compile, torch.export, torch.jit.trace or the ONNX exporter."""
-    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _require_fitting(x: Tensor, weights: Tensor, kernel: int, groups: int, scale: int) -> None:

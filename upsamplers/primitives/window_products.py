@@ -65,13 +65,42 @@ def gradients(
     return grad_x, grad_weights
 
 
+def window_dots(x: Tensor, high: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
+    """Products of each high-resolution pixel with the window of x around it: the gradient of the weights.
+
+    Args:
+        x: (B, C, H, W).
+        high: (B, C, sH, sW).
+        kernel, groups, scale: k, Z and s.
+
+    Returns:
+        (B, Zk², sH, sW) in x's dtype: summed over each group's channels, zero where a tap lies outside x.
+    """
+    batch, channels, height, width = x.shape
+    cut = cut_for(x, kernel, groups, scale)
+    out = x.new_empty((batch, groups * kernel**2, scale * height, scale * width))
+    for images, taps_of_group, group in cut.weighted(batch):
+        by_pixel = _by_pixel(out[images, taps_of_group], cut)
+        spread = None
+        for band in cut.bands(height):
+            taps = _zero_taps(by_pixel[:, band], cut)
+            if spread is None:
+                slab, spread = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut).zero_()
+            for depth in cut.depths(group, channels):
+                source = _subpixels(high[images, depth], cut.scale)[:, band]
+                _subpixels_in(spread, source, cut.border, cut).copy_(source)
+                _add_dots(taps, spread, _windows(slab, x[images, depth], band, cut), source.shape[-1], cut)
+            by_pixel[:, band].copy_(_inner(taps, cut))
+    return out
+
+
 def _sum_part(x: Tensor, taps: Tensor, out: Tensor, cut: Cut) -> None:
     """Writes out (B, C, sH, sW), the reassembly of x (B, C, H, W) with taps."""
     slab, sums = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut)
     target = _subpixels(out, cut.scale)  # (B, H, W, s, s, C)
     for band in cut.bands(x.shape[2]):
         windows = _windows(slab, x, band, cut)
-        torch.bmm(_tap_list(taps, band, cut), windows, out=sums[: windows.shape[0]])
+        torch.bmm(_tap_list(taps[:, band], cut), windows, out=sums[: windows.shape[0]])
         target[:, band].copy_(_subpixels_in(sums, target[:, band], 0, cut))
 
 
@@ -86,14 +115,18 @@ def _grad_part(
     for band in cut.bands(height):
         _subpixels_in(spread, source[:, band], cut.border, cut).copy_(source[:, band])
         if grad_taps is not None:
-            windows = _windows(slab, x, band, cut)[..., :channels]
-            own = spread[cut.border : cut.border + windows.shape[0], :, :channels]  # (N, s², C)
-            total = _tap_list(grad_taps, band, cut)
-            torch.baddbmm(total, own, windows.transpose(1, 2), out=total)
+            _add_dots(grad_taps[:, band], spread, _windows(slab, x, band, cut), channels, cut)
         if sums is not None:
             _add_spread(sums, spread, slab, taps, band, cut)
     if grad_x is not None and sums is not None:
         grad_x.permute(0, 2, 3, 1).copy_(sums[:, cut.border : cut.border + height, :, :channels])
+
+
+def _add_dots(taps: Tensor, spread: Tensor, windows: Tensor, channels: int, cut: Cut) -> None:
+    """Adds to a band of taps (B, rows, Q, s², k²) the products of its pixels in `spread` with their windows."""
+    own = spread[cut.border : cut.border + windows.shape[0], :, :channels]  # (N, s², C)
+    total = _tap_list(taps, cut)
+    torch.baddbmm(total, own, windows[..., :channels].transpose(1, 2), out=total)
 
 
 def _add_spread(sums: Tensor, spread: Tensor, products: Tensor, taps: Tensor, band: slice, cut: Cut) -> None:
@@ -154,11 +187,16 @@ def _windows(slab: Tensor, x: Tensor, band: slice, cut: Cut) -> Tensor:
 def _taps(weights: Tensor, cut: Cut) -> Tensor:
     """Weights (B, k², sH, sW) as taps (B, H, Q, s², k²)."""
     by_pixel = _by_pixel(weights, cut)
-    batch, height, width = by_pixel.shape[:3]
-    shape = (batch, height, width + 2 * cut.border, cut.scale**2, cut.kernel**2)
-    taps = torch.zeros(shape, dtype=cut.dtype, device=weights.device)
+    taps = _zero_taps(by_pixel, cut)
     _inner(taps, cut).copy_(by_pixel)
     return taps
+
+
+def _zero_taps(by_pixel: Tensor, cut: Cut) -> Tensor:
+    """Zeros (B, H, Q, s², k²) for weights seen as (B, H, W, s, s, k, k)."""
+    batch, height, width = by_pixel.shape[:3]
+    shape = (batch, height, width + 2 * cut.border, cut.scale**2, cut.kernel**2)
+    return torch.zeros(shape, dtype=cut.dtype, device=by_pixel.device)
 
 
 def _by_pixel(weights: Tensor, cut: Cut) -> Tensor:
@@ -175,9 +213,9 @@ def _inner(taps: Tensor, cut: Cut) -> Tensor:
     return seen
 
 
-def _tap_list(taps: Tensor, band: slice, cut: Cut) -> Tensor:
+def _tap_list(taps: Tensor, cut: Cut) -> Tensor:
     """A band of taps as a list beside its windows, (N, s², k²): they belong to the pixel in the window's middle."""
-    pixels = taps[:, band].flatten(0, 2)
+    pixels = taps.flatten(0, 2)
     return pixels[cut.border : pixels.shape[0] - cut.border]
 
 

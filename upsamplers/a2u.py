@@ -1,0 +1,126 @@
+"""A2U: reassembly weights from second-order affinity within the encoder feature."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upsamplers.base import Upsampler, require_divisible, require_features, require_guide
+from upsamplers.errors import Unsupported
+from upsamplers.primitives.capturing import is_being_captured
+from upsamplers.primitives.reassemble import reassemble
+from upsamplers.registry import register
+
+KERNEL, FILTER, NORM_GROUPS, SLOPE = 3, 6, 32, 0.01
+
+
+@register("a2u", scales=(2,), paper="Dai et al., CVPR 2021", year=2021)
+class A2U(Upsampler):
+    """Affinity-Aware Upsampling, dynamic, channel-shared and spatially varying (CVPR 2021, section 4; "dynamic-cs-d†").
+
+    Two filters of 6 x 6, predicted from the encoder feature for each image, run over all its channels with stride 2;
+    the inner product of what they give, spread over the sub-pixels and taps, becomes the reassembly weights.
+
+    Args:
+        channels: C.
+        scale: 2.
+        guide_channels: G, a multiple of 32; C by default.
+
+    Raises:
+        Unsupported: the scale is not 2, or G is no multiple of 32.
+    """
+
+    needs_guide = True
+
+    def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
+        super().__init__(channels, scale=scale)
+        if scale != 2:
+            raise Unsupported(f"a2u upsamples by 2 only, not by {scale}: its filters have stride 2")
+        self.guide_channels = guide_channels or channels
+        require_divisible(self.guide_channels, NORM_GROUPS, "the groups of A2U's norms")
+        self.kernel_gen = _KernelGenerator(self.guide_channels)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W).
+
+        Raises:
+            Unsupported: x or the guide is not such a feature, or a group of the norms has one single value.
+        """
+        require_features(x, self.channels)
+        require_guide(guide, x, self.guide_channels, self.scale)
+        if self.guide_channels * x.shape[2] * x.shape[3] == NORM_GROUPS:
+            raise Unsupported(f"a2u: x {tuple(x.shape)} leaves one value a group, which no norm can take")
+        return reassemble(x, self.weights(guide), KERNEL, scale=self.scale)
+
+    def weights(self, guide: Tensor) -> Tensor:
+        """The reassembly weights (B, 9, 2H, 2W) of an encoder feature (B, G, 2H, 2W); they sum to one."""
+        logits: Tensor = self.kernel_gen(guide)
+        return logits.sigmoid().softmax(1)
+
+
+class _KernelGenerator(nn.Module):
+    """Logits (B, 9, 2H, 2W) from an encoder feature (B, G, 2H, 2W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bnu, self.bnv = (_at("0", nn.GroupNorm(NORM_GROUPS, channels)) for _ in range(2))
+        self.bconv_UP = _at("1", nn.Conv2d(channels, 4 * KERNEL**2, 1))
+        self.bconv_U, self.bconv_V = (_at("1", nn.Conv2d(channels, 1, 1)) for _ in range(2))
+
+    def forward(self, guide: Tensor) -> Tensor:
+        pooled = _pooled(guide)  # (B, G, 6, 6)
+        u = F.leaky_relu(self.bnu(_filtered(guide, self.bconv_U(pooled))), SLOPE)  # (B, G, H, W)
+        v = F.leaky_relu(self.bnv(_filtered(guide, self.bconv_V(pooled))), SLOPE)
+        affinity = (u * v).sum(1, keepdim=True) / guide.shape[1] ** 0.5  # (B, 1, H, W)
+        spread = self.bconv_UP(guide.mean((2, 3), keepdim=True))  # (B, 36, 1, 1)
+        return F.pixel_shuffle(spread * affinity, 2)
+
+
+def _at(name: str, layer: nn.Module) -> nn.Sequential:
+    """The layer under the name that published checkpoints have for it."""
+    return nn.Sequential(OrderedDict([(name, layer)]))
+
+
+def _filtered(y: Tensor, filters: Tensor) -> Tensor:
+    """Every channel of y (B, G, 2H, 2W) filtered with its image's own filter (B, 1, 6, 6), stride 2: (B, G, H, W)."""
+    filters = filters.to(y.dtype)
+    if is_being_captured():
+        return _shifted_filter(y, filters)
+    batch, channels, tall, wide = y.shape
+    weight = filters.expand(-1, channels, -1, -1).reshape(batch * channels, 1, FILTER, FILTER)
+    folded = y.reshape(1, batch * channels, tall, wide)
+    out = F.conv2d(folded, weight, stride=2, padding=FILTER // 2 - 1, groups=batch * channels)
+    return out.view(batch, channels, tall // 2, wide // 2)
+
+
+def _shifted_filter(y: Tensor, filters: Tensor) -> Tensor:
+    """`_filtered` as 36 products: exporters want a convolution's groups fixed, which here are as many as images."""
+    padded = F.pad(y, (FILTER // 2 - 1,) * 4)
+    tall, wide = y.shape[2], y.shape[3]
+    out: Tensor | None = None
+    for tap in range(FILTER**2):
+        down, across = divmod(tap, FILTER)
+        seen = padded[:, :, down : down + tall : 2, across : across + wide : 2]
+        term = seen * filters[:, :, down : down + 1, across : across + 1]
+        out = term if out is None else out + term
+    assert out is not None
+    return out
+
+
+def _pooled(y: Tensor) -> Tensor:
+    """The 6 x 6 adaptive average pool of y (B, G, h, w)."""
+    if torch.compiler.is_compiling():  # exporters have no such pool for sizes that they do not know
+        return _averages(y.shape[2], y) @ y @ _averages(y.shape[3], y).mT
+    return F.adaptive_avg_pool2d(y, FILTER)
+
+
+def _averages(size: int, like: Tensor) -> Tensor:
+    """A matrix (6, size) that averages: row i is 1/n on the n places from floor(i·size/6) to ceil((i+1)·size/6)."""
+    place = torch.arange(size, device=like.device)
+    row = torch.arange(FILTER, device=like.device).unsqueeze(1)
+    first, end = row * size // FILTER, ((row + 1) * size + FILTER - 1) // FILTER  # (6, 1) each
+    inside = ((place >= first) & (place < end)).to(like.dtype)
+    return inside / (end - first)

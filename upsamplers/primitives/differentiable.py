@@ -1,0 +1,24 @@
+"""Gradients that can be differentiated again, for functions with a backward of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def gradients_again(
+    form: Callable[..., Tensor], inputs: Sequence[Tensor], grad: Tensor, needs: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """The gradients of a function's inputs by operations that autograd can go through again.
+
+    Args:
+        form: the function in plain differentiable operations.
+        inputs: its inputs.
+        grad: of its output.
+        needs: which inputs' gradients are needed; the others are None.
+    """
+    wanted = [one for one, needed in zip(inputs, needs, strict=True) if needed]
+    found = iter(torch.autograd.grad(form(*inputs), wanted, grad, create_graph=True))
+    return tuple(next(found) if needed else None for needed in needs)
