@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler, require_divisible, require_features, require_guide
 from upsamplers.errors import Unsupported
-from upsamplers.primitives.capturing import is_being_captured
+from upsamplers.primitives.image_filters import filtered_by_own
 from upsamplers.primitives.reassemble import reassemble
 from upsamplers.registry import register
 
-KERNEL, FILTER, NORM_GROUPS, SLOPE = 3, 6, 32, 0.01
+KERNEL, NORM_GROUPS, SLOPE = 3, 32, 0.01
+FILTER = 6
 
 
 @register("a2u", scales=(2,), paper="Dai et al., CVPR 2021", year=2021)
@@ -72,8 +73,9 @@ class _KernelGenerator(nn.Module):
 
     def forward(self, guide: Tensor) -> Tensor:
         pooled = _pooled(guide)  # (B, G, 6, 6)
-        u = F.leaky_relu(self.bnu(_filtered(guide, self.bconv_U(pooled))), SLOPE)  # (B, G, H, W)
-        v = F.leaky_relu(self.bnv(_filtered(guide, self.bconv_V(pooled))), SLOPE)
+        u, v = filtered_by_own(guide, torch.cat((self.bconv_U(pooled), self.bconv_V(pooled)), 1))  # (B, G, H, W) each
+        u = F.leaky_relu(self.bnu(u), SLOPE, inplace=True)
+        v = F.leaky_relu(self.bnv(v), SLOPE, inplace=True)
         affinity = (u * v).sum(1, keepdim=True) / guide.shape[1] ** 0.5  # (B, 1, H, W)
         spread = self.bconv_UP(guide.mean((2, 3), keepdim=True))  # (B, 36, 1, 1)
         return F.pixel_shuffle(spread * affinity, 2)
@@ -82,32 +84,6 @@ class _KernelGenerator(nn.Module):
 def _at(name: str, layer: nn.Module) -> nn.Sequential:
     """The layer under the name that published checkpoints have for it."""
     return nn.Sequential(OrderedDict([(name, layer)]))
-
-
-def _filtered(y: Tensor, filters: Tensor) -> Tensor:
-    """Every channel of y (B, G, 2H, 2W) filtered with its image's own filter (B, 1, 6, 6), stride 2: (B, G, H, W)."""
-    filters = filters.to(y.dtype)
-    if is_being_captured():
-        return _shifted_filter(y, filters)
-    batch, channels, tall, wide = y.shape
-    weight = filters.expand(-1, channels, -1, -1).reshape(batch * channels, 1, FILTER, FILTER)
-    folded = y.reshape(1, batch * channels, tall, wide)
-    out = F.conv2d(folded, weight, stride=2, padding=FILTER // 2 - 1, groups=batch * channels)
-    return out.view(batch, channels, tall // 2, wide // 2)
-
-
-def _shifted_filter(y: Tensor, filters: Tensor) -> Tensor:
-    """`_filtered` as 36 products: exporters want a convolution's groups fixed, which here are as many as images."""
-    padded = F.pad(y, (FILTER // 2 - 1,) * 4)
-    tall, wide = y.shape[2], y.shape[3]
-    out: Tensor | None = None
-    for tap in range(FILTER**2):
-        down, across = divmod(tap, FILTER)
-        seen = padded[:, :, down : down + tall : 2, across : across + wide : 2]
-        term = seen * filters[:, :, down : down + 1, across : across + 1]
-        out = term if out is None else out + term
-    assert out is not None
-    return out
 
 
 def _pooled(y: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler, require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
+from upsamplers.primitives.capturing import is_being_captured
 from upsamplers.primitives.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -74,11 +75,16 @@ class Fade(Upsampler):
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        out = reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
+        weights = self.weights(x, guide)
         if self.gate_generator is None:
-            return out
-        gate = self.gate_generator(x).to(x.dtype)  # (B, 1, sH, sW)
-        return torch.lerp(out, guide.to(x.dtype), gate)
+            return reassemble(x, weights, self.up_kernel, scale=self.scale)
+        gate = self.gate_generator(x)  # (B, 1, sH, sW)
+        if is_being_captured():
+            out = reassemble(x, weights, self.up_kernel, scale=self.scale)
+            return torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
+        # The gate goes into the weights, and the guide onto the output, so that both are never held at once.
+        out = reassemble(x, weights * (1 - gate), self.up_kernel, scale=self.scale)
+        return out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
     def weights(self, x: Tensor, guide: Tensor) -> Tensor:
         """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""

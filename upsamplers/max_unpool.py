@@ -60,6 +60,6 @@ class MaxUnpool(Upsampler):
             )
         tall, wide = self.scale * x.shape[2], self.scale * x.shape[3]
         empty = x.new_zeros((x.shape[0], x.shape[1], tall * wide))
-        placed = empty.scatter(2, guide.flatten(2), x.flatten(2)).view(*x.shape[:2], tall, wide)
+        placed = empty.scatter_(2, guide.flatten(2), x.flatten(2)).view(*x.shape[:2], tall, wide)
         last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         return placed.contiguous(memory_format=torch.channels_last) if last else placed

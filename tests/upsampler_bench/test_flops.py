@@ -10,6 +10,9 @@ from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 
 C = 256
+FADE = C * 64 * 5 + 64 * 25 * 9 * 5 + 25 * C * 4
+# Projections, affinity, temperature, spatial weights, the share of the correction, reassembly.
+JBU = 4 * ((C + 32) * 32 + (C + 49 + 49) * 49 + 49 * 32 + 49 + 49 + 49 + 49 * C)
 # Multiplications for an input pixel at C = 256, s = 2: (mac, paper).
 CLOSED_FORMS = {
     "nearest": (0, 0),
@@ -23,7 +26,20 @@ CLOSED_FORMS = {
     "dysample-s": (64 * 16 * 4 + 4 * 4 * C, 64 * 16 * 4 + 11 * 4 * C),
     "dysample-s+": (2 * 64 * 16 * 4 + 4 * 4 * C, 2 * 64 * 16 * 4 + 11 * 4 * C),
     "dysample-naive": (C * 8 + 4 * 4 * C, C * 8 + 11 * 4 * C),
+    "max-unpool": (0, 0),
+    "indexnet": 2 * (C * 2 * C * 16 + 2 * C * 4 + 4 * C,),
+    "a2u": 2 * (2 * 36 * C + C + 36 + 9 * C * 4,),
+    "fade": 2 * (FADE,),
+    "fade-gated": (FADE + C + 4 * C, FADE + C + 2 * 4 * C),
+    "fade-lite": 2 * (C * 25 * 5 + 25 * 9 * 5 + 25 * C * 4,),
+    "sapa-b": 2 * (C * 32 * 5 + 25 * 32 * 4 + 25 * C * 4,),
+    "sierra": 2 * (9 + 9 * 4 + 9 * C * 4,),
+    "jbu": (JBU + 16 * 4 * C, JBU),
 }
+# What is done once an image, whatever its size.
+AN_IMAGE = {"a2u": 2 * 36 * C + C * 36}
+# And once a call: the grid that distances are measured on.
+A_CALL = {"jbu": 7}
 # Of these, what convolutions and matrix products do.
 PRODUCTS = {
     "deconv": C * C * 9,
@@ -40,12 +56,19 @@ def _module(name):
     return upsamplers.create(name, C).eval()
 
 
+def _inputs(module, batch, height, width):
+    x = torch.randn(batch, C, height, width)
+    return (x, module.guide_from(torch.randn(batch, C, 2 * height, 2 * width))) if module.needs_guide else (x,)
+
+
 @pytest.mark.parametrize("name", upsamplers.names())
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 8, 6), (2, 5, 7)])
 def test_both_conventions_equal_the_closed_form(name, batch, height, width):
-    x, pixels = (torch.randn(batch, C, height, width),), batch * height * width
+    module, pixels = _module(name), batch * height * width
+    given = _inputs(module, batch, height, width)
     for form, handles in zip(CLOSED_FORMS[name], (conventions.MAC, conventions.PAPER), strict=True):
-        assert flops.count(_module(name), x, handles) == (form * pixels, ())
+        expected = form * pixels + AN_IMAGE.get(name, 0) * batch + A_CALL.get(name, 0)
+        assert flops.count(module, given, handles) == (expected, ())
 
 
 @pytest.mark.parametrize("name", PRODUCTS)

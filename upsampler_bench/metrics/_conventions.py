@@ -97,7 +97,7 @@ def sample(inputs: Values, outputs: Values, *, bilinear: int) -> int:
 
 
 def taps(inputs: Values, outputs: Values, *, weights: int) -> int:
-    """Interpolation: by the weights of its taps."""
+    """Interpolation, in space or between two values: by the weights of its taps."""
     return numel(outputs[0]) * weights
 
 
@@ -107,13 +107,14 @@ def attention(inputs: Values, outputs: Values) -> int:
     return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
-def handles(*, transposed_at_output: bool, bilinear_sample: int, interpolation: int) -> dict[str, Handle]:
+def handles(*, transposed_at_output: bool, bilinear_sample: int, interpolation: int, blend: int) -> dict[str, Handle]:
     """What each operation counts in one convention.
 
     Args:
         transposed_at_output: whether a transposed convolution counts at its output.
         bilinear_sample: multiplications of one element that grid_sample reads.
         interpolation: 1 to count interpolation by its taps, 0 to count nothing.
+        blend: of one element of a + w · (b - a), which may as well be written w · b + (1 - w) · a.
     """
     counted: dict[str, Handle] = {
         "_convolution": partial(convolution, transposed_at_output=transposed_at_output),
@@ -124,6 +125,7 @@ def handles(*, transposed_at_output: bool, bilinear_sample: int, interpolation: 
         "grid_sampler": partial(sample, bilinear=bilinear_sample),
         "upsample_bilinear2d": partial(taps, weights=BILINEAR_TAPS * interpolation),
         "upsample_bicubic2d": partial(taps, weights=BICUBIC_TAPS * interpolation),
+        "lerp": partial(taps, weights=blend),
         "scaled_dot_product_attention": attention,
     }
     free = dict.fromkeys(FREE, _nothing)
@@ -134,5 +136,5 @@ def _nothing(inputs: Values, outputs: Values) -> int:
     return 0
 
 
-MAC = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpolation=1)
-PAPER = handles(transposed_at_output=True, bilinear_sample=PAPER_SAMPLE, interpolation=0)
+MAC = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpolation=1, blend=1)
+PAPER = handles(transposed_at_output=True, bilinear_sample=PAPER_SAMPLE, interpolation=0, blend=2)
