@@ -3,11 +3,17 @@
 `upsamplers.create("dysample+", 256)` is an nn.Module that takes (B, 256, H, W) to (B, 256, 2H, 2W).
 """
 
+from upsamplers._replacing.replace import replace
+from upsamplers._replacing.report import Left, Replaced, Replacement
 from upsamplers.base import Upsampler
+from upsamplers.checkpoints import Loaded, load_published
 from upsamplers.errors import (
+    CheckpointError,
     DuplicateUpsampler,
     NotAnUpsampler,
     PluginError,
+    ReplacementError,
+    UnknownModule,
     UnknownUpsampler,
     Unsupported,
     UpsamplerError,
@@ -16,10 +22,17 @@ from upsamplers.registry import create, get, load_plugin, names, register, regis
 from upsamplers.spec import Spec
 
 __all__ = [
+    "CheckpointError",
     "DuplicateUpsampler",
+    "Left",
+    "Loaded",
     "NotAnUpsampler",
     "PluginError",
+    "Replaced",
+    "Replacement",
+    "ReplacementError",
     "Spec",
+    "UnknownModule",
     "UnknownUpsampler",
     "Unsupported",
     "Upsampler",
@@ -27,7 +40,9 @@ __all__ = [
     "create",
     "get",
     "load_plugin",
+    "load_published",
     "names",
     "register",
     "register_module",
+    "replace",
 ]

@@ -23,3 +23,15 @@ class Unsupported(UpsamplerError, ValueError):
 
 class PluginError(UpsamplerError, ImportError):
     """A plug-in could not be found or could not be loaded."""
+
+
+class UnknownModule(UpsamplerError, LookupError):
+    """A model has no module under the path that was asked for."""
+
+
+class ReplacementError(UpsamplerError, ValueError):
+    """Nothing in a model could be replaced, or what is missing to replace it."""
+
+
+class CheckpointError(UpsamplerError, ValueError):
+    """A checkpoint cannot be read without running code, or does not hold what an operator needs."""

@@ -24,7 +24,7 @@ from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
-NOT_OPERATORS = frozenset({"base", "errors", "registry", "spec"})
+NOT_OPERATORS = frozenset({"base", "checkpoint_file", "checkpoints", "errors", "registry", "spec"})
 U = TypeVar("U", bound=type[Upsampler])
 
 
@@ -111,12 +111,12 @@ def add(spec: Spec) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Every registered name, oldest operator first; those without a year come last, as they were registered."""
+    """Every registered name, oldest first, those of a year by their files; without a year last, as registered."""
     _discover()
     # Stacked decorators apply from the bottom up: reversed within a class, the variants come in reading order.
     turned = {spec.cls: [one.name for one in _specs.values() if one.cls is spec.cls][::-1] for spec in _specs.values()}
     ordered = [name for variants in turned.values() for name in variants]
-    return tuple(sorted(ordered, key=_year))
+    return tuple(sorted(ordered, key=_place))
 
 
 def get(name: str) -> Spec:
@@ -193,9 +193,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(choices)}"
 
 
-def _year(name: str) -> float:
-    year = _specs[name].year
-    return math.inf if year is None else year
+def _place(name: str) -> tuple[float, str]:
+    spec = _specs[name]
+    # Not in the order of their registration, which depends on which is imported first.
+    return (math.inf, "") if spec.year is None else (spec.year, spec.cls.__module__)
 
 
 def _origin(spec: Spec) -> str:

@@ -1,0 +1,311 @@
+"""Published weights find their operator, wherever in a checkpoint they are, and nothing in a checkpoint is run."""
+
+import importlib
+import io
+import os
+import pickle
+import sys
+import types
+from collections import OrderedDict, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import upsamplers
+from upsamplers import CheckpointError, checkpoint_file
+
+HOST = {"backbone.conv1.weight": torch.zeros(8, 3, 7, 7), "bbox_head.fc.bias": torch.zeros(4)}
+
+
+def published(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """The weights of a trained twin, under a host's names."""
+    torch.manual_seed(1)
+    return {
+        f"{prefix}{name}": torch.randn_like(one) if name in dict(module.named_parameters()) else one.clone()
+        for name, one in module.state_dict().items()
+    }
+
+
+def dysample(**options: Any) -> upsamplers.Upsampler:
+    return upsamplers.create("dysample+", 16, **options)
+
+
+def unchanged(module: nn.Module, checkpoint: Any, **arguments: Any) -> str:
+    """What loading is refused with; the module keeps its weights."""
+    before = {name: one.clone() for name, one in module.state_dict().items()}
+    with pytest.raises(CheckpointError) as refusal:
+        upsamplers.load_published(module, checkpoint, **arguments)
+    assert all(torch.equal(one, before[name]) for name, one in module.state_dict().items())
+    return str(refusal.value)
+
+
+def loaded(module: nn.Module, weights: dict[str, Tensor], prefix: str = "") -> bool:
+    return all(torch.equal(one, weights[f"{prefix}{name}"]) for name, one in module.named_parameters())
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: weights,
+        lambda weights: OrderedDict(weights),
+        lambda weights: {"state_dict": weights, "meta": {"epoch": 12}, "optimizer": {"state": {}}},
+        lambda weights: {"model": weights, "iteration": torch.tensor(3)},
+        lambda weights: {"model": {"state_dict": weights}},
+        lambda weights: {f"module.{name}": one for name, one in weights.items()},
+        lambda weights: {"state_dict": {f"module.{name}": one for name, one in weights.items()}},
+    ],
+    ids=["plain", "ordered", "mmcv", "model", "nested", "parallel", "parallel mmcv"],
+)
+@pytest.mark.parametrize("prefix", [None, "neck.upsample_modules.1", "neck.upsample_modules.1."])
+def test_the_usual_wrappings_are_opened(wrap: Any, prefix: str | None) -> None:
+    module = dysample()
+    where = "neck.upsample_modules.1."
+    weights = {**HOST, **published(module, where)}
+    report = upsamplers.load_published(module, wrap(weights), prefix=prefix)
+    assert loaded(module, weights, where)
+    assert report.prefix == where
+    assert report.names == ("init_pos", "offset.weight", "offset.bias", "scope.weight")
+    assert str(report) == "init_pos, offset.weight, offset.bias, scope.weight from 'neck.upsample_modules.1.'"
+
+
+def test_a_prefix_may_be_that_of_dataparallel() -> None:
+    module = dysample()
+    weights = published(module, "module.neck.")
+    assert upsamplers.load_published(module, weights, prefix="module.neck").prefix == "neck."
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "names"),
+    [
+        ("carafe", {"compressed_channels": 8}, {}),
+        ("deconv", {}, {}),
+        ("pixel-shuffle", {}, {"0.weight": "upsample_conv.weight", "0.bias": "upsample_conv.bias"}),
+        ("pixel-shuffle", {}, {}),
+        ("dysample-s", {}, {}),
+    ],
+)
+def test_operators_of_detectors_are_found(name: str, options: dict[str, Any], names: dict[str, str]) -> None:
+    module = upsamplers.create(name, 32, **options)
+    own = published(module)
+    weights = {**HOST, **{f"roi_head.mask_head.upsample.{names.get(name, name)}": one for name, one in own.items()}}
+    assert upsamplers.load_published(module, {"state_dict": weights}).prefix == "roi_head.mask_head.upsample."
+    assert loaded(module, own)
+
+
+def test_several_places_are_listed() -> None:
+    module = dysample()
+    weights = {**published(module, "neck.upsample_modules.0."), **published(module, "neck.upsample_modules.1.")}
+    assert unchanged(module, weights) == (
+        "DySample(16, scale=2) fits 2 places of the checkpoint; say which by prefix=: "
+        "'neck.upsample_modules.0.', 'neck.upsample_modules.1.'"
+    )
+    upsamplers.load_published(module, weights, prefix="neck.upsample_modules.1")
+    assert loaded(module, weights, "neck.upsample_modules.1.")
+
+
+def test_places_of_other_sizes_do_not_count() -> None:
+    module = dysample()
+    others = published(upsamplers.create("dysample+", 32), "neck.up.0.")
+    assert upsamplers.load_published(module, {**others, **published(module, "neck.up.1.")}).prefix == "neck.up.1."
+
+
+def test_a_prefix_that_is_not_there_gets_those_that_are() -> None:
+    module = dysample()
+    weights = {**HOST, **published(module, "neck.upsample_modules.0.")}
+    assert unchanged(module, weights, prefix="neck.upsample_module.0") == (
+        "the checkpoint has nothing at 'neck.upsample_module.0.'; did you mean 'neck.upsample_modules.0.'?"
+    )
+    assert "there are 'backbone.conv1.', 'bbox_head.fc.'" in unchanged(module, HOST, prefix="neck")
+
+
+def test_everything_that_does_not_fit_is_listed() -> None:
+    module = dysample()
+    weights = published(upsamplers.create("dysample+", 32), "up.")
+    del weights["up.offset.bias"]
+    weights["up.extra"] = torch.zeros(1)
+    misfits = (
+        "'up.': missing offset.bias; unexpected extra; "
+        "offset.weight is (32, 32, 1, 1), asked for (32, 16, 1, 1); scope.weight is (32, 32, 1, 1), "
+        "asked for (32, 16, 1, 1)"
+    )
+    assert unchanged(module, weights, prefix="up") == f"DySample(16, scale=2) does not fit {misfits}"
+    assert unchanged(module, weights) == (
+        f"DySample(16, scale=2) fits no place of the checkpoint; the nearest of 1:\n  {misfits}"
+    )
+
+
+def test_a_checkpoint_of_something_else_says_what_it_has() -> None:
+    assert unchanged(dysample(), HOST) == (
+        "DySample(16, scale=2) fits no place of the checkpoint: none of init_pos, offset.weight, offset.bias, "
+        "scope.weight is in it; what it has begins with backbone, bbox_head"
+    )
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_bias_of_the_scope_too_many_or_too_few_names_the_option(has: bool) -> None:
+    weights = published(dysample(scope_bias=has), "neck.")
+    said = unchanged(dysample(scope_bias=not has), weights)
+    assert f"{'unexpected' if has else 'missing'} scope.bias (create the operator with scope_bias={has})" in said
+    module = dysample(scope_bias=has)
+    upsamplers.load_published(module, weights)
+    assert loaded(module, weights, "neck.")
+
+
+def test_initial_positions_may_be_missing() -> None:
+    module = dysample()
+    weights = published(module)
+    del weights["init_pos"]
+    assert "init_pos" not in upsamplers.load_published(module, weights).names
+    assert torch.equal(module.init_pos, dysample().init_pos)
+
+
+def test_initial_positions_of_another_kind_are_refused() -> None:
+    weights = published(dysample(initial_position="nearest"))
+    assert "init_pos has other values than this operator's" in unchanged(dysample(), weights)
+
+
+def test_what_a_norm_has_seen_is_needed_but_for_its_count() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2))
+    weights = published(module)
+    del weights["1.num_batches_tracked"]
+    upsamplers.load_published(module, weights)
+    del weights["1.running_mean"]
+    assert "missing 1.running_mean" in unchanged(module, weights)
+
+
+def test_weights_are_cast_to_the_operators_dtype() -> None:
+    module = dysample().double()
+    weights = {name: one.half() for name, one in published(module).items()}
+    upsamplers.load_published(module, weights)
+    assert {one.dtype for one in module.parameters()} == {torch.float64}
+    assert torch.equal(module.offset.weight, weights["offset.weight"].double())
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "found"),
+    [({}, "holds nothing"), ({"epoch": 3, "cfg": {}}, "holds 'epoch', 'cfg'"), ({"state_dict": {}}, "'state_dict'")],
+)
+def test_a_checkpoint_without_weights_says_what_it_holds(checkpoint: dict[str, Any], found: str) -> None:
+    assert found in unchanged(dysample(), checkpoint)
+
+
+def test_an_operator_without_weights_has_nothing_to_load() -> None:
+    assert "has no weights to load" in unchanged(upsamplers.create("bilinear", 8), HOST)
+
+
+def test_an_operator_without_memory_is_refused() -> None:
+    module = dysample().to("meta")
+    with pytest.raises(CheckpointError, match="is on the meta device"):
+        upsamplers.load_published(module, published(dysample()))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_torch_are_read(tmp_path: Path, zipped: bool) -> None:
+    module = dysample()
+    weights = published(module, "neck.")
+    torch.save({"state_dict": weights}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    upsamplers.load_published(module, tmp_path / "a.pth")
+    assert loaded(module, weights, "neck.")
+    upsamplers.load_published(module, str(tmp_path / "a.pth"))
+
+
+def test_files_of_safetensors_are_read(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    module = dysample()
+    weights = published(module, "neck.")
+    safetensors.save_file(weights, tmp_path / "a.safetensors")
+    upsamplers.load_published(module, tmp_path / "a.safetensors")
+    assert loaded(module, weights, "neck.")
+
+
+def test_without_safetensors_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    assert "pip install safetensors" in unchanged(dysample(), tmp_path / "a.safetensors")
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        upsamplers.load_published(dysample(), tmp_path / "none.pth")
+    assert "download it" in unchanged(dysample(), "https://example.org/a.pth")
+
+
+def write_code(path: Path, call: Any, zipped: bool) -> None:
+    """A checkpoint that runs something when it is unpickled."""
+
+    class Runs:
+        def __reduce__(self) -> Any:
+            return call
+
+    torch.save({"state_dict": published(dysample()), "meta": Runs()}, path, _use_new_zipfile_serialization=zipped)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "function", [os.system, eval, exec, importlib.import_module, __import__], ids=lambda one: one.__name__
+)
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, function: Any, zipped: bool) -> None:
+    mark = tmp_path / "it-ran"
+    code = f"touch {mark}" if function is os.system else f"open({str(mark)!r}, 'w')"
+    write_code(tmp_path / "bad.pth", (function, (code,)), zipped)
+    said = unchanged(dysample(), tmp_path / "bad.pth")
+    assert ".pth cannot be read as data alone: it asks for " in said
+    assert function.__name__ in said
+    assert "Nothing in it was run" in said
+    assert not mark.exists()
+
+
+def test_a_getter_in_a_checkpoint_gets_nothing(tmp_path: Path) -> None:
+    write_code(tmp_path / "a.pth", (getattr, ("text", "upper")), True)
+    upsamplers.load_published(dysample(), tmp_path / "a.pth")
+    got = checkpoint_file._read(tmp_path / "a.pth")["meta"]
+    assert isinstance(got, checkpoint_file._Record)
+    assert not vars(got)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_records_of_mmengine_are_passed_over(tmp_path: Path, zipped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy = pytest.importorskip("numpy")
+    history = types.ModuleType("mmengine.logging.history_buffer")
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self.values = numpy.array([0.5, 0.25])
+            self.statistics = {"mean": self.mean}
+
+        def mean(self) -> Any:
+            return self.values.mean()
+
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = history.__name__, "HistoryBuffer"
+    history.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    module = dysample()
+    weights = published(module, "neck.")
+    records = {"loss": HistoryBuffer(), "best": numpy.float64(0.5), "counts": defaultdict(int, {"iter": 3})}
+    with monkeypatch.context() as there:
+        for name in ("mmengine", "mmengine.logging"):
+            there.setitem(sys.modules, name, types.ModuleType(name))
+        there.setitem(sys.modules, history.__name__, history)
+        torch.save(
+            {"meta": {"cfg": "model = dict()"}, "message_hub": records, "state_dict": weights},
+            tmp_path / "mm.pth",
+            _use_new_zipfile_serialization=zipped,
+        )
+    allowed = torch.serialization.get_safe_globals()
+    assert history.__name__ not in sys.modules
+    upsamplers.load_published(module, tmp_path / "mm.pth")
+    assert loaded(module, weights, "neck.")
+    assert set(torch.serialization.get_safe_globals()) == set(allowed)
+    assert history.__name__ not in sys.modules
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"a": 1}), pickle.dumps(io.BytesIO())])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    assert "a.pth cannot be read as data alone" in unchanged(dysample(), tmp_path / "a.pth")
+
+
+def test_a_whole_model_in_a_file_is_refused(tmp_path: Path) -> None:
+    torch.save(nn.Sequential(dysample()), tmp_path / "model.pth")
+    assert "it asks for torch.nn.modules.container.Sequential" in unchanged(dysample(), tmp_path / "model.pth")
