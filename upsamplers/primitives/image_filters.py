@@ -14,7 +14,7 @@ from upsamplers.primitives.capturing import is_being_captured
 from upsamplers.primitives.differentiable import gradients_again
 
 STRIDE = 2
-BLOCK = 16
+BLOCK, TILE = 16, 8
 
 
 def filtered_by_own(y: Tensor, filters: Tensor) -> tuple[Tensor, ...]:
@@ -85,32 +85,54 @@ class _Filter(Function):
         # Some channels at a time, so that they stay in a cache from one filter to the next.
         for image in range(y.shape[0]):
             for first in range(0, y.shape[1], BLOCK):
-                part = (slice(image, image + 1), slice(first, first + BLOCK))
-                own = [grad[part] for grad in grads]
-                of_y, of_filters = _part_gradients(y[part], filters[image], own, needs)
-                if grad_y is not None and of_y is not None:
-                    grad_y[part].copy_(of_y)
-                if of_filters is not None:
-                    grad_filters[image].add_(of_filters)
+                own, own_grads = y[image, first : first + BLOCK], [grad[image, first : first + BLOCK] for grad in grads]
+                if grad_y is not None:
+                    grad_y[image, first : first + BLOCK].copy_(_spread(own_grads, filters[image]))
+                if needs[1]:
+                    grad_filters[image].add_(_correlated(own, own_grads, filters.shape[-1]))
         return grad_y, grad_filters.to(filters.dtype) if needs[1] else None
 
 
-def _part_gradients(
-    y: Tensor, filters: Tensor, grads: list[Tensor], needs: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of some channels of one image (1, G, 2H, 2W), and their share of that of its filters (N, k, k)."""
-    count, padding = y.shape[1], _padding(filters)
-    of_y: Tensor | None = None
-    of_filters: list[Tensor] = []
-    for one, grad in zip(filters, grads, strict=True):
-        weight = one.expand(count, 1, -1, -1)
-        found = torch.ops.aten.convolution_backward(
-            grad, y, weight, None, (STRIDE,) * 2, (padding,) * 2, (1, 1), False, (0, 0), count, (*needs, False)
-        )
-        of_y = found[0] if of_y is None else of_y.add_(found[0])
-        if needs[1]:
-            of_filters.append(found[1].sum((0, 1), dtype=coordinate_dtype(filters)))
-    return of_y, torch.stack(of_filters) if needs[1] else None
+def _spread(grads: list[Tensor], filters: Tensor) -> Tensor:
+    """The gradient (G, 2H, 2W) of some channels of one image, from those of its N outputs (G, H, W)."""
+    out: Tensor | None = None
+    for grad, one in zip(grads, filters.to(grads[0].dtype), strict=True):
+        weight = one.expand(len(grad), 1, -1, -1)
+        found = F.conv_transpose2d(grad[None], weight, None, STRIDE, _padding(filters), groups=len(grad))
+        out = found if out is None else out.add_(found)
+    assert out is not None
+    return out[0]
+
+
+def _correlated(y: Tensor, grads: list[Tensor], side: int) -> Tensor:
+    """The share of some channels of one image in the gradient of its filters (N, k, k).
+
+    It correlates grads (G, H, W) with y (G, 2H, 2W), as products of large matrices: in tiles of T columns, for each row
+    of the filter, what y has in the 2T + k - 2 columns that the tile sees times the tile, summed over all rows of
+    all channels. Most of such a product is dropped, and it is still three times faster than a convolution's backward.
+    """
+    dtype, count = coordinate_dtype(y), len(grads)
+    channels, height, width = grads[0].shape
+    tiles, rows = -(-width // TILE), height + side // 2 - 1
+    columns, seen = STRIDE * tiles * TILE + side - STRIDE, STRIDE * TILE + side - STRIDE
+    flat = torch.zeros((STRIDE * channels * rows + side) * columns, dtype=dtype, device=y.device)
+    padded = flat[: STRIDE * channels * rows * columns].view(channels, STRIDE * rows, columns)
+    border = side // 2 - 1
+    padded[:, border : border + STRIDE * height, border : border + STRIDE * width].copy_(y)
+    tiled = torch.zeros((tiles, channels, rows, count, TILE), dtype=dtype, device=y.device)
+    for place, grad in enumerate(grads):
+        full = F.pad(grad.to(dtype), (0, tiles * TILE - width)).unflatten(2, (tiles, TILE))  # (G, H, tiles, T)
+        tiled[:, :, :height, place].copy_(full.permute(2, 0, 1, 3))
+    right = tiled.view(tiles, channels * rows, count * TILE)
+    products = []
+    for down in range(side):
+        strides = (STRIDE * TILE, 1, STRIDE * columns)
+        left = flat.as_strided((tiles, seen, channels * rows), strides, down * columns)
+        products.append(torch.bmm(left, right).sum(0).view(seen, count, TILE))
+    step = torch.arange(TILE, device=y.device)
+    by_row = torch.stack(products)  # (k, 2T + k - 2, N, T)
+    taps = [by_row[:, STRIDE * step + across, :, step].sum(0) for across in range(side)]  # k of (k, N)
+    return torch.stack(taps, -1).transpose(0, 1)
 
 
 def _stacked(y: Tensor, filters: Tensor) -> Tensor:
