@@ -13,7 +13,7 @@ from upsamplers.registry import register
 SOFTENING = 0.2
 
 
-@register("sierra", paper="CVIU 2023", year=2023)
+@register("sierra", paper="SIERRA, CVIU 2023", year=2023)
 class Sierra(Upsampler):
     """Parameter-free reassembly (CVIU 2023): a neighbour weighs more the nearer and the more alike it is.
 

@@ -13,6 +13,10 @@ C = 256
 FADE = C * 64 * 5 + 64 * 25 * 9 * 5 + 25 * C * 4
 # Projections, affinity, temperature, spatial weights, the share of the correction, reassembly.
 JBU = 4 * ((C + 32) * 32 + (C + 49 + 49) * 49 + 49 * 32 + 49 + 49 + 49 + 49 * C)
+# Compressor, kernel space, offsets, reassembly; without the samples of the kernel space.
+DLU = C * 64 + 64 * 25 * 9 + 64 * 8 * 9 + 25 * C * 4
+# Projections to 64 channels, offsets (both groups), products with keys and with values; without what is sampled.
+LDA = 2 * C * 64 + 4 * (64 * 9 + 64 * 18 * 9 + 9 * 64 + 9 * C)
 # Multiplications for an input pixel at C = 256, s = 2: (mac, paper).
 CLOSED_FORMS = {
     "nearest": (0, 0),
@@ -35,6 +39,8 @@ CLOSED_FORMS = {
     "sapa-b": 2 * (C * 32 * 5 + 25 * 32 * 4 + 25 * C * 4,),
     "sierra": 2 * (9 + 9 * 4 + 9 * C * 4,),
     "jbu": (JBU + 16 * 4 * C, JBU),
+    "dlu": (DLU + 4 * 25 * 4, DLU + 11 * 25 * 4),
+    "lda-aqu": (LDA + 4 * (4 + 4 * 9) * 64 + 4 * 4 * 9 * C, LDA + 4 * 11 * 9 * 64 + 4 * 11 * 9 * C),
 }
 # What is done once an image, whatever its size.
 AN_IMAGE = {"a2u": 2 * 36 * C + C * 36}

@@ -1,0 +1,133 @@
+"""DLU: its points, its options, its refusals and its memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from live_storages import peak_bytes
+
+import upsamplers
+from upsamplers.errors import Unsupported
+
+
+def plain(dlu, x):
+    """The operator as the definition reads: kernels interpolated pixel by pixel, windows by unfold."""
+    scale, kernel, (batch, channels, height, width) = dlu.scale, dlu.up_kernel, x.shape
+    compressed = dlu.channel_compressor(x)
+    space = dlu.kernel_space_generator(compressed).softmax(1)
+    offsets = F.pixel_shuffle(dlu.conv_offset(compressed), scale)
+    rows, columns = torch.arange(scale * height) // scale, torch.arange(scale * width) // scale
+    right = (columns + offsets[:, 0]).clamp(0, width - 1)
+    down = (rows[:, None] + offsets[:, 1]).clamp(0, height - 1)
+    weights = interpolated(space, down, right)
+    windows = F.unfold(x, kernel, padding=kernel // 2).view(batch, channels, kernel**2, height, 1, width, 1)
+    weights = weights.view(batch, 1, kernel**2, height, scale, width, scale)
+    return (windows * weights).sum(2).view(batch, channels, scale * height, scale * width)
+
+
+def interpolated(image, down, right):
+    """An image (B, C, H, W) at rows and columns (B, h, w) within it."""
+    batch = torch.arange(len(image)).view(-1, 1, 1)
+    top, left = down.detach().floor().long(), right.detach().floor().long()
+    bottom, far = (top + 1).clamp_max(image.shape[2] - 1), (left + 1).clamp_max(image.shape[3] - 1)
+    below, beside = (down - top).unsqueeze(-1), (right - left).unsqueeze(-1)
+    last = image.permute(0, 2, 3, 1)
+    upper = last[batch, top, left] * (1 - beside) + last[batch, top, far] * beside
+    lower = last[batch, bottom, left] * (1 - beside) + last[batch, bottom, far] * beside
+    return (upper * (1 - below) + lower * below).permute(0, 3, 1, 2)
+
+
+def moved(**options):
+    """A module in float64 that moves its points by about a pixel, some of them beyond the borders."""
+    torch.manual_seed(0)
+    dlu = upsamplers.create("dlu", 6, **{"compressed_channels": 5, **options}).double()
+    for layer in (dlu.kernel_space_generator, dlu.conv_offset):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+        torch.nn.init.normal_(layer.bias)
+    return dlu
+
+
+@pytest.mark.parametrize("size", [(5, 6), (1, 4), (7, 1), (1, 1), (2, 3)])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_values_and_gradients_are_those_of_the_definition(scale, kernel, size):
+    dlu = moved(scale=scale, up_kernel=kernel)
+    x = torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
+    out, expected = dlu(x), plain(dlu, x)
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
+    grad, wanted = torch.randn_like(out), (x, *dlu.parameters())
+    found = torch.autograd.grad(out, wanted, grad)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, wanted, grad), rtol=1e-8, atol=1e-8)
+
+
+def test_the_weights_of_every_output_pixel_sum_to_one():
+    weights = moved(scale=3).weights(torch.randn(2, 6, 4, 5, dtype=torch.float64))
+    assert weights.shape == (2, 25, 12, 15)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, 12, 15, dtype=torch.float64))
+
+
+def test_without_offsets_the_pixels_of_an_input_pixel_share_its_kernel():
+    dlu = moved()
+    torch.nn.init.zeros_(dlu.conv_offset.weight)
+    torch.nn.init.zeros_(dlu.conv_offset.bias)
+    weights = dlu.weights(torch.randn(1, 6, 4, 5, dtype=torch.float64))
+    torch.testing.assert_close(weights, F.interpolate(weights[..., ::2, ::2], scale_factor=2), rtol=0, atol=1e-12)
+
+
+def test_it_starts_as_the_page_says():
+    torch.manual_seed(0)
+    dlu = upsamplers.create("dlu", 256)
+    layers = ("channel_compressor", "conv_offset", "kernel_space_generator")
+    assert sorted(dlu.state_dict()) == [f"{one}.{what}" for one in layers for what in ("bias", "weight")]
+    assert sum(one.numel() for one in dlu.parameters() if one.dim() > 1) == 256 * 64 + 9 * 64 * (25 + 8)
+    assert not any(getattr(dlu, one).bias.any() for one in layers)
+    assert not dlu.conv_offset.weight.any()
+    assert dlu.channel_compressor.weight.abs().max() <= (6 / (256 + 64)) ** 0.5
+    assert 0.0009 < dlu.kernel_space_generator.weight.std() < 0.0011
+
+
+@pytest.mark.parametrize("name", ["up_kernel", "compressed_channels"])
+@pytest.mark.parametrize("value", [0, -1, 3.0, True, "3", None])
+def test_an_option_that_is_no_whole_number_is_refused(name, value):
+    with pytest.raises(Unsupported, match=f"{name} must be a whole number from 1"):
+        upsamplers.create("dlu", 8, **{name: value})
+
+
+def test_a_window_without_a_middle_is_refused():
+    with pytest.raises(Unsupported, match="up_kernel must be odd, not 4"):
+        upsamplers.create("dlu", 8, up_kernel=4)
+
+
+def test_points_stay_where_they_are_in_half_precision_far_from_the_origin():
+    torch.manual_seed(0)
+    dlu = upsamplers.create("dlu", 2, up_kernel=3).bfloat16()
+    with torch.no_grad():
+        dlu.kernel_space_generator.weight.normal_()
+        dlu.conv_offset.bias.fill_(0.25)
+    x = torch.randn(1, 2, 2, 600).bfloat16()
+    found, expected = dlu.weights(x), dlu.float().weights(x.float())
+    # From column 256 on, a whole number of bfloat16 is even: another pixel's kernel is quite another.
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_output_has_the_memory_format_of_x(layout):
+    x = torch.randn(2, 8, 4, 5).to(memory_format=layout)
+    assert upsamplers.create("dlu", 8)(x).is_contiguous(memory_format=layout)
+
+
+def test_peaks_are_at_most_1_7_outputs_forward_and_4_in_training():
+    dlu, x = upsamplers.create("dlu", 256), torch.randn(1, 256, 60, 60)
+    output = 4 * 256 * 120 * 120
+    with torch.inference_mode():
+        assert peak_bytes(lambda: dlu(x)) <= 1.7 * output
+    x.requires_grad_()
+
+    def step():
+        out = dlu(x)
+        grad = torch.ones_like(out)
+        out.backward(grad)
+        return out, grad
+
+    assert peak_bytes(step) <= 4 * output

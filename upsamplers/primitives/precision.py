@@ -1,0 +1,15 @@
+"""Keeping float32 where half precision would lose the place of a pixel."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """What is computed from x in this context keeps its dtype, also where autocast is on."""
+    kind = x.device.type
+    # Not on the meta device, which autocast does not know.
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
