@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke report repeat test test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke capabilities report repeat costs test test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,14 +25,20 @@ bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/, print
 bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into reports/local/
 	@$(BIN)/upsampler-bench run --plan smoke --output-dir reports/local/smoke $(ARGS)
 
+capabilities: $(STAMP)  ## Try what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
+	@$(BIN)/upsampler-bench capabilities $(ARGS)
+
 report: $(STAMP)  ## Redraw every report from its stored results
-	@for results in reports/*/results.json; do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
+	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
 
 repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
 	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)
 
+costs: $(STAMP)  ## Measure every operator against its floor, write the table of docs/operators.md
+	@$(BIN)/python tests/benchmarks/bench_costs.py $(ARGS)
+
 test: $(STAMP)  ## Run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 
 test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
 	@$(BIN)/python -m pytest -m cuda $(ARGS)

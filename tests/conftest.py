@@ -13,6 +13,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write the golden files anew; read their diff then")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the GPU share it one after the other, also where the suite runs on all cores."""
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.xdist_group("cuda"))
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Holds a text against the golden file of that name, or writes it with `--rewrite-golden`."""

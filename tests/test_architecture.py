@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 MEASURING = {
     "device", "doctor", "environment", "group", "live_storage", "operators", "process", "protocol", "rounds", "runner",
     "session", "verify", "worker", "workload", "metrics", "hosts", "catalogue", "nvml", "plan", "progress",
-    "processor", "job",
+    "processor", "job", "rates",
 }  # fmt: skip
 TELLING = {"report", "formats", "frame", "published", "compare"}
 WAIST = {"case", "results", "stats", "storage", "errors", "discovery"}
@@ -26,7 +26,8 @@ ALLOWED = {
     "frame": {"results"},
     "formats": TELLING | WAIST,
     "report": {"report", "published"} | WAIST,
-    "metrics": {"metrics", "device", "workload"} | WAIST,
+    "metrics": {"metrics", "device", "rates", "verify", "workload"} | WAIST,
+    "rates": {"device"},
     "workload": {"case"},
     "device": {"case", "errors", "live_storage", "nvml", "processor"},
     "live_storage": set(),

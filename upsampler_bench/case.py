@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 INFERENCE = "inference"
 TRAIN = "train"
-MODES = (INFERENCE, TRAIN)
+PROBE = "probe"
+MODES = (INFERENCE, TRAIN, PROBE)
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 LAYOUTS = ("contiguous", "channels_last")
 
@@ -17,7 +18,7 @@ class Case:
 
     Attributes:
         upsampler: the operator's registered name.
-        mode: "inference" (forward) or "train" (forward and backward).
+        mode: "inference" (forward), "train" (forward and backward), or "probe" (what works, tried).
         batch, channels, height, width: the low-resolution input (B, C, H, W), in elements.
         scale: the factor s; the output is (B, C, sH, sW).
         dtype: a torch dtype's name, such as "float32".

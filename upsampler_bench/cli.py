@@ -1,9 +1,10 @@
-"""The command line: list, run, report, doctor. Nothing heavy is imported before a command needs it."""
+"""The command line: list, run, capabilities, report, doctor. Nothing heavy is imported before a command needs it."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -25,7 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-FORMATS = ("csv", "json", "markdown", "latex", "png", "svg")
+TEXTS = ("csv", "json", "markdown", "latex")
+FORMATS = (*TEXTS, "png", "svg")
+# Options of a command that are no keys of a plan.
+OWN = ("plan", "output_dir", "formats", "resume", "strict")
 OK, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
 Upsampler = Annotated[list[str] | None, typer.Option("--upsampler", "-u", help="A name, or a shell wildcard.")]
@@ -54,14 +58,14 @@ def list_operators(
 
 @app.command()
 def run(
-    plan: Annotated[str, typer.Option(help="A plan by name (paper, smoke) or a .toml file.")] = "paper",
+    plan: Annotated[str, typer.Option(help="A plan by name (paper, smoke, capabilities) or a .toml file.")] = "paper",
     upsampler: Upsampler = None,
     shape: Shape = None,
     scale: Annotated[list[int] | None, typer.Option(help="s.")] = None,
     batch: Annotated[list[int] | None, typer.Option(help="B.")] = None,
     dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
     layout: Annotated[list[str] | None, typer.Option(help="contiguous or channels_last.")] = None,
-    mode: Annotated[list[str] | None, typer.Option(help="inference or train.")] = None,
+    mode: Annotated[list[str] | None, typer.Option(help="inference, train or probe (what works).")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:i.")] = None,
     metrics: Annotated[list[str] | None, typer.Option(help="Only these metrics.")] = None,
     baseline: Annotated[str | None, typer.Option(help="What ratios are relative to.")] = None,
@@ -88,18 +92,35 @@ def run(
     nothing measured, 130 interrupted.
     """
     given = dict(locals())
-    own = ("plan", "output_dir", "formats", "resume", "strict")
-    flags = {key.rstrip("_"): value for key, value in given.items() if key not in own and value is not None}
-    _check_formats(formats)
-    ready = _prepare(plan, flags, output_dir, resume=resume)
-    found = _measure(ready)
-    folder = ready.keeper.place(found.environment)
-    _write(found, folder, formats)
+    flags = {key.rstrip("_"): value for key, value in given.items() if key not in OWN and value is not None}
+    found = _perform(plan, flags, output_dir, formats or FORMATS, resume=resume)
     lost = [one for one in found.measurements if one.reason]
-    if found.ended == "interrupted":
-        _console(stderr=True).print("Interrupted; the same command with --resume goes on.", highlight=False)
-        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(FAILED if strict and lost else OK)
+
+
+@app.command()
+def capabilities(
+    upsampler: Upsampler = None,
+    shape: Shape = None,
+    metrics: Annotated[list[str] | None, typer.Option(help="Only these, e.g. bfloat16 or onnx_export.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:i.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads, 1 by default; 0: all.")] = None,
+    step_limit: Annotated[float | None, typer.Option(help="Seconds that one may hang.")] = None,
+    plugin: Plugin = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where to write; reports/<device>/capabilities by default.")
+    ] = None,
+    formats: Formats = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
+) -> None:
+    """Try what works on each operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix.
+
+    The same as `run --plan capabilities`: a "no" has its reason below the matrix. Exit codes: 0 fine, 2 misuse or
+    nothing tried, 130 interrupted.
+    """
+    given = dict(locals())
+    flags = {key: value for key, value in given.items() if key not in OWN and value is not None}
+    _perform("capabilities", flags, output_dir, formats or TEXTS, resume=resume)
 
 
 @app.command()
@@ -113,7 +134,7 @@ def report(
 
     _check_formats(formats)
     found = storage.load(results)
-    _write(found, output_dir or (results if results.is_dir() else results.parent), formats)
+    _write(found, output_dir or (results if results.is_dir() else results.parent), formats or FORMATS)
 
 
 @app.command()
@@ -153,6 +174,24 @@ def main() -> NoReturn:
     sys.exit(OK)
 
 
+def _perform(
+    plan_name: str, flags: dict[str, Any], output: Path | None, formats: Sequence[str], *, resume: bool
+) -> Run:
+    """Measures, writes and prints; an interrupted run is told as far as it got.
+
+    Raises:
+        typer.Exit: it was interrupted.
+    """
+    _check_formats(formats)
+    ready = _prepare(plan_name, flags, output, resume=resume)
+    found = _measure(ready)
+    _write(found, ready.keeper.place(found.environment), formats)
+    if found.ended == "interrupted":
+        _console(stderr=True).print("Interrupted; the same command with --resume goes on.", highlight=False)
+        raise typer.Exit(INTERRUPTED)
+    return found
+
+
 def _prepare(plan_name: str, flags: dict[str, Any], output: Path | None, *, resume: bool) -> Session:
     from upsampler_bench import plan, session
 
@@ -175,7 +214,7 @@ def _measure(ready: Session) -> Run:
         return ready.run(teller)
 
 
-def _write(found: Run, folder: Path, formats: list[str] | None) -> None:
+def _write(found: Run, folder: Path, formats: Sequence[str]) -> None:
     from upsampler_bench import formats as all_formats
     from upsampler_bench import report as reports
 
@@ -183,12 +222,12 @@ def _write(found: Run, folder: Path, formats: list[str] | None) -> None:
         drawn = reports.from_run(found)
     except (TypeError, ValueError, AttributeError, KeyError) as problem:
         raise ResultsError(f"not a whole stored run: {type(problem).__name__}: {problem}") from problem
-    written = all_formats.write(drawn, folder, formats or FORMATS)
+    written = all_formats.write(drawn, folder, formats)
     print(all_formats.render("terminal", drawn))
     _console(stderr=True).print(f"Wrote {', '.join(one.name for one in written)} into {folder}", highlight=False)
 
 
-def _check_formats(formats: list[str] | None) -> None:
+def _check_formats(formats: Sequence[str] | None) -> None:
     from upsampler_bench import formats as all_formats
 
     for name in formats or ():

@@ -22,7 +22,7 @@ CASE_COLUMNS = (
     "host",
 )
 VALUE_COLUMNS = ("metric", "unit", "value", "low", "high", "samples", "ratio", "ratio_low", "ratio_high", "method")
-COLUMNS = (*CASE_COLUMNS, *VALUE_COLUMNS, "status", "reason")
+COLUMNS = (*CASE_COLUMNS, *VALUE_COLUMNS, "notes", "status", "reason")
 
 
 def to_frame(run: Run) -> pd.DataFrame:
@@ -36,8 +36,12 @@ def _row(run: Run, measurement: Measurement, reading: Reading | None) -> dict[st
     row |= {"status": measurement.status, "reason": measurement.reason}
     if reading is None:
         return row
-    info, value, ratio = run.metric(reading.metric), reading.estimate, run.ratio(measurement.case, reading.metric)
+    info = run.metric(reading.metric)
     row |= {"metric": reading.metric, "unit": info.unit if info else "", "method": reading.method}
+    row["notes"] = "; ".join(reading.notes)
+    if not reading.samples:
+        return row
+    value, ratio = reading.estimate, run.ratio(measurement.case, reading.metric)
     row |= {"value": value.value, "samples": len(reading.samples)}
     if value.is_bounded or (info and info.exact):
         row |= {"low": value.low, "high": value.high}

@@ -12,7 +12,7 @@ import torch
 
 import upsamplers
 from upsampler_bench import metrics, verify, workload
-from upsampler_bench.case import Case
+from upsampler_bench.case import PROBE, Case
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
 from upsampler_bench.environment import Watcher
 from upsampler_bench.protocol import Message, Request
@@ -74,12 +74,17 @@ class Group:
             self.workloads[case.key] = built
 
     def _read_once(self, case: Case, built: Workload) -> None:
-        for name, metric in metrics.for_mode(case.mode, self.request.settings.metrics).items():
+        wanted = metrics.for_mode(case.mode, self.request.settings.metrics)
+        for place, (name, metric) in enumerate(wanted.items()):
             if not metrics.is_once(metric) or metric.INFOS[0].name in self.request.done[case.key]:
                 continue
-            with self._guard(case, step=name, fatal=False):
-                for reading in metric.measure(built, self.device):
-                    self.emit(Message("reading", case.key, reading=reading))
+            if self.interrupted():
+                return
+            facts: dict[str, float | str] = {"share": place / len(wanted)}
+            with self._guard(case, step=name, fatal=False, facts=facts if case.mode == PROBE else None):
+                self._read(case, *metric.measure(built, self.device))
+        if case.mode == PROBE:
+            self.emit(Message("probed", case.key))
 
     def _time(self, name: str, metric: metrics.Timed) -> None:
         alive = {key: one for key, one in self.workloads.items() if key not in self.failed}
@@ -129,34 +134,49 @@ class Group:
             facts |= {"value": found.value, "half_width": min(found.half_width, 9.99)}
         self.emit(Message("at", key, step, facts=facts))
 
-    def _at(self, key: str, step: str) -> None:
-        self.emit(Message("at", key, step))
+    def _at(self, key: str, step: str, facts: dict[str, float | str] | None = None) -> None:
+        self.emit(Message("at", key, step, facts=facts))
+
+    def _read(self, case: Case, *readings: Reading) -> None:
+        for reading in readings:
+            self.emit(Message("reading", case.key, reading=reading))
+
+    def _miss(self, case: Case, step: str, problem: Exception, reason: str) -> None:
+        """A metric could not be read; of a probe that is the answer."""
+        metric = metrics.get(step)
+        if metrics.is_probe(metric):
+            self._read(case, *metrics.refusal(metric, reason, applies=not isinstance(problem, metrics.NotApplicable)))
+        else:
+            self.emit(Message("incomplete", case.key, text=f"no {step}: {reason}"))
 
     def _give_up(self, key: str, kind: str, reason: str) -> None:
         self.failed.add(key)
         self.emit(Message(kind, key, text=reason))
 
     @contextmanager
-    def _guard(self, *cases: Case, step: str = "", fatal: bool = True) -> Iterator[None]:
+    def _guard(
+        self, *cases: Case, step: str = "", fatal: bool = True, facts: dict[str, float | str] | None = None
+    ) -> Iterator[None]:
         """The one place where whatever an operator raises becomes its row's reason.
 
         Args:
             cases: that it costs.
             step: about to be done.
-            fatal: False where the rest of the case can still be measured.
+            fatal: False where `step` is a metric, and the rest of the case can still be measured.
+            facts: told with the step.
         """
         if step:
-            self._at(cases[0].key, step)
+            self._at(cases[0].key, step, facts)
         try:
             yield
         except Exception as problem:
             refused = isinstance(problem, upsamplers.UpsamplerError)
-            reason = str(problem) if refused else why(problem)
+            reason = str(problem) if refused or isinstance(problem, metrics.No) else why(problem)
             for case in cases:
                 if fatal:
                     self._give_up(case.key, "skipped" if refused else "failed", reason)
                 else:
-                    self.emit(Message("incomplete", case.key, text=f"no {step}: {reason}"))
+                    self._miss(case, step, problem, reason)
             self.device.release()
             if not self.device.is_alive():  # every later call here would fail alike: a fresh process goes on
                 os._exit(DEAD_DEVICE)

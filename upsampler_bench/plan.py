@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from upsampler_bench.case import DTYPES, LAYOUTS, MODES, Case, Settings
+from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, MODES, TRAIN, Case, Settings
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 
@@ -45,7 +45,7 @@ class Plan:
     batch: tuple[int, ...] = (1,)
     dtype: tuple[str, ...] = ("float32",)
     layout: tuple[str, ...] = ("contiguous",)
-    mode: tuple[str, ...] = MODES
+    mode: tuple[str, ...] = (INFERENCE, TRAIN)
     device: str = "auto"
     plugin: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)

@@ -8,11 +8,12 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from upsampler_bench.case import TRAIN, Case
+from upsampler_bench.case import INFERENCE, PROBE, TRAIN, Case
 from upsampler_bench.protocol import Message
 
 REFRESH_SECONDS = 0.5
 PREPARED, USUAL_SAMPLES = 0.1, 60
+DOING = {INFERENCE: "forward", TRAIN: "forward + backward", PROBE: "probing"}
 UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 
 
@@ -28,6 +29,7 @@ class Plain:
         self._console = console
         self._total = total
         self._count = 0
+        self._refused: dict[str, list[str]] = {}
 
     def __enter__(self) -> Plain:
         """Begins."""
@@ -41,24 +43,28 @@ class Plain:
         self._say(f"{cases[0].condition}, {cases[0].mode}: {len(cases)} operators")
 
     def hear(self, message: Message) -> None:
-        """Tells each finished timing."""
-        reading = message.reading
-        if reading is None or "stop" not in reading.facts:
-            return
-        self._count += 1
-        now, name = reading.estimate, message.key.partition("/")[0]
-        self._say(
-            f"[{self._count}/{self._total}] {name}: {seconds(now.value)} ±{now.half_width:.1%}"
-            f", {now.count} samples, {reading.facts['stop']}"
-        )
+        """Tells each finished timing, and each operator of which all was tried."""
+        reading, name = message.reading, message.key.partition("/")[0]
+        if message.kind == "probed":
+            refused = ", ".join(self._refused.pop(message.key, ()))
+            self._tell(name, f"probed; no {refused}" if refused else "probed")
+        elif reading is not None and "stop" in reading.facts:
+            now = reading.estimate
+            text = f"{seconds(now.value)} ±{now.half_width:.1%}, {now.count} samples, {reading.facts['stop']}"
+            self._tell(name, text)
+        elif reading is not None and reading.notes and reading.samples == (0.0,):
+            self._refused.setdefault(message.key, []).append(reading.metric)
 
     def lost(self, case: Case, reason: str) -> None:
         """Tells a case that is no more."""
-        self._count += 1
-        self._say(f"[{self._count}/{self._total}] {case.upsampler}: {reason}")
+        self._tell(case.upsampler, reason)
 
     def end(self, cases: Sequence[Case]) -> None:
         """Nothing to add."""
+
+    def _tell(self, name: str, what: str) -> None:
+        self._count += 1
+        self._say(f"[{self._count}/{self._total}] {name}: {what}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=False)
@@ -93,14 +99,14 @@ class Live:
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Names the group."""
-        what = "forward + backward" if cases[0].mode == TRAIN else "forward"
-        self._bar.console.print(f"{cases[0].condition}, {what}: {len(cases)} operators", markup=False, highlight=False)
+        line = f"{cases[0].condition}, {DOING[cases[0].mode]}: {len(cases)} operators"
+        self._bar.console.print(line, markup=False, highlight=False)
 
     def hear(self, message: Message) -> None:
         """Shows what is being done, and the interval as it narrows."""
-        if message.kind == "at" and (not message.facts or "value" in message.facts):
+        if message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts)):
             self._advance(message.key, _share(message), _doing(message))
-        elif message.reading is not None and "stop" in message.reading.facts:
+        elif message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
             self._advance(message.key, 1.0)
 
     def lost(self, case: Case, reason: str) -> None:
@@ -118,6 +124,8 @@ class Live:
 
 def _share(message: Message) -> float:
     """About how much of a case's work is behind it: its samples are most of it, and most need about so many."""
+    if message.facts and "share" in message.facts:
+        return float(message.facts["share"])
     return PREPARED + (1 - PREPARED) * min(0.9, float((message.facts or {}).get("samples", 0)) / USUAL_SAMPLES)
 
 

@@ -57,8 +57,8 @@ class Message:
 
     Attributes:
         kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
-            "failed" or "incomplete" (with why in `text`), "conditions" (in `facts`),
-            "unusable" (nothing can be measured at all), "end".
+            "failed" or "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in
+            `facts`), "unusable" (nothing can be measured at all), "end".
         key: the case's.
     """
 

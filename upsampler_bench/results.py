@@ -23,11 +23,12 @@ class MetricInfo:
     """What a column is.
 
     Attributes:
-        unit: "s", "B", "MAC" or "1".
+        unit: "s", "B", "MAC", "1", or "bool" (1 is yes, 0 is no).
         mode: the kind of case it is measured on.
         exact: it has no noise.
         additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
         relative: reports show it as a ratio to the baseline too.
+        bounds: the metric that this is the least of; reports show how many times this that metric is. Empty: none.
         place: columns stand in this order.
     """
 
@@ -39,8 +40,14 @@ class MetricInfo:
     exact: bool = False
     additive: bool = False
     relative: bool = False
+    bounds: str = ""
     place: int = 50
     description: str = ""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one sample says all there is, so that nobody asks for an interval."""
+        return self.exact or bool(self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,8 @@ class Reading:
 
     Attributes:
         metric: the name of a MetricInfo of the run.
-        rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken.
+        rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken; empty where
+            a question does not apply, with why in the notes.
         method: how they were taken; readings of different methods are never compared.
         notes: what a reader must know ("launch-bound", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
@@ -165,7 +173,7 @@ class Run:
         """One row a reading, and a row without a value for a case that has none.
 
         Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
-        ratio, ratio_low, ratio_high (to the baseline), method, status, reason. Seconds and bytes.
+        ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason. Seconds and bytes.
         """
         from upsampler_bench.frame import to_frame
 

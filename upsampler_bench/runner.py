@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from upsampler_bench import metrics
-from upsampler_bench.case import Case, Settings
+from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.errors import BenchError, DeviceError
 from upsampler_bench.group import OUT_OF_MEMORY
 from upsampler_bench.job import Job, Listener
@@ -124,8 +124,11 @@ def _run_group(state: _State, cases: list[Case], cases_left: int) -> None:
     while going := [case for case in cases if state.of(case).status not in LOST]:
         done = _done(state, going)
         settings = _within_budget(state, cases_left)
-        if all(_is_whole(case, done[case.key], settings) for case in going):
+        left = [case for case in going if not _is_whole(case, done[case.key], settings)]
+        if not left:
             break
+        # What is whole is timed again beside the rest, for its ratios to pair; of a probe nothing pairs.
+        going = left if going[0].mode == PROBE else going
         _forget_unpaired(state, going, done)
         if _run_process(state, going, settings, done):
             break
@@ -138,7 +141,7 @@ def _run_group(state: _State, cases: list[Case], cases_left: int) -> None:
 
 def _forget_unpaired(state: _State, cases: Sequence[Case], done: dict[str, list[str]]) -> None:
     """Drops timings that another process will take again: ratios pair rounds of one process."""
-    timed = {info.name for info in state.run.metrics if not info.exact}
+    timed = _timed(state.run)
     for case in cases:
         state.drop(case, [one.metric for one in state.of(case).readings if one.metric in timed - {*done[case.key]}])
 
@@ -165,8 +168,19 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
         raise BenchError(f"the measuring process could not start: {words}")
     blamed = by_key.get(heard.last.key)
     if blamed is not None and state.of(blamed).status not in LOST:
-        state.lose(blamed, FAILED, heard.reason or why_ended(heard.code, heard.last.step))
+        _blame(state, blamed, heard)
     return heard.last.kind == "end"
+
+
+def _blame(state: _State, case: Case, heard: _Heard) -> None:
+    """A process died of this case: it costs a probe what was just tried, any other case all that was still to come."""
+    step = heard.last.step
+    metric = metrics.get(step) if step in metrics.names() else None
+    if metric is None or not metrics.is_probe(metric):
+        state.lose(case, FAILED, heard.reason or why_ended(heard.code, step))
+    elif state.of(case).reading(metric.INFOS[0].name) is None:
+        for reading in metrics.refusal(metric, heard.reason or why_ended(heard.code, "")):
+            _take(state, {case.key: case}, Message("reading", case.key, reading=reading))
 
 
 @dataclass(frozen=True)
@@ -220,6 +234,8 @@ def _take(state: _State, cases: dict[str, Case], message: Message) -> None:
         state.add(cases[message.key], message.reading)
     elif message.kind in LOST:
         state.lose(cases[message.key], message.kind, message.text)
+    elif message.kind == "probed":
+        state.settle(replace(state.of(cases[message.key]), status=MEASURED, reason=""))
     elif message.kind == "incomplete":
         before = state.of(cases[message.key])
         reasons = [one for one in (before.reason.removeprefix(NOT_YET), message.text) if one]
@@ -234,9 +250,14 @@ def _done(state: _State, cases: Sequence[Case]) -> dict[str, list[str]]:
         case.key: [one.metric for one in state.of(case).readings if one.facts.get("stop") != INTERRUPTED]
         for case in cases
     }
-    timed = {info.name for info in state.run.metrics if not info.exact}
+    timed = _timed(state.run)
     shared = set.intersection(*map(set, found.values()))
     return {key: [name for name in names if name not in timed or name in shared] for key, names in found.items()}
+
+
+def _timed(run: Run) -> set[str]:
+    """The metrics whose readings pair with the others' of one process."""
+    return {info.name for info in run.metrics if not info.exact and info.mode != PROBE}
 
 
 def _is_whole(case: Case, done: Sequence[str], settings: Settings) -> bool:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from upsampler_bench import device, metrics, operators, plan, runner, storage
-from upsampler_bench.case import Case
+from upsampler_bench.case import PROBE, Case
 from upsampler_bench.errors import NothingMeasured, OutputError, PlanError, ResultsError
 from upsampler_bench.job import Job, Listener
 from upsampler_bench.plan import Plan
@@ -18,8 +18,10 @@ from upsampler_bench.results import INTERRUPTED, Environment, Measurement, Run
 PARTIAL_FILE = "results.partial.json"
 PREVIOUS_FILE = "results.previous.json"
 REPORTS = Path("reports")
+CAPABILITIES = "capabilities"
 WRITING_SHARE = 20
 START_SECONDS = 4.0
+LONGER = 3
 
 
 @dataclass
@@ -29,10 +31,12 @@ class Keeper:
     Attributes:
         folder: where; None: reports/<device>, once the device is known.
         wanted: False where nothing is to be written.
+        below: a folder inside reports/<device>; empty: none.
     """
 
     folder: Path | None
     wanted: bool = True
+    below: str = ""
     _next: float = field(default=0.0, init=False)
     _kept: Run | None = field(default=None, init=False)
 
@@ -47,7 +51,7 @@ class Keeper:
 
     def place(self, environment: Environment) -> Path:
         """The folder of a run."""
-        return self.folder or REPORTS / environment.slug
+        return self.folder or REPORTS / environment.slug / self.below
 
     def finish(self, run: Run) -> Path | None:
         """Writes the final results.json, keeps the one before beside it, and drops the partial one.
@@ -104,7 +108,7 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
 
     Args:
         wanted: the sweep.
-        output: the folder; None: reports/<device>.
+        output: the folder; None: reports/<device>, and below that capabilities/ where nothing else is measured.
         resume: go on from what the folder holds.
         write: False leaves nothing on disk.
 
@@ -119,7 +123,8 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
     if not cases:
         raise PlanError(f"none of {', '.join(wanted.settings.metrics)} is measured in mode {', '.join(wanted.mode)}")
     chosen = [name for name in names if any(case.upsampler == name for case in cases)]
-    keeper = Keeper(Path(output) if output else None, write)
+    below = CAPABILITIES if all(case.mode == PROBE for case in cases) else ""
+    keeper = Keeper(Path(output) if output else None, write, below)
     if write:
         _refuse_unwritable(keeper.folder or REPORTS)
     stored = {key: _plain(value) for key, value in asdict(wanted).items() if key not in ("settings", "plugin")}
@@ -138,16 +143,23 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
 
 def expectation(session: Session) -> tuple[float, float]:
     """Seconds that a run will take: expected, and at most as long as no operator hangs."""
-    settings, cases = session.job.settings, len(session.cases)
+    settings, probing = session.job.settings, _probing_seconds(session)
+    cases = sum(case.mode != PROBE for case in session.cases)
     start = START_SECONDS * len({case.group for case in session.cases})
     expected, most = min(6.0, settings.cap) * cases + start, (settings.cap + 3.0) * cases + start
     if settings.budget:
         expected, most = min(expected, settings.budget + start), min(most, settings.budget + 3.0 * cases + start)
-    return expected, most
+    return expected + probing, most + LONGER * probing
+
+
+def _probing_seconds(session: Session) -> float:
+    probes = metrics.for_mode(PROBE, session.job.settings.metrics).values()
+    one = sum(probe.SECONDS for probe in probes if metrics.is_probe(probe))
+    return one * sum(case.mode == PROBE for case in session.cases)
 
 
 def _previous(keeper: Keeper, wanted: Plan, stored: dict[str, object], place: str) -> Run | None:
-    folder = keeper.folder or REPORTS / Environment(device.label(place), "").slug
+    folder = keeper.place(Environment(device.label(place), ""))
     found = [path for path in (folder / PARTIAL_FILE, folder / storage.FILE) if path.exists()]
     if not found:
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")

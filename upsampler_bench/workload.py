@@ -11,7 +11,7 @@ import torch._dynamo
 from torch import Tensor, nn
 
 import upsamplers
-from upsampler_bench.case import TRAIN, Case, Settings
+from upsampler_bench.case import PROBE, TRAIN, Case, Settings
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 RECOMPILE_LIMIT = 256
@@ -124,7 +124,8 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, Tensor]) -> Work
     if case.mode == TRAIN:
         inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
         gradient = torch.ones_like(feature)
-    call: Callable[..., Any] = _compiled(module) if settings.compile else module
+    compiles = settings.compile and case.mode != PROBE
+    call: Callable[..., Any] = _compiled(module) if compiles else module
     return Workload(case, module, call, inputs, gradient, tuple(one._version for one in inputs))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +74,12 @@ class LDAAQU(Upsampler):
         # As trunc_normal_, which looks at what it drew and so cannot run on fake tensors.
         with torch.no_grad():
             nn.init.normal_(self.relative_position_bias_table, std=0.02).clamp_(-2, 2)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LDAAQU:
+        """As of any module; but the table has five dimensions, for which there is no channels_last."""
+        flat = lambda one: fn(one.flatten(0, 3)).view(one.shape) if one.dim() == 5 else fn(one)  # noqa: E731
+        super()._apply(flat, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW).

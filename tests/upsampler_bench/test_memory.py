@@ -52,8 +52,9 @@ def test_fake_and_real_memory_are_the_same(name):
     def peak(fake):
         with FakeTensorMode() if fake else nullcontext():
             module, x = upsamplers.create(name, 64), torch.randn(1, 64, 12, 10)
+            guide = (module.guide_from(torch.randn(1, 64, 24, 20)),) if module.needs_guide else ()
             with torch.inference_mode(), LiveStorages() as storages:
-                module(x)
+                module(x, *guide)
         return storages.peak
 
     assert peak(True) == peak(False)

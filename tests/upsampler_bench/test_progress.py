@@ -39,6 +39,35 @@ def test_elsewhere_than_on_a_terminal_it_is_plain_lines():
     ]
 
 
+def probed(terminal):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=80)
+    case = Case("carafe", "probe")
+    with progress.listener(console, 1) as teller:
+        teller.begin([case])
+        teller.hear(Message("at", case.key, "onnx_export", facts={"share": 0.5}))
+        if terminal:
+            teller._bar.refresh()
+        teller.hear(Message("reading", case.key, reading=Reading("float16", ((1.0,),), "m")))
+        teller.hear(Message("reading", case.key, reading=Reading("onnx_export", ((0.0,),), "m", ("why",))))
+        teller.hear(Message("reading", case.key, reading=Reading("cuda_graph", (), "m", ("needs CUDA",))))
+        teller.hear(Message("probed", case.key))
+        if terminal:
+            teller._bar.refresh()
+    return out.getvalue()
+
+
+def test_a_probed_operator_is_a_line_that_names_what_it_lacks():
+    assert probed(False).splitlines()[1:] == ["[1/1] carafe: probed; no onnx_export"]
+
+
+def test_on_a_terminal_a_probed_operator_fills_its_share_of_the_bar():
+    said = probed(True)
+    assert "probing: 1 operators" in said
+    assert "onnx_export" in said
+    assert "1/1" in said
+
+
 def test_on_a_terminal_it_shows_operator_metric_round_interval_and_time_left():
     said = told(True)
     assert "dysample+" in said

@@ -99,6 +99,16 @@ def test_memory_layout_changes_no_value_and_no_gradient(name: str, layout: str) 
 
 
 @every_operator
+def test_the_module_too_may_be_channels_last(name: str) -> None:
+    module = trained(name)
+    given = inputs(module)
+    expected = module(*given)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    out = module(*(LAYOUTS["channels_last"](one) for one in given))
+    assert worst([out], [expected]) <= ROUNDING[torch.float32]
+
+
+@every_operator
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_under_autocast_the_output_has_the_dtype_of_x(name: str, dtype: torch.dtype) -> None:
     module = trained(name)

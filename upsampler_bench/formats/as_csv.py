@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 
@@ -20,7 +20,8 @@ def files(report: Report) -> dict[str, bytes]:
 
 def show(report: Report) -> str:
     """The rows of all tables under one header; a column that a table lacks is empty in its rows."""
-    rows = [_fields(table, row) for table in report.tables for row in table.rows]
+    notes = dict(report.footnotes)
+    rows = [_fields(table, row, notes) for table in report.tables for row in table.rows]
     header = dict.fromkeys(name for row in rows for name in row if name not in ("status", "reason"))
     out = io.StringIO()
     writer = csv.DictWriter(out, [*(header or ["upsampler"]), "status", "reason"], restval="", lineterminator="\n")
@@ -29,10 +30,17 @@ def show(report: Report) -> str:
     return out.getvalue()
 
 
-def _fields(table: Table, row: Row) -> dict[str, str]:
+def _fields(table: Table, row: Row, notes: Mapping[str, str]) -> dict[str, str]:
     condition = {name: str(value) for name, value in table.condition.items()}
     numbers = dict(one for place, column in enumerate(table.columns) for one in _numbers(table, place, column, row))
-    return {"upsampler": row.name, **condition, **numbers, "status": row.status, "reason": row.reason}
+    return {"upsampler": row.name, **condition, **numbers, "status": row.status, "reason": _reason(table, row, notes)}
+
+
+def _reason(table: Table, row: Row, notes: Mapping[str, str]) -> str:
+    """Why the row is not whole; of capabilities also what each of its marks stands for."""
+    cells = zip(table.columns, row.cells, strict=True) if table.compact else ()
+    marked = [f"{column.title}: {notes[mark]}" for column, cell in cells for mark in cell.marks]
+    return "; ".join([*([row.reason] if row.reason else []), *marked])
 
 
 def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,8 @@ def show(report: Report) -> str:
 
 
 def _table(report: Report, table: Table, place: int) -> Iterator[str]:
-    chosen = sorted(sorted(table.shown, key=lambda one: table.columns[one].rank)[:MOST])
+    most = None if table.compact else MOST
+    chosen = sorted(sorted(table.shown, key=lambda one: table.columns[one].rank)[:most])
     columns = [table.columns[one] for one in chosen]
     kind, wide = ("table*", True) if len(columns) > WIDE else ("table", False)
     yield from (rf"\begin{{{kind}}}[t]", r"\centering", r"\small", rf"\caption{{{_caption(report, table)}}}")
@@ -68,7 +69,7 @@ def _table(report: Report, table: Table, place: int) -> Iterator[str]:
 
 def _caption(report: Report, table: Table) -> str:
     stated = dict(report.facts)
-    parts = [f"{report.title}. Input: {table.title}.", report.warning]
+    parts = [f"{report.title}. {'' if table.compact else 'Input: '}{table.title}.", report.warning]
     parts += [f"{name}: {stated[name]}." for name in ("Versions", "CPU threads", "Protocol") if name in stated]
     return _escape(" ".join(part for part in parts if part))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -45,6 +46,8 @@ def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
     yield Text(report.title, style="bold")
     yield from _section("Environment and protocol", list(report.facts))
     yield from _section("How each column was measured", [_method(one) for one in report.methods])
+    tried = {column.title for table in report.tables if table.compact for column in table.columns}
+    yield from _section("What was tried", [(name, text) for name, text in report.legend if name in tried])
     for table in report.tables:
         yield Text("\n" + table.title, style="bold")
         left = table.shown
@@ -65,11 +68,15 @@ def fitting(table: Table, width: int, left: tuple[int, ...]) -> list[int]:
     room = width - min(max([len("upsampler"), *(len(row.name) for row in table.rows)]), LONGEST)
     kept: list[int] = []
     for place in sorted(left, key=lambda one: table.columns[one].rank):
-        room -= GAP + _width(table, place)
+        room -= _gap(table) + _width(table, place)
         if room < 0 and kept:
             break
         kept.append(place)
     return sorted(kept)
+
+
+def _gap(table: Table) -> int:
+    return 1 if table.compact else GAP
 
 
 def _width(table: Table, place: int) -> int:
@@ -80,11 +87,12 @@ def _width(table: Table, place: int) -> int:
 
 
 def _grid(table: Table, places: list[int]) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, GAP - 1), show_edge=False)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, _gap(table) - 1), show_edge=False)
     grid.add_column("upsampler", no_wrap=True, vertical="bottom", max_width=LONGEST)
     for place in places:
         heading, width = Text(table.columns[place].heading), _width(table, place)
-        grid.add_column(heading, justify="right", vertical="bottom", width=width)
+        side: Literal["left", "right"] = "left" if table.compact else "right"
+        grid.add_column(heading, justify=side, vertical="bottom", width=width)
     for row in table.rows:
         cells = (Text(_number(row.cells[one], _room_for_marks(table, one)), no_wrap=True) for one in places)
         grid.add_row(Text(row.name, style="bold" if row.baseline else ""), *cells, style=STYLES.get(row.status, ""))
@@ -92,12 +100,14 @@ def _grid(table: Table, places: list[int]) -> Grid:
 
 
 def _room_for_marks(table: Table, place: int) -> int:
+    if table.compact:
+        return 0
     return max((len(",".join(row.cells[place].marks)) for row in table.rows), default=0)
 
 
 def _number(cell: Cell, room: int) -> str:
     interval = f" ({cell.interval})" if cell.interval else ""
-    marks = f" {','.join(cell.marks):{room}}" if room else ""
+    marks = f" {','.join(cell.marks):{room}}" if room or cell.marks else ""
     return f"{cell.text}{interval}{marks}"
 
 

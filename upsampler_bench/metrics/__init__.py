@@ -1,6 +1,7 @@
 """What is measured: one metric (or a family read in one go) a file; the file's name is the metric's.
 
 A module is a metric by having `INFOS` and either `measure` (read once) or `call` and `readings` (timed in rounds).
+One of the mode "probe" tries whether something works: it raises where it does not, and what it raises is the reason.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 from typing import Protocol, TypeGuard, cast
 
 from upsampler_bench import discovery
+from upsampler_bench.case import PROBE
 from upsampler_bench.device import Call, Device, Timings
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
+
+COUNTED = ("bool", "1")
 
 
 class Metric(Protocol):
@@ -24,6 +28,26 @@ class Once(Metric, Protocol):
 
     def measure(self, workload: Workload, device: Device) -> tuple[Reading, ...]:
         """Reads it; raises what the operator raises."""
+
+
+class Probe(Once, Protocol):
+    """A capability: `measure` tries it, and raises No, or whatever the operator raises, where it is not there.
+
+    Attributes:
+        METHOD: how it is tried.
+        SECONDS: that trying it takes, about.
+    """
+
+    METHOD: str
+    SECONDS: float
+
+
+class No(Exception):
+    """A capability was tried and is not there; the message says why."""
+
+
+class NotApplicable(No):
+    """A capability cannot be tried here; the message says what it would need."""
 
 
 class Timed(Metric, Protocol):
@@ -64,6 +88,23 @@ def for_mode(mode: str, wanted: tuple[str, ...]) -> dict[str, Metric]:
     """The metrics of a mode, by name: those wanted, or all."""
     found = {name: get(name) for name in wanted or names()}
     return {name: metric for name, metric in found.items() if metric.INFOS[0].mode == mode}
+
+
+def is_probe(metric: Metric) -> TypeGuard[Probe]:
+    """Whether the metric is a capability that is tried."""
+    return metric.INFOS[0].mode == PROBE
+
+
+def refusal(probe: Probe, reason: str, *, applies: bool = True) -> tuple[Reading, ...]:
+    """The readings of a capability that is not there: 0 where it is counted ("no" is 0), else none; and why.
+
+    Args:
+        probe: the capability.
+        reason: why it is not there.
+        applies: False where it could not be tried at all.
+    """
+    no = {info.name: ((0.0,),) if applies and info.unit in COUNTED else () for info in probe.INFOS}
+    return tuple(Reading(name, rounds, probe.METHOD, (reason,)) for name, rounds in no.items())
 
 
 def infos(wanted: tuple[str, ...] = ()) -> tuple[MetricInfo, ...]:

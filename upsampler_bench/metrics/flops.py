@@ -47,7 +47,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
 
     An operation that no handle knows is named in the fact "uncounted".
     """
-    module = _counted(workload)
+    module = counted(workload)
     mac, unknown = count(module, workload.inputs, _conventions.MAC)
     paper, _ = count(module, workload.inputs, _conventions.PAPER)
     facts: dict[str, float | str] = {"uncounted": ", ".join(unknown)} if unknown else {}
@@ -74,7 +74,8 @@ def count(module: nn.Module, inputs: tuple[Tensor, ...], handles: dict[str, Hand
         return int(analysis.total()), tuple(sorted(analysis.unsupported_ops()))
 
 
-def _counted(workload: Workload) -> nn.Module:
+def counted(workload: Workload) -> nn.Module:
+    """The module that stands for the operator in a count: of a fused twin its reference, in eval mode."""
     case = workload.case
     reference = upsamplers.get(case.upsampler).reference if not case.host else ""
     if not reference:

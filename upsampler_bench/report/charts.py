@@ -20,7 +20,8 @@ SHORT, MANY = 1 / 15, 1 / 4
 
 def panel(run: Run, condition: Condition, slug: str) -> Panel | None:
     """Bar charts of the (at most six) most important metrics, or None where nothing was measured."""
-    chosen = sorted(present(run, condition), key=lambda info: rank(run, info.name))[:CHARTS]
+    costs = [info for info in present(run, condition) if not info.bounds]
+    chosen = sorted(costs, key=lambda info: rank(run, info.name))[:CHARTS]
     chosen.sort(key=lambda info: ORDER.index(info.name) if info.name in ORDER else len(ORDER))
     charts = tuple(_chart(run, condition, info) for info in chosen)
     if not charts:

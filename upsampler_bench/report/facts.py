@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from upsampler_bench.case import Settings
+from upsampler_bench.case import PROBE, Settings
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.parts import Method
 from upsampler_bench.report.tables import present
@@ -20,6 +20,7 @@ SCALES = {
     "MAC": "GFLOPs: 10⁹ multiply-adds, each counted once",
 }
 
+PROBING = "each capability was tried on the operator, with drawn inputs and weights as if trained; not read from a list"
 RATIO = "median over rounds of the operator's time divided by {}'s in the same round, with its 95 % interval"
 
 
@@ -31,13 +32,15 @@ def warning(run: Run) -> str:
 def facts(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...]:
     """Title and text of all circumstances that the run recorded."""
     where, threads = run.environment, run.settings.threads
+    timed = [one for one in found if one.case.mode != PROBE]
     stated = [
         ("Device", f"{where.device_name} ({where.device_kind})"),
-        ("Input (B×C×H×W)", "; ".join(one.words for one in found)),
+        ("Input (B×C×H×W)", "; ".join(dict.fromkeys(one.words for one in found))),
         ("Versions", _pairs(where.versions)),
         ("Machine", _pairs(where.machine)),
         ("CPU threads", str(threads) if threads else "as many as the process may use"),
-        ("Protocol", protocol(run.settings, where)),
+        ("Protocol", protocol(run.settings, where) if timed or not found else ""),
+        ("Probing", PROBING if len(timed) < len(found) else ""),
         *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
         ("When", _when(run)),
     ]
@@ -73,9 +76,10 @@ def legend(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...
     """What each column means, and the conventions that all share."""
     used = [info for info in run.metrics if any(info in present(run, one) for one in found)]
     meanings = [(info.title, info.description) for info in used if info.description]
-    units = [text for unit, text in SCALES.items() if any(info.unit == unit for info in used)]
+    timed = [info for info in used if info.mode != PROBE]
+    units = [text for unit, text in SCALES.items() if any(info.unit == unit for info in timed)]
     shared = [("Units", "; ".join(units))] if units else []
-    if any(not info.exact for info in used):
+    if any(not info.exact for info in timed):
         shared.append(
             ("Timed numbers", "median over rounds of each round's median; intervals are 95 %, by order statistics")
         )

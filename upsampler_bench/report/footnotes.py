@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from string import ascii_lowercase
 
-from upsampler_bench.case import Case
+from upsampler_bench.case import PROBE, Case
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.numbers import noisy
 from upsampler_bench.results import MetricInfo, Reading, Run
@@ -14,13 +14,16 @@ from upsampler_bench.stats import paired_ratio
 
 def texts(run: Run, line: Line, info: MetricInfo) -> tuple[str, ...]:
     """The footnotes of one number: the reading's notes, what was left uncounted, a twin's ratio to its reference."""
+    if info.mode == PROBE:
+        tried = line.read(info)
+        return tried.notes if tried else ()
     found = line.find(info)
     if found is None:
         return ()
     measurement, reading = found
     uncounted = reading.facts.get("uncounted")
     left_out = [f"not counted: {uncounted}"] if uncounted else []
-    few = [] if info.exact or reading.estimate.is_bounded else ["fewer than six rounds: too few for an interval"]
+    few = [] if info.is_single or reading.estimate.is_bounded else ["fewer than six rounds: too few for an interval"]
     return (*reading.notes, *few, *left_out, *_twin(run, measurement.case, info, reading))
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from upsampler_bench.case import INFERENCE, Case
+from upsampler_bench.case import INFERENCE, PROBE, Case
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Reading, Run
 
 
@@ -21,6 +21,10 @@ class Line:
         """A metric's reading and where it stands; one without a finite value is none."""
         found = ((one, one.reading(info.name)) for one in self._best_first(info))
         return next(((one, reading) for one, reading in found if reading and usable(reading)), None)
+
+    def read(self, info: MetricInfo) -> Reading | None:
+        """A metric's reading, also one without a value; None where there is none."""
+        return next((reading for one in self.measurements if (reading := one.reading(info.name))), None)
 
     def why_not(self, info: MetricInfo) -> str:
         """The status that explains a missing reading; empty where nothing went wrong."""
@@ -71,10 +75,17 @@ def usable(reading: Reading) -> bool:
     return bool(reading.samples) and math.isfinite(reading.estimate.value)
 
 
-def conditions(run: Run) -> tuple[Condition, ...]:
-    """The run's conditions and operators, each in the order in which the run first names it."""
+def conditions(run: Run, *, probed: bool = False) -> tuple[Condition, ...]:
+    """The run's conditions and operators, each in the order in which the run first names it.
+
+    Args:
+        run: what was measured.
+        probed: those under which capabilities were tried; else those that were measured.
+    """
     groups: dict[str, dict[str, list[Measurement]]] = {}
     for one in run.measurements:
+        if (one.case.mode == PROBE) != probed:
+            continue
         groups.setdefault(one.case.condition, {}).setdefault(one.case.upsampler, []).append(one)
     return tuple(_condition(run, group) for group in groups.values())
 

@@ -18,7 +18,13 @@ class Unit:
     size: float
 
 
-UNITS = {"s": Unit("ms", 1e-3), "B": Unit("MiB", 2.0**20), "MAC": Unit("GFLOPs", 1e9), "1": Unit("", 1.0)}
+UNITS = {
+    "s": Unit("ms", 1e-3),
+    "B": Unit("MiB", 2.0**20),
+    "MAC": Unit("GFLOPs", 1e9),
+    "1": Unit("", 1.0),
+    "bool": Unit("", 1.0),
+}
 RATIO = Unit("×", 1.0)
 LETTERS = {1e9: "G", 1e6: "M", 1e3: "K"}
 PLAIN = 9999.5

@@ -63,12 +63,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All operators under one condition; `condition` holds its parts by name ("batch", "dtype", ...)."""
+    """All operators under one condition.
+
+    Attributes:
+        condition: its parts by name ("batch", "dtype", ...).
+        compact: every cell is a word, so that all columns stand beside each other.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     condition: Mapping[str, str | int] = field(default_factory=dict)
+    compact: bool = False
 
     @property
     def shown(self) -> tuple[int, ...]:

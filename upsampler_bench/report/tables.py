@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
+from upsampler_bench.case import PROBE
 from upsampler_bench.report import footnotes, numbers
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
@@ -35,8 +36,12 @@ def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
 
 
 def present(run: Run, condition: Condition) -> list[MetricInfo]:
-    """The metrics that at least one operator has a reading of."""
-    return [info for info in run.metrics if any(line.find(info) for line in condition.lines)]
+    """The metrics that at least one operator has a reading of, be it one that says why a capability was not tried."""
+    return [info for info in run.metrics if any(_has(line, info) for line in condition.lines)]
+
+
+def _has(line: Line, info: MetricInfo) -> bool:
+    return bool(line.find(info) or (info.mode == PROBE and line.read(info)))
 
 
 def rank(run: Run, name: str) -> int:
@@ -51,9 +56,14 @@ def _row(run: Run, line: Line, makers: list[Maker]) -> Row:
 
 
 def _makers(run: Run, condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -> list[Maker]:
-    unit, place = numbers.unit(info.unit), rank(run, info.name)
-    makers = [Maker(Column(info.name, info.title, unit.name, place), lambda line: _value(run, line, info, marks))]
-    if not info.exact:
+    unit, place, bounded = numbers.unit(info.unit), rank(run, info.name), run.metric(info.bounds)
+    column = Column(info.name, info.title, unit.name, place, detail=bounded is not None)
+    makers = [Maker(column, lambda line: _value(run, line, info, marks))]
+    if bounded:
+        title = f"{bounded.title} / {info.title.lower()}"
+        above = Column(f"{bounded.name}_over_{info.name}", title, numbers.RATIO.name, place + 1)
+        return [*makers, Maker(above, lambda line: _above(run, line, info, marks))]
+    if not info.is_single:
         tail = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit.name, place, detail=True)
         count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
         makers += [Maker(tail, lambda line: _tail(line, info)), Maker(count, lambda line: _count(line, info))]
@@ -69,7 +79,7 @@ def _value(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> 
     if found is None:
         return _missing(line, info)
     said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
-    return _cell(numbers.convert(found[1].estimate, numbers.unit(info.unit)), info.exact, said)
+    return _cell(numbers.convert(found[1].estimate, numbers.unit(info.unit)), info.is_single, said)
 
 
 def _cell(one: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
@@ -95,6 +105,17 @@ def _ratio(run: Run, line: Line, info: MetricInfo) -> Cell:
         return Cell(numbers.rough(one.value), one.value)
     text, interval = numbers.noisy(one)
     return Cell(text, one.value, one.low, one.high, interval)
+
+
+def _above(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
+    """How many times its least a metric is; the interval is the metric's own, the footnotes are the least's."""
+    bounded, least = run.metric(info.bounds), line.find(info)
+    found = line.find(bounded) if bounded else None
+    if bounded is None or found is None or least is None or not least[1].estimate.value:
+        return _missing(line, bounded or info)
+    unit = numbers.Unit(numbers.RATIO.name, least[1].estimate.value)
+    said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
+    return _cell(numbers.convert(found[1].estimate, unit), bounded.exact, said)
 
 
 def _tail(line: Line, info: MetricInfo) -> Cell:
