@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke capabilities report repeat costs test test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke capabilities report repeat costs figures test test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,6 +36,9 @@ repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear diffe
 
 costs: $(STAMP)  ## Measure every operator against its floor, write the table of docs/operators.md
 	@$(BIN)/python tests/benchmarks/bench_costs.py $(ARGS)
+
+figures: $(STAMP)  ## Redraw docs/figures: what every operator reads, after a short training each
+	@$(BIN)/python docs/draw_operators.py $(ARGS)
 
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
