@@ -6,19 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import torch
-from fvcore.nn.jit_handles import Handle
 from torch import Tensor
 
 from upsampler_bench import rates
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import _conventions, flops
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
 BYTES, MACS = "bytes", "multiply-adds"
-# As `mac`, but nothing for what fixed rules of interpolation multiply, as in `paper`.
-FIXED = ("aten::upsample_bilinear2d", "aten::upsample_bicubic2d")
-LEARNED = {**_conventions.MAC, **{name: _conventions.PAPER[name] for name in FIXED}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +40,6 @@ def reading(info: MetricInfo, least: Least, dtype: torch.dtype, device: Device) 
     facts |= {"uncounted": ", ".join(least.uncounted)} if least.uncounted else {}
     method = f"least bytes and multiply-adds at the rates of this run ({device.timing_method()})"
     return Reading(info.name, ((max(moving, multiplying),),), method, facts=facts)
-
-
-def macs(workload: Workload, handles: dict[str, Handle]) -> tuple[int, tuple[str, ...]]:
-    """Multiply-adds of one forward, and the operations that no handle knows; the module stays in the mode it is in."""
-    module = flops.counted(workload)
-    training = module.training
-    try:
-        return flops.count(module.eval(), workload.inputs, handles)
-    finally:
-        module.train(training)
 
 
 def size(tensors: Iterable[Tensor]) -> int:

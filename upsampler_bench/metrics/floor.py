@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import _conventions, _least
+from upsampler_bench.metrics import _least, flops
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
@@ -39,4 +39,5 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
 def least(workload: Workload) -> _least.Least:
     """The least work of one forward."""
     read = _least.size((*workload.inputs, *workload.module.parameters()))
-    return _least.Least(read + _least.output_size(workload), *_least.macs(workload, _conventions.MAC))
+    found = flops.of(workload)
+    return _least.Least(read + _least.output_size(workload), found.by_convention["mac"], found.unknown)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -40,6 +45,19 @@ PAPER = MetricInfo(
 )
 INFOS = (MAC, PAPER)
 METHOD = "fvcore on a traced forward"
+Handles = Mapping[str, Handle]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Multiply-adds of one forward by convention, and the operations that no handle knows."""
+
+    by_convention: Mapping[str, int]
+    unknown: tuple[str, ...]
+
+
+# Counts of modules that were traced before: floors need them too, and tracing a large operator takes seconds.
+_found: WeakKeyDictionary[nn.Module, Counts] = WeakKeyDictionary()
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
@@ -47,34 +65,63 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
 
     An operation that no handle knows is named in the fact "uncounted".
     """
-    module = counted(workload)
-    mac, unknown = count(module, workload.inputs, _conventions.MAC)
-    paper, _ = count(module, workload.inputs, _conventions.PAPER)
-    facts: dict[str, float | str] = {"uncounted": ", ".join(unknown)} if unknown else {}
-    notes = (f"not counted: {', '.join(unknown)}",) if unknown else ()
-    return (
-        Reading(MAC.name, ((mac,),), METHOD, notes, facts),
-        Reading(PAPER.name, ((paper,),), METHOD, notes, facts),
+    found = of(workload)
+    unknown = ", ".join(found.unknown)
+    facts: dict[str, float | str] = {"uncounted": unknown} if unknown else {}
+    notes = (f"not counted: {unknown}",) if unknown else ()
+    return tuple(
+        Reading(info.name, ((found.by_convention[name],),), METHOD, notes, facts)
+        for name, info in (("mac", MAC), ("paper", PAPER))
     )
 
 
-def count(module: nn.Module, inputs: tuple[Tensor, ...], handles: dict[str, Handle]) -> tuple[int, tuple[str, ...]]:
-    """Multiply-adds of one forward, and the operations that no handle knows.
+def of(workload: Workload) -> Counts:
+    """The counts of a workload's forward in every convention, in eval mode; the module stays in the mode it is in."""
+    if workload.module not in _found:
+        module = _counted(workload)
+        training = module.training
+        try:
+            _found[workload.module] = counts(module.eval(), workload.inputs, _conventions.ALL)
+        finally:
+            module.train(training)
+    return _found[workload.module]
+
+
+def count(module: nn.Module, inputs: tuple[Tensor, ...], handles: Handles) -> tuple[int, tuple[str, ...]]:
+    """`counts` in one convention: the multiply-adds, and the operations that no handle knows."""
+    found = counts(module, inputs, {"": handles})
+    return found.by_convention[""], found.unknown
+
+
+def counts(module: nn.Module, inputs: tuple[Tensor, ...], conventions: Mapping[str, Handles]) -> Counts:
+    """Multiply-adds of one forward in several conventions, from one trace.
 
     Args:
         module: in eval mode.
         inputs: of its forward.
-        handles: a convention: what each operation counts.
+        conventions: by name, what each operation counts.
     """
     # As fvcore builds its analysis it would warn in the log of what we report ourselves.
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+    known = {kind for handles in conventions.values() for kind in handles}
     with torch.inference_mode():
-        analysis = FlopCountAnalysis(module, inputs).clear_op_handles().set_op_handle(**handles)
+        analysis = FlopCountAnalysis(module, inputs).clear_op_handles()
+        analysis = analysis.set_op_handle(**{kind: _in_each(conventions, kind) for kind in known})
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        return int(analysis.total()), tuple(sorted(analysis.unsupported_ops()))
+        total = analysis.by_operator()
+        return Counts({name: int(total[name]) for name in conventions}, tuple(sorted(analysis.unsupported_ops())))
 
 
-def counted(workload: Workload) -> nn.Module:
+def _in_each(conventions: Mapping[str, Handles], kind: str) -> Handle:
+    """What an operation counts, by the convention's name."""
+
+    def handle(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        return Counter({name: int(handles[kind](inputs, outputs)) for name, handles in conventions.items()})
+
+    return handle
+
+
+def _counted(workload: Workload) -> nn.Module:
     """The module that stands for the operator in a count: of a fused twin its reference, in eval mode."""
     case = workload.case
     reference = upsamplers.get(case.upsampler).reference if not case.host else ""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from upsampler_bench.case import TRAIN
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import _least, floor
+from upsampler_bench.metrics import _least, floor, flops
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
@@ -46,5 +46,5 @@ def least(workload: Workload) -> _least.Least:
     written = [one for one in (*workload.inputs, *parameters) if one.requires_grad]
     again = [one for one in workload.inputs if parameters or not one.requires_grad]
     moved = _least.output_size(workload) + _least.size(written) + _least.size(again)
-    with_gradients = _least.macs(workload, _least.LEARNED)[0] if parameters else 0
+    with_gradients = flops.of(workload).by_convention["learned"] if parameters else 0
     return _least.Least(forward.bytes + moved, 2 * forward.macs + with_gradients, forward.uncounted)
