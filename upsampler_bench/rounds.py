@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Call, Timings
-from upsampler_bench.stats import estimate_rounds, paired_ratio
+from upsampler_bench.stats import estimate_rounds, interval_ranks, paired_ratio
 
 TURN_SECONDS = 0.05
 TURN_CALLS = 8
 NO_BETTER = 0.9
+WARMUP_SHARE, OVER = 1 / 6, 1.5
 FAILED, INTERRUPTED = "failed", "interrupted"
 
 
@@ -58,7 +59,7 @@ def warm_up(subject: Subject, take: Take, settings: Settings) -> None:
             subject.stop = FAILED
             return
         spent, calls, fastest = spent + _total(taken), calls + 1, min(fastest, _total(taken))
-        if spent > settings.cap / 3:
+        if spent > settings.cap * WARMUP_SHARE:
             break
     subject.turn = max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
 
@@ -117,7 +118,9 @@ def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> 
         half = subject.by_round()[: len(subject.rounds) // 2]
         if subject.count >= 4 * settings.min_samples and width > NO_BETTER * _width(half, baseline):
             return "no longer improving"
-    return f"time cap of {settings.cap:g} s" if subject.spent >= settings.cap else None
+    # A slow operator may take half as long again to reach the rounds that an interval needs.
+    enough = interval_ranks(len(subject.rounds)) or subject.spent >= OVER * settings.cap
+    return f"time cap of {settings.cap:g} s" if subject.spent >= settings.cap and enough else None
 
 
 def _width(rounds: list[tuple[float, ...]], baseline: Subject | None) -> float:

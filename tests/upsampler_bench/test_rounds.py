@@ -41,6 +41,13 @@ def test_a_quiet_operator_stops_at_the_precision():
     assert len(found["other"].samples) >= 30
 
 
+def test_a_slow_operator_gets_the_rounds_that_an_interval_needs_but_not_much_beyond_its_cap():
+    found, _ = measure(Bench({"bilinear": 0.010, "slow": 1.0, "slower": 2.0}), Settings(cap=5.0))
+    assert len(found["slow"].rounds) == 6
+    assert found["slower"].spent <= 1.5 * 5.0 + 2.0
+    assert len(found["slower"].rounds) < 6
+
+
 def test_a_noisy_operator_stops_where_it_no_longer_improves_or_at_its_cap():
     found, _ = measure(Bench({"bilinear": 0.010, "other": 0.020}, noise=3.0), Settings(cap=2.0))
     assert found["other"].stop == "time cap of 2 s"
