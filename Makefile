@@ -38,7 +38,7 @@ costs: $(STAMP)  ## Measure every operator against its floor, write the table of
 	@$(BIN)/python tests/benchmarks/bench_costs.py $(ARGS)
 
 figures: $(STAMP)  ## Redraw docs/figures: what every operator reads, after a short training each
-	@$(BIN)/python docs/draw_operators.py $(ARGS)
+	@$(BIN)/python docs/drawing/draw_operators.py $(ARGS)
 
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)

@@ -14,10 +14,10 @@ from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 
 DOCS = Path(__file__).parents[1] / "docs"
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(DOCS / "drawing"))
 import _formulas  # noqa: E402
 
-sys.path.remove(str(DOCS))
+sys.path.remove(str(DOCS / "drawing"))
 PAGE = (DOCS / "operators.md").read_text(encoding="utf-8")
 FORMULAS = list(_formulas.printed(PAGE))
 SECTIONS = re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL)

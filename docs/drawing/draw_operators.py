@@ -1,7 +1,7 @@
 """Draws docs/figures: what the output pixels of every operator read.
 
-    python docs/draw_operators.py           all figures, and the tables of formulas of docs/operators.md
-    python docs/draw_operators.py carafe    the figures of these names alone; "tables" for the tables alone
+    python docs/drawing/draw_operators.py           all figures, and the tables of formulas of docs/operators.md
+    python docs/drawing/draw_operators.py carafe    the figures of these names alone; "tables" for the tables alone
 
 Operators are trained before they are drawn, each for a few seconds on one thread, from a fixed seed.
 """
@@ -22,8 +22,8 @@ from _scene import drawn
 from _sections import FIGURES
 from _starts import draw_starts
 
-FOLDER = Path(__file__).parent / "figures"
-PAGE = Path(__file__).parent / "operators.md"
+FOLDER = Path(__file__).parents[1] / "figures"
+PAGE = Path(__file__).parents[1] / "operators.md"
 
 
 def figures() -> dict[str, Callable[[], bytes]]:
