@@ -100,7 +100,7 @@ class Watcher:
     @property
     def others(self) -> float:
         """How many cores other processes have held since this began, on average."""
-        return (seconds_of_others() - self._before) / max(time.monotonic() - self._begun, 1e-3)
+        return max(0.0, seconds_of_others() - self._before) / max(time.monotonic() - self._begun, 1e-3)
 
     def summary(self) -> Mapping[str, float | str]:
         """The least and the most of each reading, the cores of others, and why the device was throttled, if it was."""

@@ -50,7 +50,9 @@ class Plain:
             self._tell(name, f"probed; no {refused}" if refused else "probed")
         elif reading is not None and "stop" in reading.facts:
             now = reading.estimate
-            text = f"{seconds(now.value)} ±{now.half_width:.1%}, {now.count} samples, {reading.facts['stop']}"
+            text = (
+                f"{seconds(now.value)} ±{now.half_width:.1%}, {len(reading.samples)} samples, {reading.facts['stop']}"
+            )
             self._tell(name, text)
         elif reading is not None and reading.notes and reading.samples == (0.0,):
             self._refused.setdefault(message.key, []).append(reading.metric)

@@ -87,29 +87,35 @@ def require_features(x: Tensor, channels: int, what: str = "x") -> None:
 
 
 def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
-    """Refuses a guide that is no feature (B, channels, sH, sW) of x's dtype beside x (B, C, H, W).
+    """Refuses a guide that is no feature (B, channels, sH, sW) of x's dtype (but under autocast) beside x (B, C, H, W).
 
     Raises:
         Unsupported: naming both shapes and what is accepted.
     """
     expected = (x.shape[0], channels, scale * x.shape[2], scale * x.shape[3])
+    if not isinstance(guide, Tensor):
+        raise Unsupported(f"the guide is {guide!r}; expected a feature of shape {expected}")
     if tuple(guide.shape) != expected:
         raise Unsupported(
             f"the guide has shape {tuple(guide.shape)}; expected {expected} beside x {tuple(x.shape)} at scale {scale} "
             f"(`beside` takes features of up to {scale - 1} fewer rows and columns)"
         )
-    if not guide.is_floating_point():
-        raise Unsupported(f"the guide has dtype {guide.dtype}; expected a floating one")
+    if guide.dtype != x.dtype and not _is_autocast(x.device.type):
+        raise Unsupported(f"the guide has dtype {guide.dtype}; expected x's, {x.dtype}, but under autocast")
 
 
-def require_option(name: str, value: object, *, odd: bool = False) -> None:
-    """Refuses an option that is no whole number from 1, or an even one where it must have a middle.
+def _is_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def require_option(name: str, value: object, *, odd: bool = False, least: int = 1) -> None:
+    """Refuses an option that is no whole number from the least, or an even one where it must have a middle.
 
     Raises:
         Unsupported: naming the option, what was found and what is accepted.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Unsupported(f"{name} must be a whole number from 1, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise Unsupported(f"{name} must be a whole number from {least}, not {value!r}")
     if odd and value % 2 == 0:
         raise Unsupported(f"{name} must be odd, not {value}")
 
@@ -120,7 +126,7 @@ def require_divisible(channels: int, by: int, why: str) -> None:
     Raises:
         Unsupported: naming the channels, the divisor and why it is needed.
     """
-    if not isinstance(by, int) or by < 1:
+    if isinstance(by, bool) or not isinstance(by, int) or by < 1:
         raise Unsupported(f"{channels} channels cannot be divided by {by!r}; expected a whole number from 1 ({why})")
     if channels % by:
         raise Unsupported(f"{channels} channels are not divisible by {by} ({why})")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_divisible, require_features
-from upsamplers.errors import Unsupported
+from upsamplers.base import Upsampler, require_divisible, require_features, require_option
 from upsamplers.primitives.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -45,11 +44,9 @@ class Carafe(Upsampler):
         super().__init__(channels, scale=scale)
         require_divisible(channels, up_group, "the groups of CARAFE")
         for name, size in (("up_kernel", up_kernel), ("encoder_kernel", encoder_kernel)):
-            if size < 1 or size % 2 == 0:
-                raise Unsupported(f"carafe: {name} must be odd and positive, not {size}")
+            require_option(name, size, odd=True)
         for name, value in (("encoder_dilation", encoder_dilation), ("compressed_channels", compressed_channels)):
-            if value < 1:
-                raise Unsupported(f"carafe: {name} must be at least 1, not {value}")
+            require_option(name, value)
         self.up_kernel = up_kernel
         self.up_group = up_group
         self.channel_compressor = nn.Conv2d(channels, compressed_channels, 1)

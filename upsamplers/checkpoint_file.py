@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -29,7 +30,8 @@ RECORD_NAMES = frozenset(
 )
 RENAMED = {"__builtin__.long": "builtins.int", "__builtin__.unicode": "builtins.str"}
 MAPPINGS = frozenset({"collections.defaultdict", "mmengine.config.config.ConfigDict", "mmcv.utils.config.ConfigDict"})
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+UNREADABLE = (pickle.UnpicklingError, *DAMAGED)
 # A file of before torch 1.6: three pickles of bookkeeping, then the one that matters.
 LEGACY_PICKLES = 4
 
@@ -71,8 +73,9 @@ def read_weights(checkpoint: str | os.PathLike[str] | Mapping[str, Any]) -> dict
 
 
 def _tensors(loaded: Any) -> dict[str, Tensor]:
-    inner = loaded
-    while isinstance(inner, Mapping):
+    inner, seen = loaded, set[int]()
+    while isinstance(inner, Mapping) and id(inner) not in seen:
+        seen.add(id(inner))
         weights = {name: one for name, one in inner.items() if isinstance(name, str) and isinstance(one, Tensor)}
         # Beside the weights of some checkpoints lies a tensor or two: what is nested goes first.
         nested = next((inner[key] for key in CONTAINERS if isinstance(inner.get(key), Mapping)), None)
@@ -102,7 +105,10 @@ def _read_safetensors(file: Path) -> Any:
         raise CheckpointError(
             f"{file} needs the package safetensors, which is not here: pip install safetensors"
         ) from problem
-    return reader.load_file(file, device="cpu")
+    try:
+        return reader.load_file(file, device="cpu")
+    except importlib.import_module("safetensors").SafetensorError as problem:
+        raise CheckpointError(f"{file} is no whole file of safetensors: {problem}") from problem
 
 
 def _read_torch(file: Path) -> Any:
@@ -155,9 +161,10 @@ def _stand_in(name: str) -> type:
 def _why_unreadable(file: Path, problem: Exception) -> str:
     code = re.search(r"GLOBAL (\S+)", str(problem))
     said = (str(problem).strip() or "no more is known").splitlines()[-1]
-    reason = f"it asks for {code[1]}" if code else f"{type(problem).__name__}: {said}"
+    if not code:
+        return f"{file} is no checkpoint of torch.save, or not a whole one: {type(problem).__name__}: {said}"
     return (
-        f"{file} cannot be read as data alone: {reason}. Nothing in it was run. If you trust where it comes from, "
-        "write its tensors into a file of their own: "
+        f"{file} cannot be read as data alone: it asks for {code[1]}. Nothing in it was run. If you trust where it "
+        "comes from, write its tensors into a file of their own: "
         'torch.save(torch.load(path, weights_only=False)["state_dict"], "weights.pth")'
     )

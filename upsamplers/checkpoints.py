@@ -136,17 +136,22 @@ def _fit_names(module: nn.Module, inside: Mapping[str, Tensor], prefix: str, ren
         misfits.append(f"missing {_cut(missing)}{_option(module, missing, False)}")
     if unexpected:
         misfits.append(f"unexpected {_cut(unexpected)}{_option(module, unexpected, True)}")
-    misfits += [
-        f"{theirs[name]} is {tuple(one.shape)}, asked for {tuple(own[name].shape)}"
-        for name, one in found.items()
-        if one.shape != own[name].shape
-    ]
-    misfits += [
-        f"{theirs[name]} has other values than this operator's: another scale or another option"
-        for name in constants & found.keys()
-        if found[name].shape == own[name].shape and not _same(found[name], own[name])
-    ]
+    unfit = {name: _why_unfit(one, own[name], name in constants) for name, one in found.items()}
+    misfits += [f"{theirs[name]} {reason}" for name, reason in unfit.items() if reason]
     return _Fit(prefix, found, tuple(misfits))
+
+
+def _why_unfit(found: Tensor, own: Tensor, is_constant: bool) -> str | None:
+    """Why a tensor cannot be loaded, or None."""
+    if found.shape != own.shape:
+        return f"is {tuple(found.shape)}, asked for {tuple(own.shape)}"
+    if found.layout != torch.strided or found.is_meta:
+        return f"is {'without memory' if found.is_meta else 'sparse'}, asked for a dense tensor"
+    if found.is_floating_point() != own.is_floating_point():
+        return f"is {found.dtype}, asked for {own.dtype}"
+    if is_constant and not _same(found, own):
+        return "has other values than this operator's: another scale or another option"
+    return None
 
 
 def _plain(name: str) -> str:
@@ -165,7 +170,9 @@ _RENAMES = (_plain, _aliased)
 
 def _prefixes(module: nn.Module, weights: Iterable[str]) -> list[str]:
     """Every place in a checkpoint where one of the operator's own names occurs."""
-    names = {rename(name) for name in module.state_dict().keys() - _constants(module) for rename in _RENAMES}
+    own, constants = module.state_dict().keys(), _constants(module)
+    # An operator without parameters is known by its constants.
+    names = {rename(name) for name in own - constants or own for rename in _RENAMES}
     found = {
         key.removesuffix(name): None for key in weights for name in names if key == name or key.endswith(f".{name}")
     }
@@ -183,14 +190,16 @@ def _constants(module: nn.Module) -> set[str]:
 
 def _same(found: Tensor, own: Tensor) -> bool:
     # A step count is no constant of the mathematics; and a checkpoint may be of half precision.
-    return not found.is_floating_point() or torch.allclose(found.float(), own.float().cpu(), rtol=1e-2, atol=1e-3)
+    return not found.is_floating_point() or torch.allclose(found.float().cpu(), own.float().cpu(), rtol=1e-2, atol=1e-3)
 
 
 def _option(module: nn.Module, names: Iterable[str], wanted: bool) -> str:
     """A hint where a name is there or not by an option of the operator: `scope.bias` by `scope_bias`."""
-    options = inspect.signature(type(module)).parameters
-    asked = [f"{name.replace('.', '_')}={wanted}" for name in names if name.replace(".", "_") in options]
-    return f" (create the operator with {', '.join(asked)})" if asked else ""
+    options, asked = inspect.signature(type(module)).parameters, [name.replace(".", "_") for name in names]
+    # Where more is amiss than options explain, the place or the operator is another.
+    if not all(one in options for one in asked):
+        return ""
+    return f" (create the operator with {', '.join(f'{one}={wanted}' for one in asked)})"
 
 
 def _nowhere(module: nn.Module, weights: Mapping[str, Tensor], tried: list[_Fit]) -> str:

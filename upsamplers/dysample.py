@@ -63,6 +63,10 @@ class DySample(Upsampler):
         self.groups = GROUPS[style] if groups is None else groups
         default_factor = 0.5 if dynamic_scope else 0.25
         self.scope_factor = default_factor if scope_factor is None else scope_factor
+        if isinstance(self.scope_factor, bool) or not isinstance(self.scope_factor, int | float):
+            raise Unsupported(f"scope_factor must be a number, not {scope_factor!r}")
+        if scope_bias and not dynamic_scope:
+            raise Unsupported("scope_bias is of the projection that a dynamic scope has; expected dynamic_scope=True")
         require_divisible(channels, self.groups, "the groups of DySample")
         if style == "pl":
             require_divisible(channels, scale**2, "style 'pl' shuffles s² channels into space")

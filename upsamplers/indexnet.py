@@ -50,7 +50,7 @@ class IndexNet(Upsampler):
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+        if self.indexnet[1].training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
             raise Unsupported("indexnet: batch norm cannot be trained on one single value; expected more than 1 pixel")
         return reassemble(x, self.index_map(guide), 1, scale=self.scale)
 

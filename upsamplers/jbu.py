@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_features, require_guide, require_option
+from upsamplers.base import Upsampler, coordinate_dtype, require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
 from upsamplers.primitives.affinity import local_affinity
 from upsamplers.primitives.reassemble import reassemble
@@ -77,13 +79,14 @@ class JBU(Upsampler):
     def weights(self, guide: Tensor) -> Tensor:
         """The weights (B, k², sH, sW) of the window around each output pixel, from a guide (B, G, sH, sW)."""
         combined = self._range_weights(guide) * self._spatial_weights(guide.dtype).view(1, -1, 1, 1)
-        combined = combined / combined.sum(1, keepdim=True).clamp_min(LEAST_SUM)
+        combined = (combined / combined.sum(1, keepdim=True).clamp_min(LEAST_SUM)).to(guide.dtype)
         return combined + FIXUP_SHARE * self._correction(combined, guide)
 
     def _range_weights(self, guide: Tensor) -> Tensor:
         """By likeness of the guide: (B, G, sH, sW) -> (B, k², sH, sW); they sum to one."""
-        projected = self.range_proj(guide)  # (B, D, sH, sW)
-        temperature = self.range_temp.exp().clamp(*TEMPERATURES)
+        # In half precision the products of what an image's 0..255 is projected to would overflow.
+        projected = self.range_proj(guide).to(coordinate_dtype(guide))  # (B, D, sH, sW)
+        temperature = self.range_temp.clamp(*map(math.log, TEMPERATURES)).exp()  # in this order it never overflows
         logits = local_affinity(projected, projected, self.kernel, scale=1, border="reflection")
         return (temperature * logits).softmax(1)
 

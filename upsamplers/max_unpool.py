@@ -44,6 +44,11 @@ class MaxUnpool(Upsampler):
             Unsupported: the feature is not such a one.
         """
         require_features(feature, self.channels, "the feature")
+        if feature.shape[2] % self.scale or feature.shape[3] % self.scale:
+            raise Unsupported(
+                f"the feature has shape {tuple(feature.shape)}; expected sides divisible by the scale {self.scale} "
+                "(`beside` takes features of other sizes)"
+            )
         return F.max_pool2d(feature.detach(), self.scale, return_indices=True)[1]
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:

@@ -147,7 +147,9 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
     """
     spec = get(name)
     for what, value in (("channels", channels), ("scale", scale), ("guide_channels", guide_channels)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if (value is not None or what != "guide_channels") and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 1
+        ):
             raise Unsupported(f"{name}: {what} must be a whole number from 1, not {value!r}")
     if reason := spec.why_not(scale=scale):
         raise Unsupported(reason)

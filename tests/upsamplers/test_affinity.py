@@ -100,6 +100,14 @@ def test_derivatives_of_a_reflected_reassembly_are_exact():
     assert torch.autograd.gradgradcheck(form, arguments)
 
 
+def test_queries_that_are_the_keys_have_one_gradient():
+    key, weight = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True), torch.randn(1, 9, 3, 4).double()
+    plain = torch.autograd.grad(local_affinity(key, key, 3, scale=1), key, weight)
+    again = torch.autograd.grad(local_affinity(key, key, 3, scale=1), key, weight, create_graph=True)
+    assert_same(again, plain, 1e-12)
+    assert torch.autograd.gradgradcheck(lambda one: local_affinity(one, one, 3, scale=1), key)
+
+
 @pytest.mark.parametrize("layout", [torch.channels_last, None])
 def test_any_strides_are_read(layout):
     query, key, grad = make(2, 6, 5, 7, 3, 2)

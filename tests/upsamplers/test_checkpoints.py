@@ -303,9 +303,63 @@ def test_the_records_of_mmengine_are_passed_over(tmp_path: Path, zipped: bool, m
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"a": 1}), pickle.dumps(io.BytesIO())])
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pth").write_bytes(content)
-    assert "a.pth cannot be read as data alone" in unchanged(dysample(), tmp_path / "a.pth")
+    said = unchanged(dysample(), tmp_path / "a.pth")
+    assert "a.pth is no checkpoint of torch.save" in said
+    assert "weights_only=False" not in said
 
 
 def test_a_whole_model_in_a_file_is_refused(tmp_path: Path) -> None:
     torch.save(nn.Sequential(dysample()), tmp_path / "model.pth")
     assert "it asks for torch.nn.modules.container.Sequential" in unchanged(dysample(), tmp_path / "model.pth")
+
+
+def test_a_checkpoint_that_holds_itself_is_refused():
+    endless = {}
+    endless["state_dict"] = endless
+    with pytest.raises(CheckpointError, match="no tensors by name"):
+        upsamplers.load_published(upsamplers.create("carafe", 8), endless)
+
+
+@pytest.mark.parametrize("signature", [b"PK\1\2", b"PK\3\4"])
+def test_a_damaged_file_is_refused_without_advice_to_run_it(tmp_path, signature):
+    path = tmp_path / "damaged.pth"
+    torch.save(upsamplers.create("carafe", 8).state_dict(), path)
+    path.write_bytes(path.read_bytes().replace(signature, b"\0\0\0\0"))
+    with pytest.raises(CheckpointError) as refusal:
+        upsamplers.load_published(upsamplers.create("carafe", 8), path)
+    assert "weights_only=False" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda one: one.to_sparse(), "is sparse"),
+        (lambda one: one.to("meta"), "is without memory"),
+        (lambda one: one.to(torch.complex64), "is torch.complex64, asked for torch.float32"),
+        (lambda one: one.long(), "is torch.int64, asked for torch.float32"),
+    ],
+)
+def test_a_tensor_of_another_kind_leaves_the_module_as_it_was(spoil, said):
+    module = upsamplers.create("carafe", 8)
+    before = {key: one.clone() for key, one in module.state_dict().items()}
+    other = upsamplers.create("carafe", 8).state_dict()
+    other["content_encoder.weight"] = spoil(other["content_encoder.weight"])
+    with pytest.raises(CheckpointError, match=said):
+        upsamplers.load_published(module, other)
+    assert all(torch.equal(one, before[key]) for key, one in module.state_dict().items())
+
+
+def test_an_operator_of_constants_alone_finds_its_own():
+    sierra = upsamplers.create("sierra", 8)
+    assert upsamplers.load_published(sierra, {"neck.up.kernel": sierra.kernel.clone()}).prefix == "neck.up."
+
+
+def test_a_hint_at_an_option_is_given_only_where_it_would_help():
+    plus = upsamplers.create("dysample+", 16, scope_bias=True).state_dict()
+    said = {}
+    for name in ("dysample", "dysample+"):
+        with pytest.raises(CheckpointError) as refusal:
+            upsamplers.load_published(upsamplers.create(name, 16), plus, prefix="")
+        said[name] = str(refusal.value)
+    assert "scope_bias" not in said["dysample"]
+    assert "scope_bias=True" in said["dysample+"]

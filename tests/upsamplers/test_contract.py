@@ -146,6 +146,17 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 @every_operator
+def test_gradients_that_can_be_differentiated_again_are_the_same(name: str) -> None:
+    module = trained(name).double()
+    leaves = differentiable(fit_for(inputs(module, 4, 3), torch.float64))
+    wanted = [one for one in (*leaves, *module.parameters()) if one.requires_grad]
+    grad = torch.randn_like(module(*leaves))
+    plain = torch.autograd.grad(module(*leaves), wanted, grad)
+    again = torch.autograd.grad(module(*leaves), wanted, grad, create_graph=True)
+    assert worst([one.detach() for one in again], plain) <= ROUNDING[torch.float64]
+
+
+@every_operator
 @pytest.mark.usefixtures("two_threads")
 def test_forward_and_backward_repeat_bit_for_bit(name: str) -> None:
     module = trained(name)

@@ -100,7 +100,7 @@ def test_initial_values_are_those_of_the_papers():
         assert float(one.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
         assert not one.bias.any()
     jbu = upsamplers.create("jbu", 4)
-    assert (float(jbu.range_temp), float(jbu.sigma_spatial)) == (0, 1)
+    assert (jbu.range_temp.item(), jbu.sigma_spatial.item()) == (0, 1)
 
 
 def test_no_gradient_reaches_the_feature_that_indices_come_from():
@@ -149,6 +149,24 @@ def test_a_mismatch_names_both_shapes_and_what_was_expected(name):
     expected = (2, 32, 13, 13) if name == "max-unpool" else (2, 32, 26, 26)
     for said in ((2, 32, 25, 25), (2, 32, 13, 13), expected):
         assert str(said) in str(refusal.value)
+
+
+def test_a_guide_of_another_dtype_or_none_is_refused():
+    module, x = upsamplers.create("fade", 8), torch.randn(1, 8, 3, 3)
+    for guide, said in ((torch.randn(1, 8, 6, 6).half(), "expected x's, torch.float32"), (None, "the guide is None")):
+        with pytest.raises(Unsupported, match=said):
+            module(x, guide)
+
+
+def test_an_image_of_0_to_255_overflows_nothing_in_half_precision():
+    torch.manual_seed(0)
+    module = upsamplers.create("jbu", 8, guide_channels=3).half().eval()
+    assert module(torch.randn(1, 8, 8, 8).half(), (255 * torch.rand(1, 3, 16, 16)).half()).isfinite().all()
+
+
+def test_a_feature_that_windows_do_not_cover_gives_no_indices():
+    with pytest.raises(Unsupported, match="sides divisible by the scale 2"):
+        upsamplers.create("max-unpool", 3).guide_from(torch.randn(1, 3, 7, 7))
 
 
 @pytest.mark.parametrize(

@@ -686,3 +686,25 @@ def test_segformer_compiles_with_operators(segformer: Any) -> None:
     upsamplers.replace(segformer, "dysample", example=image(64, 64), calls=True)
     compiled = torch.compile(segformer, backend="eager")
     assert torch.allclose(compiled(image(64, 64)).logits, segformer(image(64, 64)).logits, atol=1e-5)
+
+
+class AuxiliaryFirst(nn.Module):
+    """Interpolates once more while training, before its main call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        extra = F.interpolate(x, scale_factor=2).mean() if self.training else 0
+        return F.interpolate(x, scale_factor=2) + extra
+
+
+def test_a_call_that_only_training_makes_is_not_taken_for_another() -> None:
+    model = nn.Sequential(AuxiliaryFirst())
+    upsamplers.replace(model, "carafe", example=torch.randn(1, 8, 4, 4), calls=True)
+    model.eval()(torch.randn(1, 8, 4, 4))
+    with pytest.raises(Unsupported, match="more than the 1 that the example showed"):
+        model.train()(torch.randn(1, 8, 4, 4))
+
+
+@pytest.mark.parametrize("step", [0, 1, -2, 2.0, "2"])
+def test_a_step_that_reaches_nothing_is_refused(step: Any) -> None:
+    with pytest.raises(Unsupported, match="step must be a whole number from 2"):
+        upsamplers.replace(nn.Sequential(nn.Upsample(scale_factor=4)), "nearest", channels=8, step=step)

@@ -111,7 +111,7 @@ def carry_out(plan: Plan) -> None:
             if child in plan.modules:
                 parent.add_module(key, plan.modules[child])
     for owner, operators in plan.calls.items():
-        substitute(owner, operators)
+        substitute(owner, operators, 1 + max(call.ordinal for call in plan.trace.calls if call.owner is owner))
     for module in aside:
         set_aside(module)
 

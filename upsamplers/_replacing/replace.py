@@ -11,6 +11,7 @@ from upsamplers._replacing.choice import listed, modules_named, paths_within, up
 from upsamplers._replacing.plan import Plan, carry_out, decide
 from upsamplers._replacing.report import Replacement
 from upsamplers._replacing.trace import Trace, watch
+from upsamplers.base import require_option
 from upsamplers.errors import ReplacementError
 from upsamplers.registry import get, names
 
@@ -41,7 +42,9 @@ def replace(
             `**`: any number); any that takes one (B, C, H, W) to (B, C, sH, sW) will do. By default every nn.Upsample.
         calls: True also replaces the calls of F.interpolate in all forwards; one path or several: those in these
             modules and within them. Say the paths where a model interpolates what is no feature (position embeddings,
-            masks, logits). A module's operators are its submodule `upsamplers`, by the ordinal of the call, from 0.
+            masks, logits). A module's operators are its submodule `upsamplers`, by the ordinal of the call, from 0; a
+            forward that makes more calls than the example's (a branch of training alone) raises Unsupported. Not for
+            a forward that itself recomputes its calls by torch.utils.checkpoint: put those into a module of their own.
         channels: C of the nn.Upsample modules that no example shows.
         step: reaches a larger scale by a chain of operators of this one: with 2, scale 8 by three, as papers do.
         options: the operator's own, see its class.
@@ -52,9 +55,12 @@ def replace(
     Raises:
         UnknownUpsampler: the operator is not registered.
         UnknownModule: a path is no module's.
+        Unsupported: step is no whole number from 2.
         ReplacementError: the operator needs a guide, an example is needed, or nothing at all could be replaced.
     """
     _refuse_unusable(model, operator, calls, example)
+    if step is not None:
+        require_option("step", step, least=2)
     chosen = upsample_modules(model) if modules is None else modules_named(model, listed(modules))
     within = paths_within(model, None if calls is True else listed(calls or ()))
     trace = Trace() if example is None else watch(model, example, chosen)

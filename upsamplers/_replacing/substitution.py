@@ -19,7 +19,7 @@ from upsamplers._replacing.trace import INTERPOLATIONS
 from upsamplers.base import Upsampler
 from upsamplers.errors import Unsupported
 
-HOLDER = "upsamplers"
+HOLDER, KNOWN = "upsamplers", "upsamplers_calls"
 _classes: dict[tuple[type[nn.Module], bool], type[nn.Module]] = {}
 
 
@@ -37,9 +37,10 @@ class Substituting(nn.Module):
 class _Substitution(TorchFunctionMode):
     """Counts the interpolations in one forward, and brings each that an operator stands in for to it."""
 
-    def __init__(self, operators: Any) -> None:
+    def __init__(self, operators: Any, known: int = 0) -> None:
         super().__init__()
         self.operators = operators
+        self.known = known
         self.seen = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -48,6 +49,12 @@ class _Substitution(TorchFunctionMode):
             return func(*args, **kwargs)
         ordinal = str(self.seen)
         self.seen += 1
+        if self.operators is not None and self.seen > self.known:
+            raise Unsupported(
+                f"a module whose calls of F.interpolate were replaced makes more than the {self.known} that the "
+                "example showed, in eval mode: which call is whose can no longer be told; replace with an example that "
+                "goes the same way, or leave this module out of calls="
+            )
         # Else the modes of the modules around this one would count what the operator calls, or this call.
         with torch._C.DisableTorchFunction():
             if self.operators is not None and ordinal in self.operators:
@@ -75,8 +82,15 @@ def why_not_aside(module: nn.Module) -> str | None:
     return None
 
 
-def substitute(module: nn.Module, operators: Mapping[int, Upsampler]) -> None:
-    """Gives a module the operators for its calls of F.interpolate, by the ordinal of the call in one forward."""
+def substitute(module: nn.Module, operators: Mapping[int, Upsampler], calls: int) -> None:
+    """Gives a module the operators for its calls of F.interpolate, by the ordinal of the call in one forward.
+
+    Args:
+        module: its class becomes a subclass of its own.
+        operators: by ordinal.
+        calls: how many there are in one forward, those that stay included.
+    """
+    setattr(module, KNOWN, calls)
     module.add_module(HOLDER, nn.ModuleDict({str(ordinal): one for ordinal, one in operators.items()}))
     module.__class__ = _substituting(type(module), holds=True)
 
@@ -105,7 +119,7 @@ def _substituting(cls: type[nn.Module], *, holds: bool) -> type[nn.Module]:
 def _forward_of(cls: type[nn.Module], *, holds: bool) -> Any:
     @functools.wraps(cls.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        with _Substitution(self._modules[HOLDER] if holds else None):
+        with _Substitution(self._modules[HOLDER], getattr(self, KNOWN)) if holds else _Substitution(None):
             return cls.forward(self, *args, **kwargs)
 
     return forward

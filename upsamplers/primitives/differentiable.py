@@ -19,6 +19,8 @@ def gradients_again(
         grad: of its output.
         needs: which inputs' gradients are needed; the others are None.
     """
-    wanted = [one for one, needed in zip(inputs, needs, strict=True) if needed]
-    found = iter(torch.autograd.grad(form(*inputs), wanted, grad, create_graph=True))
+    # Views: one input may have been made of another, and what comes through that is not this function's to count.
+    own = [one.view_as(one) for one in inputs]
+    wanted = [one for one, needed in zip(own, needs, strict=True) if needed]
+    found = iter(torch.autograd.grad(form(*own), wanted, grad, create_graph=True))
     return tuple(next(found) if needed else None for needed in needs)

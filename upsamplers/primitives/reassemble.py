@@ -28,7 +28,7 @@ def reassemble(
 
     out[b, c, i, j] = Σ_m weights[b, g·k² + m, i, j] · x[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
     window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or reflected at them. No window
-    of x is copied out: beyond the output it takes the memory of the weights and about an eighth of the output's,
+    of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
     backward also that of x.
 
     A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions. On CPU,
