@@ -85,7 +85,8 @@ def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
         ("refuses", "skipped", "refuses (1, 8, 6, 5); expected something nicer"),
         ("wrong-shape", "failed", "wrong output: shape (1, 8, 6, 5), expected (1, 8, 12, 10)"),
         ("not-finite", "failed", "wrong output: not finite"),
-        ("unwritten", "failed", "wrong output: not every element written"),
+        # Which of "not every element written" and "not finite" depends on what the memory held before.
+        ("unwritten", "failed", "wrong output: not "),
         ("writes-to-x", "failed", "wrong: it writes to its inputs"),
     ],
 )

@@ -42,9 +42,8 @@ def replace(
             `**`: any number); any that takes one (B, C, H, W) to (B, C, sH, sW) will do. By default every nn.Upsample.
         calls: True also replaces the calls of F.interpolate in all forwards; one path or several: those in these
             modules and within them. Say the paths where a model interpolates what is no feature (position embeddings,
-            masks, logits). A module's operators are its submodule `upsamplers`, by the ordinal of the call, from 0; a
-            forward that makes more calls than the example's (a branch of training alone) raises Unsupported. Not for
-            a forward that itself recomputes its calls by torch.utils.checkpoint: put those into a module of their own.
+            masks, logits). The operators are the submodule `upsamplers`, by the call's ordinal; a forward with more
+            calls than the example's raises Unsupported. Not for calls that torch.utils.checkpoint recomputes there.
         channels: C of the nn.Upsample modules that no example shows.
         step: reaches a larger scale by a chain of operators of this one: with 2, scale 8 by three, as papers do.
         options: the operator's own, see its class.
@@ -58,22 +57,24 @@ def replace(
         Unsupported: step is no whole number from 2.
         ReplacementError: the operator needs a guide, an example is needed, or nothing at all could be replaced.
     """
-    _refuse_unusable(model, operator, calls, example)
-    if step is not None:
-        require_option("step", step, least=2)
+    _refuse_unusable(model, operator, calls, example, step)
     chosen = upsample_modules(model) if modules is None else modules_named(model, listed(modules))
-    within = paths_within(model, None if calls is True else listed(calls or ()))
     trace = Trace() if example is None else watch(model, example, chosen)
     plan = Plan(model, operator, options, step, trace, {module: name for name, module in model.named_modules()})
-    decide(plan, chosen, channels, within)
-    report = Replacement(operator, tuple(plan.replaced), tuple(plan.left))
-    if not report.replaced:
-        raise ReplacementError(_nothing(report, modules, example))
+    decide(plan, chosen, channels, paths_within(model, None if calls is True else listed(calls or ())))
+    if not plan.replaced:
+        raise ReplacementError(_nothing(_report(plan), modules, example))
     carry_out(plan)
-    return report
+    return _report(plan)
 
 
-def _refuse_unusable(model: nn.Module, operator: str, calls: Any, example: Any) -> None:
+def _report(plan: Plan) -> Replacement:
+    return Replacement(plan.operator, tuple(plan.replaced), tuple(plan.left))
+
+
+def _refuse_unusable(model: nn.Module, operator: str, calls: Any, example: Any, step: Any) -> None:
+    if step is not None:
+        require_option("step", step, least=2)
     if get(operator).needs_guide:
         others = ", ".join(name for name in names() if not get(name).needs_guide)
         raise ReplacementError(
