@@ -97,6 +97,12 @@ def test_help_loads_neither_torch_nor_pandas():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
 
 
+def test_no_file_of_tests_or_drawings_outgrows_a_reader():
+    others = [path for room in ("tests", "docs") for path in (ROOT / room).rglob("*.py")]
+    assert len(others) > 50
+    assert not [path.name for path in others if path.read_text(encoding="utf-8").count("\n") > 300]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_files_and_functions_stay_readable(path):
     source = path.read_text(encoding="utf-8")

@@ -22,7 +22,6 @@ else:
     import tomli as tomllib
 
 PLANS = Path(__file__).parent / "plans"
-DEFAULT = "paper"
 MOST_THREADS = 4096
 SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
 

@@ -1,12 +1,11 @@
 """`upsampler-bench capabilities`: the plan, the place, and a real process that an operator crashes."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from upsampler_bench import cli, plan, session
+from upsampler_bench import plan, session
 from upsampler_bench.case import PROBE
 from upsampler_bench.results import Environment
 
@@ -14,20 +13,6 @@ PLUGIN = str(Path(__file__).with_name("capability_plugins.py"))
 ENVIRONMENT = Environment("Fake 1000", "cpu")
 
 pytestmark = pytest.mark.usefixtures("registry_restored")
-
-
-@pytest.fixture
-def invoke(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["upsampler-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 def prepared(**keys):

@@ -7,27 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import cli
-
 PLUGIN = str(Path(__file__).with_name("bad_plugins.py"))
 QUICK = ["--shape", "8x6x5", "--device", "cpu", "--cap", "0.05", "--mode", "inference", "--precision", "0.5"]
 
 
 pytestmark = pytest.mark.usefixtures("registry_restored")
-
-
-@pytest.fixture
-def invoke(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["upsampler-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_run_writes_results_and_every_format_and_prints_the_table(invoke, tmp_path):

@@ -1,0 +1,197 @@
+"""`upsamplers.replace` on the calls of F.interpolate in a forward."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from replace_models import CHANNELS, Around, Calling, Odd, Once, image, refused
+from torch import Tensor, nn
+
+import upsamplers
+from upsamplers import Unsupported
+
+
+def test_calls_are_reported_and_replaced_only_when_wanted() -> None:
+    assert "F.interpolate (bilinear), call 0: calls=True, or calls= with the path" in refused(
+        Calling(), example=image()
+    )
+    assert "calls= needs example=" in refused(Calling(), calls=True)
+
+
+def test_calls_are_replaced_by_submodules_of_the_module_that_calls() -> None:
+    model = nn.Sequential(Calling()).eval()
+    expected = model(image())
+    state = set(model.state_dict())
+    report = upsamplers.replace(model, "dysample", example=image(), calls=True)
+    assert [one.where for one in report.replaced] == ["0.upsamplers.0", "0.upsamplers.1"]
+    added = set(model.state_dict()) - state
+    assert {name.rpartition(".")[0] for name in added if "offset" in name} == {
+        "0.upsamplers.0.offset", "0.upsamplers.1.offset",
+    }  # fmt: skip
+    # An untrained DySample is bilinear interpolation but for its small random offsets.
+    assert torch.allclose(model(image()), expected, atol=1e-3)
+    assert isinstance(model[0], Calling)
+    assert type(model[0]).__name__ == "Calling"
+    assert list(inspect.signature(model[0].forward).parameters) == ["x"]
+
+
+@pytest.mark.filterwarnings("ignore:.*upsample.*deprecated:UserWarning")
+def test_the_older_name_of_interpolate_is_a_call_too() -> None:
+    class Older(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.upsample(x, scale_factor=2)
+
+    model = Older()
+    report = upsamplers.replace(model, "nearest", example=image(), calls=True)
+    assert [one.where for one in report.replaced] == ["upsamplers.0"]
+    assert torch.equal(model(image()), F.interpolate(image(), scale_factor=2))
+
+
+def test_gradients_reach_the_operators_of_calls() -> None:
+    model = Calling().train()
+    upsamplers.replace(model, "carafe", example=image(), calls=True)
+    model(image()).square().sum().backward()
+    assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in model.upsamplers.parameters())
+
+
+def test_calls_in_named_modules_alone() -> None:
+    model = nn.ModuleDict({"neck": nn.Sequential(Calling()), "head": Calling()})
+    model.forward = lambda x: model["head"](F.pad(model["neck"](x)[:, :3], (0, 0)))
+    report = upsamplers.replace(model, "bilinear", example=image(), calls="neck")
+    assert {one.where for one in report.replaced} == {"neck.0.upsamplers.0", "neck.0.upsamplers.1"}
+    assert {one.where for one in report.left} == {"head"}
+
+
+def test_a_level_of_odd_size_is_cropped_as_beside_a_feature() -> None:
+    model = Calling().eval()
+    upsamplers.replace(model, "dysample", example=image(), calls=True)
+    assert model(image(13, 22)).shape == (2, CHANNELS, 13, 22)
+
+
+def test_a_size_far_from_the_operators_is_refused_when_it_comes() -> None:
+    class Free(nn.Module):
+        def forward(self, x: Tensor, size: Any = None, scale: Any = None) -> Tensor:
+            return F.interpolate(x, size=size, scale_factor=scale)
+
+    model = Free()
+    upsamplers.replace(model, "nearest", example={"x": image(16, 16), "size": 32}, calls=True)
+    assert model(image(16, 16), size=32).shape == (2, 3, 32, 32)
+    assert model(image(), scale=(2, 2)).shape == (2, 3, 32, 48)
+    for asked in ({"size": (64, 64)}, {"size": (30, 32)}, {"scale": 3}):
+        with pytest.raises(Unsupported, match="an operator of scale 2 stands here in the place of"):
+            model(image(16, 16), **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"scale_factor": 2, "mode": "area"}, "mode 'area'; an operator stands in for nearest"),
+        ({"scale_factor": 2, "mode": "bilinear", "antialias": True}, "antialias=True"),
+        ({"scale_factor": 1.0}, "it keeps the size 16 x 24"),
+        ({"size": (25, 25)}, "25 x 25 is not a whole number of times 16 x 24"),
+    ],
+)
+def test_calls_that_no_operator_can_do_are_left(asked: dict[str, Any], reason: str) -> None:
+    assert reason in refused(nn.Sequential(Once(**asked)), example=image(), calls=True)
+
+
+def test_calls_of_bytes_are_left() -> None:
+    assert "it takes torch.uint8" in refused(Once(scale_factor=2), example=image().byte(), calls=True)
+
+
+def test_a_shared_module_whose_call_has_different_channels_is_left() -> None:
+    shared = Once(scale_factor=2)
+    model = nn.Sequential(shared, nn.Conv2d(3, 8, 1), shared)
+    assert "its module is called several times a forward, with 3 channels" in refused(
+        model, example=image(), calls=True
+    )
+
+
+def test_calls_keep_their_operators_whatever_else_interpolates() -> None:
+    torch.manual_seed(0)
+    model = Around(Calling()).eval()
+    expected = model(image())
+    report = upsamplers.replace(model, "bilinear", example=image(), calls=True)
+    by_call = [(one.where, one.channels, one.scale) for one in report.replaced if "interpolate" in one.what]
+    assert by_call == [
+        ("inner.upsamplers.0", 8, 2), ("inner.upsamplers.1", 8, 2), ("upsamplers.0", 8, 2), ("upsamplers.2", 16, 3),
+    ]  # fmt: skip
+    assert torch.allclose(model(image()), expected, atol=1e-6)
+    model.train()
+    assert model(image()).shape == expected.shape
+
+
+def test_a_module_within_keeps_what_it_calls_upsamplers() -> None:
+    class Own(Odd):
+        def __init__(self) -> None:
+            super().__init__()
+            self.upsamplers = nn.ModuleDict({"0": nn.Conv2d(3, 3, 1)})
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = Own()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(self.own(x), scale_factor=2)
+
+    model = Model()
+    expected = model(image())
+    assert len(upsamplers.replace(model, "nearest", example=image(), calls=True).replaced) == 1
+    assert torch.equal(model(image()), expected)
+
+
+def test_an_operator_that_interpolates_is_not_taken_for_a_call() -> None:
+    class Nested(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Upsample(scale_factor=2, mode="bilinear")
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(self.up(x)[:, :2], scale_factor=2, mode="bilinear")
+
+    model = nn.Sequential(Nested())
+    expected = model(image())
+    upsamplers.replace(model, "bilinear", example=image(), calls=True)
+    assert torch.equal(model(image()), expected)
+
+
+def test_what_an_earlier_replacement_has_seen_to_is_left() -> None:
+    model = nn.Sequential(Calling(), nn.Conv2d(CHANNELS, 3, 1), Calling())
+    upsamplers.replace(model, "bilinear", example=image(), calls="0")
+    report = upsamplers.replace(model, "nearest", example=image(), calls=True)
+    assert {one.where for one in report.replaced} == {"2.upsamplers.0", "2.upsamplers.1"}
+    assert "an earlier replacement has seen to its calls" in refused(model, example=image(), calls=True)
+
+
+def test_a_name_that_is_taken_is_a_reason() -> None:
+    model = Calling()
+    model.upsamplers = nn.Identity()
+    assert "it has an attribute 'upsamplers' of its own" in refused(model, example=image(), calls=True)
+
+
+def test_a_forward_of_the_instance_is_a_reason() -> None:
+    model = Calling()
+    model.forward = model.forward
+    assert "its forward was set on the instance" in refused(model, example=image(), calls=True)
+    around = Around(model)
+    left = upsamplers.replace(around, "bilinear", example=image(), calls=True).left
+    assert "inner within it interpolates too, and its forward was set on the instance" in left[-1].reason
+
+
+class AuxiliaryFirst(nn.Module):
+    """Interpolates once more while training, before its main call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        extra = F.interpolate(x, scale_factor=2).mean() if self.training else 0
+        return F.interpolate(x, scale_factor=2) + extra
+
+
+def test_a_call_that_only_training_makes_is_not_taken_for_another() -> None:
+    model = nn.Sequential(AuxiliaryFirst())
+    upsamplers.replace(model, "carafe", example=torch.randn(1, 8, 4, 4), calls=True)
+    model.eval()(torch.randn(1, 8, 4, 4))
+    with pytest.raises(Unsupported, match="more than the 1 that the example showed"):
+        model.train()(torch.randn(1, 8, 4, 4))
