@@ -50,7 +50,7 @@ def test_a_cell_says_yes_or_no_or_why_it_is_neither(made, operator, metric, text
 
 
 def test_a_run_of_probes_alone_draws_no_picture_and_tells_no_timing(made):
-    assert (made.panels, made.scatters) == ((), ())
+    assert made.pictures == ()
     stated = dict(made.facts)
     assert "Protocol" not in stated
     assert "tried" in stated["Probing"]
@@ -62,8 +62,7 @@ def test_a_run_of_probes_alone_draws_no_picture_and_tells_no_timing(made):
 def test_probing_changes_nothing_of_what_was_timed():
     plain, mixed = report.from_run(sample_run()), report.from_run(mixed_run())
     assert mixed.tables[0] == plain.tables[0]
-    assert mixed.panels == plain.panels
-    assert mixed.scatters == plain.scatters
+    assert mixed.pictures == plain.pictures
     assert [table.compact for table in mixed.tables] == [False, True]
     assert dict(mixed.facts)["Protocol"] == dict(plain.facts)["Protocol"]
     assert dict(mixed.facts)["Input (B×C×H×W)"] == dict(plain.facts)["Input (B×C×H×W)"]

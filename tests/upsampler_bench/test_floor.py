@@ -184,7 +184,7 @@ def test_people_see_the_ratio_and_machines_also_the_floor(run):
 
 def test_a_floor_has_neither_a_bar_chart_nor_a_note_that_it_was_read_once(run):
     made = report.from_run(run)
-    assert "floor" not in {chart.name for chart in made.panels[0].charts}
+    assert "floor" not in {chart.name for chart in made.pictures[0].charts}
     assert not any("rounds" in text for _, text in made.footnotes)
 
 

@@ -129,7 +129,7 @@ def test_the_csv_is_tidy_with_units_in_its_header() -> None:
 def test_the_json_is_valid_and_holds_tables_and_charts() -> None:
     data = json.loads(formats.render("json", report.from_run(sample_run())))
     assert data["tables"][0]["rows"][0]["cells"][0]["value"] == pytest.approx(8.6, rel=0.01)
-    assert data["panels"][0]["charts"][0]["bars"]
+    assert data["pictures"][0]["charts"][0]["bars"]
 
 
 def test_markdown_rows_have_as_many_cells_as_the_header_whatever_the_names_hold() -> None:

@@ -134,7 +134,10 @@ def test_several_conditions_have_a_table_and_charts_each_with_files_named_apart(
     small = [replace(one, case=replace(one.case, height=60, dtype="float16")) for one in run.measurements]
     made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
     assert [table.condition["dtype"] for table in made.tables] == ["float32", "float16"]
-    assert [panel.slug for panel in made.panels] == ["1x256x120x120-float32", "1x256x60x120-float16"]
+    assert [one.slug for one in made.pictures if one.name == "panel"] == [
+        "1x256x120x120-float32",
+        "1x256x60x120-float16",
+    ]
     assert cell(made, "dysample", "latency_ratio", table=1).value
 
 
@@ -158,24 +161,24 @@ def test_twins_of_each_other_are_not_lost() -> None:
 def test_without_the_baseline_there_is_no_ratio_and_no_dashed_line() -> None:
     made = report.from_run(plain_run({"carafe": FIGURES["carafe"], "dysample": FIGURES["dysample"]}))
     assert "latency_ratio" not in columns(made)
-    assert all(chart.baseline is None for chart in made.panels[0].charts)
+    assert all(chart.baseline is None for chart in made.pictures[0].charts)
 
 
 def test_a_run_without_measurements_is_still_told() -> None:
     made = report.from_run(Run(ENVIRONMENT, Settings(), METRICS, ()))
-    assert (made.tables, made.panels, made.scatters) == ((), (), ())
+    assert (made.tables, made.pictures) == ((), ())
     assert made.warning
 
 
 def test_the_panel_shows_the_six_figures_of_the_paper_in_its_order() -> None:
-    charts = report.from_run(sample_run()).panels[0].charts
+    charts = report.from_run(sample_run()).pictures[0].charts
     expected = ["latency", "inference_memory", "train_memory", "train_latency", "flops_paper", "params_weights"]
     assert [chart.name for chart in charts] == expected
     assert all([bar.name for bar in chart.bars] == list(FIGURES) for chart in charts)
 
 
 def test_additive_metrics_are_drawn_as_additions_and_failures_as_empty_slots() -> None:
-    charts = {chart.name: chart for chart in report.from_run(sample_run()).panels[0].charts}
+    charts = {chart.name: chart for chart in report.from_run(sample_run()).pictures[0].charts}
     bars = {bar.name: bar for bar in charts["params_weights"].bars}
     assert (bars["dysample"].text, bars["bilinear"].text) == ("+8,192", "0")
     assert (bars["mine"].value, bars["mine"].text) == (None, "failed")
@@ -183,7 +186,7 @@ def test_additive_metrics_are_drawn_as_additions_and_failures_as_empty_slots() -
 
 
 def test_one_very_large_bar_makes_the_axis_logarithmic_and_the_axis_says_so() -> None:
-    charts = {chart.name: chart for chart in report.from_run(sample_run()).panels[0].charts}
+    charts = {chart.name: chart for chart in report.from_run(sample_run()).pictures[0].charts}
     assert (charts["latency"].log, charts["latency"].axis) == (True, "ms, log scale")
     assert (charts["inference_memory"].log, charts["inference_memory"].axis) == (False, "MiB")
 
@@ -192,7 +195,7 @@ def test_the_scatter_names_who_has_no_published_quality_and_who_was_not_measured
     run = plain_run(FIGURES)
     (gone,) = [one for one in run.measurements if one.case == Case("carafe")]
     run = run.with_measurement(replace(gone, status="failed", reason="no", readings=()))
-    (scatter,) = report.from_run(run).scatters
+    (scatter,) = [one for one in report.from_run(run).pictures if one.name == "scatter"]
     assert {point.name for point in scatter.points} == {
         *("bilinear", "deconv", "pixel-shuffle", "dysample", "dysample+", "dysample-s", "dysample-s+")
     }

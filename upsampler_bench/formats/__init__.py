@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from upsampler_bench import discovery
 from upsampler_bench.report.parts import Report
+from upsampler_bench.report.pictures import NAMES
 from upsampler_bench.storage import write_whole
 
 PICTURES = (".png", ".svg")
@@ -66,7 +67,7 @@ def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Pat
 def _remove_stale(folder: Path, made: set[Path]) -> None:
     """Drops an earlier report's pictures in the formats just written: they would be of another run."""
     for suffix in {target.suffix for target in made if target.suffix in PICTURES}:
-        for name in ("panel", "scatter"):
+        for name in NAMES:
             for old in {folder / f"{name}{suffix}", *folder.glob(f"{name}-*x*{suffix}")} - made:
                 old.unlink(missing_ok=True)
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain
 from upsampler_bench.formats._palette import colour
 from upsampler_bench.report.numbers import tick
-from upsampler_bench.report.parts import Bar, BarChart, Panel
+from upsampler_bench.report.pictures import Bar, BarChart, Panel
 
 WIDTHS = {1: 3.5, 2: 5.25, 3: 7.0}
 BAR, AROUND = 0.15, 0.62

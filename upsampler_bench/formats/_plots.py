@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from matplotlib import rc_context
@@ -12,24 +12,22 @@ from matplotlib.figure import Figure
 from upsampler_bench.formats import _panel, _scatter
 from upsampler_bench.formats._figure import DPI
 from upsampler_bench.report.parts import Report
+from upsampler_bench.report.pictures import Panel, Picture, Scatter
 
 # A salt of its own makes the ids in an SVG the same each time.
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "upsampler-bench", "font.family": "DejaVu Sans", "font.size": 6.5}
+DRAWN: Mapping[type, Callable[[Any], Figure]] = {Panel: _panel.draw, Scatter: _scatter.draw}
 
 
 def files(report: Report, suffix: str) -> dict[str, bytes]:
     """Every figure in the format that the suffix names: panel.png, scatter.png, with the condition where several."""
     with rc_context(SETTINGS):
-        return {f"{name}.{suffix}": _bytes(figure, suffix) for name, figure in _figures(report)}
+        return {f"{stem(one)}.{suffix}": _bytes(DRAWN[type(one)](one), suffix) for one in report.pictures}
 
 
-def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
-    yield from ((_name("panel", one.slug), _panel.draw(one)) for one in report.panels)
-    yield from ((_name("scatter", one.slug), _scatter.draw(one)) for one in report.scatters)
-
-
-def _name(kind: str, slug: str) -> str:
-    return f"{kind}-{slug}" if slug else kind
+def stem(picture: Picture) -> str:
+    """The name of a picture's file without its suffix."""
+    return f"{picture.name}-{picture.slug}" if picture.slug else picture.name
 
 
 def _bytes(figure: Figure, suffix: str) -> bytes:

@@ -16,7 +16,7 @@ from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame
 from upsampler_bench.formats._palette import colour
 from upsampler_bench.formats._placing import Box, Spot, place
 from upsampler_bench.report.numbers import tick
-from upsampler_bench.report.parts import Point, Scatter
+from upsampler_bench.report.pictures import Point, Scatter
 
 WIDTH, HEIGHT = 3.5, 2.7
 # Radii in points; a circle below the least one could not be seen.

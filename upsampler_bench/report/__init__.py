@@ -1,45 +1,80 @@
-"""A run as a report: tables, charts and notes as plain data, which every format renders."""
+"""Runs as a report: tables, pictures and notes as plain data, which every format renders."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from upsampler_bench.case import PROBE
 from upsampler_bench.report import capabilities, charts, facts, footnotes, tables
-from upsampler_bench.report.lines import conditions, slugs
-from upsampler_bench.report.parts import Bar, BarChart, Cell, Column, Method, Panel, Point, Report, Row, Scatter, Table
+from upsampler_bench.report.lines import Condition, conditions, slugs
+from upsampler_bench.report.parts import Report, Table
+from upsampler_bench.report.pictures import Picture
 from upsampler_bench.results import Run
 
-__all__ = [
-    "Bar",
-    "BarChart",
-    "Cell",
-    "Column",
-    "Method",
-    "Panel",
-    "Point",
-    "Report",
-    "Row",
-    "Scatter",
-    "Table",
-    "from_run",
-]
+__all__ = ["Report", "from_run", "from_runs"]
 
 
 def from_run(run: Run) -> Report:
     """Everything that a run tells; also of one that was interrupted, or in which nothing succeeded."""
-    found, probed = conditions(run), conditions(run, probed=True)
-    told = (*found, *probed)
-    marks = footnotes.marks(run, told)
-    named = tuple(zip(found, slugs(found), strict=True))
+    return from_runs((run,))
+
+
+def from_runs(runs: Sequence[Run]) -> Report:
+    """Everything that several runs tell, side by side: of other devices, dtypes or revisions, or of other hosts."""
+    told = [(run, (*conditions(run), *conditions(run, probed=True))) for run in runs]
+    labels = facts.labels(runs)
+    marks = footnotes.marks(told)
+    sections = _sections(told, labels)
     return Report(
-        title=f"Feature upsamplers on {run.environment.device_name}",
-        facts=facts.facts(run, told),
-        tables=(
-            *(tables.table(run, one, marks) for one in found),
-            *(capabilities.table(run, one, marks) for one in probed),
-        ),
-        panels=tuple(panel for one, slug in named if (panel := charts.panel(run, one, slug))),
-        scatters=tuple(scatter for one, slug in named if (scatter := charts.scatter(run, one, slug))),
-        methods=facts.methods(run, told),
+        title=facts.title(runs),
+        facts=facts.all_facts(labels, told),
+        tables=tuple(_table(one, marks) for one in sections),
+        pictures=tuple(picture for one in sections for picture in _pictures(one)),
+        methods=tuple(dict.fromkeys(method for one in told for method in facts.methods(*one))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),
-        legend=facts.legend(run, told),
-        warning=facts.warning(run),
+        legend=tuple(dict.fromkeys(meaning for one in told for meaning in facts.legend(*one))),
+        warning=" ".join(dict.fromkeys(said for run in runs if (said := facts.warning(run)))),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One condition of one run.
+
+    Attributes:
+        label: which run this is, where another run has the same condition; else empty.
+        slug: what its files' names end in.
+    """
+
+    run: Run
+    condition: Condition
+    label: str
+    slug: str
+
+
+def _sections(told: Sequence[tuple[Run, tuple[Condition, ...]]], labels: Sequence[str]) -> list[_Section]:
+    found = [(run, one, label) for (run, own), label in zip(told, labels, strict=True) for one in own]
+    clash = len({one.words for _, one, _ in found}) < len(found)
+    named = [label if clash else "" for _, _, label in found]
+    measured = [place for place, (_, one, _) in enumerate(found) if one.case.mode != PROBE]
+    slug = dict(
+        zip(measured, slugs([found[place][1] for place in measured], [named[place] for place in measured]), strict=True)
+    )
+    return [_Section(run, one, named[place], slug.get(place, "")) for place, (run, one, _) in enumerate(found)]
+
+
+def _table(section: _Section, marks: Mapping[str, str]) -> Table:
+    make = capabilities.table if section.condition.case.mode == PROBE else tables.table
+    made = make(section.run, section.condition, marks)
+    return replace(made, title=f"{section.label}: {made.title}") if section.label else made
+
+
+def _pictures(section: _Section) -> Iterator[Picture]:
+    run, condition, slug = section.run, section.condition, section.slug
+    if condition.case.mode == PROBE:
+        return
+    for draw in (charts.panel, charts.scatter):
+        picture = draw(run, condition, slug)
+        if picture:
+            yield picture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from upsampler_bench import published
 from upsampler_bench.report import numbers
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.report.parts import NOTHING, Bar, BarChart, Panel, Point, Scatter
+from upsampler_bench.report.parts import NOTHING
+from upsampler_bench.report.pictures import Bar, BarChart, Panel, Point, Scatter
 from upsampler_bench.report.tables import present, rank
 from upsampler_bench.results import MetricInfo, Run
 from upsampler_bench.stats import Estimate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from upsampler_bench.case import PROBE, Settings
 from upsampler_bench.report.lines import Condition
@@ -27,6 +27,57 @@ RATIO = "median over rounds of the operator's time divided by {}'s in the same r
 def warning(run: Run) -> str:
     """That the run is not whole; empty where it is."""
     return "" if run.ended == COMPLETE else ENDINGS.get(run.ended, f"The run ended as {run.ended!r}.")
+
+
+def title(runs: Sequence[Run]) -> str:
+    """Of a report over these runs."""
+    devices = list(dict.fromkeys(run.environment.device_name for run in runs))
+    return f"Feature upsamplers on {' and '.join(devices)}"
+
+
+def labels(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What tells runs apart, in as few words as it takes: device, version, what was measured, when; empty for one."""
+    told = [
+        (
+            run.environment.device_name,
+            f"torch {run.environment.versions.get('torch', '?')}",
+            _subjects(run),
+            run.started,
+        )
+        for run in runs
+    ]
+    chosen: list[int] = []
+    for place in range(4):
+        if len(set(_picked(told, chosen))) == len(runs):
+            break
+        if len({one[place] for one in told}) > 1:
+            chosen.append(place)
+    said = _picked(told, chosen)
+    return (
+        tuple(text if said.count(text) == 1 else f"{text} ({number})".strip() for number, text in enumerate(said, 1))
+        if len(runs) > 1
+        else ("",)
+    )
+
+
+def all_facts(named: Sequence[str], told: Sequence[tuple[Run, tuple[Condition, ...]]]) -> tuple[tuple[str, str], ...]:
+    """The circumstances of all runs: what they share once, the rest with the run's label."""
+    each = [facts(run, found) for run, found in told]
+    shared = set.intersection(*map(set, each)) if each else set()
+    pairs = [
+        (title if (title, text) in shared or not label else f"{title}, {label}", text)
+        for label, one in zip(named, each, strict=True)
+        for title, text in one
+    ]
+    return tuple(dict.fromkeys(pairs))
+
+
+def _picked(told: Sequence[tuple[str, ...]], places: Sequence[int]) -> list[str]:
+    return [", ".join(one[place] for place in places) for one in told]
+
+
+def _subjects(run: Run) -> str:
+    return ", ".join(dict.fromkeys(one.case.host or "operators" for one in run.measurements)) or "nothing"
 
 
 def facts(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...]:

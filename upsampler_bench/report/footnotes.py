@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
 from upsampler_bench.case import PROBE, Case
@@ -27,10 +27,10 @@ def texts(run: Run, line: Line, info: MetricInfo) -> tuple[str, ...]:
     return (*reading.notes, *few, *left_out, *_twin(run, measurement.case, info, reading))
 
 
-def marks(run: Run, found: tuple[Condition, ...]) -> dict[str, str]:
-    """Each footnote's mark by its text, in reading order: a, b, ..., z, aa, ab, ..."""
-    lines = [line for condition in found for line in condition.lines]
-    said = dict.fromkeys(text for line in lines for info in run.metrics for text in texts(run, line, info))
+def marks(told: Sequence[tuple[Run, tuple[Condition, ...]]]) -> dict[str, str]:
+    """Each footnote's mark by its text, in reading order of these runs: a, b, ..., z, aa, ab, ..."""
+    lines = [(run, line) for run, found in told for condition in found for line in condition.lines]
+    said = dict.fromkeys(text for run, line in lines for info in run.metrics for text in texts(run, line, info))
     return {text: _mark(place) for place, text in enumerate(said)}
 
 

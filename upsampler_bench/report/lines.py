@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from upsampler_bench.case import INFERENCE, PROBE, Case
@@ -90,13 +90,24 @@ def conditions(run: Run, *, probed: bool = False) -> tuple[Condition, ...]:
     return tuple(_condition(run, group) for group in groups.values())
 
 
-def slugs(found: tuple[Condition, ...]) -> tuple[str, ...]:
-    """What tells the conditions apart in a file's name: the parts in which they differ; empty for a single one."""
-    parts = [one.case.condition.replace(":", "").split("/") for one in found]
+def slugs(found: Sequence[Condition], labels: Sequence[str] = ()) -> tuple[str, ...]:
+    """What tells the conditions apart in a file's name: the parts in which they differ; empty for a single one.
+
+    Args:
+        found: all conditions that are told together.
+        labels: of the runs they are of, one each; empty where all are of one run.
+    """
+    named = [f"{label}/{one.case.condition}" for label, one in zip(labels or [""] * len(found), found, strict=True)]
+    parts = [[_as_name(part) for part in one.split("/")] for one in named]
     longest = max(map(len, parts), default=0)
     parts = [[*one, *[""] * (longest - len(one))] for one in parts]
     differ = [place for place in range(longest) if len({one[place] for one in parts}) > 1]
     return tuple("-".join(one[place] for place in differ if one[place]) for one in parts)
+
+
+def _as_name(part: str) -> str:
+    """A part of a condition as a part of a file's name."""
+    return "".join(letter if letter.isalnum() or letter in "-+." else "" if letter == ":" else "-" for letter in part)
 
 
 def _condition(run: Run, group: dict[str, list[Measurement]]) -> Condition:

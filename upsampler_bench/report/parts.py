@@ -1,9 +1,11 @@
-"""What a report is made of: frozen plain data that every format renders and none computes."""
+"""What a report is made of: frozen plain data that every format renders and none computes; pictures in `pictures`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from upsampler_bench.report.pictures import Picture
 
 NOTHING = "–"
 
@@ -88,73 +90,56 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One operator's place in a chart; without a value it is an empty slot that says `text`."""
+class Held:
+    """One published figure held against ours.
 
-    name: str
-    value: float | None
-    text: str
-    low: float | None = None
-    high: float | None = None
+    Attributes:
+        figure: what it is, with its unit, e.g. "GFLOPs"; one of its table's `figures`.
+        published, ours: as they are printed, e.g. "+34.4" and "+34.43"; `ours` is empty where there is none.
+        published_value, our_value: the numbers themselves, in the figure's unit.
+        deviation: ours beside the published one, as printed, e.g. "+0.1 %"; empty where there is none of ours.
+        verdict: "reproduced", "differs", "needs training", or "not measured".
+        why: of "differs" and "not measured" the reason; else what a reader must know of how it was published.
+    """
+
+    figure: str
+    published: str
+    ours: str = ""
+    published_value: float | None = None
+    our_value: float | None = None
+    deviation: str = ""
+    verdict: str = "not measured"
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class BarChart:
-    """One metric of all operators.
+class HeldRow:
+    """One row of a published table: a cell for each of its figures that the paper gives."""
+
+    name: str
+    cells: tuple[Held, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """A table or figure of the paper, each of its figures held against ours.
 
     Attributes:
-        name: the metric's.
-        title: what is drawn.
-        axis: what stands at the value axis: the unit, and whether the scale is logarithmic.
-        baseline: where the dashed line stands, or None.
-        log: the axis is logarithmic, so that one very large bar does not squash the rest.
+        name: stable, e.g. "table4".
+        title: e.g. "Table 4: SegFormer-B1 on ADE20K".
+        about: how its figures are counted here, in sentences.
+        figures: the columns, in order.
     """
 
     name: str
     title: str
-    axis: str
-    bars: tuple[Bar, ...]
-    baseline: float | None = None
-    log: bool = False
+    about: str
+    figures: tuple[str, ...]
+    rows: tuple[HeldRow, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Bar charts side by side, the same operators in the same order in each; `slug` tells conditions apart."""
-
-    title: str
-    subtitle: str
-    baseline: str
-    charts: tuple[BarChart, ...]
-    caption: str = ""
-    slug: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One operator's circle: at (x, y), with an area of `size`; `low` and `high` bound x."""
-
-    name: str
-    x: float
-    y: float
-    size: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scatter:
-    """Speed against quality; the caption names who is left out."""
-
-    title: str
-    subtitle: str
-    x_axis: str
-    y_axis: str
-    size_title: str
-    points: tuple[Point, ...]
-    caption: str = ""
-    log: bool = False
-    slug: str = ""
+    def count(self, verdict: str) -> int:
+        """How many of its cells have this verdict."""
+        return sum(cell.verdict == verdict for row in self.rows for cell in row.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +165,8 @@ class Report:
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
-    panels: tuple[Panel, ...] = ()
-    scatters: tuple[Scatter, ...] = ()
+    published: tuple[PublishedTable, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     methods: tuple[Method, ...] = ()
     footnotes: tuple[tuple[str, str], ...] = ()
     legend: tuple[tuple[str, str], ...] = ()

@@ -31,7 +31,8 @@ def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
     rows = tuple(_row(run, line, makers) for line in condition.lines)
     case = asdict(condition.case)
     where = {name: case[name] for name in CONDITION}
-    how = {"threads": run.environment.machine.get("threads", ""), "compiled": "yes" if run.settings.compile else "no"}
+    how = {"device_name": run.environment.device_name, "threads": run.environment.machine.get("threads", "")}
+    how |= {"compiled": "yes" if run.settings.compile else "no"}
     return Table(condition.words, tuple(one.column for one in makers), rows, where | how)
 
 

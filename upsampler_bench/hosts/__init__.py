@@ -1,0 +1,156 @@
+"""Models that an upsampler is measured in: one host a file, each given a factory of upsamplers and never a name.
+
+A host's name is its file's with hyphens for underscores ("segformer-b1"); what stands in brackets behind it is its
+argument, as in "stages(256x16x16/256+256x32x32/256)". A user's own host is "module:function" or "file.py:function".
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol, cast
+
+from torch import nn
+
+from upsampler_bench import discovery
+from upsampler_bench.errors import PlanError
+from upsamplers import Upsampler
+
+IMAGE_CHANNELS = 3
+NAMED = re.compile(r"([a-z0-9-]+)(?:\(([^()]*)\))?")
+
+
+class MakeUpsampler(Protocol):
+    """Makes the upsampler under test."""
+
+    def __call__(self, channels: int, guide_channels: int | None = None, /) -> Upsampler:
+        """One x2 stage of C channels; a guided operator is made for a guide of `guide_channels` (C by default).
+
+        The host calls its `beside(x, feature)`, whatever operator it is: `feature` (B, G, 2H, 2W), or a little smaller,
+        is the higher-resolution encoder feature of G channels.
+        """
+
+
+class HostModule(Protocol):
+    """What a host's file has.
+
+    Attributes:
+        ABOUT: one line for a list of the hosts.
+        SIDE: the image's sides must be whole numbers of times this; 1 where any will do.
+    """
+
+    ABOUT: str
+    SIDE: int
+
+    def build(self, make_upsampler: MakeUpsampler) -> nn.Module:
+        """The model, its weights drawn at random.
+
+        Its forward takes an image (B, 3, H, W) and gives scores (B, K, h, w) of K classes, or a tuple of such.
+        """
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host ready to be built.
+
+    Attributes:
+        name: as the user gave it.
+        build: the model for a factory of upsamplers.
+        shapes: of the model's inputs, without the batch, for an image of H x W.
+        why_not: why the host cannot take an image of H x W, or None.
+    """
+
+    name: str
+    build: Callable[[MakeUpsampler], nn.Module]
+    shapes: Callable[[int, int], Sequence[tuple[int, int, int]]]
+    why_not: Callable[[int, int], str | None]
+
+
+def names() -> tuple[str, ...]:
+    """The hosts that come with the package; none is imported."""
+    return tuple(one.replace("_", "-") for one in discovery.modules(__name__))
+
+
+def check(name: str) -> None:
+    """Refuses a name that cannot be a host's, without building anything.
+
+    Raises:
+        PlanError: there is no such host, or no such function.
+    """
+    if ":" in name:
+        _function(name)
+        return
+    match = NAMED.fullmatch(name)
+    if match is None or match[1] not in names():
+        hint = discovery.nearest(match[1] if match else name, names())
+        raise PlanError(f"no host {name!r}; {hint}, or give your own as module:function")
+
+
+def get(name: str) -> Host:
+    """A host by its name.
+
+    Raises:
+        PlanError: there is no such host, or its argument is none.
+        MissingPackage: it needs a package that is not installed.
+    """
+    check(name)
+    if ":" in name:
+        return Host(name, _function(name), _image, partial(_why_not, name, 1))
+    match = NAMED.fullmatch(name)
+    assert match is not None
+    module = discovery.load(__name__, match[1].replace("-", "_"))
+    if match[2] is not None:
+        return _with_argument(name, module, match[2])
+    if not hasattr(module, "build"):
+        raise PlanError(f"host {name!r} needs an argument: {getattr(module, 'ABOUT', '')}")
+    known = cast(HostModule, module)
+    return Host(name, known.build, _image, partial(_why_not, name, known.SIDE))
+
+
+def _with_argument(name: str, module: ModuleType, argument: str) -> Host:
+    if not hasattr(module, "parse"):
+        raise PlanError(f"host {name.partition('(')[0]!r} takes no argument, {name!r} was given")
+    build, shapes = module.parse(argument)
+    return Host(name, build, shapes, lambda height, width: None)
+
+
+def _image(height: int, width: int) -> Sequence[tuple[int, int, int]]:
+    return ((IMAGE_CHANNELS, height, width),)
+
+
+def _why_not(name: str, side: int, height: int, width: int) -> str | None:
+    if height % side or width % side:
+        return f"{name} takes images whose sides are whole numbers of times {side}, not {height}x{width}"
+    return None
+
+
+def _function(name: str) -> Callable[[MakeUpsampler], nn.Module]:
+    """The function of "module:function" or "file.py:function".
+
+    Raises:
+        PlanError: it cannot be imported, or there is none of that name.
+    """
+    where, _, what = name.rpartition(":")
+    try:
+        module = _from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except Exception as problem:
+        raise PlanError(f"cannot load host {name!r}: {type(problem).__name__}: {problem}") from problem
+    found = getattr(module, what, None)
+    if not callable(found):
+        raise PlanError(f"host {name!r}: {where} has no function {what!r}; expected one that takes make_upsampler")
+    return cast(Callable[[MakeUpsampler], nn.Module], found)
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"upsampler_bench_host_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
