@@ -56,5 +56,11 @@ class FakeDevice:
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         return "Fake 1000", {"driver": "1.0"}, {"heap": "fake heap"}
 
+    def moment(self) -> float:
+        return self.now
+
+    def seconds(self, begin: float, end: float) -> float:
+        return end - begin
+
     def conditions(self) -> Mapping[str, float | str]:
         return {"load_1min": 0.0}
