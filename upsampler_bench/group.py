@@ -15,6 +15,7 @@ from upsampler_bench import metrics, verify, workload
 from upsampler_bench.case import PROBE, Case
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
 from upsampler_bench.environment import Watcher
+from upsampler_bench.errors import BenchError
 from upsampler_bench.protocol import Message, Request
 from upsampler_bench.results import Reading
 from upsampler_bench.rounds import FAILED, INTERRUPTED, Subject, interleave, warm_up
@@ -43,19 +44,19 @@ class Group:
 
     def measure(self) -> None:
         """Reads every metric of every case that is not done; a case that fails loses the rest of its own only."""
-        shared: list[tuple[torch.Tensor, torch.Tensor]] = []
+        shared: list[tuple[torch.Tensor, ...]] = []
         with self._guard(*self.request.cases, step="make inputs"):
             workload.wake(self.device.name)
             shared.append(workload.shared_inputs(self.request.cases[0], self.request.settings))
         for case in self.request.cases if shared else ():
             if not self.interrupted():
                 self._prepare(case, shared[0])
-        wanted = metrics.for_mode(self.request.cases[0].mode, self.request.settings.metrics)
+        wanted = metrics.for_case(self.request.cases[0], self.request.settings.metrics)
         for name, metric in wanted.items():
             if metrics.is_timed(metric) and not self._is_done(metric):
                 self._time(name, metric)
 
-    def _prepare(self, case: Case, shared: tuple[torch.Tensor, torch.Tensor]) -> None:
+    def _prepare(self, case: Case, shared: tuple[torch.Tensor, ...]) -> None:
         with self._guard(case, step="build"):
             built = workload.build(case, self.request.settings, shared)
             self._at(case.key, "first call")
@@ -74,7 +75,7 @@ class Group:
             self.workloads[case.key] = built
 
     def _read_once(self, case: Case, built: Workload) -> None:
-        wanted = metrics.for_mode(case.mode, self.request.settings.metrics)
+        wanted = metrics.for_case(case, self.request.settings.metrics)
         for place, (name, metric) in enumerate(wanted.items()):
             if not metrics.is_once(metric) or metric.INFOS[0].name in self.request.done[case.key]:
                 continue
@@ -170,7 +171,7 @@ class Group:
         try:
             yield
         except Exception as problem:
-            refused = isinstance(problem, upsamplers.UpsamplerError)
+            refused = isinstance(problem, (upsamplers.UpsamplerError, BenchError))
             reason = str(problem) if refused or isinstance(problem, metrics.No) else why(problem)
             for case in cases:
                 if fatal:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import cloudpickle
 
@@ -11,6 +14,8 @@ import upsamplers
 from upsampler_bench.errors import PlanError
 from upsampler_bench.results import UpsamplerInfo
 from upsamplers import registry
+
+VARIANT = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 
 
 def load(plugins: Sequence[str], specs: bytes = b"") -> None:
@@ -26,6 +31,36 @@ def load(plugins: Sequence[str], specs: bytes = b"") -> None:
         raise PlanError(str(problem)) from problem
     for spec in pickle.loads(specs) if specs else ():
         registry.add(spec)
+
+
+def add_variants(wanted: Iterable[str]) -> None:
+    """Registers those of these names that say an operator with options, such as "dysample[groups=1,style=pl]".
+
+    Raises:
+        PlanError: there is no such operator, or an option is not written as key=value.
+    """
+    for name in wanted:
+        match = VARIANT.fullmatch(name)
+        if match and name not in upsamplers.names() and match[1] in upsamplers.names():
+            spec = upsamplers.get(match[1])
+            registry.add(replace(spec, name=name, options={**spec.options, **_options(name, match[2])}))
+
+
+def _options(name: str, text: str) -> dict[str, object]:
+    pairs = [one.partition("=") for one in text.split(",")]
+    if not all(key.isidentifier() and value for key, _, value in pairs):
+        raise PlanError(f"upsampler {name!r}: expected options as key=value,key=value in the brackets")
+    return {key: _value(value) for key, _, value in pairs}
+
+
+def _value(text: str) -> object:
+    """A number, true or false where it reads as one, else the text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def names() -> tuple[str, ...]:

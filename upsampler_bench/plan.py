@@ -23,7 +23,9 @@ else:
 
 PLANS = Path(__file__).parent / "plans"
 MOST_THREADS = 4096
-SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
+SHAPE, IMAGE = re.compile(r"(\d+)x(\d+)x(\d+)"), re.compile(r"(\d+)x(\d+)")
+IMAGE_CHANNELS, HOST_SCALE = 3, 2
+HOST_BATCHES = (4, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class Plan:
 
     Attributes:
         upsampler: names, or shell wildcards over the registered ones.
-        shape: (C, H, W) of the low-resolution feature.
+        shape: (C, H, W) of the low-resolution feature; of no account in a host.
+        batch: empty: 1, in hosts on a GPU 4 and 16.
+        host: models to measure the operators in; "" is the bare operator.
+        image: (H, W) of a host's image.
         device: "auto", "cpu", "cuda" or "cuda:i".
         plugin: modules or files to load first.
         settings: how to measure.
@@ -41,10 +46,12 @@ class Plan:
     upsampler: tuple[str, ...] = ("*",)
     shape: tuple[tuple[int, int, int], ...] = ((256, 120, 120),)
     scale: tuple[int, ...] = (2,)
-    batch: tuple[int, ...] = (1,)
+    batch: tuple[int, ...] = ()
     dtype: tuple[str, ...] = ("float32",)
     layout: tuple[str, ...] = ("contiguous",)
     mode: tuple[str, ...] = (INFERENCE, TRAIN)
+    host: tuple[str, ...] = ("",)
+    image: tuple[tuple[int, int], ...] = ((512, 512),)
     device: str = "auto"
     plugin: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
@@ -83,12 +90,15 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         key = given.replace("-", "_")
         if key in _LISTS:
             plan[key] = tuple(dict.fromkeys(_LISTS[key](one, given) for one in _as_list(value, given)))
+        elif key == "stages":
+            stages = "+".join(_text(one, given) for one in _as_list(value, given))
+            plan["host"] = (*plan.get("host", ()), f"stages({stages})")
         elif key == "device":
             plan[key] = _text(value, given)
         elif key in _SETTINGS:
             settings[key] = _setting(key, value, given)
         else:
-            known = (*_LISTS, "device", *_SETTINGS)
+            known = (*_LISTS, "stages", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
     return replace(Plan(**plan), settings=Settings(**settings))
 
@@ -105,18 +115,33 @@ def cases(plan: Plan, names: Sequence[str], device: str) -> tuple[Case, ...]:
         PlanError: a name or wildcard matches nothing.
     """
     chosen = _chosen(plan, tuple(names))
-    conditions = product(plan.shape, plan.scale, plan.batch, plan.dtype, plan.layout, plan.mode)
+    places = [place for host in plan.host for place in _places(plan, host, device)]
+    conditions = product(places, plan.dtype, plan.layout, plan.mode)
     return tuple(
-        Case(name, mode, batch, *shape, scale=scale, dtype=dtype, layout=layout, device=device)
-        for shape, scale, batch, dtype, layout, mode in conditions
+        replace(place, upsampler=name, dtype=dtype, layout=layout, mode=mode)
+        for place, dtype, layout, mode in conditions
         for name in chosen
     )
+
+
+def _places(plan: Plan, host: str, device: str) -> Iterable[Case]:
+    """The inputs that an operator, or a host with it in, gets; every other part of a case is still the default's."""
+    if not host:
+        for shape, scale, batch in product(plan.shape, plan.scale, plan.batch or (1,)):
+            yield Case("", "", batch, *shape, scale=scale, device=device)
+        return
+    if plan.scale != (HOST_SCALE,):
+        raise PlanError(f"scale is {', '.join(map(str, plan.scale))} in host {host}, whose stages are x{HOST_SCALE}")
+    batches = plan.batch or ((1,) if device == "cpu" else HOST_BATCHES)
+    for (height, width), batch in product(plan.image, batches):
+        yield Case("", "", batch, IMAGE_CHANNELS, height, width, scale=HOST_SCALE, device=device, host=host)
 
 
 def _chosen(plan: Plan, names: tuple[str, ...]) -> list[str]:
     chosen = set()
     for pattern in plan.upsampler:
-        matching = [name for name in names if fnmatchcase(name, pattern)]
+        # A name may hold brackets, which are wildcards elsewhere.
+        matching = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
         if not matching:
             raise PlanError(f"no upsampler {pattern!r}; {nearest(pattern, names)}")
         chosen.update(matching)
@@ -159,6 +184,15 @@ def _shape(value: object, key: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
+def _image(value: object, key: str) -> tuple[int, int]:
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        value = "x".join(map(str, value))
+    match = IMAGE.fullmatch(str(value).lower())
+    if not match or "0" in match.groups() or max(map(int, match.groups())) >= 2**16:
+        raise PlanError(f"{key} is {value!r}; expected HxW in whole numbers from 1, such as 512x512")
+    return int(match[1]), int(match[2])
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[object, str], str]:
     def read(value: object, key: str) -> str:
         if value not in choices:
@@ -198,6 +232,8 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "layout": _one_of(LAYOUTS),
     "mode": _one_of(MODES),
     "plugin": _text,
+    "host": _text,
+    "image": _image,
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
 _POSITIVE = ("cap", "step_limit", "min_samples")

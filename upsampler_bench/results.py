@@ -23,7 +23,7 @@ class MetricInfo:
     """What a column is.
 
     Attributes:
-        unit: "s", "B", "MAC", "1", or "bool" (1 is yes, 0 is no).
+        unit: "s", "B", "MAC", "1", "share" (of one) or "bool" (1 is yes, 0 is no).
         mode: the kind of case it is measured on.
         exact: it has no noise.
         additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.

@@ -261,7 +261,7 @@ def _timed(run: Run) -> set[str]:
 
 
 def _is_whole(case: Case, done: Sequence[str], settings: Settings) -> bool:
-    wanted = metrics.for_mode(case.mode, settings.metrics)
+    wanted = metrics.for_case(case, settings.metrics)
     return all(metric.INFOS[0].name in done for metric in wanted.values())
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from upsampler_bench import device, metrics, operators, plan, runner, storage
-from upsampler_bench.case import PROBE, Case
+from upsampler_bench import device, hosts, metrics, operators, plan, runner, storage
+from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.errors import NothingMeasured, OutputError, PlanError, ResultsError
 from upsampler_bench.job import Job, Listener
 from upsampler_bench.plan import Plan
@@ -103,12 +103,15 @@ class Session:
         return found
 
 
-def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, write: bool = True) -> Session:
+def prepare(
+    wanted: Plan, output: str | Path | None, *, resume: bool = False, write: bool = True, below: str = ""
+) -> Session:
     """Checks everything that can be checked before the first measurement.
 
     Args:
         wanted: the sweep.
         output: the folder; None: reports/<device>, and below that capabilities/ where nothing else is measured.
+        below: another folder below reports/<device>.
         resume: go on from what the folder holds.
         write: False leaves nothing on disk.
 
@@ -116,14 +119,17 @@ def prepare(wanted: Plan, output: str | Path | None, *, resume: bool = False, wr
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
     operators.load(wanted.plugin)
+    operators.add_variants(wanted.upsampler)
+    for host in filter(None, wanted.host):
+        hosts.check(host)
     place = device.resolve(wanted.device)
     names = operators.names()
     cases = plan.cases(wanted, names, place)
-    cases = tuple(case for case in cases if metrics.for_mode(case.mode, wanted.settings.metrics))
+    cases = tuple(case for case in cases if metrics.for_case(case, wanted.settings.metrics))
     if not cases:
         raise PlanError(f"none of {', '.join(wanted.settings.metrics)} is measured in mode {', '.join(wanted.mode)}")
     chosen = [name for name in names if any(case.upsampler == name for case in cases)]
-    below = CAPABILITIES if all(case.mode == PROBE for case in cases) else ""
+    below = below or (CAPABILITIES if all(case.mode == PROBE for case in cases) else "")
     keeper = Keeper(Path(output) if output else None, write, below)
     if write:
         _refuse_unwritable(keeper.folder or REPORTS)
@@ -153,7 +159,7 @@ def expectation(session: Session) -> tuple[float, float]:
 
 
 def _probing_seconds(session: Session) -> float:
-    probes = metrics.for_mode(PROBE, session.job.settings.metrics).values()
+    probes = metrics.for_case(Case("", PROBE), session.job.settings.metrics).values()
     one = sum(probe.SECONDS for probe in probes if metrics.is_probe(probe))
     return one * sum(case.mode == PROBE for case in session.cases)
 
@@ -164,14 +170,18 @@ def _previous(keeper: Keeper, wanted: Plan, stored: dict[str, object], place: st
     if not found:
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")
     run = storage.load(found[0])
-    theirs, ours = {**run.plan, **asdict(run.settings)}, {**stored, **asdict(wanted.settings)}
-    differing = sorted(key for key in ours if _plain(ours[key]) != _plain(theirs.get(key)))
+    if other := differing(run, stored, wanted.settings, place):
+        raise PlanError(f"{found[0]} is of another run: {', '.join(other)} differ; run without --resume")
+    return run
+
+
+def differing(run: Run, plan: Mapping[str, object], settings: Settings, place: str) -> list[str]:
+    """What of a stored run differs from a plan, settings, a device (resolved) and the torch that is here."""
+    theirs, ours = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
+    found = sorted(key for key in ours if _plain(ours[key]) != _plain(theirs.get(key)))
     now = {"device_name": device.label(place), "torch": version("torch")}
     then = {"device_name": run.environment.device_name, "torch": run.environment.versions.get("torch", "")}
-    differing += [key for key in now if now[key] != then[key]]
-    if differing:
-        raise PlanError(f"{found[0]} is of another run: {', '.join(differing)} differ; run without --resume")
-    return run
+    return found + [key for key in now if now[key] != then[key]]
 
 
 def _plain(value: object) -> object:

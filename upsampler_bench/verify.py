@@ -17,12 +17,18 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, tor
 
 
 def why_wrong(workload: Workload) -> str | None:
-    """Runs forwards in eval mode and says what is wrong with the output or with what they leave behind, or None."""
+    """Runs forwards in eval mode and says what is wrong with the output or with what they leave behind, or None.
+
+    A host's scores only have to be finite: its operator's own output is what bare cases check.
+    """
     training = workload.module.training
     workload.module.eval()
     try:
         out = workload.forward()
-        wrong = _why_wrong_output(workload, out) or _not_written(workload) or _unlike_reference(workload, out)
+        if workload.case.host:
+            wrong = _why_wrong_scores(workload, out)
+        else:
+            wrong = _why_wrong_output(workload, out) or _not_written(workload) or _unlike_reference(workload, out)
     finally:
         workload.module.train(training)
     if not wrong and workload.has_written_to_its_inputs():
@@ -39,6 +45,16 @@ def _why_wrong_output(workload: Workload, out: object) -> str | None:
     if out.dtype != x.dtype:
         return f"wrong output: dtype {out.dtype}, expected {x.dtype}"
     return None if bool(out.isfinite().all()) else "wrong output: not finite"
+
+
+def _why_wrong_scores(workload: Workload, out: object) -> str | None:
+    several = out if isinstance(out, tuple) else (out,)
+    batch = workload.case.batch
+    for one in several:
+        if not isinstance(one, Tensor) or one.dim() != 4 or one.shape[0] != batch or not one.is_floating_point():
+            found = f"{one.dtype} {tuple(one.shape)}" if isinstance(one, Tensor) else type(one).__name__
+            return f"wrong output of the host: {found}; expected scores ({batch}, K, h, w), or a tuple of such"
+    return None if all(bool(one.isfinite().all()) for one in several) else "wrong output of the host: not finite"
 
 
 def _not_written(workload: Workload) -> str | None:

@@ -43,6 +43,7 @@ def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> No
     sys.path[:] = [*request.path, *(place for place in sys.path if place not in request.path)]
     try:
         operators.load(request.plugins, request.specs)
+        operators.add_variants(case.upsampler for case in request.cases)
         place = device.create(request.device, request.settings)
     except BenchError as problem:
         emit(Message("unusable", text=str(problem)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import torch._dynamo
 from torch import Tensor, nn
 
 import upsamplers
+from upsampler_bench import hosts, lesson
 from upsampler_bench.case import PROBE, TRAIN, Case, Settings
+from upsampler_bench.lesson import Lesson
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 RECOMPILE_LIMIT = 256
@@ -24,11 +26,12 @@ class Workload:
 
     Attributes:
         case: the row it belongs to.
-        module: the operator itself, in eval mode for inference, in training mode for training.
+        module: the operator itself, or the host it is in; in eval mode for inference, in training mode for training.
         call: the module, or its compiled form.
-        inputs: x (B, C, H, W), and where the operator takes one the guide as its `guide_from` made it.
-        gradient: of the output (B, C, sH, sW); None for inference.
+        inputs: x (B, C, H, W), and where the operator takes one the guide as its `guide_from` made it; a host's own.
+        gradient: of the output (B, C, sH, sW); None for inference and for hosts.
         versions: of the inputs when they were made: an operator that writes to them changes these.
+        lesson: what a host learns; None for inference and for bare operators.
     """
 
     case: Case
@@ -37,6 +40,7 @@ class Workload:
     inputs: tuple[Tensor, ...]
     gradient: Tensor | None = None
     versions: tuple[int, ...] = ()
+    lesson: Lesson | None = None
 
     @property
     def is_compiled(self) -> bool:
@@ -53,12 +57,22 @@ class Workload:
             out: Tensor = self.call(*self.inputs)
             return out
 
+    def eager_forward(self) -> None:
+        """One forward under inference mode, not compiled."""
+        with torch.inference_mode():
+            self.module(*self.inputs)
+
     def train_step(self) -> Tensor:
-        """One forward and backward; the gradients of the step before are dropped first."""
+        """One forward and backward, of a host a step of its optimiser too; gradients of before are dropped first."""
         self.drop_gradients()
         out: Tensor = self.call(*self.inputs)
-        out.backward(self.gradient)
-        return out
+        if self.lesson is None:
+            out.backward(self.gradient)
+            return out
+        loss = self.lesson.loss(out)
+        loss.backward()
+        self.lesson.learn()
+        return loss
 
     def step_for_memory(self, mark: Callable[[], None]) -> Tensor:
         """The step that memory is counted over: the gradient of the output is made inside, as in a network.
@@ -74,7 +88,12 @@ class Workload:
         self.drop_gradients()
         out: Tensor = call(*self.inputs)
         mark()
-        out.backward(torch.ones_like(out))
+        if self.lesson is None:
+            out.backward(torch.ones_like(out))
+        else:
+            out = self.lesson.loss(out)
+            out.backward()
+            self.lesson.learn()
         self.drop_gradients()  # so that the next step begins where this one did
         return out
 
@@ -88,45 +107,101 @@ class Workload:
             one.grad = None
 
 
-def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, Tensor]:
-    """The feature x (B, C, H, W) and the encoder feature (B, C, sH, sW) of every operator of a group.
+def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, ...]:
+    """The inputs that every operator of a group shares.
 
-    The same seed gives the same numbers, whatever was drawn before.
+    Of bare operators the feature x (B, C, H, W) and the encoder feature (B, C, sH, sW); of a host what it takes. The
+    same seed gives the same numbers, whatever was drawn before.
+
+    Raises:
+        PlanError, MissingPackage: there is no such host, or it needs a package that is not installed.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     kind = {"device": torch.device(case.device), "dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
-    low = torch.randn(case.batch, case.channels, case.height, case.width, generator=generator)
-    size = (case.scale * case.height, case.scale * case.width)
-    high = torch.randn(case.batch, case.channels, *size, generator=generator)
-    return low.to(**kind), high.to(**kind)  # type: ignore[call-overload]
+    drawn = [torch.randn(case.batch, *shape, generator=generator) for shape in _shapes(case)]
+    return tuple(one.to(**kind) for one in drawn)  # type: ignore[call-overload]
 
 
-def build(case: Case, settings: Settings, shared: tuple[Tensor, Tensor]) -> Workload:
-    """Makes the operator of a case, with weights from the seed alone, and its inputs.
+def _shapes(case: Case) -> Sequence[tuple[int, int, int]]:
+    if case.host:
+        return hosts.get(case.host).shapes(case.height, case.width)
+    low = (case.channels, case.height, case.width)
+    return low, (case.channels, case.scale * case.height, case.scale * case.width)
+
+
+def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workload:
+    """Makes the operator of a case, or a host with it in, with weights from the seed alone, and its inputs.
 
     Raises:
-        upsamplers.UpsamplerError: there is no such operator, or it refuses the case.
+        upsamplers.UpsamplerError: there is no such operator, or it or its host refuses the case.
+        PlanError, MissingPackage: there is no such host, or it needs a package that is not installed.
+    """
+    module = make(case, settings)
+    if case.host:
+        return _in_host(case, settings, module, tuple(one.detach() for one in shared))
+    x, feature = (one.detach() for one in shared)
+    with torch.no_grad():
+        guide = (module.guide_from(feature),) if upsamplers.get(case.upsampler).needs_guide else ()  # type: ignore[operator]
+    inputs = (x, *guide)
+    gradient = None
+    if case.mode == TRAIN:
+        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
+        gradient = torch.ones_like(feature)
+    return Workload(case, module, _call(case, settings, module), inputs, gradient, _versions(inputs))
+
+
+def make(case: Case, settings: Settings) -> nn.Module:
+    """The module of a case alone, where it belongs and in the mode that the case asks for.
+
+    Raises:
+        upsamplers.UpsamplerError: there is no such operator, or it or its host refuses the case.
+        PlanError, MissingPackage: there is no such host, or it needs a package that is not installed.
     """
     spec = upsamplers.get(case.upsampler)
     if reason := spec.why_not(scale=case.scale, device=case.device.partition(":")[0]):
         raise upsamplers.Unsupported(reason)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+        module = _host_model(case) if case.host else upsamplers.create(case.upsampler, case.channels, scale=case.scale)
     module = module.to(device=case.device, dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
     if case.layout == "channels_last":
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x, feature = (one.detach() for one in shared)
-    with torch.no_grad():
-        guide = (module.guide_from(feature),) if spec.needs_guide else ()
-    inputs = (x, *guide)
-    gradient = None
-    if case.mode == TRAIN:
-        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
-        gradient = torch.ones_like(feature)
-    compiles = settings.compile and case.mode != PROBE
-    call: Callable[..., Any] = _compiled(module) if compiles else module
-    return Workload(case, module, call, inputs, gradient, tuple(one._version for one in inputs))
+    return module
+
+
+def _host_model(case: Case) -> nn.Module:
+    host = hosts.get(case.host)
+    if reason := host.why_not(case.height, case.width):
+        raise upsamplers.Unsupported(reason)
+    guided = upsamplers.get(case.upsampler).needs_guide
+
+    def make_upsampler(channels: int, guide_channels: int | None = None) -> upsamplers.Upsampler:
+        guide = guide_channels if guided else None
+        return upsamplers.create(case.upsampler, channels, scale=case.scale, guide_channels=guide)
+
+    model = host.build(make_upsampler)
+    if not isinstance(model, nn.Module):
+        raise upsamplers.Unsupported(f"host {case.host} gave {type(model).__name__}, not an nn.Module")
+    return model
+
+
+def _in_host(case: Case, settings: Settings, module: nn.Module, inputs: tuple[Tensor, ...]) -> Workload:
+    if case.mode != TRAIN:
+        return Workload(case, module, _call(case, settings, module), inputs, versions=_versions(inputs))
+    host = hosts.get(case.host)
+    if host.takes_features:
+        inputs = tuple(one.requires_grad_() for one in inputs)
+    size = None if host.takes_features else (case.height, case.width)
+    taught = lesson.prepare(module, size, settings.seed)
+    return Workload(case, module, _call(case, settings, module), inputs, versions=_versions(inputs), lesson=taught)
+
+
+def _call(case: Case, settings: Settings, module: nn.Module) -> Callable[..., Any]:
+    return _compiled(module) if settings.compile and case.mode != PROBE else module
+
+
+def _versions(inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    return tuple(one._version for one in inputs)
 
 
 def _compiled(module: nn.Module) -> Callable[..., Any]:
@@ -136,7 +211,7 @@ def _compiled(module: nn.Module) -> Callable[..., Any]:
     return torch.compile(module)
 
 
-def restore(shared: tuple[Tensor, Tensor], case: Case, settings: Settings) -> None:
+def restore(shared: tuple[Tensor, ...], case: Case, settings: Settings) -> None:
     """Writes the group's inputs anew, after some operator wrote to them."""
     for one, fresh in zip(shared, shared_inputs(case, settings), strict=True):
         one.copy_(fresh)

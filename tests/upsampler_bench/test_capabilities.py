@@ -174,7 +174,7 @@ def test_inductor_compiles_from_cold_and_leaves_no_setting_behind(monkeypatch):
 
 
 def test_every_capability_has_a_short_title_a_meaning_and_a_way_it_is_tried():
-    probes = metrics.for_mode(PROBE, ())
+    probes = metrics.for_case(Case("carafe", PROBE), ())
     assert {"onnx_export", "compiles", "cuda_graph", *QUICK} <= set(probes)
     for metric in probes.values():
         assert metrics.is_probe(metric)

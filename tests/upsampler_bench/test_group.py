@@ -48,7 +48,7 @@ def lost(messages):
 @pytest.mark.parametrize("mode", ["inference", "train"])
 def test_every_metric_of_a_mode_is_read(mode):
     found = readings(measure("bilinear", "deconv", mode=mode), "deconv")
-    wanted = {metric.INFOS[0].name for metric in metrics.for_mode(mode, ()).values()}
+    wanted = {metric.INFOS[0].name for metric in metrics.for_case(Case("deconv", mode), ()).values()}
     assert wanted <= set(found)
 
 

@@ -64,12 +64,14 @@ class Host:
         build: the model for a factory of upsamplers.
         shapes: of the model's inputs, without the batch, for an image of H x W.
         why_not: why the host cannot take an image of H x W, or None.
+        takes_features: its inputs are features inside a network, which need gradients, rather than an image.
     """
 
     name: str
     build: Callable[[MakeUpsampler], nn.Module]
     shapes: Callable[[int, int], Sequence[tuple[int, int, int]]]
     why_not: Callable[[int, int], str | None]
+    takes_features: bool = False
 
 
 def names() -> tuple[str, ...]:
@@ -117,7 +119,7 @@ def _with_argument(name: str, module: ModuleType, argument: str) -> Host:
     if not hasattr(module, "parse"):
         raise PlanError(f"host {name.partition('(')[0]!r} takes no argument, {name!r} was given")
     build, shapes = module.parse(argument)
-    return Host(name, build, shapes, lambda height, width: None)
+    return Host(name, build, shapes, lambda height, width: None, takes_features=True)
 
 
 def _image(height: int, width: int) -> Sequence[tuple[int, int, int]]:

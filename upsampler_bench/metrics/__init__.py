@@ -1,6 +1,7 @@
 """What is measured: one metric (or a family read in one go) a file; the file's name is the metric's.
 
 A module is a metric by having `INFOS` and either `measure` (read once) or `call` and `readings` (timed in rounds).
+One that is read of bare operators only, or of hosts only, says so in `KINDS`.
 One of the mode "probe" tries whether something works: it raises where it does not, and what it raises is the reason.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 from typing import Protocol, TypeGuard, cast
 
 from upsampler_bench import discovery
-from upsampler_bench.case import PROBE
+from upsampler_bench.case import PROBE, Case
 from upsampler_bench.device import Call, Device, Timings
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
 COUNTED = ("bool", "1")
+OPERATOR, HOST = "operator", "host"
 
 
 class Metric(Protocol):
@@ -84,10 +86,16 @@ def is_once(metric: Metric) -> TypeGuard[Once]:
     return hasattr(metric, "measure")
 
 
-def for_mode(mode: str, wanted: tuple[str, ...]) -> dict[str, Metric]:
-    """The metrics of a mode, by name: those wanted, or all."""
+def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
+    """The metrics of a case, by name: those wanted, or all, as far as they are of its mode and of its kind."""
     found = {name: get(name) for name in wanted or names()}
-    return {name: metric for name, metric in found.items() if metric.INFOS[0].mode == mode}
+    kind = HOST if case.host else OPERATOR
+    return {name: one for name, one in found.items() if one.INFOS[0].mode == case.mode and kind in kinds(one)}
+
+
+def kinds(metric: Metric) -> tuple[str, ...]:
+    """What a metric is read of: bare operators, hosts, or both (where its module does not say)."""
+    return cast(tuple[str, ...], getattr(metric, "KINDS", (OPERATOR, HOST)))
 
 
 def is_probe(metric: Metric) -> TypeGuard[Probe]:

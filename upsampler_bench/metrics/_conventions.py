@@ -132,6 +132,20 @@ def handles(*, transposed_at_output: bool, bilinear_sample: int, interpolation: 
     return {f"aten::{name}": handle for name, handle in {**free, **counted}.items()}
 
 
+def _biases(inputs: Values, outputs: Values) -> int:
+    """One addition an element of a convolution that has a bias."""
+    return numel(outputs[0]) if sizes(inputs[2]) else 0
+
+
+def _additions() -> dict[str, Handle]:
+    counted: dict[str, Handle] = {
+        "_convolution": _biases,
+        "batch_norm": partial(taps, weights=2),
+        **dict.fromkeys(("relu", "relu_"), partial(taps, weights=1)),
+    }
+    return {**dict.fromkeys(PAPER, _nothing), **{f"aten::{name}": handle for name, handle in counted.items()}}
+
+
 def _nothing(inputs: Values, outputs: Values) -> int:
     return 0
 
@@ -140,4 +154,6 @@ MAC = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpo
 PAPER = handles(transposed_at_output=True, bilinear_sample=PAPER_SAMPLE, interpolation=0, blend=2)
 # As `mac`, but nothing for what fixed rules of interpolation multiply.
 LEARNED = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpolation=0, blend=1)
-ALL = {"mac": MAC, "paper": PAPER, "learned": LEARNED}
+# What common tools add to a model's count though it multiplies nothing; published figures of whole models hold it.
+EXTRAS = _additions()
+ALL = {"mac": MAC, "paper": PAPER, "learned": LEARNED, "extras": EXTRAS}

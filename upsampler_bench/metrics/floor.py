@@ -29,6 +29,7 @@ INFO = MetricInfo(
     "a large copy, or the multiply-adds (mac) at the rate of large products, whichever takes longer.",
 )
 INFOS = (INFO,)
+KINDS = ("operator",)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

@@ -15,11 +15,11 @@ from fvcore.nn.jit_handles import Handle
 from torch import Tensor, nn
 
 import upsamplers
-from upsampler_bench.case import INFERENCE
+from upsampler_bench.case import INFERENCE, Settings
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import _conventions
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workload import Workload, make
 
 MAC = MetricInfo(
     "flops_mac",
@@ -63,11 +63,13 @@ _found: WeakKeyDictionary[nn.Module, Counts] = WeakKeyDictionary()
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Traces one forward; a fused twin is counted by its reference, since fusing leaves the mathematics as it is.
 
-    An operation that no handle knows is named in the fact "uncounted".
+    An operation that no handle knows is named in the fact "uncounted". A host's fact "extras" is what common tools
+    count besides: biases of convolutions, 2 an element of a batch norm, 1 of a ReLU.
     """
     found = of(workload)
     unknown = ", ".join(found.unknown)
     facts: dict[str, float | str] = {"uncounted": unknown} if unknown else {}
+    facts |= {"extras": float(found.by_convention["extras"])} if workload.case.host else {}
     notes = (f"not counted: {unknown}",) if unknown else ()
     return tuple(
         Reading(info.name, ((found.by_convention[name],),), METHOD, notes, facts)
@@ -124,9 +126,5 @@ def _in_each(conventions: Mapping[str, Handles], kind: str) -> Handle:
 def _counted(workload: Workload) -> nn.Module:
     """The module that stands for the operator in a count: of a fused twin its reference, in eval mode."""
     case = workload.case
-    reference = upsamplers.get(case.upsampler).reference if not case.host else ""
-    if not reference:
-        return workload.module
-    twin = upsamplers.create(reference, case.channels, scale=case.scale)
-    x = workload.inputs[0]
-    return twin.to(x.device, x.dtype).eval()
+    reference = upsamplers.get(case.upsampler).reference
+    return make(case.of(reference), Settings()).eval() if reference else workload.module

@@ -33,6 +33,7 @@ INFO = MetricInfo(
     "fixed interpolation twice.",
 )
 INFOS = (INFO,)
+KINDS = ("operator",)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

@@ -59,11 +59,15 @@ class Condition:
 
     @property
     def words(self) -> str:
-        """E.g. '1×256×120×120, ×2, float32, contiguous, cpu'."""
+        """E.g. '1×256×120×120, ×2, float32, contiguous, cpu', or 'segformer-b1 on 512×512 images, batch 1, ...'."""
         case = self.case
+        if case.host:
+            image = "" if case.host.startswith("stages(") else f" on {case.height}×{case.width} images"
+            return ", ".join(
+                [f"{case.host}{image}", f"batch {case.batch}", case.dtype, case.layout, case.device, *self.how]
+            )
         shape = "×".join(str(size) for size in (case.batch, case.channels, case.height, case.width))
-        host = [f"in {case.host}"] if case.host else []
-        return ", ".join([shape, f"×{case.scale}", case.dtype, case.layout, case.device, *self.how, *host])
+        return ", ".join([shape, f"×{case.scale}", case.dtype, case.layout, case.device, *self.how])
 
     def line(self, name: str) -> Line | None:
         """An operator's line, or None."""

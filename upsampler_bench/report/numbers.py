@@ -24,6 +24,7 @@ UNITS = {
     "MAC": Unit("GFLOPs", 1e9),
     "1": Unit("", 1.0),
     "bool": Unit("", 1.0),
+    "share": Unit("%", 0.01),
 }
 RATIO = Unit("×", 1.0)
 LETTERS = {1e9: "G", 1e6: "M", 1e3: "K"}
