@@ -26,6 +26,7 @@ MOST_THREADS = 4096
 SHAPE, IMAGE = re.compile(r"(\d+)x(\d+)x(\d+)"), re.compile(r"(\d+)x(\d+)")
 IMAGE_CHANNELS, HOST_SCALE = 3, 2
 HOST_BATCHES = (4, 16)
+NO_HOST = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Plan:
         upsampler: names, or shell wildcards over the registered ones.
         shape: (C, H, W) of the low-resolution feature; of no account in a host.
         batch: empty: 1, in hosts on a GPU 4 and 16.
-        host: models to measure the operators in; "" is the bare operator.
+        host: models to measure the operators in; "" (given as "none") is the bare operator.
         image: (H, W) of a host's image.
         device: "auto", "cpu", "cuda" or "cuda:i".
         plugin: modules or files to load first.
@@ -184,6 +185,11 @@ def _shape(value: object, key: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
+def _host(value: object, key: str) -> str:
+    name = _text(value, key)
+    return "" if name == NO_HOST else name
+
+
 def _image(value: object, key: str) -> tuple[int, int]:
     if isinstance(value, (list, tuple)) and len(value) == 2:
         value = "x".join(map(str, value))
@@ -232,7 +238,7 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "layout": _one_of(LAYOUTS),
     "mode": _one_of(MODES),
     "plugin": _text,
-    "host": _text,
+    "host": _host,
     "image": _image,
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}

@@ -1,0 +1,150 @@
+"""The contract of hosts, held by every one that comes with the package."""
+
+from itertools import product
+
+import pytest
+import torch
+
+import upsamplers
+from upsampler_bench import hosts
+from upsampler_bench.metrics import _conventions
+from upsampler_bench.metrics.flops import counts
+
+MODELS = [name for name in hosts.names() if name != "stages"]
+STAGES = {
+    "segformer-b1": [(256, 256)] * 6,
+    "fpn-r50": [(256, 256)] * 4,
+    "fpn-r50-panoptic": [(256, 256)] * 3,
+    "maskformer-swin-b": [(256, 256)] * 3,
+    "depthformer-swin-t": [(768, 384), (384, 192), (192, 96), (96, 64)],
+}
+SCORES = {
+    "segformer-b1": [(150, 4)],
+    "fpn-r50": [(80, 4), (80, 8), (80, 16), (80, 32), (80, 64)],
+    "fpn-r50-panoptic": [(54, 4)],
+    "maskformer-swin-b": [(150, 4)],
+    "depthformer-swin-t": [(64, 2)],
+}
+BASELINE = {
+    "segformer-b1": 13_715_798,
+    "fpn-r50": 32_181_904,
+    "fpn-r50-panoptic": 28_483_190,
+    "maskformer-swin-b": 101_829_391,
+    "depthformer-swin-t": 35_257_018,
+}
+
+
+def built(host, operator, requested=None):
+    """The host with an operator; what it asked of the factory goes into `requested`."""
+
+    def make(channels, guide_channels=None):
+        if requested is not None:
+            requested.append((channels, guide_channels))
+        return upsamplers.create(operator, channels, guide_channels=guide_channels)
+
+    return hosts.get(host).build(make)
+
+
+def image_for(host):
+    """An odd image where any will do, else the smallest that is about as large and not square."""
+    sides = [side for side in range(33, 129) if hosts.get(host).why_not(side, side) is None]
+    return torch.rand(1, 3, sides[0], next(side for side in sides if side > 1.5 * sides[0]))
+
+
+def outputs(model, image):
+    found = model(image)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def all_parameters(host, operator):
+    with torch.device("meta"):
+        return sum(one.numel() for one in built(host, operator).parameters())
+
+
+@pytest.fixture(scope="module", params=product(MODELS, ["bilinear", "fade"]), ids="-".join)
+def placed(request):
+    """A host's name, and the model with an operator in it."""
+    torch.manual_seed(0)
+    host, operator = request.param
+    return host, built(host, operator)
+
+
+def test_every_host_is_known_to_the_tests_below():
+    assert set(MODELS) == set(STAGES) == set(SCORES) == set(BASELINE)
+
+
+@pytest.mark.parametrize("host", MODELS)
+def test_a_host_asks_for_the_stages_of_its_paper(host):
+    requested = []
+    with torch.device("meta"):
+        built(host, "bilinear", requested)
+    assert sorted(requested) == sorted(STAGES[host])
+
+
+@pytest.mark.parametrize("host", MODELS)
+def test_a_host_has_as_many_parameters_as_it_had_and_its_stages_add_theirs_alone(host):
+    assert all_parameters(host, "bilinear") == BASELINE[host]
+    added = [upsamplers.create("dysample", channels) for channels, _ in STAGES[host]]
+    extra = sum(one.numel() for module in added for one in module.parameters())
+    assert all_parameters(host, "dysample") - BASELINE[host] == extra
+
+
+def test_scores_have_the_size_that_the_host_says_for_any_image_that_it_takes(placed):
+    host, model = placed
+    image = image_for(host)
+    with torch.inference_mode():
+        found = [tuple(one.shape) for one in outputs(model.eval(), image)]
+    sides = image.shape[-2:]
+    assert found == [(1, classes, *(-(-side // stride) for side in sides)) for classes, stride in SCORES[host]]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_step_after_an_inference_gives_every_parameter_a_gradient(placed, training):
+    host, model = placed
+    image = image_for(host)
+    with torch.inference_mode():  # some hosts cache what they computed here
+        model.eval()(image)
+    model.train(training).zero_grad(set_to_none=True)
+    sum(one.square().mean() for one in outputs(model, image)).backward()
+    trained = {name: one.grad for name, one in model.named_parameters() if one.requires_grad}
+    assert [name for name, grad in trained.items() if grad is None or not grad.isfinite().all()] == []
+    if not training:  # where no path is dropped at random
+        still = [name for name, grad in trained.items() if not grad.any() and not _reads_zeros(name)]
+        assert still == []
+
+
+def _reads_zeros(name):
+    """The queries of MaskFormer enter the first layer as zeros, so that there is nothing to attend to."""
+    return "transformer_module.decoder.layers.0.self_attn" in name
+
+
+@pytest.mark.parametrize("host", MODELS)
+def test_every_operation_of_a_host_is_counted(host):
+    found = counts(built(host, "fade").eval(), (image_for(host),), _conventions.ALL)
+    assert found.unknown == ()
+    assert found.by_convention["mac"] > 0
+
+
+@pytest.mark.parametrize("host", MODELS)
+def test_a_host_says_which_images_it_takes(host):
+    image = (64, 96) if host == "segformer-b1" else (37, 51)
+    assert hosts.get(host).why_not(*image) is None
+    assert hosts.get(host).shapes(*image) == ((3, *image),)
+    assert len(hosts.discovery.load("upsampler_bench.hosts", host.replace("-", "_")).ABOUT) < 110
+
+
+def test_an_image_that_does_not_fit_is_refused_with_what_would():
+    assert hosts.get("segformer-b1").why_not(100, 64) == (
+        "segformer-b1 takes images whose sides are whole numbers of times 32, not 100x64"
+    )
+
+
+def test_maskformer_is_built_without_what_its_loss_needs(monkeypatch):
+    from transformers.models.maskformer import modeling_maskformer
+
+    def refuse(who, packages):
+        raise AssertionError(f"{who} needs {packages}")
+
+    monkeypatch.setattr(modeling_maskformer, "requires_backends", refuse)
+    with torch.device("meta"):
+        built("maskformer-swin-b", "bilinear")
