@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke capabilities report repeat costs figures test test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke paper sweep capabilities report repeat costs figures test test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,6 +24,12 @@ bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/, print
 
 bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into reports/local/
 	@$(BIN)/upsampler-bench run --plan smoke --output-dir reports/local/smoke $(ARGS)
+
+paper: $(STAMP)  ## Hold the paper's figures against ours, SegFormer-B1 and all (10 minutes, once)
+	@$(BIN)/upsampler-bench paper $(ARGS)
+
+sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024
+	@$(BIN)/upsampler-bench run --plan sweep --output-dir reports/local/sweep $(ARGS)
 
 capabilities: $(STAMP)  ## Try what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
 	@$(BIN)/upsampler-bench capabilities $(ARGS)

@@ -8,7 +8,10 @@ from upsampler_bench.metrics.memory import notes
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
-WHAT = "Peak bytes over forward and backward beyond parameters and inputs; output and all gradients included."
+WHAT = (
+    "Peak bytes over forward and backward (in a host over a whole training step) beyond parameters, optimiser state and "
+    "inputs; output and all gradients included."
+)
 KEPT = "Bytes alive after the forward, the output included."
 PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=WHAT)
 SAVED = MetricInfo("saved_memory", "Held after forward", "B", TRAIN, exact=True, place=98, description=KEPT)
