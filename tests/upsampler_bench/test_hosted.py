@@ -117,7 +117,7 @@ def test_stages_are_a_host_of_features_and_train_without_parameters_too():
     [
         (f"{TINY}:wrong", "gave int, not an nn.Module"),
         (f"{TINY}:nothing", "wrong output of the host: NoneType; expected scores (2, K, h, w)"),
-        ("segformer-b1", "takes images whose sides are whole numbers of times 32, not 24x20"),
+        (f"{TINY}:eights", "takes images whose sides are whole numbers of times 8, not 24x20"),
     ],
 )
 def test_what_a_host_gets_wrong_is_its_rows_reason(host, reason):

@@ -1,7 +1,8 @@
 """Models that an upsampler is measured in: one host a file, each given a factory of upsamplers and never a name.
 
 A host's name is its file's with hyphens for underscores ("segformer-b1"); what stands in brackets behind it is its
-argument, as in "stages(256x16x16/256+256x32x32/256)". A user's own host is "module:function" or "file.py:function".
+argument, as in "stages(256x16x16/256+256x32x32/256)". A user's own host is "module:function" or "file.py:function": a
+function such as `build` below, which may have an attribute `SIDE`.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ def get(name: str) -> Host:
     """
     check(name)
     if ":" in name:
-        return Host(name, _function(name), _image, partial(_why_not, name, 1))
+        own = _function(name)
+        return Host(name, own, _image, partial(_why_not, name, getattr(own, "SIDE", 1)))
     match = NAMED.fullmatch(name)
     assert match is not None
     module = discovery.load(__name__, match[1].replace("-", "_"))

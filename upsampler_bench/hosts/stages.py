@@ -54,7 +54,7 @@ def parse(
 
 def _stage(text: str) -> Stage:
     match = STAGE.fullmatch(text)
-    if match is None or "0" in match.groups():
+    if match is None or not all(int(size) for size in match.groups() if size):
         raise PlanError(f"stage {text!r}: expected CxHxW or CxHxW/G in whole numbers from 1, such as 256x16x16/64")
     channels, height, width = map(int, match.groups()[:3])
     return Stage(channels, height, width, int(match[4] or channels))
