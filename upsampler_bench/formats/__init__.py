@@ -12,6 +12,8 @@ from upsampler_bench.report.pictures import NAMES
 from upsampler_bench.storage import write_whole
 
 PICTURES = (".png", ".svg")
+# What a picture's numbers stand in, under its own name.
+BESIDE = ".csv"
 
 
 class Format(Protocol):
@@ -57,18 +59,19 @@ def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Pat
         OutputError: the folder cannot be written.
     """
     loaded = [get(name) for name in dict.fromkeys(chosen)]
-    made = [(Path(folder) / name, content) for one in loaded for name, content in one.files(report).items()]
-    for target, content in made:
+    made = {Path(folder) / name: content for one in loaded for name, content in one.files(report).items()}
+    for target, content in made.items():
         write_whole(target, content)
-    _remove_stale(Path(folder), {target for target, _ in made})
-    return [target for target, _ in made]
+    _remove_stale(Path(folder), set(made))
+    return list(made)
 
 
 def _remove_stale(folder: Path, made: set[Path]) -> None:
-    """Drops an earlier report's pictures in the formats just written: they would be of another run."""
-    for suffix in {target.suffix for target in made if target.suffix in PICTURES}:
+    """Drops an earlier report's pictures in the formats just written, with their numbers: they are of another run."""
+    written = {target.suffix for target in made if target.suffix in PICTURES}
+    for suffix in {*written, BESIDE} if written else written:
         for name in NAMES:
-            for old in {folder / f"{name}{suffix}", *folder.glob(f"{name}-*x*{suffix}")} - made:
+            for old in {folder / f"{name}{suffix}", *folder.glob(f"{name}-*{suffix}")} - made:
                 old.unlink(missing_ok=True)
 
 

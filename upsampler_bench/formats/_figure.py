@@ -29,7 +29,7 @@ class Frame:
 
 def framed(frame: Frame) -> Figure:
     """An empty figure with its title and caption; its axes share the room between."""
-    title = textwrap.wrap(frame.title, int(frame.width * 15))
+    title = textwrap.wrap(frame.title, int(frame.width * 14))
     small = int(frame.width * 21)
     subtitle, caption = (textwrap.wrap(one, small, break_on_hyphens=False) for one in (frame.subtitle, frame.caption))
     above, below = LINE * (1.35 * len(title) + len(subtitle)) + 0.08, LINE * len(caption) + 0.05 * bool(caption)

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain
 from upsampler_bench.formats._palette import colour
+from upsampler_bench.report.added import MINUS
 from upsampler_bench.report.numbers import tick
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 
@@ -19,6 +20,8 @@ BAR, AROUND = 0.15, 0.62
 LONGEST = 28
 # The part of the axis that the longest bar takes; its number stands in the rest.
 FILLED = 0.74
+# Room before the first dot, or before the bar of the least number below 0.
+APART = 0.08
 # Behind a number, so that no line runs through it.
 BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
@@ -46,7 +49,9 @@ def _chart(axes: Axes, chart: BarChart) -> None:
     axes.set_xlabel(chart.axis, size=SMALL, color=INK, labelpad=1)
     left, right = _scale(axes, chart)
     for place, bar in enumerate(chart.bars):
-        _bar(axes, bar, place, left)
+        _bar(axes, bar, place, max(left, 0.0), chart.dots)
+    if left < 0:
+        axes.axvline(0, color=FAINT, linewidth=0.6)
     if chart.baseline and left < chart.baseline < right:
         axes.axvline(chart.baseline, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
     axes.set_ylim(len(chart.bars) - 0.4, -0.6)
@@ -63,7 +68,9 @@ def _names(axes: Axes, panel: Panel, first: bool) -> None:
 
 def _scale(axes: Axes, chart: BarChart) -> tuple[float, float]:
     """Sets the value axis, with room for the numbers, and returns its ends."""
-    values = [bar.high or bar.value for bar in chart.bars if bar.value is not None]
+    values = [
+        end for bar in chart.bars if bar.value is not None for end in (bar.low, bar.high, bar.value) if end is not None
+    ]
     most, least = max([*values, 0.0]), min([*values, 0.0])
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     if chart.log:
@@ -72,18 +79,24 @@ def _scale(axes: Axes, chart: BarChart) -> tuple[float, float]:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=5))
         axes.xaxis.set_minor_locator(NullLocator())
+    elif chart.dots:
+        left = min(values) - (max(values) - min(values) or 1.0) * APART
+        right = left + (max(values) - left) / FILLED
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     else:
-        left, right = least / FILLED, (most or 1.0) / FILLED
+        left = least - (most - least) * APART if least < 0 else 0.0
+        right = (most or (0.0 if least < 0 else 1.0)) + (most - left) * (1 / FILLED - 1)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlim(left, right)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value).replace("-", MINUS)))
     return left, right
 
 
-def _bar(axes: Axes, bar: Bar, place: int, left: float) -> None:
-    start = min(max(left, 0.0), left) if left > 0 else 0.0
+def _bar(axes: Axes, bar: Bar, place: int, start: float, dots: bool) -> None:
     value = bar.value or 0.0
-    if value:
+    if dots and value:
+        axes.plot([value], [place], "o", color=colour(bar.name), markersize=4.5)
+    elif value:
         axes.barh(place, value - start, left=start, height=0.72, color=colour(bar.name), linewidth=0)
     if bar.low is not None and bar.high is not None:
         spread = [[value - bar.low], [bar.high - value]]
@@ -91,7 +104,7 @@ def _bar(axes: Axes, bar: Bar, place: int, left: float) -> None:
     style: dict[str, Any] = {"color": INK} if bar.value is not None else {"color": FAINT, "style": "italic"}
     style |= {"va": "center", "size": SMALL, "parse_math": False, "bbox": BLANK}
     end = max(value, bar.high or value, start)
-    axes.annotate(bar.text, (end, place), (3, 0), textcoords="offset points", **style)
+    axes.annotate(bar.text, (end, place), (5 if dots else 3, 0), textcoords="offset points", **style)
 
 
 def _label(name: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ANGLES = 24
 GAPS = (1.5, 5.0, 10.0, 16.0, 24.0, 34.0, 46.0)
 SWEEPS = 6
-OUTSIDE, ON_LABEL, ON_CIRCLE, CROSSED, DOUBTFUL = 1e6, 1e4, 4e3, 300.0, 8.0
+OUTSIDE, ON_LABEL, ON_CIRCLE, STRUCK, CROSSED, DOUBTFUL = 1e6, 1e4, 4e3, 3e3, 300.0, 8.0
 # A label is this much nearer to its own circle than to any other, or else its reader may doubt whose it is.
 CLEARLY = 6.0
 
@@ -52,21 +52,39 @@ class Spot:
     height: float
 
 
-def place(spots: Sequence[Spot], inside: Box) -> list[Box]:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a label meets: all circles, the other labels by their circle's number, and what is taken already."""
+
+    spots: Sequence[Spot]
+    others: Mapping[int, Box]
+    inside: Box
+    taken: Sequence[Box]
+
+
+def place(spots: Sequence[Spot], inside: Box, unnamed: Sequence[Spot] = (), taken: Sequence[Box] = ()) -> list[Box]:
     """A place for each label: near its circle, free of all others where that is possible.
 
     The most crowded are placed first; then each in turn looks for a better place, given where the others are.
+
+    Args:
+        spots: the circles that want a label.
+        inside: where the labels must stay.
+        unnamed: circles that want none; no label lies on them.
+        taken: where words and lines stand already; a leader may cross them.
     """
-    crowded = sorted(range(len(spots)), key=lambda one: _distance_to_others(spots, one))
+    count, spots = len(spots), (*spots, *unnamed)
+    crowded = sorted(range(count), key=lambda one: _distance_to_others(spots, one))
     chosen: dict[int, Box] = {}
     for _ in range(SWEEPS):
         before = dict(chosen)
         for one in crowded:
             others = {other: box for other, box in chosen.items() if other != one}
-            chosen[one] = min(_candidates(spots[one]), key=lambda box: _cost(box, one, spots, others, inside))
+            room = Room(spots, others, inside, taken)
+            chosen[one] = min(_candidates(spots[one]), key=lambda box: _cost(box, one, room))
         if chosen == before:
             break
-    return [chosen[one] for one in range(len(spots))]
+    return [chosen[one] for one in range(count)]
 
 
 def _distance_to_others(spots: Sequence[Spot], one: int) -> float:
@@ -91,20 +109,21 @@ def _towards(part: float) -> float:
     return max(-1.0, min(1.0, 1.6 * part))
 
 
-def _cost(box: Box, one: int, spots: Sequence[Spot], others: dict[int, Box], inside: Box) -> float:
-    mine = spots[one]
+def _cost(box: Box, one: int, room: Room) -> float:
+    mine = room.spots[one]
     start, end = (mine.x, mine.y), box.nearest(mine.x, mine.y)
     away = math.dist(start, end) - mine.radius
-    cost = away + (0.0 if inside.holds(box) else OUTSIDE)
-    for place, spot in enumerate(spots):
-        cost += ON_CIRCLE * max(1.0 - _gap(box, spot), 0.0)
+    cost = away + (0.0 if room.inside.holds(box) else OUTSIDE)
+    for place, spot in enumerate(room.spots):
+        gap = _gap(box, spot)
+        cost += ON_CIRCLE * max(1.0 - gap, 0.0)
         if place != one:
-            cost += CROSSED * _meets(start, end, spot) + DOUBTFUL * max(away + CLEARLY - _gap(box, spot), 0.0)
-    for place, label in others.items():
-        theirs = (spots[place].x, spots[place].y)
-        cost += ON_LABEL * box.overlap(_grown(label)) + CROSSED * _passes(start, end, label)
-        cost += CROSSED * _passes(theirs, label.nearest(*theirs), box)
-    return cost
+            cost += CROSSED * _meets(start, end, spot) + DOUBTFUL * max(away + CLEARLY - gap, 0.0)
+    for place, label in room.others.items():
+        theirs = (room.spots[place].x, room.spots[place].y)
+        cost += ON_LABEL * box.overlap(_grown(label)) + STRUCK * _passes(start, end, label)
+        cost += STRUCK * _passes(theirs, label.nearest(*theirs), box)
+    return cost + sum(ON_LABEL * box.overlap(one) for one in room.taken)
 
 
 def _gap(box: Box, spot: Spot) -> float:
@@ -123,8 +142,20 @@ def _along(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[f
 
 def _passes(start: tuple[float, float], end: tuple[float, float], box: Box) -> bool:
     """Whether the leader from start to end runs through the rectangle."""
+    if _apart(start, end, box):
+        return False
     return any(box.nearest(x, y) == (x, y) for x, y in _along(start, end))
 
 
 def _meets(start: tuple[float, float], end: tuple[float, float], spot: Spot) -> bool:
+    """Whether the leader from start to end runs through the circle."""
+    reach = Box(spot.x - spot.radius, spot.y - spot.radius, spot.x + spot.radius, spot.y + spot.radius)
+    if _apart(start, end, reach):
+        return False
     return any(math.dist(one, (spot.x, spot.y)) < spot.radius for one in _along(start, end))
+
+
+def _apart(start: tuple[float, float], end: tuple[float, float], box: Box) -> bool:
+    """Whether a look at the sides alone tells that the leader and the rectangle are apart."""
+    beside = max(start[0], end[0]) < box.left or min(start[0], end[0]) > box.right
+    return beside or max(start[1], end[1]) < box.bottom or min(start[1], end[1]) > box.top

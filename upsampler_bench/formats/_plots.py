@@ -1,4 +1,4 @@
-"""The figures of a report as files: the same ones in every picture format."""
+"""The figures of a report as files, each with its numbers beside it: the same ones in every picture format."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from upsampler_bench.formats import _panel, _scatter
+from upsampler_bench.formats import _curves, _panel, _picture_data, _radar, _roofline, _scatter
 from upsampler_bench.formats._figure import DPI
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import Panel, Picture, Scatter
+from upsampler_bench.report.pictures import Curves, Panel, Picture, Radar, Roofline, Scatter
 
 # A salt of its own makes the ids in an SVG the same each time.
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "upsampler-bench", "font.family": "DejaVu Sans", "font.size": 6.5}
-DRAWN: Mapping[type, Callable[[Any], Figure]] = {Panel: _panel.draw, Scatter: _scatter.draw}
+DRAWN: Mapping[type, Callable[[Any], Figure]] = {
+    Panel: _panel.draw,
+    Scatter: _scatter.draw,
+    Radar: _radar.draw,
+    Curves: _curves.draw,
+    Roofline: _roofline.draw,
+}
 
 
 def files(report: Report, suffix: str) -> dict[str, bytes]:
-    """Every figure in the format that the suffix names: panel.png, scatter.png, with the condition where several."""
+    """Every figure in the format that the suffix names, and its numbers: panel.png and panel.csv, and so on."""
     with rc_context(SETTINGS):
-        return {f"{stem(one)}.{suffix}": _bytes(DRAWN[type(one)](one), suffix) for one in report.pictures}
+        drawn = {f"{stem(one)}.{suffix}": _bytes(DRAWN[type(one)](one), suffix) for one in report.pictures}
+    return drawn | {f"{stem(one)}.csv": _picture_data.table(one).encode() for one in report.pictures}
 
 
 def stem(picture: Picture) -> str:

@@ -6,16 +6,20 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 
+from upsampler_bench.formats import _held_csv
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 
-ABOUT = "one row an operator and condition, units in the header (report.csv)"
+ABOUT = (
+    "one row an operator and condition, units in the header; the paper's figures and ours (report.csv, published.csv)"
+)
 FILE = "report.csv"
 SPELLED = {"×": "", "%": "percent"}
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """report.csv."""
-    return {FILE: show(report).encode()}
+    """report.csv, and published.csv where a published figure is held against ours."""
+    held = {_held_csv.FILE: _held_csv.text(report).encode()} if report.published else {}
+    return {FILE: show(report).encode(), **held}
 
 
 def show(report: Report) -> str:

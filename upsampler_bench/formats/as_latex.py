@@ -4,35 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from upsampler_bench.formats import _held_latex
+from upsampler_bench.formats._escape import latex
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 
 ABOUT = "a booktabs table for a paper (report.tex)"
 FILE = "report.tex"
 WIDE = 6
 MOST = 8
-SPECIAL = str.maketrans(
-    {letter: f"\\{letter}" for letter in "&%$#_{}"}
-    | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
-        "×": r"$\times$",
-        "±": r"$\pm$",
-        "≤": r"$\leq$",
-        "≥": r"$\geq$",
-        "−": "$-$",
-        "µ": r"\textmu{}",
-        "²": r"\textsuperscript{2}",
-        "⁹": r"\textsuperscript{9}",
-        "–": "--",
-        "…": r"\dots{}",
-        "\n": " ",
-    }
-)
 
 
 def files(report: Report) -> dict[str, bytes]:
@@ -41,8 +20,9 @@ def files(report: Report) -> dict[str, bytes]:
 
 
 def show(report: Report) -> str:
-    """One table environment a condition; what stands around it is in comments and in the caption."""
+    """One table environment a condition, its circumstances in its caption; then the published figures beside ours."""
     blocks = ["\n".join(_table(report, table, place)) for place, table in enumerate(report.tables)]
+    blocks += _held_latex.blocks(report)
     head = f"% {' '.join(report.title.split())}\n% needs \\usepackage{{booktabs,graphicx}}\n"
     head += f"% the {MOST} most important columns; report.csv has them all\n"
     return head + "\n\n".join(blocks) + "\n"
@@ -58,10 +38,10 @@ def _table(report: Report, table: Table, place: int) -> Iterator[str]:
     yield from [r"\resizebox{\textwidth}{!}{%"] if wide else []
     yield rf"\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}"
     yield r"\toprule"
-    yield _line([" ", *(_escape(one.title) for one in columns)])
+    yield _line([" ", *(latex(one.title) for one in columns)])
     yield _line([" ", *(_unit(one) for one in columns)])
     yield r"\midrule"
-    yield from (_line([_escape(row.name), *(_cell(row.cells[one]) for one in chosen)]) for row in table.rows)
+    yield from (_line([latex(row.name), *(_cell(row.cells[one]) for one in chosen)]) for row in table.rows)
     yield from (r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""))
     yield from _below(report, table, [one.title for one in columns])
     yield rf"\end{{{kind}}}"
@@ -71,16 +51,16 @@ def _caption(report: Report, table: Table) -> str:
     stated = dict(report.facts)
     parts = [f"{report.title}. {'' if table.compact else 'Input: '}{table.title}.", report.warning]
     parts += [f"{name}: {stated[name]}." for name in ("Versions", "CPU threads", "Protocol") if name in stated]
-    return _escape(" ".join(part for part in parts if part))
+    return latex(" ".join(part for part in parts if part))
 
 
 def _below(report: Report, table: Table, titles: list[str]) -> Iterator[str]:
     used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
-    notes = [rf"\textsuperscript{{{mark}}}\,{_escape(text)}" for mark, text in report.footnotes if mark in used]
-    notes += [rf"{_escape(row.name)}: {_escape(_why(row))}" for row in table.troubled]
+    notes = [rf"\textsuperscript{{{mark}}}\,{latex(text)}" for mark, text in report.footnotes if mark in used]
+    notes += [rf"{latex(row.name)}: {latex(_why(row))}" for row in table.troubled]
     for one in report.methods:
         named = [title for title in one.columns if title in titles]
-        notes += [_escape(f"{', '.join(named)}: {one.text}{_only(one.rows)}")] if named else []
+        notes += [latex(f"{', '.join(named)}: {one.text}{_only(one.rows)}")] if named else []
     yield r"\par\smallskip\raggedright\footnotesize"
     yield "".join(f"{note}. " for note in notes).rstrip()
 
@@ -94,18 +74,14 @@ def _why(row: Row) -> str:
 
 
 def _unit(column: Column) -> str:
-    return f"({_escape(column.unit)})" if column.heading != column.title else " "
+    return f"({latex(column.unit)})" if column.heading != column.title else " "
 
 
 def _cell(cell: Cell) -> str:
-    interval = rf" {{\scriptsize({_escape(cell.interval)})}}" if cell.interval else ""
+    interval = rf" {{\scriptsize({latex(cell.interval)})}}" if cell.interval else ""
     marks = rf"\textsuperscript{{{','.join(cell.marks)}}}" if cell.marks else ""
-    return f"{_escape(cell.text)}{interval}{marks}"
+    return f"{latex(cell.text)}{interval}{marks}"
 
 
 def _line(cells: list[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
-
-
-def _escape(text: str) -> str:
-    return text.translate(SPECIAL)

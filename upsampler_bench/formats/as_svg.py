@@ -6,11 +6,11 @@ from upsampler_bench.errors import PlanError
 from upsampler_bench.formats import _plots
 from upsampler_bench.report.parts import Report
 
-ABOUT = "the panel of bar charts and the scatter (panel.svg, scatter.svg)"
+ABOUT = "every figure, and its numbers beside it (panel.svg and panel.csv, ...)"
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """A figure a file."""
+    """A figure a file, and its numbers as another."""
     return _plots.files(report, "svg")
 
 

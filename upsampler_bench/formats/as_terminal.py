@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from upsampler_bench.formats import _held_terminal
 from upsampler_bench.report.parts import Cell, Method, Report, Row, Table
 
 ABOUT = "for reading at once: as wide as the terminal, failures at the end (report.txt)"
@@ -58,6 +59,7 @@ def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
             left = tuple(place for place in left if place not in places)
     if report.footnotes:
         yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
+    yield from _held_terminal.parts(report)
     yield from _troubled(report)
     if report.warning:
         yield Text(f"\n{report.warning}", style="yellow")

@@ -33,6 +33,44 @@ class Segmentation:
     biou: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """A row of Tables 1 to 3: dysample with these options; `miou` and `ap` as printed, in per cent."""
+
+    table: int
+    initial_position: str
+    dynamic: bool
+    scope_factor: float
+    groups: int
+    miou: str
+    ap: str
+
+    @property
+    def upsampler(self) -> str:
+        """The operator of this row as plans name it: dysample with its options in brackets, sorted."""
+        options: dict[str, object] = {
+            "groups": self.groups,
+            "initial_position": self.initial_position,
+            "scope_factor": self.scope_factor,
+        }
+        options |= {"dynamic_scope": "true"} if self.dynamic else {}
+        return f"dysample[{','.join(f'{key}={options[key]}' for key in sorted(options))}]"
+
+    @property
+    def registered(self) -> str:
+        """The name under which the same operator is registered; empty where it is not."""
+        options = (self.initial_position, self.dynamic, self.scope_factor, self.groups)
+        return REGISTERED.get(options, "")
+
+
+# The steps of the ablation that have names of their own: (initial position, dynamic, scope factor, groups).
+REGISTERED = {
+    ("nearest", False, 1.0, 1): "dysample-naive",
+    ("bilinear", False, 0.25, 4): "dysample",
+    ("bilinear", True, 0.5, 4): "dysample+",
+}
+
+
 def names() -> tuple[str, ...]:
     """The tables there are, by file name."""
     found = (one.name for one in resources.files(__name__).iterdir())
@@ -60,6 +98,21 @@ def latency_rtx3090() -> dict[str, Latency]:
 def segformer_b1_ade20k() -> dict[str, Segmentation]:
     """Table 4 by operator."""
     return {row["upsampler"]: _segmentation(row) for row in rows("segformer_b1_ade20k")}
+
+
+def finer_gflops() -> dict[str, str]:
+    """Table 4's GFLOPs by operator as the authors print them elsewhere, with a digit more; not all have one."""
+    return {row["upsampler"]: row["gflops"] for row in rows("segformer_b1_finer")}
+
+
+def ablation() -> tuple[Ablation, ...]:
+    """Tables 1 to 3, row by row: what two tables share is in each of them."""
+    return tuple(_ablation(row) for row in rows("ablation"))
+
+
+def _ablation(row: Mapping[str, str]) -> Ablation:
+    factor, groups, dynamic = float(row["scope_factor"]), int(row["groups"]), row["scope"] == "dynamic"
+    return Ablation(int(row["table"]), row["initial_position"], dynamic, factor, groups, row["miou"], row["ap"])
 
 
 def _segmentation(row: Mapping[str, str]) -> Segmentation:

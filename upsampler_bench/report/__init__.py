@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from upsampler_bench.case import PROBE
-from upsampler_bench.report import capabilities, charts, facts, footnotes, tables
+from upsampler_bench.report import capabilities, facts, footnotes, gallery, held, operator_facts, tables
 from upsampler_bench.report.lines import Condition, conditions, slugs
 from upsampler_bench.report.parts import Report, Table
 from upsampler_bench.report.pictures import Picture
+from upsampler_bench.report.scenes import Scene
 from upsampler_bench.results import Run
 
 __all__ = ["Report", "from_run", "from_runs"]
@@ -30,11 +31,13 @@ def from_runs(runs: Sequence[Run]) -> Report:
         title=facts.title(runs),
         facts=facts.all_facts(labels, told),
         tables=tuple(_table(one, marks) for one in sections),
-        pictures=tuple(picture for one in sections for picture in _pictures(one)),
+        published=held.tables(runs),
+        pictures=tuple(_pictures(sections)),
         methods=tuple(dict.fromkeys(method for one in told for method in facts.methods(*one))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),
         legend=tuple(dict.fromkeys(meaning for one in told for meaning in facts.legend(*one))),
         warning=" ".join(dict.fromkeys(said for run in runs if (said := facts.warning(run)))),
+        operators=operator_facts.operators(runs),
     )
 
 
@@ -70,11 +73,6 @@ def _table(section: _Section, marks: Mapping[str, str]) -> Table:
     return replace(made, title=f"{section.label}: {made.title}") if section.label else made
 
 
-def _pictures(section: _Section) -> Iterator[Picture]:
-    run, condition, slug = section.run, section.condition, section.slug
-    if condition.case.mode == PROBE:
-        return
-    for draw in (charts.panel, charts.scatter):
-        picture = draw(run, condition, slug)
-        if picture:
-            yield picture
+def _pictures(sections: Sequence[_Section]) -> Iterator[Picture]:
+    measured = (one for one in sections if one.condition.case.mode != PROBE)
+    return gallery.pictures([Scene(one.run, one.condition, one.label, one.slug) for one in measured])

@@ -24,9 +24,8 @@ def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
     )
     rows = tuple(_row(run, line, infos, marks) for line in condition.lines)
     where = {name: value for name, value in asdict(condition.case).items() if name in CONDITION}
-    return Table(
-        f"Capabilities at {condition.words}", columns, rows, where | {"mode": condition.case.mode}, compact=True
-    )
+    how = {"device_name": run.environment.device_name, "mode": condition.case.mode}
+    return Table(f"Capabilities at {condition.words}", columns, rows, where | how, compact=True)
 
 
 def _row(run: Run, line: Line, infos: list[MetricInfo], marks: Mapping[str, str]) -> Row:

@@ -7,6 +7,7 @@ from upsampler_bench.report import numbers
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Bar, BarChart, Panel, Point, Scatter
+from upsampler_bench.report.scenes import FLOPS, estimate, squashed
 from upsampler_bench.report.tables import present, rank
 from upsampler_bench.results import MetricInfo, Run
 from upsampler_bench.stats import Estimate
@@ -14,9 +15,7 @@ from upsampler_bench.stats import Estimate
 CHARTS = 6
 # Reading order of the panel, as in Fig. 8; a metric that is not named comes last.
 ORDER = ("latency", "inference_memory", "train_memory", "train_latency", "flops_paper", "params_weights")
-SPEED, COSTS = "latency", ("flops_paper", "flops_mac")
-# An axis is logarithmic where more than a quarter of the bars would be shorter than a fifteenth of the longest.
-SHORT, MANY = 1 / 15, 1 / 4
+SPEED = "latency"
 
 
 def panel(run: Run, condition: Condition, slug: str) -> Panel | None:
@@ -24,7 +23,7 @@ def panel(run: Run, condition: Condition, slug: str) -> Panel | None:
     costs = [info for info in present(run, condition) if not info.bounds]
     chosen = sorted(costs, key=lambda info: rank(run, info.name))[:CHARTS]
     chosen.sort(key=lambda info: ORDER.index(info.name) if info.name in ORDER else len(ORDER))
-    charts = tuple(_chart(run, condition, info) for info in chosen)
+    charts = tuple(chart(run, condition, info) for info in chosen)
     if not charts:
         return None
     title, base = f"Upsamplers on {run.environment.device_name}", run.settings.baseline
@@ -36,11 +35,12 @@ def panel(run: Run, condition: Condition, slug: str) -> Panel | None:
 def scatter(run: Run, condition: Condition, slug: str) -> Scatter | None:
     """Latency against the published mIoU, or None where fewer than two operators have both."""
     speed = run.metric(SPEED)
-    cost = next((info for name in COSTS for info in present(run, condition) if info.name == name), None)
+    cost = next((info for name in FLOPS for info in present(run, condition) if info.name == name), None)
     if speed is None:
         return None
-    base = _estimate(condition.line(run.settings.baseline), cost) if cost else None
-    offset = base.value if cost and base and _adds(condition, cost, base) else 0.0
+    base = estimate(condition.line(run.settings.baseline), cost) if cost else None
+    over = cost and base and (condition.case.host or _adds(condition, cost, base))
+    offset = base.value if base and over else 0.0
     points = [one for line in condition.lines if (one := _point(line, speed, cost, offset))]
     if len(points) < 2:
         return None
@@ -58,16 +58,9 @@ def scatter(run: Run, condition: Condition, slug: str) -> Scatter | None:
     )
 
 
-def squashed(values: list[float]) -> bool:
-    """Whether the largest value is so far beyond others that a linear axis would flatten them."""
-    positive = [one for one in values if one > 0]
-    if not positive or min(values) < 0:
-        return False
-    return sum(one < SHORT * max(positive) for one in positive) > MANY * len(positive)
-
-
-def _chart(run: Run, condition: Condition, info: MetricInfo) -> BarChart:
-    base = _estimate(condition.line(run.settings.baseline), info)
+def chart(run: Run, condition: Condition, info: MetricInfo) -> BarChart:
+    """The bar chart of one metric: as additions over the baseline where the paper writes it so and all do add."""
+    base = estimate(condition.line(run.settings.baseline), info)
     offset = base.value if base and _adds(condition, info, base) else None
     bars = tuple(_bar(line, info, offset, line.name == run.settings.baseline) for line in condition.lines)
     log = squashed([bar.value for bar in bars if bar.value is not None])
@@ -75,19 +68,14 @@ def _chart(run: Run, condition: Condition, info: MetricInfo) -> BarChart:
     return BarChart(info.name, info.title, _axis(run, info, offset, log), bars, dashed, log)
 
 
-def _estimate(line: Line | None, info: MetricInfo) -> Estimate | None:
-    found = line.find(info) if line else None
-    return numbers.convert(found[1].estimate, numbers.unit(info.unit)) if found else None
-
-
 def _adds(condition: Condition, info: MetricInfo, base: Estimate) -> bool:
     """Whether the chart shows additions over the baseline: where every operator does add to it."""
-    found = (_estimate(line, info) for line in condition.lines)
+    found = (estimate(line, info) for line in condition.lines)
     return info.additive and all(one.value >= base.value for one in found if one)
 
 
 def _bar(line: Line, info: MetricInfo, offset: float | None, baseline: bool) -> Bar:
-    one = _estimate(line, info)
+    one = estimate(line, info)
     if one is None:
         return Bar(line.name, None, line.why_not(info) or NOTHING)
     if offset is not None:
@@ -105,8 +93,8 @@ def _axis(run: Run, info: MetricInfo, offset: float | None, log: bool) -> str:
 
 
 def _point(line: Line, speed: MetricInfo, cost: MetricInfo | None, offset: float) -> Point | None:
-    quality, ours = published.segformer_b1_ade20k().get(line.name), _estimate(line, speed)
-    size = _estimate(line, cost) if cost else None
+    quality, ours = published.segformer_b1_ade20k().get(line.name), estimate(line, speed)
+    size = estimate(line, cost) if cost else None
     if quality is None or ours is None:
         return None
     return Point(line.name, ours.value, quality.miou, size.value - offset if size else 0.0, ours.low, ours.high)

@@ -98,7 +98,8 @@ class Held:
         published, ours: as they are printed, e.g. "+34.4" and "+34.43"; `ours` is empty where there is none.
         published_value, our_value: the numbers themselves, in the figure's unit.
         deviation: ours beside the published one, as printed, e.g. "+0.1 %"; empty where there is none of ours.
-        verdict: "reproduced", "differs", "needs training", or "not measured".
+        verdict: "reproduced", "differs", "needs training", or "not measured"; empty where the paper prints no figure
+            (`published` is empty) and ours stands alone.
         why: of "differs" and "not measured" the reason; else what a reader must know of how it was published.
     """
 
@@ -152,6 +153,24 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorFacts:
+    """What is known of an operator besides its measurements, for whoever chooses one.
+
+    Attributes:
+        miou: published (SegFormer-B1 on ADE20K, per cent), a twin's its reference's; None where the paper gives none.
+        capabilities: by metric name ("onnx_export", "deterministic", ...); None: tried, but the question did not apply.
+            What is missing was not tried: neither is a no.
+    """
+
+    name: str
+    needs_guide: bool
+    paper: str
+    miou: float | None
+    capabilities: Mapping[str, bool | None]
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that is told, in the order in which it is told.
 
@@ -160,6 +179,7 @@ class Report:
         facts: (title, text) pairs: device, versions, protocol, when.
         footnotes: (mark, text) pairs that cells refer to.
         legend: (title, text) pairs: what each column means, and the conventions.
+        operators: what is known of each beside its measurements.
     """
 
     title: str
@@ -171,3 +191,4 @@ class Report:
     footnotes: tuple[tuple[str, str], ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     warning: str = ""
+    operators: tuple[OperatorFacts, ...] = ()

@@ -30,6 +30,7 @@ class BarChart:
         axis: what stands at the value axis: the unit, and whether the scale is logarithmic.
         baseline: where the dashed line stands, or None.
         log: the axis is logarithmic, so that one very large bar does not squash the rest.
+        dots: the values are places and not lengths: dots on an axis that need not start at 0.
     """
 
     name: str
@@ -38,6 +39,7 @@ class BarChart:
     bars: tuple[Bar, ...]
     baseline: float | None = None
     log: bool = False
+    dots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Scatter:
         size_title: what a circle's area stands for; empty where all are alike.
         log, y_log: which axes are logarithmic.
         front: the operators that no other beats in both, in the order of x; a line joins them.
+        learned: the front of the operators that have parameters, where it is another; a dashed line joins them.
     """
 
     title: str
@@ -92,6 +95,7 @@ class Scatter:
     slug: str = ""
     y_log: bool = False
     front: tuple[str, ...] = ()
+    learned: tuple[str, ...] = ()
     name: str = "scatter"
 
 
@@ -100,16 +104,27 @@ class Outline:
     """One operator's polygon in a radar: for each axis its place from 0 (middle) to 1 (rim), and the number itself.
 
     A place is None where there is no number.
+
+    Attributes:
+        values: the places.
+        texts: the numbers as they are printed, with their units, or why there is none.
+        numbers: the numbers in the units of their axes.
     """
 
     name: str
     values: tuple[float | None, ...]
     texts: tuple[str, ...]
+    numbers: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Radar:
-    """Several costs of all operators at once, each axis normalised; outwards is better."""
+    """Several costs of all operators at once, each axis normalised; outwards is better.
+
+    Attributes:
+        baseline: the operator that all are held against.
+        units: of the axes; empty for a count.
+    """
 
     title: str
     subtitle: str
@@ -118,6 +133,8 @@ class Radar:
     caption: str = ""
     slug: str = ""
     name: str = "radar"
+    baseline: str = ""
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +152,11 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A cost against a size, both axes logarithmic."""
+    """A cost against a size, both axes logarithmic.
+
+    Attributes:
+        sizes: the places on the x axis, each with what is written there.
+    """
 
     title: str
     subtitle: str
@@ -145,6 +166,7 @@ class Curves:
     caption: str = ""
     slug: str = ""
     name: str = "sweep"
+    sizes: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +177,8 @@ class Reached:
         intensity: its multiply-adds a byte that it must move; 0 where it multiplies nothing.
         multiplying: multiply-adds a second.
         copying: bytes a second.
-        bound: the rate that bounds it at its intensity, multiply-adds a second.
+        bound: the rate that bounds it at its intensity, multiply-adds a second; 0 where it multiplies nothing.
+        share: what part of its bound it reaches; where it multiplies nothing, of the rate of a copy.
     """
 
     name: str
@@ -163,6 +186,7 @@ class Reached:
     multiplying: float
     copying: float
     bound: float
+    share: float
 
 
 @dataclass(frozen=True, slots=True)

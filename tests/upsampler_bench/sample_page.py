@@ -1,0 +1,105 @@
+"""Reports for the page in a browser: probed, of two devices, with every kind of picture, and from a stranger."""
+
+from dataclasses import replace
+
+from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
+
+from upsampler_bench import report
+from upsampler_bench.case import Case
+from upsampler_bench.report.parts import Held, HeldRow, PublishedTable, Report
+from upsampler_bench.report.pictures import Curve, Curves, Outline, Point, Radar, Reached, Roofline, Scatter
+from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, UpsamplerInfo
+
+NASTY = (
+    "<img src=x onerror=window.pwned=1>",
+    "</script><script>window.pwned=1</script>",
+    "<a href='javascript:window.pwned=1'>click</a>",
+    "\"><b onmouseover='window.pwned=1'>",
+    "{{ 7*7 }}{% raw %}%{x}&lt;i&gt;",
+    "__proto__",
+    "<!--<script>\u2028\u2029",
+    "x" * 200,
+)
+PROBES = tuple(
+    MetricInfo(name, title, "bool", "probe", lower_is_better=False, exact=True)
+    for name, title in (("onnx_export", "ONNX"), ("deterministic", "same bits"))
+)
+
+
+def probed_run() -> Run:
+    """The sample's operators: dysample+ cannot be exported, dysample-s was not tried, for nearest it does not apply."""
+    run = sample_run()
+    run = replace(run, metrics=(*METRICS, *PROBES), upsamplers=tuple(map(_info, FIGURES)))
+    for name in FIGURES:
+        if name == "dysample-s":
+            continue
+        samples = () if name == "nearest" else ((0.0 if name == "dysample+" else 1.0,),)
+        answers = Reading("onnx_export", samples, "exported"), Reading("deterministic", ((1.0,),), "twice")
+        run = run.with_measurement(Measurement(Case(name, "probe"), readings=answers))
+    return run
+
+
+def page_report() -> Report:
+    """Two devices, probes, all kinds of pictures and a published table."""
+    other = replace(plain_run(FIGURES), environment=replace(ENVIRONMENT, device_name="Other CPU"))
+    made = report.from_runs([probed_run(), other])
+    return replace(made, pictures=(*made.pictures[:2], *drawings(("dysample", "carafe", "nearest"))), published=(held(),))
+
+
+def stranger_report() -> Report:
+    """Whatever a file may say is an attack: names, reasons, versions, titles, units, conditions."""
+    nasty = NASTY[1]
+    figures = {"bilinear": FIGURES["bilinear"], **dict.fromkeys(NASTY, FIGURES["carafe"])}
+    run = plain_run(figures)
+    metrics = tuple(replace(one, title=f"{one.title} {NASTY[0]}", description=nasty) for one in METRICS)
+    where = replace(ENVIRONMENT, device_name=NASTY[2], versions={nasty: NASTY[0]}, machine={NASTY[3]: nasty})
+    infos = tuple(UpsamplerInfo(name, paper=nasty, reference=NASTY[0]) for name in figures)
+    run = replace(run, metrics=metrics, environment=where, upsamplers=infos, ended=nasty)
+    broken = tuple(
+        replace(one, status="failed", reason=NASTY[0] + nasty, readings=())
+        if one.case == Case(NASTY[3], "train")
+        else replace(one, readings=tuple(replace(two, method=nasty, notes=(NASTY[0],)) for two in one.readings))
+        for one in run.measurements
+    )
+    made = report.from_run(replace(run, measurements=broken))
+    return replace(made, pictures=(*made.pictures[:2], *drawings(NASTY)), published=(held(*NASTY[:2]),))
+
+
+def drawings(names: tuple[str, ...]) -> tuple[Scatter | Radar | Curves | Roofline, ...]:
+    """One picture of each kind but the panel; all that is said in it begins with a name."""
+    said = names[0]
+    points = tuple(
+        Point(name, 1.0 + at, 40.0 + at, at, 0.9 + at, 1.1 + at, source)
+        for source in ("measured", "published")
+        for at, name in enumerate(names)
+    )
+    places = (0.2, None, 1.0)
+    radar = tuple(Outline(name, places, ("1 ms", "–", said), (1.0, None, 2.0)) for name in names)
+    curves = tuple(
+        Curve(name, ((900.0, 1.0, 0.9, 1.1), (3600.0, 4.0 + at, 3.9, 4.3 + at)), 1.0) for at, name in enumerate(names)
+    )
+    reached = tuple(Reached(name, 2.0 * at, 1e9 * at, 1e9, 2e9 * at, 0.5) for at, name in enumerate(names))
+    return (
+        Scatter(
+            said, said, said, said, said, points, said, log=True, front=names[:2], learned=names[:1], name="bubble"
+        ),
+        Radar(said, said, (said, "memory", "weights"), radar, said, baseline=names[-1]),
+        Curves(said, said, said, said, curves, said, sizes=((900.0, said), (3600.0, "60²"))),
+        Roofline(said, said, 40e9, 110e9, reached, said),
+    )
+
+
+def held(name: str = "dysample", why: str = "counted at its output") -> PublishedTable:
+    """Two figures, four verdicts and a gap."""
+    cells = (
+        Held("GFLOPs", "+0.3", "+0.31", 0.3, 0.31, "+3 %", "reproduced"),
+        Held("mIoU (%)", "43.21", verdict="needs training"),
+    )
+    others = (Held("GFLOPs", "+34.4", "+9", 34.4, 9.0, "−74 %", "differs", why),)
+    lost = (Held("mIoU (%)", "42.82", verdict="not measured", why="no run of it"),)
+    rows = (HeldRow(name, cells), HeldRow("deconv", others), HeldRow("carafe", lost))
+    return PublishedTable("table4", f"Table 4 {name}", why, ("GFLOPs", "mIoU (%)"), rows)
+
+
+def _info(name: str) -> UpsamplerInfo:
+    return UpsamplerInfo(name, needs_guide=name == "carafe", paper="somebody")

@@ -1,0 +1,37 @@
+"""Which pictures a report has: of each condition its own, then those of several conditions together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from upsampler_bench.report import charts, host_panel
+from upsampler_bench.report.bubble import bubble
+from upsampler_bench.report.pareto import pareto
+from upsampler_bench.report.pictures import Picture
+from upsampler_bench.report.radar import radar
+from upsampler_bench.report.rooflines import roofline
+from upsampler_bench.report.scenes import Scene
+from upsampler_bench.report.sweeps import sweeps
+
+
+def pictures(scenes: Sequence[Scene]) -> Iterator[Picture]:
+    """All pictures in the order in which they are shown; none is empty."""
+    for scene in scenes:
+        yield from (_labelled(one, scene.label) for one in _own(scene, scenes) if one)
+    yield from sweeps(scenes)
+
+
+def _own(scene: Scene, scenes: Sequence[Scene]) -> Iterator[Picture | None]:
+    hosted = bool(scene.condition.case.host)
+    yield host_panel.panel(scene, scenes) if hosted else charts.panel(scene.run, scene.condition, scene.slug)
+    yield charts.scatter(scene.run, scene.condition, scene.slug)
+    yield bubble(scene)
+    yield pareto(scene)
+    yield radar(scene)
+    yield roofline(scene)
+
+
+def _labelled(picture: Picture, label: str) -> Picture:
+    """Where several runs have the condition, the picture says which it is of."""
+    return replace(picture, subtitle=f"{label}: {picture.subtitle}") if label else picture

@@ -1,0 +1,134 @@
+"""What a step needs, counted without memory: tensors of torch's meta device that say they are on another.
+
+Operators choose their blocks by the device that a tensor says it is on, so that a meta tensor that says "cpu" goes the
+way of a CPU tensor. Torch's FakeTensorMode does the same, ten to thirty times as slowly: too slow for an operator that
+cuts a large feature into thousands of blocks. That the count is that of real tensors, to the byte, is tested for every
+operator in both modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import upsamplers
+from upsampler_bench.case import TRAIN, Case
+from upsampler_bench.live_storage import LiveStorages
+from upsampler_bench.sizes import Need
+from upsampler_bench.workload import DTYPES, LAYOUTS, Workload
+
+META = torch.device("meta")
+_ATEN = torch.ops.aten
+# Where x and the weight stand among the arguments.
+_CONVOLUTIONS = {
+    _ATEN.convolution.default: (0, 1),
+    _ATEN.conv2d.default: (0, 1),
+    _ATEN.conv_transpose2d.input: (0, 1),
+    _ATEN.convolution_backward.default: (1, 2),
+}
+
+
+def need(case: Case) -> Need:
+    """What one step of a case needs.
+
+    Raises:
+        upsamplers.UpsamplerError: the operator refuses the case.
+        Exception: whatever the operator raises, also because it looks at values, of which there are none.
+    """
+    spec = upsamplers.get(case.upsampler)
+    kind = case.device.partition(":")[0]
+    if reason := spec.why_not(scale=case.scale, device=kind):
+        raise upsamplers.Unsupported(reason)
+    with META:
+        work = _workload(case, kind)
+        with _Elsewhere(kind), LiveStorages() as storages:
+            out = work.step_for_memory(storages.mark)
+        del out
+    held = [*work.module.parameters(), *work.module.buffers()]
+    return Need(size(held), size(work.inputs), storages.peak)
+
+
+def size(tensors: Any) -> int:
+    """The bytes of these tensors, what they share counted once."""
+    storages = {id(one.untyped_storage()): one.untyped_storage() for one in tensors}
+    return sum(one.nbytes() for one in storages.values())
+
+
+def _workload(case: Case, kind: str) -> Workload:
+    module: nn.Module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+    module = module.to(dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
+    if case.layout == "channels_last":
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    look = {"dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
+    x = torch.empty(case.batch, case.channels, case.height, case.width, **look)
+    inputs: tuple[Tensor, ...] = (x,)
+    if upsamplers.get(case.upsampler).needs_guide:
+        feature = torch.empty(case.batch, case.channels, case.scale * case.height, case.scale * case.width, **look)
+        with torch.no_grad(), _Elsewhere(kind):
+            inputs = (x, module.guide_from(feature))  # type: ignore[operator]
+    if case.mode == TRAIN:
+        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
+    return Workload(case, module, module, inputs)
+
+
+class _Elsewhere(TorchDispatchMode):
+    """Within it meta tensors say that they are on another kind of device, and what is made there is made on meta.
+
+    A dispatch mode, since autograd leaves function modes behind when it calls a backward written in Python.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
+        self._said = torch.device(kind)
+        self._speaks = True
+
+    def __enter__(self) -> Any:
+        torch.Tensor.device = property(self._device)  # type: ignore[method-assign,misc,assignment]
+        return super().__enter__()  # type: ignore[no-untyped-call,unused-ignore]
+
+    def __exit__(self, *problem: Any) -> Any:
+        del torch.Tensor.device
+        return super().__exit__(*problem)  # type: ignore[no-untyped-call,unused-ignore]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation on meta, and lays a convolution's results out as devices do."""
+        given = dict(kwargs or {})
+        if given.get("device") is not None:
+            given["device"] = META
+        with self._silent():
+            out = func(*args, **given)
+            return _laid_out(func, args, out)
+
+    def _device(self, tensor: Tensor) -> torch.device:
+        found: torch.device = torch._C.TensorBase.device.__get__(tensor)
+        return self._said if self._speaks and found == META else found
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        """Torch's own meta functions make their results where they see their arguments."""
+        before, self._speaks = self._speaks, False
+        try:
+            yield
+        finally:
+            self._speaks = before
+
+
+def _laid_out(func: Any, args: Any, out: Any) -> Any:
+    """On meta a convolution's results are contiguous; on devices they are laid out as x or the weight is."""
+    places = _CONVOLUTIONS.get(func)
+    if places is None or not any(_is_channels_last(args[place]) for place in places):
+        return out
+    if isinstance(out, Tensor):
+        return out.to(memory_format=torch.channels_last)
+    return tuple(
+        one.to(memory_format=torch.channels_last) if one is not None and one.dim() == 4 else one for one in out
+    )
+
+
+def _is_channels_last(one: Tensor) -> bool:
+    return one.dim() == 4 and one.is_contiguous(memory_format=torch.channels_last) and not one.is_contiguous()
