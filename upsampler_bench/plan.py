@@ -34,6 +34,7 @@ class Plan:
     """A sweep: every combination of its values is a case.
 
     Attributes:
+        name: what it is for, in a word; of a file its own name.
         upsampler: names, or shell wildcards over the registered ones.
         shape: (C, H, W) of the low-resolution feature; of no account in a host.
         batch: empty: 1, in hosts on a GPU 4 and 16.
@@ -44,6 +45,7 @@ class Plan:
         settings: how to measure.
     """
 
+    name: str = ""
     upsampler: tuple[str, ...] = ("*",)
     shape: tuple[tuple[int, int, int], ...] = ((256, 120, 120),)
     scale: tuple[int, ...] = (2,)
@@ -71,7 +73,7 @@ def read(where: str) -> dict[str, Any]:
     """
     path = Path(where) if where.endswith(".toml") else PLANS / f"{where}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
     except FileNotFoundError:
         known = "" if where.endswith(".toml") else f"; {nearest(where, names())}, or give a .toml file"
         raise PlanError(f"no plan {where!r}{known}") from None
@@ -94,12 +96,12 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         elif key == "stages":
             stages = "+".join(_text(one, given) for one in _as_list(value, given))
             plan["host"] = (*plan.get("host", ()), f"stages({stages})")
-        elif key == "device":
+        elif key in ("name", "device"):
             plan[key] = _text(value, given)
         elif key in _SETTINGS:
             settings[key] = _setting(key, value, given)
         else:
-            known = (*_LISTS, "stages", "device", *_SETTINGS)
+            known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
     return replace(Plan(**plan), settings=Settings(**settings))
 

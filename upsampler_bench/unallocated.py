@@ -8,7 +8,7 @@ operator in both modes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from upsampler_bench.live_storage import LiveStorages
 from upsampler_bench.sizes import Need
 from upsampler_bench.workload import DTYPES, LAYOUTS, Workload
 
-META = torch.device("meta")
+META, CPU = torch.device("meta"), torch.device("cpu")
 _ATEN = torch.ops.aten
 # Where x and the weight stand among the arguments.
 _CONVOLUTIONS = {
@@ -77,15 +77,15 @@ def _workload(case: Case, kind: str) -> Workload:
 
 
 class _Elsewhere(TorchDispatchMode):
-    """Within it meta tensors say that they are on another kind of device, and what is made there is made on meta.
+    """Within it meta tensors say that they are on a CPU, where this is asked for; what is made there is made on meta.
 
     A dispatch mode, since autograd leaves function modes behind when it calls a backward written in Python.
     """
 
     def __init__(self, kind: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
-        self._said = torch.device(kind)
-        self._speaks = True
+        # Without a GPU's torch nothing can say that it is on one; operators take "meta" for not being on a CPU.
+        self._is_cpu = self._speaks = kind == CPU.type
 
     def __enter__(self) -> Any:
         torch.Tensor.device = property(self._device)  # type: ignore[method-assign,misc,assignment]
@@ -96,17 +96,18 @@ class _Elsewhere(TorchDispatchMode):
         return super().__exit__(*problem)  # type: ignore[no-untyped-call,unused-ignore]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Runs an operation on meta, and lays a convolution's results out as devices do."""
+        """Runs an operation on meta, and makes its results those of the device."""
         given = dict(kwargs or {})
         if given.get("device") is not None:
             given["device"] = META
         with self._silent():
-            out = func(*args, **given)
-            return _laid_out(func, args, out)
+            out = _laid_out(func, args, func(*args, **given))
+            correct = _ON_CPU.get(func) if self._is_cpu else None
+            return correct(args, out) if correct else out
 
     def _device(self, tensor: Tensor) -> torch.device:
-        found: torch.device = torch._C.TensorBase.device.__get__(tensor)
-        return self._said if self._speaks and found == META else found
+        found: torch.device = torch._C.TensorBase.device.__get__(tensor)  # type: ignore[attr-defined]
+        return CPU if self._speaks and found == META else found
 
     @contextmanager
     def _silent(self) -> Iterator[None]:
@@ -132,3 +133,24 @@ def _laid_out(func: Any, args: Any, out: Any) -> Any:
 
 def _is_channels_last(one: Tensor) -> bool:
     return one.dim() == 4 and one.is_contiguous(memory_format=torch.channels_last) and not one.is_contiguous()
+
+
+def _bags(args: Any, out: Any) -> Any:
+    """A sum over bags on a CPU does not keep which bag an index is in, but has a place for maxima."""
+    sums, bags, sizes, _ = out
+    return sums, bags.new_empty(0), sizes, sizes.new_empty(sizes.shape)
+
+
+def _statistics(args: Any, out: Any) -> Any:
+    """A batch norm on a CPU keeps its statistics in the weight's dtype, not in float32."""
+    normed, *kept = out
+    weight = args[1]
+    return normed, *(one if weight is None else one.to(weight.dtype) for one in kept)
+
+
+_ON_CPU: dict[Any, Callable[[Any, Any], Any]] = {
+    _ATEN.embedding_bag.padding_idx: _bags,
+    _ATEN._embedding_bag.default: _bags,
+    _ATEN._embedding_bag_forward_only.default: _bags,
+    _ATEN.native_batch_norm.default: _statistics,
+}

@@ -47,14 +47,14 @@ class Ablation:
 
     @property
     def upsampler(self) -> str:
-        """The operator of this row as plans name it: dysample with its options in brackets, sorted."""
-        options: dict[str, object] = {
-            "groups": self.groups,
-            "initial_position": self.initial_position,
-            "scope_factor": self.scope_factor,
+        """The operator of this row as plans name it: dysample with the options that are not its own in brackets."""
+        options = {
+            "initial_position": "" if self.initial_position == "bilinear" else self.initial_position,
+            "dynamic_scope": "true" if self.dynamic else "",
+            "scope_factor": "" if self.dynamic else str(self.scope_factor),
+            "groups": "" if self.groups == GROUPS else str(self.groups),
         }
-        options |= {"dynamic_scope": "true"} if self.dynamic else {}
-        return f"dysample[{','.join(f'{key}={options[key]}' for key in sorted(options))}]"
+        return f"dysample[{','.join(f'{key}={value}' for key, value in options.items() if value)}]"
 
     @property
     def registered(self) -> str:
@@ -63,6 +63,8 @@ class Ablation:
         return REGISTERED.get(options, "")
 
 
+# Of dysample as it is registered; a dynamic scope has the factor that it has in the paper.
+GROUPS = 4
 # The steps of the ablation that have names of their own: (initial position, dynamic, scope factor, groups).
 REGISTERED = {
     ("nearest", False, 1.0, 1): "dysample-naive",

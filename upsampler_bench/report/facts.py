@@ -36,28 +36,22 @@ def title(runs: Sequence[Run]) -> str:
 
 
 def labels(runs: Sequence[Run]) -> tuple[str, ...]:
-    """What tells runs apart, in as few words as it takes: device, version, what was measured, when; empty for one."""
-    told = [
-        (
-            run.environment.device_name,
-            f"torch {run.environment.versions.get('torch', '?')}",
-            _subjects(run),
-            run.started,
-        )
-        for run in runs
-    ]
+    """What tells runs apart, in as few words as it takes: device, version, plan, when; empty for one."""
+    told = [_identity(run) for run in runs]
     chosen: list[int] = []
-    for place in range(4):
+    for place in range(len(told[0]) if told else 0):
         if len(set(_picked(told, chosen))) == len(runs):
             break
         if len({one[place] for one in told}) > 1:
             chosen.append(place)
     said = _picked(told, chosen)
-    return (
-        tuple(text if said.count(text) == 1 else f"{text} ({number})".strip() for number, text in enumerate(said, 1))
-        if len(runs) > 1
-        else ("",)
-    )
+    numbered = [f"{text} ({number})".strip() for number, text in enumerate(said, 1)]
+    return tuple(text if said.count(text) == 1 else other for text, other in zip(said, numbered, strict=True))
+
+
+def _identity(run: Run) -> tuple[str, ...]:
+    version = f"torch {run.environment.versions.get('torch', '?')}"
+    return run.environment.device_name, version, str(run.plan.get("name") or _subjects(run)), run.started
 
 
 def all_facts(named: Sequence[str], told: Sequence[tuple[Run, tuple[Condition, ...]]]) -> tuple[tuple[str, str], ...]:

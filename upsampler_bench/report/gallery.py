@@ -13,11 +13,17 @@ from upsampler_bench.report.radar import radar
 from upsampler_bench.report.rooflines import roofline
 from upsampler_bench.report.scenes import Scene
 from upsampler_bench.report.sweeps import sweeps
+from upsampler_bench.report.tables import present
 
 
 def pictures(scenes: Sequence[Scene]) -> Iterator[Picture]:
-    """All pictures in the order in which they are shown; none is empty."""
+    """All pictures in the order in which they are shown; none is empty.
+
+    Beside other conditions one in which nothing was timed has only its table.
+    """
     for scene in scenes:
+        if len(scenes) > 1 and not _is_timed(scene):
+            continue
         yield from (_labelled(one, scene.label) for one in _own(scene, scenes) if one)
     yield from sweeps(scenes)
 
@@ -30,6 +36,10 @@ def _own(scene: Scene, scenes: Sequence[Scene]) -> Iterator[Picture | None]:
     yield pareto(scene)
     yield radar(scene)
     yield roofline(scene)
+
+
+def _is_timed(scene: Scene) -> bool:
+    return any(info.relative for info in present(scene.run, scene.condition))
 
 
 def _labelled(picture: Picture, label: str) -> Picture:
