@@ -43,7 +43,9 @@ def page_report() -> Report:
     """Two devices, probes, all kinds of pictures and a published table."""
     other = replace(plain_run(FIGURES), environment=replace(ENVIRONMENT, device_name="Other CPU"))
     made = report.from_runs([probed_run(), other])
-    return replace(made, pictures=(*made.pictures[:2], *drawings(("dysample", "carafe", "nearest"))), published=(held(),))
+    return replace(
+        made, pictures=(*made.pictures[:2], *drawings(("dysample", "carafe", "nearest"))), published=(held(),)
+    )
 
 
 def stranger_report() -> Report:

@@ -1,76 +1,25 @@
 """The page in a real browser, one for all tests; skipped where there is none."""
 
 import base64
-import json
 import re
-import shutil
 
 import pytest
 from sample_page import NASTY, page_report, stranger_report
 
 from upsampler_bench import formats
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-selenium = pytest.importorskip("selenium", reason="needs selenium: pip install '.[dev]'")
+pytest.importorskip("selenium", reason="needs selenium: pip install '.[dev]'")
+
+from page_browser import CHROMIUM, DRIVER, Browser, start
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
 pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the PATH"),
 ]
-
-from selenium.webdriver import Chrome, ChromeOptions, Keys  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
-
-QUIET = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1400,1000",
-)  # fmt: skip
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-
-
-class Browser:
-    """One browser, and what the tests ask of a page in it."""
-
-    def __init__(self, driver, pages):
-        self.driver, self.pages = driver, pages
-
-    def open(self, name="ours"):
-        """A fresh page, as a reader opens it from a disk."""
-        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-        self.driver.get(self.pages[name].as_uri())
-        self.run("try { localStorage.clear() } catch {} delete document.documentElement.dataset.theme")
-        return self
-
-    def run(self, script, *given):
-        return self.driver.execute_script(script, *given)
-
-    def find(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def until(self, script, *given):
-        WebDriverWait(self.driver, 10, 0.05).until(lambda _: self.run(f"return {script}", *given), script)
-
-    def draw_all(self):
-        """Waits until every picture is drawn."""
-        self.until("!document.querySelector('.waiting')")
-        return self
-
-    def problems(self):
-        return [one["message"] for one in self.driver.get_log("browser") if one["level"] == "SEVERE"]
-
-    def requests(self):
-        """Every address asked for since this was last asked."""
-        messages = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]
-        sent = [one["params"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-        return [one["request"]["url"] for one in sent if one["documentURL"].startswith("file:")]
-
-    def names(self, table=0):
-        """The operators that a table shows, in order."""
-        rows = "document.querySelectorAll('table.measured')[arguments[0]].tBodies[0].rows"
-        return self.run(f"return [...{rows}].filter((row) => !row.hidden).map((row) => row.dataset.name)", table)
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +28,7 @@ def session(tmp_path_factory):
     pages = {}
     for name, made in (("ours", page_report()), ("stranger", stranger_report())):
         (pages[name],) = formats.write(made, folder / name, ["html"])
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*QUIET, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(options=options, service=Service(DRIVER))
+    driver = start(folder / "profile")
     yield Browser(driver, pages)
     driver.quit()
 
@@ -201,6 +145,7 @@ def test_bars_change_between_absolute_and_times_the_baseline(browser):
     browser.find("[data-show=ratio]").click()
     browser.until(f"{value} === 1")
     assert before > 8
+    assert "95 % interval" in browser.run(f"return {chart}.data[0].hovertext[2]")
     assert browser.find(".chart h4").text.startswith("Latency × bilinear")
     browser.find("[data-show=absolute]").click()
     browser.until(f"{value} === {before}")

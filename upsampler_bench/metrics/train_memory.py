@@ -9,8 +9,8 @@ from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workload import Workload
 
 WHAT = (
-    "Peak bytes over forward and backward (in a host over a training step) beyond parameters, optimiser state and inputs; "
-    "output and all gradients included."
+    "Peak bytes over forward and backward (in a host over a training step) beyond parameters, optimiser state and "
+    "inputs; output and all gradients included."
 )
 KEPT = "Bytes alive after the forward, the output included."
 PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=WHAT)
