@@ -12,9 +12,10 @@ MEASURING = {
     "device", "doctor", "environment", "group", "live_storage", "operators", "process", "protocol", "rounds", "runner",
     "session", "verify", "worker", "workload", "metrics", "hosts", "catalogue", "nvml", "plan", "progress",
     "processor", "job", "rates", "lesson", "sections",
+    "capacity", "unallocated",
 }  # fmt: skip
-TELLING = {"report", "formats", "frame", "published", "compare"}
-WAIST = {"case", "results", "stats", "storage", "errors", "discovery"}
+TELLING = {"report", "formats", "frame", "published", "compare", "choosing"}
+WAIST = {"case", "results", "stats", "storage", "errors", "discovery", "sizes"}
 # Rooms that may be imported by a room; what is not listed here may import the waist alone.
 ALLOWED = {
     "case": set(),
@@ -26,6 +27,10 @@ ALLOWED = {
     "frame": {"results"},
     "formats": TELLING | WAIST,
     "report": {"report", "published"} | WAIST,
+    "sizes": {"case"},
+    "choosing": {"choosing", "report", "published"} | WAIST,
+    "capacity": {"case", "device", "errors", "sizes", "unallocated", "workload"},
+    "unallocated": {"case", "live_storage", "sizes", "workload"},
     "metrics": {"metrics", "device", "rates", "verify", "workload"} | WAIST,
     "rates": {"device"},
     "workload": {"case", "hosts", "lesson"},
@@ -84,7 +89,10 @@ def test_only_one_room_knows_cuda(path):
     assert "torch.cuda" not in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("module", ["report", "formats", "storage", "results", "plan", "cli", "published"])
+@pytest.mark.parametrize(
+    "module",
+    ["report", "formats", "storage", "results", "plan", "cli", "published", "choosing.words", "choosing.sizes_told"],
+)
 def test_telling_never_loads_torch(module):
     code = f"import sys, upsampler_bench.{module}; assert not {{'torch', 'upsamplers'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

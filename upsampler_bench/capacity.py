@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from upsampler_bench import device as devices
 from upsampler_bench import unallocated
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device
 from upsampler_bench.errors import DeviceError
 from upsampler_bench.sizes import Capacity, Confirmation, Need
-from upsampler_bench.workload import build, shared_inputs
+from upsampler_bench.workload import make
 
 START, MOST_STEPS = 64, 12
 # Up to this side a CPU's blocks are counted in full; beyond it on strips.
@@ -119,14 +121,11 @@ class _Search:
         return max(side, 0)
 
     def _beyond(self, side: int) -> int:
-        """Upwards as long as a next one fits; over a gap too, where blocks of another height need less."""
+        """Upwards, where counting is quick: over a gap too, where blocks of another height need less."""
         tried = side
-        while side and tried < side + BEYOND and (side + 1 not in self.known or self._took < QUICK):
+        while side and tried < side + BEYOND and self._took < QUICK:
             tried += 1
-            if self._fits(tried):
-                side = tried
-            elif self._took >= QUICK:
-                break
+            side = tried if self._fits(tried) else side
         return side
 
     def _need(self, side: int) -> Need:
@@ -187,9 +186,9 @@ def _taken(case: Case, side: int, device: Device) -> Confirmation:
     case = replace(case, height=side, width=side)
     predicted = unallocated.need(case).total
     try:
-        work = build(case, Settings(), shared_inputs(case, Settings()))
-        held = unallocated.size([*work.module.parameters(), *work.module.buffers()]) + unallocated.size(work.inputs)
-        return Confirmation(side, predicted, held + device.peak(work.step_for_memory).peak)
+        work = unallocated.assembled(case, make(case, Settings()), torch.device(case.device))
+        peak = device.peak(work.step_for_memory).peak
+        return Confirmation(side, predicted, unallocated.held(work, peak).total)
     except OUT_OF_MEMORY_ERRORS:
         return Confirmation(side, predicted, reason="out of memory")
     except RuntimeError as problem:

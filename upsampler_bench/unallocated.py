@@ -8,8 +8,7 @@ operator in both modes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ import upsamplers
 from upsampler_bench.case import TRAIN, Case
 from upsampler_bench.live_storage import LiveStorages
 from upsampler_bench.sizes import Need
-from upsampler_bench.workload import DTYPES, LAYOUTS, Workload
+from upsampler_bench.workload import DTYPES, Workload
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 _ATEN = torch.ops.aten
@@ -40,40 +39,42 @@ def need(case: Case) -> Need:
         upsamplers.UpsamplerError: the operator refuses the case.
         Exception: whatever the operator raises, also because it looks at values, of which there are none.
     """
-    spec = upsamplers.get(case.upsampler)
     kind = case.device.partition(":")[0]
-    if reason := spec.why_not(scale=case.scale, device=kind):
+    if reason := upsamplers.get(case.upsampler).why_not(scale=case.scale, device=kind):
         raise upsamplers.Unsupported(reason)
     with META:
-        work = _workload(case, kind)
-        with _Elsewhere(kind), LiveStorages() as storages:
-            out = work.step_for_memory(storages.mark)
-        del out
-    held = [*work.module.parameters(), *work.module.buffers()]
-    return Need(size(held), size(work.inputs), storages.peak)
+        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+        module = module.to(dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
+        with _Elsewhere(kind):
+            work = assembled(case, module, META)
+            with LiveStorages() as storages:
+                out = work.step_for_memory(storages.mark)
+            del out
+    return held(work, storages.peak)
+
+
+def held(work: Workload, peak: int) -> Need:
+    """What a workload needs whose step has this peak."""
+    return Need(size([*work.module.parameters(), *work.module.buffers()]), size(work.inputs), peak)
+
+
+def assembled(case: Case, module: nn.Module, device: torch.device) -> Workload:
+    """The operator with inputs of its own, and no more than it takes: contiguous, made where they are read."""
+    kind: dict[str, Any] = {"dtype": DTYPES[case.dtype], "device": device}
+    inputs: tuple[Tensor, ...] = (torch.rand(case.batch, case.channels, case.height, case.width, **kind),)
+    if upsamplers.get(case.upsampler).needs_guide:
+        shape = (case.batch, case.channels, case.scale * case.height, case.scale * case.width)
+        with torch.no_grad():
+            inputs = (*inputs, module.guide_from(torch.rand(shape, **kind)))  # type: ignore[operator]
+    if case.mode == TRAIN:
+        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
+    return Workload(case, module, module, inputs)
 
 
 def size(tensors: Any) -> int:
     """The bytes of these tensors, what they share counted once."""
     storages = {id(one.untyped_storage()): one.untyped_storage() for one in tensors}
     return sum(one.nbytes() for one in storages.values())
-
-
-def _workload(case: Case, kind: str) -> Workload:
-    module: nn.Module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
-    module = module.to(dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
-    if case.layout == "channels_last":
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    look = {"dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
-    x = torch.empty(case.batch, case.channels, case.height, case.width, **look)
-    inputs: tuple[Tensor, ...] = (x,)
-    if upsamplers.get(case.upsampler).needs_guide:
-        feature = torch.empty(case.batch, case.channels, case.scale * case.height, case.scale * case.width, **look)
-        with torch.no_grad(), _Elsewhere(kind):
-            inputs = (x, module.guide_from(feature))  # type: ignore[operator]
-    if case.mode == TRAIN:
-        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
-    return Workload(case, module, module, inputs)
 
 
 class _Elsewhere(TorchDispatchMode):
@@ -88,7 +89,7 @@ class _Elsewhere(TorchDispatchMode):
         self._is_cpu = self._speaks = kind == CPU.type
 
     def __enter__(self) -> Any:
-        torch.Tensor.device = property(self._device)  # type: ignore[method-assign,misc,assignment]
+        torch.Tensor.device = property(self._device)  # type: ignore[assignment]
         return super().__enter__()  # type: ignore[no-untyped-call,unused-ignore]
 
     def __exit__(self, *problem: Any) -> Any:
@@ -97,26 +98,21 @@ class _Elsewhere(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs an operation on meta, and makes its results those of the device."""
-        given = dict(kwargs or {})
+        given = kwargs or {}
         if given.get("device") is not None:
-            given["device"] = META
-        with self._silent():
+            given = {**given, "device": META}
+        # Torch's own meta functions make their results where they see their arguments.
+        before, self._speaks = self._speaks, False
+        try:
             out = _laid_out(func, args, func(*args, **given))
             correct = _ON_CPU.get(func) if self._is_cpu else None
             return correct(args, out) if correct else out
-
-    def _device(self, tensor: Tensor) -> torch.device:
-        found: torch.device = torch._C.TensorBase.device.__get__(tensor)  # type: ignore[attr-defined]
-        return CPU if self._speaks and found == META else found
-
-    @contextmanager
-    def _silent(self) -> Iterator[None]:
-        """Torch's own meta functions make their results where they see their arguments."""
-        before, self._speaks = self._speaks, False
-        try:
-            yield
         finally:
             self._speaks = before
+
+    def _device(self, tensor: Tensor) -> torch.device:
+        found: torch.device = torch._C.TensorBase.device.__get__(tensor)
+        return CPU if self._speaks and found == META else found
 
 
 def _laid_out(func: Any, args: Any, out: Any) -> Any:
@@ -136,9 +132,10 @@ def _is_channels_last(one: Tensor) -> bool:
 
 
 def _bags(args: Any, out: Any) -> Any:
-    """A sum over bags on a CPU does not keep which bag an index is in, but has a place for maxima."""
+    """A sum over bags on a CPU keeps which bag an index is in for float64 alone, and has a place for maxima."""
     sums, bags, sizes, _ = out
-    return sums, bags.new_empty(0), sizes, sizes.new_empty(sizes.shape)
+    kept = bags if sums.dtype == torch.float64 else bags.new_empty(0)
+    return sums, kept, sizes, sizes.new_empty(sizes.shape)
 
 
 def _statistics(args: Any, out: Any) -> Any:

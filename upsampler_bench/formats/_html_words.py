@@ -90,8 +90,8 @@ def held(row: HeldRow, figure: str) -> Held | None:
 
 
 def verdict(said: str) -> str:
-    """A verdict's sign and word."""
-    return f"{VERDICTS.get(said, '?')} {said}"
+    """A verdict's sign and word; where the paper prints nothing, that the figure is ours alone."""
+    return f"{VERDICTS.get(said, '?')} {said}" if said else "ours alone"
 
 
 def verdict_class(said: str) -> str:

@@ -71,7 +71,9 @@ def _picked(told: Sequence[tuple[str, ...]], places: Sequence[int]) -> list[str]
 
 
 def _subjects(run: Run) -> str:
-    return ", ".join(dict.fromkeys(one.case.host or "operators" for one in run.measurements)) or "nothing"
+    """What was measured, in a word or two."""
+    told = (one.case.host or ("capabilities" if one.case.mode == PROBE else "operators") for one in run.measurements)
+    return ", ".join(dict.fromkeys(told)) or "nothing"
 
 
 def facts(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...]:

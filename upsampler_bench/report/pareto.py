@@ -1,4 +1,7 @@
-"""Latency against inference memory: which operators no other beats in both."""
+"""Latency against memory: which operators no other beats in both.
+
+Of the training step where all operators need the same memory for a forward, as in a host whose peak is elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,16 @@ from upsampler_bench.report.pictures import Point, Scatter
 from upsampler_bench.report.scenes import PARAMS, Scene, estimate, missing, squashed, unit_and_scale
 from upsampler_bench.results import MetricInfo
 
-SPEED, MEMORY = "latency", "inference_memory"
+COSTS = (("latency", "inference_memory"), ("train_latency", "train_memory"))
 
 
 def pareto(scene: Scene) -> Scatter | None:
     """The plane of both costs, or None where fewer than two operators have both."""
-    speed, memory = scene.first((SPEED,)), scene.first((MEMORY,))
-    if speed is None or memory is None:
+    planes = [plane for names in COSTS if (plane := _plane(scene, *names))]
+    telling = [one for one in planes if len({point.y for point in one[2]}) > 1]
+    if not planes:
         return None
-    points = tuple(one for line in scene.condition.lines if (one := _point(line, speed, memory)))
-    if len(points) < 2:
-        return None
+    speed, memory, points = (telling or planes)[0]
     log, y_log = squashed([one.x for one in points]), squashed([one.y for one in points])
     best, learned = front(points), _learned(scene, points)
     return Scatter(
@@ -37,6 +39,15 @@ def pareto(scene: Scene) -> Scatter | None:
         learned=learned,
         name="pareto",
     )
+
+
+def _plane(scene: Scene, speed: str, memory: str) -> tuple[MetricInfo, MetricInfo, tuple[Point, ...]] | None:
+    """Two costs and the operators that have both, or None where there are fewer than two."""
+    x, y = scene.first((speed,)), scene.first((memory,))
+    if x is None or y is None:
+        return None
+    points = tuple(one for line in scene.condition.lines if (one := _point(line, x, y)))
+    return (x, y, points) if len(points) > 1 else None
 
 
 def front(points: Sequence[Point]) -> tuple[str, ...]:

@@ -1,0 +1,217 @@
+"""Commands that choose: recommend (which operator), capacity (how large an input)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from upsampler_bench.commands.options import Plugin, Upsampler
+from upsampler_bench.commands.work import console, measure, minutes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from upsampler_bench.choosing import Wish
+    from upsampler_bench.results import Run
+    from upsampler_bench.sizes import Capacity
+
+OK, NOTHING = 0, 1
+REPORTS, CAPABILITIES = Path("reports"), "capabilities"
+
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def recommend(
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="Stored runs; the newest of reports/ with its capabilities by default.")
+    ] = None,
+    max_latency: Annotated[str | None, typer.Option(help="E.g. 20ms, or 1.5x the baseline's.")] = None,
+    max_train_latency: Annotated[str | None, typer.Option(help="The same, of a training step.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="E.g. 200MiB, or 2x: the peak of a forward.")] = None,
+    max_train_memory: Annotated[str | None, typer.Option(help="The same, of a training step.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="E.g. 50K or 1M, biases included.")] = None,
+    max_gflops: Annotated[str | None, typer.Option(help="Multiply-adds in 1e9, true ones (mac).")] = None,
+    no_guide: Annotated[bool, typer.Option("--no-guide", help="None that takes an encoder feature.")] = False,
+    needs: Annotated[list[str] | None, typer.Option(help="What must work: onnx, bfloat16, compiles, ...")] = None,
+    by: Annotated[str, typer.Option(help="miou (published), latency, memory, params, ...")] = "miou",
+    shape: Annotated[str | None, typer.Option(help="CxHxW: only this condition.", metavar="CxHxW")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Only conditions of this dtype.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only conditions of it: cpu, cuda or cuda:i.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which operator to take under limits, from stored runs, or measured on the spot where nothing is stored.
+
+    An operator whose interval holds a limit is borderline and not recommended. Exit codes: 0 fine, 1 nothing passes
+    (in one of the conditions told), 2 misuse, 130 interrupted.
+    """
+    from upsampler_bench import choosing
+    from upsampler_bench.choosing import limits, words
+
+    given = dict(locals())
+    texts = {option: given[option.replace("-", "_")] for option in limits.QUANTITIES}
+    held = tuple(limits.parse(option, text) for option, text in texts.items() if text is not None)
+    _check_order(by)
+    runs = _runs(results or (), choosing.Wish(held, no_guide, tuple(needs or ()), by), shape, dtype, device)
+    wish = choosing.Wish(held, no_guide, _needed(needs or (), runs), by)
+    choices = choosing.choose(runs, wish, [part for part in (shape, dtype, device) if part])
+    _print(json.dumps(words.data(choices), indent=1) if as_json else words.text(choices))
+    raise typer.Exit(OK if all(one.best for one in choices) else NOTHING)
+
+
+def capacity(
+    memory: Annotated[str, typer.Option(help="E.g. 24GiB.")],
+    upsampler: Upsampler = None,
+    channels: Annotated[int, typer.Option(help="C.", min=1)] = 256,
+    batch: Annotated[int, typer.Option(help="B.", min=1)] = 1,
+    scale: Annotated[int, typer.Option(help="s.", min=1)] = 2,
+    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16 or float64.")] = "float32",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i; also a GPU that is not here.")] = "auto",
+    confirm: Annotated[bool, typer.Option("--confirm/--no-confirm", help="Take real steps too.")] = True,
+    stored: Annotated[
+        Path | None, typer.Option("--from", help="Estimate from a stored run instead; needs no torch.")
+    ] = None,
+    plugin: Plugin = None,
+    as_json: Json = False,
+) -> None:
+    """Say how large an input fits in a memory: the largest H = W of a forward, and of a training step.
+
+    Counted without memory, operator by operator, and confirmed by real steps: on a GPU at the size found, on a CPU at
+    a size that takes about a second. Exit codes: 0 fine, 1 nothing fits, 2 misuse.
+    """
+    from upsampler_bench.choosing import limits, sizes_told
+
+    room = limits.memory(memory, "--memory")
+    if stored is not None:
+        found = _estimated(stored, room, upsampler)
+    else:
+        keys = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
+        found = _counted(room, upsampler, keys, plugin or (), confirm=confirm)
+    _print(json.dumps(sizes_told.data(found, room), indent=1) if as_json else sizes_told.text(found, room))
+    raise typer.Exit(OK if any(one.side for one in found) else NOTHING)
+
+
+def _check_order(by: str) -> None:
+    from upsampler_bench.choosing import ORDERS
+    from upsampler_bench.discovery import nearest
+    from upsampler_bench.errors import PlanError
+
+    if by not in ORDERS:
+        raise PlanError(f"--by is {by!r}; {nearest(by, tuple(ORDERS))}")
+
+
+def _needed(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
+    """The capabilities meant; where no run tells of any, the names of all metrics that measure nothing else there."""
+    from upsampler_bench import discovery
+    from upsampler_bench.case import PROBE
+    from upsampler_bench.choosing import limits
+
+    infos = list({info.name: info for run in runs for info in run.metrics}.values())
+    tried = [info for info in infos if info.mode == PROBE and info.unit in ("bool", "1")]
+    measured = {info.name for info in infos}
+    others = () if tried else [one for one in discovery.modules("upsampler_bench.metrics") if one not in measured]
+    return limits.needed(needs, tried, others)
+
+
+def _runs(
+    places: Sequence[Path], wish: Wish, shape: str | None, dtype: str | None, device: str | None
+) -> tuple[Run, ...]:
+    """The runs named, else the newest that is stored with its capabilities, else measured now."""
+    from upsampler_bench import storage
+
+    if places:
+        return tuple(storage.load(one) for one in places)
+    newest = max(REPORTS.glob(f"*/{storage.FILE}"), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None:
+        keys = {"shape": shape, "dtype": dtype, "device": device}
+        return tuple(_measured(wish, {name: value for name, value in keys.items() if value}))
+    beside = newest.parent / CAPABILITIES / storage.FILE
+    return tuple(storage.load(one) for one in (newest, beside) if one.exists())
+
+
+def _measured(wish: Wish, keys: dict[str, Any]) -> list[Run]:
+    """Measures now the least that answers the question, and keeps nothing.
+
+    Raises:
+        typer.Exit: it was interrupted.
+    """
+    from upsampler_bench import metrics, plan, session
+    from upsampler_bench.case import PROBE, Case
+    from upsampler_bench.choosing import ORDERS, limits
+
+    asked = dict.fromkeys([*(one.metric for one in wish.limits), ORDERS[wish.by] or "latency"])
+    modules = [name for name in metrics.names() if {info.name for info in metrics.get(name).INFOS} & set(asked)]
+    modes = {metrics.get(name).INFOS[0].mode for name in modules}
+    plans = [{**plan.read("paper"), "mode": sorted(modes), "metrics": modules, **keys}]
+    if wish.needs:
+        probes = metrics.for_case(Case("", PROBE), ())
+        infos = [info for probe in probes.values() for info in probe.INFOS]
+        needed = {one.replace("-", "_") for one in limits.needed(wish.needs, infos)}
+        named = [name for name, probe in probes.items() if needed & {info.name for info in probe.INFOS}]
+        own = {"device": keys["device"]} if "device" in keys else {}
+        plans.append({**plan.read("capabilities"), "metrics": named, **own})
+    ready = [session.prepare(plan.parse(one), None, write=False) for one in plans]
+    seconds = [session.expectation(one) for one in ready]
+    said = f"about {minutes(sum(one for one, _ in seconds))}, at most {minutes(sum(most for _, most in seconds))}"
+    names = ", ".join(name for one in ready for name in one.job.settings.metrics)
+    console(stderr=True).print(
+        f"Nothing is stored below {REPORTS}/: measuring {names} now on {ready[0].cases[0].device}, {said}. "
+        "'upsampler-bench run' measures all and keeps it.",
+        highlight=False,
+    )
+    found = []
+    for one in ready:
+        found.append(measure(one))
+        if found[-1].ended == "interrupted":
+            raise KeyboardInterrupt
+    return found
+
+
+def _counted(
+    memory: int, upsampler: Sequence[str] | None, keys: dict[str, Any], plugin: Sequence[str], *, confirm: bool
+) -> tuple[Capacity, ...]:
+    from upsampler_bench import capacity as counting
+    from upsampler_bench import operators, plan
+
+    operators.load(plugin)
+    operators.add_variants(upsampler or ())
+    place, device = counting.place(keys["device"])
+    shape = f"{keys['channels']}x1x1"
+    parsed = {"upsampler": list(upsampler or ["*"]), "shape": shape, "baseline": ""}
+    parsed |= {name: keys[name] for name in ("batch", "scale", "dtype")}
+    cases = plan.cases(plan.parse(parsed), operators.names(), place)
+    said = console(stderr=True)
+    if confirm and device is None:
+        said.print(f"No {place} is here: sizes are counted and not confirmed.", highlight=False)
+    found = []
+    with said.status("counting") as status:
+        for case in cases:
+            status.update(f"{case.upsampler}, {case.mode}")
+            found.append(counting.largest(case, memory, device if confirm else None))
+    return tuple(found)
+
+
+def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tuple[Capacity, ...]:
+    from fnmatch import fnmatchcase
+
+    from upsampler_bench import storage
+    from upsampler_bench.choosing import sizes_told
+    from upsampler_bench.discovery import nearest
+    from upsampler_bench.errors import PlanError
+
+    found = sizes_told.estimates(storage.load(stored), memory)
+    names = tuple(dict.fromkeys(one.case.upsampler for one in found))
+    for pattern in upsampler or ():
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise PlanError(f"no upsampler {pattern!r} in this run; {nearest(pattern, names)}")
+    wanted = upsampler or ["*"]
+    return tuple(one for one in found if any(fnmatchcase(one.case.upsampler, pattern) for pattern in wanted))
+
+
+def _print(text: str) -> None:
+    """Letters that the output's encoding lacks are replaced."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
