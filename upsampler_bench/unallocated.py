@@ -134,7 +134,7 @@ def _is_channels_last(one: Tensor) -> bool:
 def _bags(args: Any, out: Any) -> Any:
     """A sum over bags on a CPU keeps which bag an index is in for float64 alone, and has a place for maxima."""
     sums, bags, sizes, _ = out
-    kept = bags if sums.dtype == torch.float64 else bags.new_empty(0)
+    kept = bags.new_empty(len(bags) + 1)[:-1] if sums.dtype == torch.float64 else bags.new_empty(0)
     return sums, kept, sizes, sizes.new_empty(sizes.shape)
 
 

@@ -97,6 +97,17 @@ class Candidate:
         """The worst of its findings'."""
         return max((one.verdict for one in self.findings), key=VERDICTS.index, default=PASSES)
 
+    @property
+    def decisive(self) -> tuple[Finding, ...]:
+        """The findings that its verdict comes from."""
+        return tuple(one for one in self.findings if one.verdict == self.verdict)
+
+    @property
+    def miss(self) -> tuple[int, float]:
+        """How far it fails: how often by no number, and by how much in all where a number says so."""
+        excess = [one.excess for one in self.decisive]
+        return sum(map(math.isinf, excess)), sum(one for one in excess if not math.isinf(one))
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -124,9 +135,9 @@ class Choice:
 
     @property
     def nearest_miss(self) -> Candidate | None:
-        """Of all that do not surely pass: a borderline one, else the one that breaks its limits by the least."""
-        missed = [*self.of(BORDERLINE), *self.of(FAILS)]
-        return min(missed, key=lambda one: (VERDICTS.index(one.verdict), *_miss(one)), default=None)
+        """Of all that do not surely pass: a borderline one, an unknown one, else the one that fails by the least."""
+        missed = [one for one in self.candidates if one.verdict != PASSES]
+        return min(missed, key=lambda one: (VERDICTS.index(one.verdict), *one.miss), default=None)
 
 
 def choose(runs: Sequence[Run], wish: Wish, keep: Sequence[str] = ()) -> tuple[Choice, ...]:
@@ -235,9 +246,3 @@ def _tried(probed: Run | None, operator: str, capability: str) -> Finding:
             verdict = (PASSES if reading.samples[0] else FAILS) if reading.samples else UNKNOWN
             return Finding(capability, verdict, reason="" if verdict == PASSES else said)
     return Finding(capability, UNKNOWN, reason="not probed")
-
-
-def _miss(one: Candidate) -> tuple[int, float]:
-    broken = [finding for finding in one.findings if finding.verdict != PASSES]
-    unmeasured = sum(math.isinf(finding.excess) for finding in broken)
-    return unmeasured, sum(finding.excess for finding in broken if not math.isinf(finding.excess))

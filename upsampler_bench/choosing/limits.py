@@ -119,5 +119,5 @@ def _split(option: str, text: str, quantity: Quantity) -> tuple[float, str]:
     number, unit = (float(found[1]), found[2].casefold()) if found else (0.0, "")
     accepted = (*quantity.units, *(RATIO if quantity.relative else ()))
     if not 0 < number < math.inf or unit not in accepted:
-        raise PlanError(f"{option} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
+        raise PlanError(f"--{option} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
     return number, unit

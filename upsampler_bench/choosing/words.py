@@ -61,13 +61,13 @@ def _lines(choice: Choice) -> Iterator[str]:
     yield ""
     yield from wrap(_verdict(choice), WIDTH)
     passing = choice.of(PASSES)
-    published = [one for one in passing if one.miou is not None]
-    rest = [one for one in passing if one.miou is None]
+    published = [one for one in passing if one.miou is not None or choice.wish.by != MIOU]
+    rest = [one for one in passing if one not in published]
     if passing:
         yield from ("", *_table(choice, published or rest))
     if published and rest:
         yield from ("", "Pass too, without a published mIoU:", *_table(choice, rest))
-    for title, verdict in (("Borderline, the interval holds the limit", BORDERLINE), ("Fail", FAILS)):
+    for title, verdict in (("Borderline, the limit lies within the interval", BORDERLINE), ("Fail", FAILS)):
         if found := choice.of(verdict):
             yield from ("", f"{title}:", *_reasons(choice, found))
     yield from _unknown(choice)
@@ -98,20 +98,20 @@ def _verdict(choice: Choice) -> str:
 
 def _nothing(choice: Choice) -> str:
     miss = choice.nearest_miss
-    said = "Nothing surely passes." if choice.of(BORDERLINE) or choice.of(UNKNOWN) else "Nothing passes."
+    unsure = choice.of(BORDERLINE) or choice.of(UNKNOWN)
+    said = "Nothing surely passes." if unsure else "Nothing passes."
     if miss is None:
         return said
-    return f"{said} The nearest miss is {miss.name}: {_why(choice, miss)}."
+    return f"{said} The nearest miss is {miss.name}: {_why(choice.run, miss)}."
 
 
 def _reasons(choice: Choice, found: Sequence[Candidate]) -> Iterator[str]:
-    for one in sorted(found, key=lambda one: sum(finding.excess for finding in one.findings)):
-        yield from _hanging(f"  {one.name:{NAME}s} ", _why(choice, one))
+    for one in sorted(found, key=lambda one: one.miss):
+        yield from _hanging(f"  {one.name:{NAME}s} ", _why(choice.run, one))
 
 
-def _why(choice: Choice, one: Candidate) -> str:
-    broken = [finding for finding in one.findings if finding.verdict != PASSES]
-    return "; ".join(_finding(choice.run, finding) for finding in broken)
+def _why(run: Run, one: Candidate) -> str:
+    return "; ".join(_finding(run, finding) for finding in one.decisive)
 
 
 def _finding(run: Run, finding: Finding) -> str:
@@ -123,12 +123,15 @@ def _finding(run: Run, finding: Finding) -> str:
         said = "no " * (finding.verdict == FAILS) + about
         return f"{said} ({finding.reason})" if finding.reason else said
     if finding.verdict == BORDERLINE:
-        return f"{about} {_number(value.low, limit)}–{_amount(value.high, limit)}, limit {_most(limit, run)}"
-    return f"{about} {_amount(value.value, limit)}, {_above(finding.excess)} above {_most(limit, run)}"
+        low, high = (_finely(one, limit) for one in (value.low, value.high))
+        return f"{about} {low} to {high}, limit {_most(limit, run)}"
+    return f"{about} {_amount(value.value, limit)}, {_above(finding.excess)}"
 
 
 def _above(excess: float) -> str:
-    return f"{numbers.rough(100 * excess)} %" if excess < 1 else f"{numbers.rough(1 + excess)} times, far"
+    if excess < 1:
+        return f"{numbers.rough(100 * excess)} % above"
+    return f"{numbers.rough(1 + excess)} times the limit"
 
 
 def _unknown(choice: Choice) -> Iterator[str]:
@@ -138,19 +141,15 @@ def _unknown(choice: Choice) -> Iterator[str]:
     yield from ("", "Unknown:")
     said: dict[str, list[str]] = {}
     for one in found:
-        said.setdefault(_unsure(choice, one), []).append(one.name)
+        said.setdefault(_why(choice.run, one), []).append(one.name)
     for why, names in said.items():
         yield from _hanging("  ", f"{', '.join(names)}: {why}")
-    missing = {finding.about: finding.limit for one in found for finding in one.findings if finding.verdict == UNKNOWN}
+    missing = {finding.about: finding.limit for one in found for finding in one.decisive}
     tried = [name for name, limit in missing.items() if limit is None and name != GUIDE]
     if tried:
         yield f"What tries it: upsampler-bench capabilities {' '.join(f'--metrics {name}' for name in tried)}"
     if any(limit for limit in missing.values()):
         yield "What measures it: upsampler-bench run"
-
-
-def _unsure(choice: Choice, one: Candidate) -> str:
-    return "; ".join(_finding(choice.run, finding) for finding in one.findings if finding.verdict == UNKNOWN)
 
 
 def _table(choice: Choice, found: Sequence[Candidate]) -> list[str]:
@@ -200,13 +199,19 @@ def _interval(one: Estimate | None) -> str:
     if one is None:
         return ""
     if not one.is_bounded or one.low == one.high:
-        return f"{numbers.rough(one.value)}×"
+        return "1×" if one.low == one.high == 1 else f"{numbers.rough(one.value)}×"
     value, interval = numbers.noisy(one)
     return f"{value} ({interval})×"
 
 
 def _number(value: float, limit: Limit) -> str:
     return numbers.short(value if limit.relative else value / UNITS[limit.metric][1])
+
+
+def _finely(value: float, limit: Limit) -> str:
+    """With four digits, so that it is seen on which side of a limit it lies."""
+    number = value if limit.relative else value / UNITS[limit.metric][1]
+    return numbers.fixed(number, numbers.decimals(number)) + "×" * limit.relative
 
 
 def _amount(value: float, limit: Limit) -> str:

@@ -84,7 +84,7 @@ def capacity(
     """
     from upsampler_bench.choosing import limits, sizes_told
 
-    room = limits.memory(memory, "--memory")
+    room = limits.memory(memory)
     if stored is not None:
         found = _estimated(stored, room, upsampler)
     else:
@@ -124,12 +124,13 @@ def _runs(
 
     if places:
         return tuple(storage.load(one) for one in places)
-    newest = max(REPORTS.glob(f"*/{storage.FILE}"), key=lambda path: path.stat().st_mtime, default=None)
+    stored = {path: storage.load(path) for path in sorted(REPORTS.glob(f"*/{storage.FILE}"))}
+    newest = max(stored, key=lambda path: stored[path].started, default=None)
     if newest is None:
         keys = {"shape": shape, "dtype": dtype, "device": device}
         return tuple(_measured(wish, {name: value for name, value in keys.items() if value}))
     beside = newest.parent / CAPABILITIES / storage.FILE
-    return tuple(storage.load(one) for one in (newest, beside) if one.exists())
+    return (stored[newest], storage.load(beside)) if beside.exists() else (stored[newest],)
 
 
 def _measured(wish: Wish, keys: dict[str, Any]) -> list[Run]:

@@ -1,0 +1,181 @@
+"""`upsampler-bench capacity`: what is counted without memory is what a real step takes, and the largest size fits."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from sample_choice import measured_run
+
+import upsamplers
+from upsampler_bench import capacity, unallocated
+from upsampler_bench.case import INFERENCE, TRAIN, Case
+from upsampler_bench.choosing import sizes_told
+from upsampler_bench.device import Peak
+from upsampler_bench.errors import DeviceError
+from upsampler_bench.live_storage import LiveStorages
+from upsampler_bench.workload import make
+
+MIB = 2**20
+NAMES = upsamplers.names()
+pytestmark = pytest.mark.usefixtures("registry_restored")
+
+
+def really(case):
+    """What a step takes that is really done."""
+    work = unallocated.assembled(case, make(case, capacity.Settings()), torch.device("cpu"))
+    with LiveStorages() as storages:
+        out = work.step_for_memory(storages.mark)
+    del out
+    return unallocated.held(work, storages.peak)
+
+
+def case_of(name, mode=INFERENCE, side=17, **changes):
+    return Case(name, mode, 1, 64, side, side, **changes)
+
+
+@pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
+@pytest.mark.parametrize("name", NAMES)
+def test_counted_without_memory_is_what_a_real_step_takes(name, mode):
+    for changes in ({}, {"batch": 2, "dtype": "bfloat16"}):
+        case = replace(case_of(name, mode), **changes)
+        assert unallocated.need(case) == really(case)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("lda-aqu", "float64"), ("carafe", "float16"), ("dysample", "float64")])
+def test_other_dtypes_are_counted_alike(name, dtype):
+    for mode in (INFERENCE, TRAIN):
+        case = case_of(name, mode, dtype=dtype)
+        assert unallocated.need(case) == really(case)
+
+
+def test_counting_leaves_tensors_as_they_were():
+    unallocated.need(case_of("carafe", TRAIN))
+    assert "device" not in vars(torch.Tensor)
+    assert torch.empty(1, device="meta").device.type == "meta"
+
+
+@pytest.mark.parametrize(("name", "mode"), [("bilinear", INFERENCE), ("carafe", TRAIN), ("sapa-b", TRAIN)])
+def test_the_size_found_fits_in_a_real_step_and_the_next_does_not(name, mode):
+    room = 16 * MIB
+    found = capacity.largest(case_of(name, mode), room, None)
+    at = [really(replace(found.case, height=side, width=side)).total for side in (found.side, found.side + 1)]
+    assert at[0] == found.need.total
+    assert at[0] <= room < at[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("sierra", TRAIN), ("dlu", TRAIN), ("indexnet", INFERENCE), ("deconv", TRAIN)]
+)
+def test_strips_say_what_the_whole_needs(name, mode):
+    search = capacity._Search(Case(name, mode), 1)
+    assert search._counted(700) == unallocated.need(search.at(700))
+    assert search.strips[700][-1] < 700
+
+
+def test_a_cpu_confirms_to_the_byte_at_a_size_of_its_own():
+    _, cpu = capacity.place("cpu")
+    found = capacity.largest(Case("dysample"), 200 * MIB, cpu)
+    assert found.confirmation.is_exact
+    assert found.confirmation.side < found.side
+
+
+class Greedy:
+    """A GPU whose libraries take some memory for themselves, or which has none."""
+
+    kind = "cuda"
+
+    def __init__(self, more):
+        self.more = more
+
+    def release(self):
+        pass
+
+    def peak(self, step):
+        if self.more is None:
+            raise MemoryError
+        with LiveStorages() as storages:
+            step(storages.mark)
+        return Peak(storages.peak + self.more, 0, "fake")
+
+
+def test_a_gpu_that_takes_more_lowers_the_size_to_one_that_fits():
+    counted = capacity.largest(case_of("bilinear"), 8 * MIB, None)
+    found = capacity.largest(case_of("bilinear"), 8 * MIB, Greedy(MIB // 2))
+    assert found.side < counted.side
+    assert found.confirmation.side == found.side
+    assert found.need.total < found.confirmation.measured <= 8 * MIB
+
+
+def test_a_gpu_that_is_too_small_confirms_nothing():
+    found = capacity.largest(case_of("bilinear"), 8 * MIB, Greedy(None))
+    assert found.side
+    assert found.confirmation.reason == "out of memory"
+
+
+def test_what_refuses_or_does_not_fit_says_why():
+    assert "6 channels are not divisible by 4" in capacity.largest(Case("dysample", channels=6), MIB, None).reason
+    assert "needs" in capacity.largest(Case("pixel-shuffle"), MIB, None).reason
+
+
+def test_a_gpu_that_is_not_here_is_counted_for():
+    if not torch.cuda.is_available():
+        assert capacity.place("cuda") == ("cuda:0", None)
+    with pytest.raises(DeviceError):
+        capacity.place("tpu")
+
+
+def test_the_command_prints_one_row_an_operator(invoke):
+    code, out, err = invoke("capacity", "--memory", "16MiB", "-u", "nearest", "-u", "carafe", "--device", "cpu")
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("nearest", "carafe"))}
+    assert (code, err) == (0, "")
+    assert [rows["nearest"][0], rows["nearest"][3]] == ["57", "40"]
+    assert "to the byte" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_command_for_machines(invoke):
+    arguments = ("--memory", "16MiB", "-u", "nearest", "--device", "cpu", "--no-confirm", "--json")
+    code, out, _ = invoke("capacity", *arguments)
+    forward, step = json.loads(out)
+    assert (code, forward["side"], forward["mode"], step["mode"]) == (0, 57, INFERENCE, TRAIN)
+    assert forward["total"] == forward["inputs"] + forward["peak"] <= 16 * MIB
+    assert forward["confirmed"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--memory", "much"), "--memory is 'much'; expected a number above 0 with its unit, such as 200MiB"),
+        (("--memory", "1GiB", "-u", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
+        (("--memory", "1GiB", "--dtype", "float8"), "dtype is 'float8'"),
+        (("--memory", "1GiB", "--device", "tpu"), "no device 'tpu'"),
+        (("--memory", "1GiB", "--from", "nowhere"), "no stored run at nowhere"),
+    ],
+)
+def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, said):
+    code, _, err = invoke("capacity", *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+
+
+def test_nothing_that_fits_is_exit_code_1(invoke):
+    code, out, _ = invoke("capacity", "--memory", "1MiB", "-u", "pixel-shuffle", "--device", "cpu")
+    assert code == 1
+    assert "pixel-shuffle, inference: " in out
+
+
+def test_a_stored_run_gives_an_estimate_that_says_so_without_torch(tmp_path):
+    measured_run().save(tmp_path / "here")
+    code = (
+        "import sys\nfrom upsampler_bench import cli\n"
+        "sys.argv = ['upsampler-bench', 'capacity', '--memory', '1GiB', '--from', 'here', '-u', 'nearest']\n"
+        "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'torch', 'upsamplers', 'pandas', 'numpy'} & set(sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert "Estimated from the stored peak" in ran.stdout
+    forward, _ = (one for one in sizes_told.estimates(measured_run(), 2**30) if one.case.upsampler == "nearest")
+    assert abs(forward.side - capacity.largest(Case("nearest"), 2**30, None).side) <= 1
