@@ -73,7 +73,7 @@ def test_a_plan_file_with_an_unknown_key_is_misuse(invoke, tmp_path):
 
 
 def test_an_operator_that_refuses_or_fails_is_a_row_and_only_strict_minds(invoke):
-    arguments = ("run", *QUICK, "--shape", "6x5x4", "-u", "dysample", "--plugin", PLUGIN, "-u", "raises")
+    arguments = ("run", *QUICK, "--shape", "6x5x4", "-u", "dysample", "--plugin", PLUGIN, "-u", "raises", "-f", "csv")
     code, out, _ = invoke(*arguments, "--metrics", "latency", "--output-dir", "here")
     assert code == 0
     assert "6 channels are not divisible by 4" in " ".join(out.split())

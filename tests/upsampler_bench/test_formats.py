@@ -215,13 +215,21 @@ def test_a_figure_of_too_few_rounds_gets_no_interval_and_says_so() -> None:
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
     old = ("panel-1x8x6x5.png", "panel-1x8x6x5.csv", "sweep-size.png", "sweep-size.csv")
-    kept = ("my-panel.png", "report.csv", "roofline.svg")
+    kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "roofline.svg")
     for name in (*old, *kept):
         (tmp_path / name).write_bytes(b"before")
     formats.write(report.from_run(sample_run()), tmp_path, ["png"])
     kinds = ("panel", "scatter", "bubble", "pareto", "radar")
     drawn = {f"{kind}.{suffix}" for kind in kinds for suffix in ("png", "csv")}
     assert {one.name for one in tmp_path.iterdir()} == {*kept, *drawn}
+
+
+def test_published_figures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "published.csv").write_bytes(b"before")
+    formats.write(report.from_run(plain_run({"bilinear": FIGURES["bilinear"]})), tmp_path, ["png"])
+    assert (tmp_path / "published.csv").exists()
+    formats.write(report.from_run(plain_run({"mine": FIGURES["bilinear"]})), tmp_path, ["csv"])
+    assert not (tmp_path / "published.csv").exists()
 
 
 def test_both_picture_formats_share_the_numbers_beside_each_picture(tmp_path: Path) -> None:

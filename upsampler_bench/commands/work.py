@@ -79,8 +79,10 @@ def tell(found: Sequence[Run], folder: Path, formats: Sequence[str]) -> None:
         raise ResultsError(f"not a whole stored run: {type(problem).__name__}: {problem}") from problem
     written = all_formats.write(drawn, folder, formats)
     print(all_formats.render("terminal", drawn))
-    names = ", ".join(one.name for one in written)
-    console(stderr=True).print(f"Wrote {names} into {folder}", highlight=False)
+    names = ", ".join(one.name for one in written if not all_formats.is_picture(one))
+    pictures = sum(one.suffix in all_formats.PICTURES for one in written)
+    drawn_too = f"{', and ' * bool(names)}{pictures} pictures" if pictures else ""
+    console(stderr=True).print(f"Wrote {names}{drawn_too} into {folder}", highlight=False)
 
 
 def check_formats(formats: Sequence[str] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,6 +15,10 @@ from upsampler_bench.storage import write_whole
 PICTURES = (".png", ".svg")
 # What a picture's numbers stand in, under its own name.
 BESIDE = ".csv"
+# What a report calls its pictures; a user's own panel-of-mine.png is none.
+PICTURE = re.compile(rf"(?:{'|'.join(NAMES)})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
+# Written with the first only where there is something to write: without it an earlier one goes.
+COMPANIONS = {"report.csv": "published.csv"}
 
 
 class Format(Protocol):
@@ -66,13 +71,21 @@ def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Pat
     return list(made)
 
 
+def is_picture(target: Path) -> bool:
+    """Whether a report gives its pictures, and the data beside them, such a name."""
+    return target.suffix in (*PICTURES, BESIDE) and PICTURE.fullmatch(target.stem) is not None
+
+
 def _remove_stale(folder: Path, made: set[Path]) -> None:
     """Drops an earlier report's pictures in the formats just written, with their numbers: they are of another run."""
     written = {target.suffix for target in made if target.suffix in PICTURES}
-    for suffix in {*written, BESIDE} if written else written:
-        for name in NAMES:
-            for old in {folder / f"{name}{suffix}", *folder.glob(f"{name}-*{suffix}")} - made:
-                old.unlink(missing_ok=True)
+    suffixes = {*written, BESIDE} if written else set()
+    for old in set(folder.iterdir()) - made:
+        if old.suffix in suffixes and is_picture(old):
+            old.unlink(missing_ok=True)
+    for first, second in COMPANIONS.items():
+        if folder / first in made and folder / second not in made:
+            (folder / second).unlink(missing_ok=True)
 
 
 def render(name: str, report: Report) -> str:
