@@ -124,6 +124,18 @@ def test_a_host_says_which_images_it_takes(host):
     assert len(hosts.discovery.load("upsampler_bench.hosts", host.replace("-", "_")).ABOUT) < 110
 
 
+@pytest.mark.parametrize("host", MODELS)
+def test_a_step_takes_the_smallest_image_and_no_smaller_one(host):
+    least = hosts.discovery.load("upsampler_bench.hosts", host.replace("-", "_")).LEAST
+    model = built(host, "bilinear")
+    assert hosts.get(host).why_not(least, least) is None
+    outputs(model, torch.rand(1, 3, least, least))
+    if least > 1:
+        assert f"from {least}x{least} on, not {least - 1}x64" in str(hosts.get(host).why_not(least - 1, 64))
+        with pytest.raises((RuntimeError, ValueError)):
+            outputs(model, torch.rand(1, 3, least - 1, least - 1))
+
+
 def test_an_image_that_does_not_fit_is_refused_with_what_would():
     found = hosts.get(f"{Path(__file__).with_name('tiny_host.py')}:eights")
     assert found.why_not(64, 96) is None

@@ -2,7 +2,7 @@
 
 A host's name is its file's with hyphens for underscores ("segformer-b1"); what stands in brackets behind it is its
 argument, as in "stages(256x16x16/256+256x32x32/256)". A user's own host is "module:function" or "file.py:function": a
-function such as `build` below, which may have an attribute `SIDE`.
+function such as `build` below, which may have attributes `LEAST` and `SIDE`.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ class HostModule(Protocol):
 
     Attributes:
         ABOUT: one line for a list of the hosts.
-        SIDE: the image's sides must be whole numbers of times this; 1 where any will do.
+        LEAST: the smallest side of an image that a training step takes at batch 1.
+        SIDE: may be left out: the image's sides must be whole numbers of times this.
     """
 
     ABOUT: str
-    SIDE: int
+    LEAST: int
 
     def build(self, make_upsampler: MakeUpsampler) -> nn.Module:
         """The model, its weights drawn at random.
@@ -92,7 +93,7 @@ def check(name: str) -> None:
     match = NAMED.fullmatch(name)
     if match is None or match[1] not in names():
         hint = discovery.nearest(match[1] if match else name, names())
-        raise PlanError(f"no host {name!r}; {hint}, or give your own as module:function")
+        raise PlanError(f"no host {name!r}; {hint} (your own: module:function)")
 
 
 def get(name: str) -> Host:
@@ -105,7 +106,7 @@ def get(name: str) -> Host:
     check(name)
     if ":" in name:
         own = _function(name)
-        return Host(name, own, _image, partial(_why_not, name, getattr(own, "SIDE", 1)))
+        return Host(name, own, _image, partial(_why_not, name, own))
     match = NAMED.fullmatch(name)
     assert match is not None
     module = discovery.load(__name__, match[1].replace("-", "_"))
@@ -114,7 +115,7 @@ def get(name: str) -> Host:
     if not hasattr(module, "build"):
         raise PlanError(f"host {name!r} needs an argument: {getattr(module, 'ABOUT', '')}")
     known = cast(HostModule, module)
-    return Host(name, known.build, _image, partial(_why_not, name, known.SIDE))
+    return Host(name, known.build, _image, partial(_why_not, name, known))
 
 
 def _with_argument(name: str, module: ModuleType, argument: str) -> Host:
@@ -128,7 +129,10 @@ def _image(height: int, width: int) -> Sequence[tuple[int, int, int]]:
     return ((IMAGE_CHANNELS, height, width),)
 
 
-def _why_not(name: str, side: int, height: int, width: int) -> str | None:
+def _why_not(name: str, asked: object, height: int, width: int) -> str | None:
+    least, side = getattr(asked, "LEAST", 1), getattr(asked, "SIDE", 1)
+    if min(height, width) < least:
+        return f"{name} takes images from {least}x{least} on, not {height}x{width}"
     if height % side or width % side:
         return f"{name} takes images whose sides are whole numbers of times {side}, not {height}x{width}"
     return None

@@ -20,7 +20,8 @@ from transformers import SwinBackbone, SwinConfig
 from upsampler_bench.hosts import IMAGE_CHANNELS, MakeUpsampler
 
 ABOUT = "DepthFormer with Swin-T, without its HAHI neck: 4 stages of 768, 384, 192 and 96 channels (Table 9)"
-SIDE = 1
+# A step normalises over more than one pixel of each feature.
+LEAST = 17
 WIDTHS = (64, 96, 192, 384, 768)
 BINS = 64
 

@@ -19,7 +19,8 @@ from transformers import ResNetBackbone, ResNetConfig
 from upsampler_bench.hosts import IMAGE_CHANNELS, MakeUpsampler
 
 ABOUT = "Faster R-CNN's ResNet-50 and FPN with dense scores for heads: 4 stages of 256 channels (Tables 6 and 7)"
-SIDE = 1
+# A step normalises over more than one pixel at stride 32.
+LEAST = 33
 CHANNELS = 256
 CLASSES = 80
 WIDTHS = (256, 512, 1024, 2048)

@@ -18,7 +18,8 @@ from upsampler_bench.hosts import MakeUpsampler
 from upsampler_bench.hosts.fpn_r50 import CHANNELS, WIDTHS, Pyramid
 
 ABOUT = "Panoptic FPN on ResNet-50, its semantic branch: 3 stages of 256 channels (Table 8)"
-SIDE = 1
+# A step normalises over more than one pixel at stride 32.
+LEAST = 33
 INSIDE = 128
 NORM_GROUPS = 32
 CLASSES = 54  # COCO's 53 kinds of stuff, and one for all things

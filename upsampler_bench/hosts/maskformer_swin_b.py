@@ -19,7 +19,7 @@ from transformers.models.maskformer.modeling_maskformer import MaskFormerFPNLaye
 from upsampler_bench.hosts import MakeUpsampler
 
 ABOUT = "MaskFormer with Swin-B, semantic segmentation: 3 stages of 256 channels (Table 5)"
-SIDE = 1
+LEAST = 1
 CHANNELS = 256
 CLASSES = 150
 QUERIES = 100
