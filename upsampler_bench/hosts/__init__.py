@@ -93,7 +93,7 @@ def check(name: str) -> None:
     match = NAMED.fullmatch(name)
     if match is None or match[1] not in names():
         hint = discovery.nearest(match[1] if match else name, names())
-        raise PlanError(f"no host {name!r}; {hint} (your own: module:function)")
+        raise PlanError(f"no host {name!r}; {hint} (or give your own as module:function)")
 
 
 def get(name: str) -> Host:
