@@ -80,6 +80,7 @@ class Settings:
         cache: "cold" flushes the L2 cache before each call (CUDA); "warm" leaves it.
         cuda_graph: time the replay of a captured graph (CUDA).
         step_limit: seconds that one step of one operator may take before it is given up.
+        rounds: that every operator is timed in, no more and no fewer; 0: until the estimate is good enough.
         memory_limit: bytes the measuring process may hold; 0: nine tenths of what is free.
     """
 
@@ -99,3 +100,4 @@ class Settings:
     cuda_graph: bool = False
     step_limit: float = 120.0
     memory_limit: int = 0
+    rounds: int = 0

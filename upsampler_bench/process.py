@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
 
 from upsampler_bench.protocol import Message, Request, read_message, write_request
 
@@ -26,15 +27,35 @@ class Silent(Exception):
         self.seconds = seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Whose code a process measures.
+
+    Attributes:
+        python: the interpreter; it must find this package.
+        path: looked through for modules before all else.
+        cwd: where the process stands; empty: here.
+    """
+
+    python: str = sys.executable
+    path: tuple[str, ...] = ()
+    cwd: str = ""
+
+
+HERE = Side()
+
+
 class Process:
     """One measuring process."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, side: Side = HERE) -> None:
         self._limit = request.settings.step_limit
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "upsampler_bench.worker"],
+            [side.python, "-m", "upsampler_bench.worker"],
+            cwd=side.cwd or None,
+            env=environment(side),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -108,6 +129,14 @@ class Process:
         for line in self._child.stdout:
             self._lines.put(line)
         self._lines.put(None)
+
+
+def environment(side: Side) -> dict[str, str] | None:
+    """The environment of a process of that side; None: as ours."""
+    if not side.path:
+        return None
+    before = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*side.path, *([before] if before else [])])}
 
 
 def why_ended(code: int, step: str) -> str:

@@ -110,6 +110,8 @@ def _turn(subject: Subject, take: Take) -> None:
 
 def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> str | None:
     """Why this subject needs no more samples, or None; looks anew only when there are a tenth more of them."""
+    if settings.rounds:
+        return f"{settings.rounds} rounds" if len(subject.rounds) >= settings.rounds else None
     if subject.count >= max(settings.min_samples, subject.next_look):
         subject.next_look = math.ceil(1.1 * subject.count)
         width = _width(subject.by_round(), baseline)

@@ -1,0 +1,124 @@
+"""One data point: a fresh process of one side times every case, interleaved with the yardstick."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.errors import BenchError
+from upsampler_bench.process import HERE, Process, Side, Silent, why_ended
+from upsampler_bench.protocol import Message, Request
+from upsampler_bench.results import Environment, Reading
+from upsampler_bench.verdicts.points import Point, Timing
+
+YARDSTICK, YARDSTICK_PLUGIN = "yardstick", "upsampler_bench.contest.yardstick"
+LOST = ("failed", "skipped", "incomplete")
+LATENCY = {"inference": "latency", "train": "train_latency"}
+
+
+class SideError(BenchError, RuntimeError):
+    """One side cannot be measured at all."""
+
+
+@dataclass(frozen=True)
+class Corner:
+    """One side of a contest.
+
+    Attributes:
+        name: for messages, e.g. "base (1a2b3c4)".
+        side: its interpreter and code.
+        plugins: modules or files that its operators come from.
+        path: where to look for these.
+        renamed: what a case's operator is called on this side, where two operators are compared.
+    """
+
+    name: str
+    side: Side = HERE
+    plugins: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    def of(self, case: Case) -> Case:
+        """The case as this side calls it."""
+        return case.of(self.renamed.get(case.upsampler, case.upsampler))
+
+
+def settings(rounds: int = 12, threads: int = 1, seed: int = 0, step_limit: float = 120.0) -> Settings:
+    """How a point is measured: few rounds, the same number for all; the spread between processes is what counts."""
+    return Settings(
+        baseline=YARDSTICK, metrics=("latency",), threads=threads, seed=seed, step_limit=step_limit,
+        warmup_seconds=0.02, warmup_calls=5, cap=1.0, rounds=rounds,
+    )  # fmt: skip
+
+
+def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> tuple[Point, Environment | None]:
+    """Times the cases, all of one group, in a process of their own.
+
+    Raises:
+        SideError: the process cannot measure anything.
+    """
+    metric = LATENCY[cases[0].mode]
+    ours = {corner.of(case).key: case.key for case in cases}
+    yardstick = replace(cases[0], upsampler=YARDSTICK)
+    asked = (*(corner.of(case) for case in cases), yardstick)
+    request = Request(
+        asked, cases[0].device, replace(how, metrics=(metric,)), {case.key: [] for case in asked},
+        plugins=(YARDSTICK_PLUGIN, *corner.plugins), path=corner.path,
+    )  # fmt: skip
+    load = _load()
+    heard = _heard(Process(request, corner.side), corner.name)
+    readings = {one.key: one.reading for one in heard if one.reading and one.reading.metric == metric}
+    lost = {ours[one.key]: one.text for one in heard if one.kind in LOST and one.key in ours}
+    against = readings.get(yardstick.key)
+    if against is None:
+        raise SideError(f"{corner.name} cannot be measured: {_why(heard, yardstick.key)}")
+    timings = {ours[key]: _timing(one, against) for key, one in readings.items() if key in ours}
+    lost |= {key: "not timed" for key in ours.values() if key not in timings and key not in lost}
+    where = next((one.environment for one in heard if one.environment), None)
+    return Point(arm, timings, lost, load), where
+
+
+def _heard(process: Process, name: str) -> list[Message]:
+    """All that it says; a process that dies costs this point what it had not said."""
+    heard: list[Message] = []
+    try:
+        while message := process.hear():
+            if message.kind == "unusable":
+                raise SideError(f"{name} cannot be measured: {message.text}")
+            heard.append(message)
+            if message.kind == "end":
+                break
+    except Silent as problem:
+        heard.append(Message("failed", heard[-1].key if heard else "", text=f"gave no sign of life: {problem}"))
+        process.end(patience=0.0)
+        return heard
+    except BaseException:
+        process.end(patience=0.0)
+        raise
+    code = process.end()
+    if code or not heard:
+        last = heard[-1] if heard else Message("")
+        heard.append(Message("failed", last.key, text=f"{why_ended(code, last.step)}\n{process.last_words()}".strip()))
+    return heard
+
+
+def _why(heard: Sequence[Message], key: str) -> str:
+    said = [one.text for one in heard if one.kind in LOST and one.text]
+    return said[-1] if said else "it ended without a timing"
+
+
+def _timing(reading: Reading, yardstick: Reading) -> Timing:
+    pairs = [(ours, theirs) for ours, theirs in zip(reading.rounds, yardstick.rounds, strict=False) if ours and theirs]
+    return Timing(
+        tuple(median(ours) for ours, _ in pairs), tuple(median(theirs) for _, theirs in pairs), min(reading.samples)
+    )
+
+
+def _load() -> float | None:
+    with contextlib.suppress(OSError, AttributeError):
+        return round(os.getloadavg()[0], 2)
+    return None

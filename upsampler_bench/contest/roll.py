@@ -1,0 +1,47 @@
+"""Which operators a side has: asked of its own interpreter. Run as `python -m upsampler_bench.contest.roll`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+
+from upsampler_bench.contest.point import Corner, SideError
+from upsampler_bench.process import environment
+
+LAST_LINES = 6
+
+
+def names(corner: Corner) -> tuple[str, ...]:
+    """The operators of a side.
+
+    Raises:
+        SideError: its code cannot be imported.
+    """
+    asked = json.dumps({"plugins": corner.plugins, "path": corner.path})
+    command = [corner.side.python, "-m", "upsampler_bench.contest.roll"]
+    done = subprocess.run(
+        command, input=asked, capture_output=True, text=True, cwd=corner.side.cwd or None,
+        env=environment(corner.side), check=False,
+    )  # fmt: skip
+    if done.returncode:
+        said = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
+        raise SideError(f"{corner.name} cannot be loaded: {said}")
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return tuple(found)
+
+
+def main() -> None:
+    """Answers on the last line of the output."""
+    asked = json.loads(sys.stdin.read())
+    sys.path[:0] = asked["path"]
+    warnings.simplefilter("ignore")
+    from upsampler_bench import operators
+
+    operators.load(asked["plugins"])
+    print(json.dumps(operators.names()))
+
+
+if __name__ == "__main__":
+    main()
