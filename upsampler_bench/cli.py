@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from upsampler_bench.commands import choose, measure, work
+from upsampler_bench.commands import choose, compare, measure, work
 from upsampler_bench.commands.options import FORMATS, Formats, Plugin
 from upsampler_bench.commands.work import INTERRUPTED
 from upsampler_bench.errors import BenchError
@@ -27,6 +27,7 @@ OK, MISUSE = 0, 2
 app.command()(measure.run)
 app.command()(measure.capabilities)
 app.command()(measure.paper)
+app.command()(compare.compare)
 app.command()(choose.recommend)
 app.command()(choose.capacity)
 

@@ -22,7 +22,8 @@ Clock = Callable[[], float]
 class Taker(Protocol):
     """Measures one point; `point.measure` but in tests."""
 
-    def __call__(self, cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> Point: ...
+    def __call__(self, cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> Point:
+        """One process of an arm."""
 
 
 @dataclass(frozen=True)

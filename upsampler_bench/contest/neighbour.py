@@ -1,4 +1,4 @@
-"""A noisy neighbour for studies: bursts of arithmetic and of memory traffic, at random times, one and a half times the cores.
+"""A noisy neighbour for studies: bursts of arithmetic and of memory traffic, at random times.
 
 Run as `python -m upsampler_bench.contest.neighbour SEED`; ends when its standard input closes.
 """

@@ -70,45 +70,53 @@ def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> t
         plugins=(YARDSTICK_PLUGIN, *corner.plugins), path=corner.path,
     )  # fmt: skip
     load = _load()
-    heard = _heard(Process(request, corner.side), corner.name)
-    readings = {one.key: one.reading for one in heard if one.reading and one.reading.metric == metric}
-    lost = {ours[one.key]: one.text for one in heard if one.kind in LOST and one.key in ours}
+    said = heard(Process(request, corner.side), corner.name)
+    readings = {one.key: one.reading for one in said if one.reading and one.reading.metric == metric}
+    lost = {ours[one.key]: one.text for one in said if one.kind in LOST and one.key in ours}
     against = readings.get(yardstick.key)
+    if against is None and len(lost) == 1 and len(cases) > 1:  # one that takes the whole process down
+        rest = [case for case in cases if case.key not in lost]
+        point, where = measure(rest, corner, arm, how)
+        return replace(point, lost={**point.lost, **lost}), where
     if against is None:
-        raise SideError(f"{corner.name} cannot be measured: {_why(heard, yardstick.key)}")
+        raise SideError(f"{corner.name} cannot be measured: {_why(said)}")
     timings = {ours[key]: _timing(one, against) for key, one in readings.items() if key in ours}
     lost |= {key: "not timed" for key in ours.values() if key not in timings and key not in lost}
-    where = next((one.environment for one in heard if one.environment), None)
+    where = next((one.environment for one in said if one.environment), None)
     return Point(arm, timings, lost, load), where
 
 
-def _heard(process: Process, name: str) -> list[Message]:
-    """All that it says; a process that dies costs this point what it had not said."""
-    heard: list[Message] = []
+def heard(process: Process, name: str) -> list[Message]:
+    """All that a process says; one that dies costs what it had not said.
+
+    Raises:
+        SideError: it cannot measure anything.
+    """
+    found: list[Message] = []
     try:
         while message := process.hear():
             if message.kind == "unusable":
                 raise SideError(f"{name} cannot be measured: {message.text}")
-            heard.append(message)
+            found.append(message)
             if message.kind == "end":
                 break
     except Silent as problem:
-        heard.append(Message("failed", heard[-1].key if heard else "", text=f"gave no sign of life: {problem}"))
+        found.append(Message("failed", found[-1].key if found else "", text=f"gave no sign of life: {problem}"))
         process.end(patience=0.0)
-        return heard
+        return found
     except BaseException:
         process.end(patience=0.0)
         raise
     code = process.end()
-    if code or not heard:
-        last = heard[-1] if heard else Message("")
-        heard.append(Message("failed", last.key, text=f"{why_ended(code, last.step)}\n{process.last_words()}".strip()))
-    return heard
+    if code or not found:
+        last = found[-1] if found else Message("")
+        found.append(Message("failed", last.key, text=f"{why_ended(code, last.step)}\n{process.last_words()}".strip()))
+    return found
 
 
-def _why(heard: Sequence[Message], key: str) -> str:
-    said = [one.text for one in heard if one.kind in LOST and one.text]
-    return said[-1] if said else "it ended without a timing"
+def _why(said: Sequence[Message]) -> str:
+    reasons = [one.text for one in said if one.kind in LOST and one.text]
+    return reasons[-1] if reasons else "it ended without a timing"
 
 
 def _timing(reading: Reading, yardstick: Reading) -> Timing:

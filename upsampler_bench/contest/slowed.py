@@ -1,7 +1,7 @@
 """A plug-in: registered operators that do some more real work a call, to see whether a comparison finds it.
 
-What is registered stands in a JSON file: a list of [operator, name, elements, passes]. Such an operator multiplies a buffer of
-that many elements in place, that many times, beside what it is.
+What is registered stands in a JSON file: a list of [operator, name, elements, passes]. Such an operator multiplies a
+buffer of that many elements in place, that many times, beside what it is.
 """
 
 from __future__ import annotations

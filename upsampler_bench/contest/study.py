@@ -1,7 +1,7 @@
-"""Collects what the rule is judged by: many processes of the same code, and of operators made slower by real extra work.
+"""Collects what the rule is judged by: many processes of the same code, some operators made slower by real work.
 
-A folder holds setup.json (what is measured, written once) and points-<load>.jsonl (a line a process, in order); each call adds
-jobs to them. A job is as many processes as one comparison takes.
+A folder holds setup.json (what is measured, written once) and points-<load>.jsonl (a line a process, in order); each
+call adds jobs to them. A job is as many processes as one comparison takes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,13 @@ def _line(point: Point, job: int, number: int) -> dict[str, Any]:
     yardstick = next(iter(point.timings.values())).yardstick
     cases = {names[key]: [*map(_nanoseconds, (one.least, *one.rounds))] for key, one in point.timings.items()}
     lost = {key.partition("/")[0]: why for key, why in point.lost.items()}
-    found = {"job": job, "process": number, "at": now(), "load": point.load, "yardstick": [*map(_nanoseconds, yardstick)]}
+    found = {
+        "job": job,
+        "process": number,
+        "at": now(),
+        "load": point.load,
+        "yardstick": [*map(_nanoseconds, yardstick)],
+    }
     return {**found, "cases": cases, **({"lost": lost} if lost else {})}
 
 
@@ -156,7 +162,8 @@ def _corrected(slowed: Sequence[Slowed]) -> list[Slowed]:
 
     def corrected(operator: str, name: str, elements: int, passes: int) -> Slowed:
         found = [
-            STATISTICS["quartile"](one.timings[CASE.of(name).key]) / STATISTICS["quartile"](one.timings[CASE.of(operator).key])
+            STATISTICS["quartile"](one.timings[CASE.of(name).key])
+            / STATISTICS["quartile"](one.timings[CASE.of(operator).key])
             for one in points
         ]
         asked = int(name.rpartition("~")[2]) / 100
@@ -179,7 +186,9 @@ def _neighbour(load: str, seed: int) -> Iterator[None]:
     if load != BUSY:
         yield
         return
-    child = subprocess.Popen([sys.executable, "-m", "upsampler_bench.contest.neighbour", str(seed)], stdin=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "upsampler_bench.contest.neighbour", str(seed)], stdin=subprocess.PIPE
+    )
     try:
         yield
     finally:

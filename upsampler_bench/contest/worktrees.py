@@ -7,7 +7,6 @@ import hashlib
 import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,11 @@ from pathlib import Path
 from upsampler_bench.contest.point import Corner, SideError
 from upsampler_bench.errors import PlanError
 from upsampler_bench.process import Side
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 HERE = "the working tree"
 CACHE = Path.home() / ".cache" / "upsampler-bench" / "environments"
@@ -48,7 +52,9 @@ def corners(
             python = _interpreter(root, tree, name, say) if own_environment and commit else sys.executable
             shim = _shim(Path(place) / f"{name}-path", tree)
             called = f"{name} ({commit[:7]})" if commit else f"{name} ({HERE})"
-            found = tuple(str(tree / one) if one.endswith(".py") and not Path(one).is_absolute() else one for one in plugins)
+            found = tuple(
+                str(tree / one) if one.endswith(".py") and not Path(one).is_absolute() else one for one in plugins
+            )
             made.append(Corner(called, Side(python, (str(shim),), str(shim)), found, (str(tree / "src"), str(tree))))
         yield made[0], made[1]
 
@@ -73,7 +79,9 @@ def resolve(root: Path, revision: str) -> str:
     """
     done = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if done.returncode:
-        known = _git(root, "for-each-ref", "--count=6", "--sort=-committerdate", "--format=%(refname:short)").stdout.split()
+        known = _git(
+            root, "for-each-ref", "--count=6", "--sort=-committerdate", "--format=%(refname:short)"
+        ).stdout.split()
         raise PlanError(
             f"no revision {revision!r} in {root.name}; expected a commit, tag or branch, such as "
             f"{', '.join(['HEAD~1', *known])} (a shallow clone lacks older ones: git fetch --unshallow)"
@@ -100,7 +108,7 @@ def _checked_out(root: Path, commit: str, place: Path) -> Iterator[Path]:
 
 
 def _shim(place: Path, tree: Path) -> Path:
-    """A folder to import from: the tree's operators, and this package whatever the tree holds of it: the ruler stays."""
+    """A folder to import from: the tree's operators, and this package whatever the tree holds: the ruler stays."""
     place.mkdir()
     (place / PACKAGE.name).symlink_to(PACKAGE, target_is_directory=True)
     operators = tree / OPERATORS

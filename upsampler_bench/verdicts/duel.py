@@ -7,11 +7,21 @@ from dataclasses import dataclass, field, replace
 from math import exp, fsum, log
 
 from upsampler_bench.verdicts.judge import FASTER, SLOWER, UNCLEAR, Finding, Rule, judge
-from upsampler_bench.verdicts.points import Point
+from upsampler_bench.verdicts.points import BASE, HEAD, Point
 
 LOOKS = (8, 16, 32)
 WHOLE, BUDGET, INTERRUPTED = "no case is left unclear", "the budget is spent", "interrupted"
 MOST = f"{LOOKS[-1]} processes a side, the most that are taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An exact figure that differs between the sides, in the metric's base unit."""
+
+    key: str
+    metric: str
+    base: float
+    head: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class Duel:
         seconds: that it took.
         wrong: cases whose output the head gets wrong, with why; they fail whatever their time.
         lost: cases that could not be timed on a side, with why.
+        changes: of exact figures; any is told, none is noise.
+        exact: the head's exact figures, by case and metric.
     """
 
     base: str
@@ -46,6 +58,8 @@ class Duel:
     wrong: Mapping[str, str] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    exact: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def is_advisory(self) -> bool:
@@ -55,6 +69,12 @@ class Duel:
     def of(self, verdict: str) -> tuple[Finding, ...]:
         """The findings with a verdict."""
         return tuple(one for one in self.findings if one.verdict == verdict)
+
+    @property
+    def newly_lost(self) -> tuple[str, ...]:
+        """Cases that the base could time and the head could not."""
+        timed = {arm: {key for one in self.points if one.arm == arm for key in one.timings} for arm in (BASE, HEAD)}
+        return tuple(key for key in self.keys if key in timed[BASE] and key not in timed[HEAD])
 
     @property
     def mean(self) -> float | None:
@@ -68,7 +88,9 @@ class Duel:
         return sum(one.hidden for one in self.findings)
 
 
-def look(points: tuple[Point, ...], keys: tuple[str, ...], rule: Rule, settled: Mapping[str, Finding]) -> dict[str, Finding]:
+def look(
+    points: tuple[Point, ...], keys: tuple[str, ...], rule: Rule, settled: Mapping[str, Finding]
+) -> dict[str, Finding]:
     """The findings at one look at the data; a case once settled keeps its verdict.
 
     Each look spends its share of the rule's significance, so that looking several times raises no more false alarms.
@@ -86,4 +108,3 @@ def unsettled(findings: Mapping[str, Finding]) -> tuple[str, ...]:
 def count(points: tuple[Point, ...], arm: str) -> int:
     """How many processes an arm has."""
     return sum(one.arm == arm for one in points)
-

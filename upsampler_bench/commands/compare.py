@@ -1,0 +1,130 @@
+"""compare: two stored runs, two revisions, or two operators: is it slower?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from upsampler_bench.commands.options import Batch, Device, Plugin, Shape, Upsampler
+from upsampler_bench.commands.work import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from upsampler_bench.contest.entry import Asked
+    from upsampler_bench.report.parts import Report
+    from upsampler_bench.verdicts.duel import Duel
+
+FORMATS = ("csv", "json", "markdown")
+DEFAULT_BUDGET = 300.0
+
+
+def compare(
+    what: Annotated[list[str] | None, typer.Argument(help="Two stored runs, or two operators.")] = None,
+    base: Annotated[str | None, typer.Option(help="A revision: commit, tag or branch.")] = None,
+    head: Annotated[str | None, typer.Option(help="Another; the working tree by default.")] = None,
+    upsampler: Upsampler = None,
+    shape: Shape = None,
+    batch: Batch = None,
+    dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
+    mode: Annotated[str, typer.Option(help="inference or train.")] = "inference",
+    device: Device = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    budget: Annotated[float, typer.Option(help="Seconds in all; 0: no limit.")] = DEFAULT_BUDGET,
+    threshold: Annotated[str, typer.Option(help="A smaller change is none.")] = "5%",
+    fail_on: Annotated[str, typer.Option(help="regression, inconclusive or never.")] = "regression",
+    budgets: Annotated[Path | None, typer.Option(help="A TOML file of absolute budgets.")] = None,
+    plugin: Plugin = None,
+    own_environment: Annotated[
+        bool, typer.Option("--own-environment/--same-environment", help="A base with other dependencies gets its own.")
+    ] = True,
+    output_dir: Annotated[Path | None, typer.Option(help="Where to write; nothing by default.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help=f"Default {', '.join(FORMATS)}.")] = None,
+) -> None:
+    """Say whether something became slower: two revisions, two operators, or two stored runs.
+
+    Revisions and operators are measured here, in fresh processes that alternate; stored runs are held against each
+    other, what is exact with no tolerance, timings as advice. Exit codes: 0 fine, 1 regression, 2 misuse,
+    3 inconclusive (with --fail-on inconclusive), 4 an output is wrong, 130 interrupted.
+    """
+    from upsampler_bench.compare import budgets as absolute
+    from upsampler_bench.compare import outcome, telling
+    from upsampler_bench.contest.entry import Asked
+
+    _check(fail_on, what or (), base)
+    lines = absolute.read(budgets) if budgets else ()
+    if base is None and what and all(map(_is_stored, what)):
+        raise typer.Exit(_stored(what[0], what[1], fail_on, output_dir, formats or FORMATS))
+    named = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "mode": [mode], "device": device}
+    keys = {name: value for name, value in named.items() if value}
+    asked = Asked(keys, tuple(plugin or ()), _rule(threshold), budget, threads, own_environment)
+    duels = _measured(what or (), base, head, asked)
+    held = absolute.hold(lines, duels)
+    _tell(telling.report(duels, held), output_dir, formats or FORMATS)
+    raise typer.Exit(outcome.code(duels, fail_on, held))
+
+
+def _measured(what: Sequence[str], base: str | None, head: str | None, asked: Asked) -> list[Duel]:
+    from upsampler_bench.contest import entry
+
+    teller = console(stderr=True)
+
+    def say(text: str) -> None:
+        teller.print(text, highlight=False, markup=False)
+
+    return entry.revisions(base, head, asked, say) if base else entry.pair(what[0], what[1], asked, say)
+
+
+def _check(fail_on: str, what: Sequence[str], base: str | None) -> None:
+    from upsampler_bench.compare import outcome
+    from upsampler_bench.discovery import nearest
+    from upsampler_bench.errors import PlanError
+
+    if fail_on not in outcome.FAIL_ON:
+        raise PlanError(f"--fail-on is {fail_on!r}; {nearest(fail_on, outcome.FAIL_ON)}")
+    if base is None and len(what) != 2:
+        raise PlanError(
+            f"{len(what)} things to compare; expected two stored runs, two operators, or --base REVISION alone"
+        )
+    if base is not None and what:
+        raise PlanError(f"--base compares revisions; choose operators with -u, not {' '.join(what)!r}")
+
+
+def _is_stored(what: str) -> bool:
+    return what.endswith(".json") or Path(what).exists()
+
+
+def _rule(threshold: str) -> Any:
+    from upsampler_bench.errors import PlanError
+    from upsampler_bench.verdicts.judge import Rule
+
+    text = threshold.strip()
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise PlanError(f"--threshold is {threshold!r}; expected a share such as 5% or 0.05")
+    return Rule(threshold=value)
+
+
+def _stored(old: str, new: str, fail_on: str, output_dir: Path | None, formats: Sequence[str]) -> int:
+    from upsampler_bench import storage
+    from upsampler_bench.compare import stored
+
+    found = stored.compare(storage.load(Path(old)), storage.load(Path(new)))
+    _tell(stored.report(found, old, new), output_dir, formats)
+    return stored.code(found, fail_on)
+
+
+def _tell(report: Report, output_dir: Path | None, formats: Sequence[str]) -> None:
+    from upsampler_bench import formats as all_formats
+
+    print(all_formats.render("terminal", report))
+    if output_dir:
+        written = all_formats.write(report, output_dir, formats)
+        console(stderr=True).print(f"Wrote {', '.join(one.name for one in written)} into {output_dir}", highlight=False)
+    sys.stdout.flush()

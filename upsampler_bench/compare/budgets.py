@@ -1,0 +1,135 @@
+"""Absolute budgets of a TOML file held against the head of a comparison.
+
+A table an operator, a line a metric: `latency = "1.5x bilinear"` or `"2 ms"`, `memory = "160 MiB"`, `gflops`, `params`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from upsampler_bench.choosing.limits import QUANTITIES, Limit, parse
+from upsampler_bench.discovery import nearest
+from upsampler_bench.errors import PlanError
+from upsampler_bench.stats import Estimate, estimate
+from upsampler_bench.verdicts.duel import Duel
+from upsampler_bench.verdicts.judge import UNCLEAR
+from upsampler_bench.verdicts.points import HEAD, STATISTICS, Point
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KEPT, BROKEN = "KEPT", "BROKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that a metric of an operator may be; `against` is the operator that a ratio is to, else empty."""
+
+    operator: str
+    limit: Limit
+    against: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A budget held against what was measured; no value: why not."""
+
+    budget: Budget
+    verdict: str
+    value: Estimate | None = None
+    why: str = ""
+
+
+def read(path: Path) -> tuple[Budget, ...]:
+    """The budgets of a file.
+
+    Raises:
+        PlanError: it cannot be read, or a line of it is not understood.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise PlanError(f"cannot read budgets from {path}: {problem}") from problem
+    budgets = []
+    for operator, lines in found.items():
+        if not isinstance(lines, dict):
+            raise PlanError(
+                f"{path}: {operator!r} is no table; expected [{operator}] with lines such as latency = '1.5x bilinear'"
+            )
+        budgets += [_budget(path, operator, metric, text) for metric, text in lines.items()]
+    return tuple(budgets)
+
+
+def _budget(path: Path, operator: str, metric: str, text: object) -> Budget:
+    if not isinstance(text, str):
+        raise PlanError(
+            f"{path}: {operator}.{metric} is {text!r}; expected a text such as '1.5x bilinear' or '160 MiB'"
+        )
+    option = f"max-{metric.replace('_', '-')}"
+    if option not in QUANTITIES:
+        known = tuple(one.removeprefix("max-") for one in QUANTITIES)
+        raise PlanError(f"{path}: {operator} has no metric {metric!r}; {nearest(metric, known)}")
+    amount, _, against = text.strip().partition("x ") if "x " in text else (text, "", "")
+    limit = parse(option, f"{amount}x" if against else amount)
+    if limit.relative and not against:
+        raise PlanError(
+            f"{path}: {operator}.{metric} is {text!r}; say against which operator, such as '{text} bilinear'"
+        )
+    return Budget(operator, limit, against.strip(), text)
+
+
+def hold(budgets: Sequence[Budget], duels: Sequence[Duel]) -> tuple[Held, ...]:
+    """Each budget held against the head's processes, and what of it is exact against its count.
+
+    Raises:
+        PlanError: a budget is of an operator that no comparison has.
+    """
+    return tuple(_held(one, duel) for one in budgets for duel in _having(one, duels))
+
+
+def _having(budget: Budget, duels: Sequence[Duel]) -> list[Duel]:
+    found = [one for one in duels if budget.operator in _keys(one)]
+    if not found:
+        names = tuple(name for one in duels for name in _keys(one))
+        raise PlanError(
+            f"a budget is of {budget.operator!r}, which was not compared; {nearest(budget.operator, names)}"
+        )
+    return found
+
+
+def _keys(duel: Duel) -> Mapping[str, str]:
+    return {key.partition("/")[0]: key for key in duel.keys}
+
+
+def _held(budget: Budget, duel: Duel) -> Held:
+    key = _keys(duel)[budget.operator]
+    if budget.limit.metric != "latency":
+        value = duel.exact.get(key, {}).get(budget.limit.metric)
+        if value is None:
+            return Held(budget, UNCLEAR, why="not counted")
+        exact = Estimate(value, value, value, 1)
+        return Held(budget, KEPT if value <= budget.limit.most else BROKEN, exact)
+    other = _keys(duel).get(budget.against, "")
+    if budget.against and not other:
+        return Held(budget, UNCLEAR, why=f"{budget.against} was not measured beside it")
+    found = [value for one in duel.points if (value := _of(one, key, other)) is not None]
+    if not found:
+        return Held(budget, UNCLEAR, why="not timed")
+    timed = estimate(found)
+    if timed.is_bounded and timed.high <= budget.limit.most:
+        return Held(budget, KEPT, timed)
+    return Held(budget, BROKEN if timed.is_bounded and timed.low > budget.limit.most else UNCLEAR, timed)
+
+
+def _of(point: Point, key: str, other: str) -> float | None:
+    """What one process of the head says: seconds, or the ratio of two operators that were timed in it interleaved."""
+    if point.arm != HEAD or key not in point.timings or (other and other not in point.timings):
+        return None
+    of = STATISTICS["median"]
+    return of(point.timings[key]) / (of(point.timings[other]) if other else 1.0)

@@ -1,0 +1,46 @@
+"""What a comparison ends with: the exit code that a job stands or falls by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from upsampler_bench.compare.budgets import BROKEN, Held
+from upsampler_bench.verdicts.duel import INTERRUPTED, Duel
+from upsampler_bench.verdicts.judge import SLOWER, UNCLEAR
+
+FINE, REGRESSION, INCONCLUSIVE, WRONG = 0, 1, 3, 4
+STOPPED = 130
+REGRESSIONS, INCONCLUSIVES, NEVER = "regression", "inconclusive", "never"
+FAIL_ON = (REGRESSIONS, INCONCLUSIVES, NEVER)
+
+
+def code(duels: Sequence[Duel], fail_on: str, held: Sequence[Held] = ()) -> int:
+    """The exit code: what is worst decides, and nothing fails a job that was asked never to.
+
+    Args:
+        duels: the comparisons.
+        fail_on: one of FAIL_ON; "inconclusive" fails on regressions too.
+        held: budgets held against the head.
+    """
+    if any(one.stopped == INTERRUPTED for one in duels):
+        return STOPPED
+    if fail_on == NEVER:
+        return FINE
+    if any(one.wrong for one in duels):
+        return WRONG
+    if regressed(duels) or any(one.verdict == BROKEN for one in held):
+        return REGRESSION
+    return INCONCLUSIVE if fail_on == INCONCLUSIVES and _is_unclear(duels, held) else FINE
+
+
+def regressed(duels: Sequence[Duel]) -> bool:
+    """Whether anything is surely worse: a time that the control vouches for, an exact figure, a case that was lost."""
+    return any(
+        (one.of(SLOWER) and not one.is_advisory) or any(each.head > each.base for each in one.changes) or one.newly_lost
+        for one in duels
+    )
+
+
+def _is_unclear(duels: Sequence[Duel], held: Sequence[Held]) -> bool:
+    unclear = any(one.of(UNCLEAR) or one.is_advisory or len(one.findings) < len(one.keys) for one in duels)
+    return unclear or any(one.verdict == UNCLEAR for one in held)

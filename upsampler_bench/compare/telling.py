@@ -1,0 +1,150 @@
+"""A measured comparison as a report, which every format renders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from upsampler_bench.compare.budgets import Held
+from upsampler_bench.report import numbers
+from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
+from upsampler_bench.stats import Estimate
+from upsampler_bench.verdicts.duel import Change, Duel, count
+from upsampler_bench.verdicts.judge import FASTER, SAME, SLOWER, UNCLEAR, Finding
+from upsampler_bench.verdicts.points import BASE, HEAD, values
+
+COLUMNS = (
+    Column("verdict", "Verdict"),
+    Column("ratio", "head / base", "×"),
+    Column("base", "base", "ms", rank=3),
+    Column("head", "head", "ms", rank=3),
+    Column("p", "p", rank=4),
+    Column("processes", "Processes", rank=5),
+)
+EXACT = (Column("base", "base"), Column("head", "head"), Column("change", "Change", "%"))
+BUDGETS = (Column("verdict", "Verdict"), Column("budget", "Budget"), Column("value", "Measured"))
+MILLI = 1e-3
+
+
+def report(duels: Sequence[Duel], held: Sequence[Held] = ()) -> Report:
+    """What was found, worst first where a reader looks: the summary in the facts, a table a condition."""
+    first = duels[0]
+    tables = [table for one in duels for table in _tables(one)]
+    return Report(
+        f"{first.head} against {first.base}",
+        facts=tuple(fact for one in duels for fact in _facts(one)),
+        tables=(*tables, *([_budgets(held)] if held else [])),
+        legend=tuple(_legend(first)),
+        warning=" ".join(_warnings(duels)),
+    )
+
+
+def summary(duel: Duel) -> str:
+    """One sentence: how many of each verdict, and the geometric mean."""
+    counts = [f"{len(duel.of(one))} {one}" for one in (SLOWER, FASTER, SAME, UNCLEAR) if duel.of(one)]
+    mean = f"; geometric mean {numbers.fixed(duel.mean, 3)}×" if duel.mean else ""
+    hidden = f"; {duel.hidden} beyond the threshold, no surer than noise, not told as changes" if duel.hidden else ""
+    return f"{', '.join(counts) or 'nothing was compared'}{mean}{hidden}"
+
+
+def _facts(duel: Duel) -> Iterator[tuple[str, str]]:
+    yield "Compared", f"{duel.base} with {duel.head}: {duel.condition}"
+    yield "Found", summary(duel)
+    alarms = [one.key.partition("/")[0] for one in duel.control if one.verdict in (SLOWER, FASTER)]
+    yield "Control", f"base against itself: {', '.join(alarms) or 'no alarm'}"
+    sides = f"{count(duel.points, BASE)} and {count(duel.points, HEAD)} processes, alternating"
+    yield "Sampling", f"{sides}, in {duel.seconds:.0f} s; ended: {duel.stopped}"
+    if duel.added or duel.removed:
+        parts = [
+            f"{word} {', '.join(names)}" for word, names in (("added", duel.added), ("removed", duel.removed)) if names
+        ]
+        yield "Operators", "; ".join(parts)
+    for note in duel.notes:
+        yield "Note", note
+
+
+def _tables(duel: Duel) -> Iterator[Table]:
+    order = {SLOWER: 0, FASTER: 1, UNCLEAR: 2, SAME: 3}
+    rows = [_row(duel, one) for one in sorted(duel.findings, key=lambda one: order[one.verdict])]
+    found = {one.key for one in duel.findings}
+    rows += [
+        Row(
+            _name(key), tuple(Cell() for _ in COLUMNS), "failed", duel.wrong.get(key) or duel.lost.get(key, "not timed")
+        )
+        for key in duel.keys
+        if key not in found
+    ]
+    yield Table(f"Latency: {duel.condition}", COLUMNS, tuple(rows))
+    if duel.changes:
+        yield Table("Exact figures that changed", EXACT, tuple(_change(one) for one in duel.changes))
+
+
+def _row(duel: Duel, one: Finding) -> Row:
+    times = [_time(values(duel.points, arm, one.key, duel.rule.statistics[0])) for arm in (BASE, HEAD)]
+    shift = Estimate(one.shift.ratio, one.shift.low, one.shift.high, min(one.base, one.head))
+    cells = (Cell(one.verdict), _ratio(shift), *times, _chance(one), Cell(f"{one.base}+{one.head}"))
+    return Row(_name(one.key), cells)
+
+
+def _name(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def _ratio(one: Estimate) -> Cell:
+    if one.low <= 0:
+        return Cell(numbers.fixed(one.value, 3), one.value)
+    interval = f"{numbers.fixed(one.low, 3)}–{numbers.fixed(one.high, 3)}"
+    return Cell(numbers.fixed(one.value, 3), one.value, one.low, one.high, interval)
+
+
+def _time(found: Sequence[float]) -> Cell:
+    middle = sorted(found)[len(found) // 2] / MILLI
+    return Cell(numbers.short(middle), middle)
+
+
+def _chance(one: Finding) -> Cell:
+    chance = min(one.slower, one.faster)
+    return Cell(f"{chance:.1g}" if chance < 0.1 else numbers.fixed(chance, 2), chance)
+
+
+def _change(one: Change) -> Row:
+    share = (one.head / one.base - 1) * 100 if one.base else None
+    changed = Cell(f"{share:+.3g}", share) if share is not None else Cell("new")
+    name = f"{_name(one.key)} {one.metric}"
+    return Row(name, (Cell(f"{one.base:,.0f}", one.base), Cell(f"{one.head:,.0f}", one.head), changed))
+
+
+def _budgets(held: Sequence[Held]) -> Table:
+    rows = [
+        Row(
+            f"{one.budget.operator} {one.budget.limit.metric}",
+            (Cell(one.verdict), Cell(one.budget.text), Cell(_amount(one)) if one.value else Cell(one.why)),
+        )
+        for one in held
+    ]
+    return Table("Budgets", BUDGETS, tuple(rows))
+
+
+def _amount(one: Held) -> str:
+    assert one.value is not None
+    if one.budget.limit.relative:
+        return f"{numbers.fixed(one.value.value, 3)}×"
+    return f"{one.value.value / MILLI:.3g} ms" if one.budget.limit.metric == "latency" else f"{one.value.value:,.0f}"
+
+
+def _legend(duel: Duel) -> Iterator[tuple[str, str]]:
+    rule = duel.rule
+    statistics = " and by ".join(rule.statistics)
+    yield "SLOWER, FASTER", (
+        f"the ratio is beyond {1 + rule.threshold:g} by {statistics} of the processes, and the rank test says so at "
+        f"{rule.significance:g} over all cases (Holm)"
+    )
+    yield "SAME", "the whole 95 % interval lies within the threshold"
+    yield "UNCLEAR", "neither: more processes, a quieter machine or a larger shape would tell"
+
+
+def _warnings(duels: Sequence[Duel]) -> Iterator[str]:
+    if any(one.is_advisory for one in duels):
+        yield "The control raised an alarm (base against itself): the verdicts on time are advisory."
+    for one in duels:
+        if one.newly_lost:
+            yield f"Not measured any more: {', '.join(map(_name, one.newly_lost))}."
