@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke paper sweep capabilities report repeat costs figures test test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest paper sweep capabilities report repeat costs figures test test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,6 +27,9 @@ bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into reports/lo
 
 paper: $(STAMP)  ## Hold the paper's figures against ours, SegFormer-B1 and all (10 minutes, once)
 	@$(BIN)/upsampler-bench paper $(ARGS)
+
+bench-pytest: $(STAMP)  ## Every operator under pytest-benchmark, one after the other, into reports/local/
+	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)
 
 sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024
 	@$(BIN)/upsampler-bench run --plan sweep --output-dir reports/local/sweep $(ARGS)

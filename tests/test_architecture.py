@@ -12,10 +12,12 @@ MEASURING = {
     "device", "doctor", "environment", "group", "live_storage", "operators", "process", "protocol", "rounds", "runner",
     "session", "verify", "worker", "workload", "metrics", "hosts", "catalogue", "nvml", "plan", "progress",
     "processor", "job", "rates", "lesson", "sections",
-    "capacity", "unallocated",
+    "contest", "capacity", "unallocated", "pytest_plugin", "pytest_case", "exact",
 }  # fmt: skip
-TELLING = {"report", "formats", "frame", "published", "compare", "choosing"}
-WAIST = {"case", "results", "stats", "storage", "errors", "discovery", "sizes"}
+TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study"}
+WAIST = {
+    "case", "results", "stats", "storage", "errors", "discovery", "sizes", "verdicts", "benchmark_json", "exactness",
+}  # fmt: skip
 # Rooms that may be imported by a room; what is not listed here may import the waist alone.
 ALLOWED = {
     "case": set(),
@@ -23,11 +25,17 @@ ALLOWED = {
     "errors": set(),
     "discovery": {"errors"},
     "results": {"case", "stats", "frame", "storage"},  # frame and storage inside methods
-    "storage": {"case", "errors", "results"},
+    "storage": {"benchmark_json", "case", "errors", "results"},
+    "benchmark_json": {"case", "results"},
+    "exports": {"exports"} | WAIST,
     "frame": {"results"},
     "formats": TELLING | WAIST,
     "report": {"report", "published"} | WAIST,
     "sizes": {"case"},
+    "exactness": {"errors", "storage"},
+    "verdicts": {"verdicts"},
+    "study": {"study"} | WAIST,
+    "compare": {"compare", "choosing", "report"} | WAIST,
     "choosing": {"choosing", "report", "published"} | WAIST,
     "capacity": {"case", "device", "errors", "sizes", "unallocated", "workload"},
     "unallocated": {"case", "live_storage", "sizes", "workload"},
@@ -91,7 +99,20 @@ def test_only_one_room_knows_cuda(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["report", "formats", "storage", "results", "plan", "cli", "published", "choosing.words", "choosing.sizes_told"],
+    [
+        "report",
+        "formats",
+        "storage",
+        "results",
+        "plan",
+        "cli",
+        "published",
+        "exports",
+        "benchmark_json",
+        "pytest_plugin",
+        "choosing.words",
+        "choosing.sizes_told",
+    ],
 )
 def test_telling_never_loads_torch(module):
     code = f"import sys, upsampler_bench.{module}; assert not {{'torch', 'upsamplers'}} & set(sys.modules)"

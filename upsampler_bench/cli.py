@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from upsampler_bench.commands import choose, compare, measure, work
+from upsampler_bench.commands import baseline, choose, compare, export, measure, study, work
 from upsampler_bench.commands.options import FORMATS, Formats, Plugin
 from upsampler_bench.commands.work import INTERRUPTED
 from upsampler_bench.errors import BenchError
@@ -28,6 +28,9 @@ app.command()(measure.run)
 app.command()(measure.capabilities)
 app.command()(measure.paper)
 app.command()(compare.compare)
+app.add_typer(study.app, name="study")
+app.add_typer(baseline.app, name="baseline")
+app.command()(export.export)
 app.command()(choose.recommend)
 app.command()(choose.capacity)
 

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from upsampler_bench import benchmark_json
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo, Reading, Run, UpsamplerInfo, as_dict
@@ -52,7 +53,7 @@ def write_whole(target: Path, content: bytes) -> None:
 
 
 def load(path: str | Path) -> Run:
-    """Reads a stored run: a results.json, or a folder that holds one.
+    """Reads a stored run: a results.json, a folder that holds one, or what pytest-benchmark stored.
 
     Raises:
         ResultsError: there is none, it is not a run, or a newer version wrote it.
@@ -67,9 +68,13 @@ def load(path: str | Path) -> Run:
         raise ResultsError(f"no stored run at {source}; 'upsampler-bench run' writes one") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise ResultsError(f"cannot read {source} as a stored run: {problem}") from problem
-    _refuse_other_schema(data, source)
     try:
+        if benchmark_json.is_one(data):
+            data = benchmark_json.as_stored(data)
+        _refuse_other_schema(data, source)
         return _run(data)
+    except ResultsError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ResultsError(f"{source} is not a whole stored run: {type(problem).__name__} {problem}") from problem
 

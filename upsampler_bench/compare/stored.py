@@ -15,11 +15,16 @@ from upsampler_bench.results import MEASURED, MetricInfo, Run
 SETTINGS = ("threads", "compile", "malloc", "cache", "cuda_graph")
 THRESHOLD = 0.05
 CHANGED, WORSE, BETTER, ALIKE = "changed", "worse", "better", "no clear change"
-EXACT = (Column("metric", "Metric"), Column("old", "old"), Column("new", "new"), Column("change", "Change", "%"))
+EXACT = (
+    Column("metric", "Metric", words=True),
+    Column("old", "old"),
+    Column("new", "new"),
+    Column("change", "Change", "%"),
+)
 TIMED = (
-    Column("metric", "Metric"),
+    Column("metric", "Metric", words=True),
     Column("ratio", "new / old", "×"),
-    Column("advice", "Advice"),
+    Column("advice", "Advice", words=True),
     Column("to_baseline", "of the ratios to the baseline", "×", rank=3),
 )
 

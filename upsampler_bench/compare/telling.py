@@ -13,15 +13,19 @@ from upsampler_bench.verdicts.judge import FASTER, SAME, SLOWER, UNCLEAR, Findin
 from upsampler_bench.verdicts.points import BASE, HEAD, values
 
 COLUMNS = (
-    Column("verdict", "Verdict"),
+    Column("verdict", "Verdict", words=True),
     Column("ratio", "head / base", "×"),
     Column("base", "base", "ms", rank=3),
     Column("head", "head", "ms", rank=3),
     Column("p", "p", rank=4),
-    Column("processes", "Processes", rank=5),
+    Column("processes", "Processes", rank=5, words=True),
 )
 EXACT = (Column("base", "base"), Column("head", "head"), Column("change", "Change", "%"))
-BUDGETS = (Column("verdict", "Verdict"), Column("budget", "Budget"), Column("value", "Measured"))
+BUDGETS = (
+    Column("verdict", "Verdict", words=True),
+    Column("budget", "Budget", words=True),
+    Column("value", "Measured", words=True),
+)
 MILLI = 1e-3
 
 
@@ -134,9 +138,12 @@ def _amount(one: Held) -> str:
 def _legend(duel: Duel) -> Iterator[tuple[str, str]]:
     rule = duel.rule
     statistics = " and by ".join(rule.statistics)
-    yield "SLOWER, FASTER", (
-        f"the ratio is beyond {1 + rule.threshold:g} by {statistics} of the processes, and the rank test says so at "
-        f"{rule.significance:g} over all cases (Holm)"
+    yield (
+        "SLOWER, FASTER",
+        (
+            f"the ratio is beyond {1 + rule.threshold:g} by {statistics} of the processes, and the rank test says so at "
+            f"{rule.significance:g} over all cases (Holm)"
+        ),
     )
     yield "SAME", "the whole 95 % interval lies within the threshold"
     yield "UNCLEAR", "neither: more processes, a quieter machine or a larger shape would tell"

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 
 from upsampler_bench.formats import _held_csv
-from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
+from upsampler_bench.report.parts import NOTHING, Cell, Column, Report, Row, Table
 
 ABOUT = (
     "one row an operator and condition, units in the header; the paper's figures and ours (report.csv, published.csv)"
@@ -50,6 +50,9 @@ def _reason(table: Table, row: Row, notes: Mapping[str, str]) -> str:
 def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tuple[str, str]]:
     cell, spelled = row.cells[place], SPELLED.get(column.unit, column.unit)
     unit = f"_{spelled.lower()}" if spelled else ""
+    if column.words:
+        yield column.name, cell.text if cell.text != NOTHING else ""
+        return
     yield f"{column.name}{unit}", _plain(cell.value)
     if any(_has_interval(one.cells[place]) for one in table.rows):
         yield f"{column.name}_low{unit}", _plain(cell.low)

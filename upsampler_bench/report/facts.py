@@ -79,14 +79,16 @@ def _subjects(run: Run) -> str:
 def facts(run: Run, found: tuple[Condition, ...]) -> tuple[tuple[str, str], ...]:
     """Title and text of all circumstances that the run recorded."""
     where, threads = run.environment, run.settings.threads
+    # Of what another instrument timed, our settings say nothing.
+    foreign = str(run.plan.get("protocol", ""))
     timed = [one for one in found if one.case.mode != PROBE]
     stated = [
         ("Device", f"{where.device_name} ({where.device_kind})"),
         ("Input (B×C×H×W)", "; ".join(dict.fromkeys(one.words for one in found))),
         ("Versions", _pairs(where.versions)),
         ("Machine", _pairs(where.machine)),
-        ("CPU threads", str(threads) if threads else "as many as the process may use"),
-        ("Protocol", protocol(run.settings, where) if timed or not found else ""),
+        ("CPU threads", "" if foreign else str(threads) if threads else "as many as the process may use"),
+        ("Protocol", (foreign or protocol(run.settings, where)) if timed or not found else ""),
         ("Probing", PROBING if len(timed) < len(found) else ""),
         *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
         ("When", _when(run)),

@@ -61,13 +61,16 @@ class Condition:
     def words(self) -> str:
         """E.g. '1×256×120×120, ×2, float32, contiguous, cpu', or 'segformer-b1 on 512×512 images, batch 1, ...'."""
         case = self.case
+        if not case.height:  # somebody's own benchmark, of no shape that we know
+            return ", ".join(one for one in (case.host, case.dtype, case.layout, case.device, *self.how) if one)
         if case.host:
             image = "" if case.host.startswith("stages(") else f" on {case.height}×{case.width} images"
             return ", ".join(
                 [f"{case.host}{image}", f"batch {case.batch}", case.dtype, case.layout, case.device, *self.how]
             )
         shape = "×".join(str(size) for size in (case.batch, case.channels, case.height, case.width))
-        return ", ".join([shape, f"×{case.scale}", case.dtype, case.layout, case.device, *self.how])
+        said = [shape, f"×{case.scale}", case.dtype, case.layout, case.device, *self.how]
+        return ", ".join(one for one in said if one)
 
     def line(self, name: str) -> Line | None:
         """An operator's line, or None."""

@@ -19,6 +19,7 @@ class Column:
         title, unit: for people; the unit is what the cells' numbers are in ("ms", "MiB", "GFLOPs", "×", "").
         rank: where room is short the highest ranks are left out first.
         detail: only for formats that machines read.
+        words: its cells are words, which stand in machines' formats too.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Column:
     unit: str = ""
     rank: int = 0
     detail: bool = False
+    words: bool = False
 
     @property
     def heading(self) -> str:

@@ -9,7 +9,7 @@ from statistics import median
 
 from upsampler_bench.verdicts.duel import LOOKS
 from upsampler_bench.verdicts.judge import DEFAULT, FASTER, SAME, SLOWER, UNCLEAR, Rule, judge
-from upsampler_bench.verdicts.points import BASE, HEAD, Point
+from upsampler_bench.verdicts.points import BASE, HEAD, STATISTICS, Point
 from upsampler_bench.verdicts.shift import p_above
 
 Answer = Callable[[Sequence[Point], Sequence[str]], Mapping[str, str]]
@@ -90,8 +90,8 @@ def _tested(base: Sequence[float], head: Sequence[float], significance: float) -
 
 def candidates() -> dict[str, Answer]:
     """Variants of our rule, to choose among on one half of the data."""
-    sets = (("median",), ("quartile",), ("paired",), ("quartile", "least"), ("median", "paired"), ("paired", "least"))
-    sets += (("quartile", "paired"), ("paired-quartile", "quartile"), ("quartile", "least", "paired"))
+    alone = [(one,) for one in STATISTICS]
+    sets = [*alone, *(("least", one) for one in STATISTICS if one != "least")]
     return {
         f"{' & '.join(statistics)}, {threshold:.0%}": ours(Rule(threshold=threshold, statistics=statistics))
         for statistics, threshold in product(sets, (0.03, 0.05))

@@ -23,7 +23,7 @@ class Rule:
     """
 
     threshold: float = 0.05
-    statistics: tuple[str, ...] = ("quartile", "least")
+    statistics: tuple[str, ...] = ("least",)
     significance: float = 0.05
     confidence: float = 0.95
 
