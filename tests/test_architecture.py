@@ -14,7 +14,7 @@ MEASURING = {
     "processor", "job", "rates", "lesson", "sections",
     "contest", "capacity", "unallocated", "pytest_plugin", "pytest_case", "exact",
 }  # fmt: skip
-TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study"}
+TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study", "history"}
 WAIST = {
     "case", "results", "stats", "storage", "errors", "discovery", "sizes", "verdicts", "benchmark_json", "exactness",
 }  # fmt: skip
@@ -35,6 +35,7 @@ ALLOWED = {
     "exactness": {"errors", "storage"},
     "verdicts": {"verdicts"},
     "study": {"study"} | WAIST,
+    "history": {"history", "formats"} | WAIST,
     "compare": {"compare", "choosing", "report"} | WAIST,
     "choosing": {"choosing", "report", "published"} | WAIST,
     "capacity": {"case", "device", "errors", "sizes", "unallocated", "workload"},

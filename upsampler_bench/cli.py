@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from upsampler_bench.commands import baseline, choose, compare, export, measure, study, work
+from upsampler_bench.commands import baseline, choose, compare, export, history, measure, study, work
 from upsampler_bench.commands.options import FORMATS, Formats, Plugin
 from upsampler_bench.commands.work import INTERRUPTED
 from upsampler_bench.errors import BenchError
@@ -31,6 +31,7 @@ app.command()(compare.compare)
 app.add_typer(study.app, name="study")
 app.add_typer(baseline.app, name="baseline")
 app.command()(export.export)
+app.add_typer(history.app, name="history")
 app.command()(choose.recommend)
 app.command()(choose.capacity)
 
