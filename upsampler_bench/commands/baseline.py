@@ -1,0 +1,207 @@
+"""Commands of what has no noise: baseline check (is it as committed?) and baseline update."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from upsampler_bench.commands.options import Plugin, Upsampler
+from upsampler_bench.commands.work import console
+from upsampler_bench.exactness import FILE
+
+if TYPE_CHECKING:
+    from upsampler_bench.exactness import Baseline, Change, Difference
+
+WIDTH, LABEL = 80, 18
+
+app = typer.Typer(help="Hold what has no noise (FLOPs, bytes, outputs, ...) to a committed file.", no_args_is_help=True)
+
+Where = Annotated[Path, typer.Option("--file", help="The baseline.")]
+Counting = Annotated[
+    bool, typer.Option("--instructions", help="CPU instructions too, by valgrind: takes a minute more.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command was asked for: operators (empty: all), plug-ins, and whether to count instructions."""
+
+    upsampler: tuple[str, ...]
+    plugin: tuple[str, ...]
+    instructions: bool
+
+
+@app.command()
+def check(
+    upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE, instructions: Counting = False
+) -> None:
+    """Hold every operator to the baseline, with no tolerance: a forward that costs one multiply-add more is told.
+
+    Multiply-adds, parameters, peak bytes, operations, and within rounding what is computed. Operators that came or
+    went are told and do not fail. Exit codes: 0 as it was, 1 something changed, 2 misuse or no baseline, 4 an output
+    or a gradient is wrong.
+    """
+    from upsampler_bench import exactness
+
+    old = exactness.load(file)
+    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()), instructions)
+    _refuse_other_condition(old, file)
+    if instructions and not old.counted_with:
+        _refuse(f"no instructions in {file}; '{exactness.COMMAND} --instructions' counts them")
+    new = _recorded(asked)
+    found = exactness.diff(exactness.only(old, new.operators) if asked.upsampler else old, new)
+    _tell(found)
+    _say(_sentence(found, len(new.operators), file))
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def update(
+    upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE, instructions: Counting = False
+) -> None:
+    """Write the baseline anew, of all operators or of those named, and say what changed; commit it with its cause.
+
+    Instructions that are not counted anew stay where nothing else of the operator changed. Exit codes: 0 written,
+    2 misuse.
+    """
+    from upsampler_bench import exactness
+
+    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()), instructions)
+    old = exactness.load(file) if file.exists() else None
+    if old is not None and asked.upsampler:
+        _refuse_other_condition(old, file)
+    new = _recorded(asked)
+    if old is None:
+        _say(f"{len(new.operators)} operators, none recorded before")
+    else:
+        new = _after(old, new, file, part=bool(asked.upsampler))
+    exactness.save(new, file)
+    _say(f"Wrote {file}")
+
+
+def _after(old: Baseline, new: Baseline, file: Path, *, part: bool) -> Baseline:
+    """What to write where `old` was; tells what changed.
+
+    Raises:
+        ResultsError: a part of the operators was recorded with another torch than the rest.
+    """
+    from upsampler_bench import exactness
+
+    if part and old.torch != new.torch:
+        _refuse(f"{file} is of torch {old.torch}, here is {new.torch}: update all operators, without -u")
+    if part and new.counted_with and old.counted_with not in ({}, new.counted_with):
+        _refuse(f"{file} counted instructions with other versions: update all operators, without -u")
+    before = exactness.only(old, new.operators) if part else old
+    if old.condition == new.condition:
+        _tell(exactness.diff(before, new))
+        new = exactness.settled(old, new)
+    return replace(new, operators={**old.operators, **new.operators}) if part else new
+
+
+def _recorded(asked: Asked) -> Baseline:
+    """Everything of these operators as it is now.
+
+    Raises:
+        PlanError: there is no such operator or plug-in.
+        MissingPackage, NothingMeasured: instructions are asked for and cannot be counted.
+    """
+    from upsampler_bench import exact, operators, plan
+    from upsampler_bench.exact import instructions
+
+    if asked.instructions:
+        instructions.check()
+    operators.load(asked.plugin)
+    operators.add_variants(asked.upsampler)
+    wanted = plan.parse({"upsampler": list(asked.upsampler or ["*"]), "baseline": "", "shape": "1x1x1"})
+    cases = plan.cases(wanted, operators.names(), exact.CASE.device)
+    names = exact.fitting(dict.fromkeys(case.upsampler for case in cases))
+    found = {}
+    with console(stderr=True).status("counting") as status:
+        for name in names:
+            status.update(name)
+            found[name] = exact.record(name)
+        made = exact.baseline(found)
+        if asked.instructions:
+            status.update("counting instructions under valgrind")
+            made = _with_instructions(made, asked.plugin)
+    return made
+
+
+def _with_instructions(made: Baseline, plugin: Sequence[str]) -> Baseline:
+    from upsampler_bench import exact
+    from upsampler_bench.exact import instructions
+
+    sound = [name for name, one in made.operators.items() if not one.failed]
+    counted = instructions.count(sound, plugin, exact.SMALL, exact.SETTINGS)
+    for name, reason in counted.lost.items():
+        _say(f"no instructions of {name}: {reason}")
+    operators = {name: replace(one, instructions=counted.by_operator.get(name)) for name, one in made.operators.items()}
+    return replace(made, operators=operators, counted_with=counted.versions)
+
+
+def _refuse_other_condition(old: Baseline, file: Path) -> None:
+    from upsampler_bench import exact, exactness
+
+    if (old.condition, old.seed) != (exact.CASE.condition, exact.SETTINGS.seed):
+        here = f"{exact.CASE.condition}, seed {exact.SETTINGS.seed}"
+        _refuse(f"{file} is of {old.condition}, seed {old.seed}, here is {here}; '{exactness.COMMAND}' writes it anew")
+
+
+def _refuse(text: str) -> None:
+    from upsampler_bench.errors import ResultsError
+
+    raise ResultsError(text)
+
+
+def _tell(found: Difference) -> None:
+    """Prints every change below its operator's name, then what could not be compared."""
+    name = ""
+    for one in found.changes:
+        if one.operator != name:
+            name = one.operator
+            typer.echo(name)
+        typer.echo(textwrap.fill(_line(one), WIDTH, initial_indent="  ", subsequent_indent="    "))
+    for note in found.notes:
+        _say(note)
+
+
+def _line(change: Change) -> str:
+    from upsampler_bench.exactness import ADDED, REMOVED
+
+    if change.verdict in (ADDED, REMOVED):
+        return f"{change.verdict}{', but ' * bool(change.new)}{change.new or ''}"
+    if change.metric == "failed":
+        return f"failed: {change.new}" if change.new else f"no longer fails: {change.old}"
+    told = f"{_number(change.old)} -> {_number(change.new)}{_percent(change.old, change.new)}"
+    return f"{change.metric:{LABEL}s} {told} {change.verdict}"
+
+
+def _number(value: float | str | None) -> str:
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value}"
+
+
+def _percent(old: float | str | None, new: float | str | None) -> str:
+    if not isinstance(old, (int, float)) or not isinstance(new, (int, float)) or not old:
+        return ""
+    return f" ({(new - old) / abs(old):+.1%})".replace("%", " %")
+
+
+def _sentence(found: Difference, count: int, file: Path) -> str:
+    """What came of a check."""
+    from upsampler_bench.exactness import ADDED, COMMAND, REMOVED
+
+    told = {one.operator for one in found.changes if one.verdict not in (ADDED, REMOVED)}
+    if told:
+        return f"{len(told)} of {count} operators not as in {file}; if that is wanted: {COMMAND}"
+    others = f"; {len(found.changes)} came or went" if found.changes else ""
+    return f"{count} operator{'s' * (count != 1)} as in {file}{others}"
+
+
+def _say(text: str) -> None:
+    """Prints a sentence on standard error, within the width."""
+    typer.echo(textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), err=True)
