@@ -22,12 +22,14 @@ class Job:
     Attributes:
         load: "quiet" or "busy".
         number: its place in the study.
+        spent: whether the rule was chosen on it, so that it cannot score it.
         processes: each operator's timing by name, slower ones as "carafe~5", in the order of measuring.
     """
 
     load: str
     number: int
     processes: tuple[Mapping[str, Timing], ...]
+    spent: bool = False
 
     def points(self, operators: Sequence[str], percent: int = 0) -> tuple[Point, ...]:
         """The job as a comparison: base, head, head, base, ...; the head's operators slower by so many per cent."""
@@ -48,8 +50,13 @@ class Study:
     jobs: tuple[Job, ...]
 
     def under(self, load: str) -> tuple[Job, ...]:
-        """The jobs measured under a load."""
-        return tuple(one for one in self.jobs if one.load == load)
+        """The jobs measured under a load on which no rule was chosen."""
+        return tuple(one for one in self.jobs if one.load == load and not one.spent)
+
+    @property
+    def spent(self) -> tuple[Job, ...]:
+        """The jobs on which the rule was chosen."""
+        return tuple(one for one in self.jobs if one.spent)
 
 
 def read(folder: Path) -> Study:
@@ -61,7 +68,7 @@ def read(folder: Path) -> Study:
     try:
         setup = json.loads((folder / SETUP).read_text(encoding="utf-8"))
         files = sorted(folder.glob("points-*.jsonl"))
-        jobs = tuple(job for one in files for job in _jobs(one, setup["processes"]))
+        jobs = tuple(job for one in files for job in _jobs(one, setup))
     except (OSError, ValueError, KeyError) as problem:
         raise PlanError(f"no study in {folder}: {problem}; 'upsampler-bench study collect' makes one") from problem
     if not jobs:
@@ -69,15 +76,18 @@ def read(folder: Path) -> Study:
     return Study(tuple(setup["operators"]), tuple(setup["percents"]), setup["case"], jobs)
 
 
-def _jobs(path: Path, size: int) -> Iterator[Job]:
-    load = path.stem.removeprefix("points-")
+def _jobs(path: Path, setup: Mapping[str, Any]) -> Iterator[Job]:
+    """The whole jobs of a file; of "chosen_on" its load's first so many are spent."""
+    load, size = path.stem.removeprefix("points-"), setup["processes"]
+    spent = setup.get("chosen_on", {}).get(load, 0)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for number in range(len(lines) // size):
         found = lines[number * size : (number + 1) * size]
-        yield Job(load, number, tuple(_timings(one) for one in found))
+        yield Job(load, number, tuple(timings(one) for one in found), number < spent)
 
 
-def _timings(line: Mapping[str, Any]) -> dict[str, Timing]:
+def timings(line: Mapping[str, Any]) -> dict[str, Timing]:
+    """Each operator of a process as its line has it."""
     yardstick = tuple(one * NANO for one in line["yardstick"])
     return {
         name: Timing(tuple(one * NANO for one in rounds), yardstick, least * NANO)

@@ -18,8 +18,8 @@ def page(study: Study) -> str:
 
 def _lines(study: Study) -> Iterator[str]:
     for load in dict.fromkeys(job.load for job in study.jobs):
-        jobs = study.under(load)
-        yield from _section(study, load, jobs)
+        if jobs := study.under(load):
+            yield from _section(study, load, jobs)
     yield from _choosing(study)
 
 
@@ -63,11 +63,12 @@ def _rate(one: Rate) -> str:
 
 
 def _choosing(study: Study) -> Iterator[str]:
-    """The candidates on the even jobs, of which the rule was chosen, and the rule on the odd ones."""
-    halves = [tuple(job for job in study.jobs if job.number % 2 == odd) for odd in (0, 1)]
-    if not all(halves):
+    """The candidates on the jobs that the rule was chosen on."""
+    if not study.spent:
         return
-    yield "### Choosing among statistics and thresholds: even jobs\n"
-    yield from _table(study, halves[0], candidates())
-    yield "### The rule on the other half: odd jobs\n"
-    yield from _table(study, halves[1], {OURS: ours()})
+    counts = {
+        load: sum(job.load == load for job in study.spent) for load in dict.fromkeys(one.load for one in study.spent)
+    }
+    yield f"### What the rule was chosen among, on {' and '.join(f'{n} jobs {load}' for load, n in counts.items())}\n"
+    yield "These jobs are in no table above.\n"
+    yield from _table(study, study.spent, candidates())

@@ -1,0 +1,106 @@
+"""A study's scores on processes made up: alike, slower by real work, and noisy."""
+
+import json
+import random
+
+import pytest
+
+from upsampler_bench.errors import PlanError
+from upsampler_bench.study import data, rules, telling
+from upsampler_bench.study.score import Rate, injected, score
+from upsampler_bench.verdicts.points import BASE, HEAD
+
+OPERATORS, PERCENTS, SIZE = ("bilinear", "carafe"), (5, 10), 16
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two whole jobs and a part of one, of processes that differ by half a per cent."""
+    chance = random.Random(0)
+    setup = {"operators": OPERATORS, "percents": PERCENTS, "case": "1x64x32x32", "processes": SIZE}
+    (tmp_path / "setup.json").write_text(json.dumps(setup))
+    lines = [line(chance, number) for number in range(2 * SIZE + 3)]
+    (tmp_path / "points-quiet.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    return tmp_path
+
+
+def line(chance, number):
+    cases = {}
+    for name in OPERATORS:
+        for percent in (0, *PERCENTS):
+            middle = 1e6 * (1 + percent / 100) * chance.lognormvariate(0, 0.005)
+            rounds = [round(middle * chance.lognormvariate(0, 0.002)) for _ in range(8)]
+            cases[f"{name}~{percent}" if percent else name] = [min(rounds), *rounds]
+    return {"job": number // SIZE, "process": number % SIZE, "yardstick": [1_000_000] * 8, "cases": cases}
+
+
+def test_only_whole_jobs_count_and_arms_alternate(folder):
+    study = data.read(folder)
+    assert [(one.load, one.number) for one in study.jobs] == [("quiet", 0), ("quiet", 1)]
+    points = study.jobs[0].points(OPERATORS)
+    assert [one.arm for one in points[:8]] == [BASE, HEAD, HEAD, BASE] * 2
+    assert len(points) == SIZE
+
+
+def test_the_heads_operators_are_the_slower_ones(folder):
+    job = data.read(folder).jobs[0]
+    base, head = job.points(OPERATORS, 10)[:2]
+    assert head.timings["carafe"].least / base.timings["carafe"].least == pytest.approx(1.1, rel=0.02)
+    assert set(head.timings) == set(OPERATORS)
+
+
+def test_our_rule_finds_ten_per_cent_and_raises_no_alarm(folder):
+    study = data.read(folder)
+    found = score(rules.ours(), study, study.jobs)
+    assert (found.alarms.hits, found.alarms.count, found.jobs.count) == (0, 4, 2)
+    assert found.found[10].value == 1.0
+    assert found.flagged[5].value >= found.found[5].value
+    assert injected(study, study.jobs) == pytest.approx({5: 5, 10: 10}, abs=0.7)
+
+
+@pytest.mark.parametrize("name", list(rules.published()))
+def test_other_peoples_rules_answer_for_every_case(folder, name):
+    study = data.read(folder)
+    answer = rules.published()[name](study.jobs[0].points(OPERATORS, 10), OPERATORS)
+    assert set(answer) == set(OPERATORS)
+
+
+def test_every_rule_calls_a_factor_of_two_slower():
+    chance = random.Random(1)
+    lines = [line(chance, number) for number in range(SIZE)]
+    for number, one in enumerate(lines):
+        for name in OPERATORS:
+            one["cases"][f"{name}~10"] = [2 * value for value in one["cases"][name]] if number % 4 in (1, 2) else [1]
+    study = data.Study(OPERATORS, (10,), "", (data.Job("quiet", 0, tuple(map(data.timings, lines))),))
+    for name, answer in {**rules.published(), "ours": rules.ours()}.items():
+        assert set(answer(study.jobs[0].points(OPERATORS, 10), OPERATORS).values()) == {"SLOWER"}, name
+
+
+def test_intervals_are_exact():
+    assert Rate(0, 300).most == pytest.approx(0.00994, abs=1e-4)
+    assert Rate(5, 10).interval == pytest.approx((0.187, 0.813), abs=1e-3)
+
+
+def test_the_page_tells_each_load_and_counts(folder):
+    page = telling.page(data.read(folder))
+    assert "### Quiet: 2 jobs of 16 processes, 2 operators" in page
+    assert "0/4 = 0%" in page
+    assert "chosen" not in page
+
+
+def test_jobs_that_the_rule_was_chosen_on_score_nothing(folder):
+    setup = json.loads((folder / "setup.json").read_text())
+    (folder / "setup.json").write_text(json.dumps({**setup, "chosen_on": {"quiet": 1}}))
+    study = data.read(folder)
+    assert [one.number for one in study.under("quiet")] == [1]
+    page = telling.page(study)
+    assert "### Quiet: 1 jobs" in page
+    assert "chosen among, on 1 jobs quiet" in page
+
+
+def test_a_folder_without_a_study_is_said_so(tmp_path, folder):
+    with pytest.raises(PlanError, match="study collect"):
+        data.read(tmp_path / "none")
+    (folder / "points-quiet.jsonl").write_text("")
+    with pytest.raises(PlanError, match="no whole job"):
+        data.read(folder)
