@@ -116,6 +116,7 @@ def test_operators_that_come_and_go_are_told_and_fail_nothing():
         (duel(finding(CARAFE, SLOWER, 1.1), control=(finding(CARAFE, SLOWER),)), "inconclusive", 3),
         (duel(finding(CARAFE, SAME), changes=(Change(CARAFE, "flops_mac", 10, 11),)), "regression", 1),
         (duel(finding(CARAFE, SAME), changes=(Change(CARAFE, "flops_mac", 11, 10),)), "regression", 0),
+        (duel(finding(CARAFE, SAME), changes=(Change(CARAFE, "flops_mac", 10, 11),), alike=False), "regression", 0),
         (duel(finding(CARAFE, SLOWER), wrong={CARAFE: "wrong output: not finite"}), "regression", 4),
         (replace(duel(finding(CARAFE, SAME)), stopped=INTERRUPTED), "regression", 130),
     ],

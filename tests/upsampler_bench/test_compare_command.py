@@ -6,6 +6,7 @@ import pytest
 from sample_run import FIGURES, plain_run
 
 from upsampler_bench.case import Case
+from upsampler_bench.contest.counted import changes, counted
 from upsampler_bench.contest.point import Corner, SideError, measure, settings
 from upsampler_bench.verdicts.points import BASE
 
@@ -64,3 +65,12 @@ def test_a_point_is_a_process_that_times_all_beside_the_yardstick_and_one_that_c
 def test_a_side_without_its_plug_in_is_told():
     with pytest.raises(SideError, match=r"the base cannot be measured: .*no-such-file"):
         measure(cases("bilinear"), Corner("the base", plugins=("no-such-file.py",)), BASE, settings(rounds=3))
+
+
+def test_exact_figures_of_two_sides_are_counted_and_held_against_each_other():
+    asked = cases("carafe")
+    base, head = (counted(asked, Corner("a", renamed=renamed), settings()) for renamed in ({}, {"carafe": "dysample"}))
+    found = {one.metric: (one.base, one.head) for one in changes(base, head)}
+    assert {"flops_mac", "params_all", "inference_memory"} <= set(found)
+    assert all(before > after > 0 for before, after in found.values())
+    assert changes(base, base) == ()

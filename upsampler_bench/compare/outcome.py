@@ -36,7 +36,9 @@ def code(duels: Sequence[Duel], fail_on: str, held: Sequence[Held] = ()) -> int:
 def regressed(duels: Sequence[Duel]) -> bool:
     """Whether anything is surely worse: a time that the control vouches for, an exact figure, a case that was lost."""
     return any(
-        (one.of(SLOWER) and not one.is_advisory) or any(each.head > each.base for each in one.changes) or one.newly_lost
+        (one.of(SLOWER) and not one.is_advisory)
+        or (one.alike and any(each.head > each.base for each in one.changes))
+        or one.newly_lost
         for one in duels
     )
 

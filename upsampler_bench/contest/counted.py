@@ -11,7 +11,7 @@ from upsampler_bench.process import Process
 from upsampler_bench.protocol import Request
 from upsampler_bench.verdicts.duel import Change
 
-METRICS = ("memory", "flops", "parameters")
+METRICS = ("flops", "params", "memory", "train_memory")
 
 
 def counted(cases: Sequence[Case], corner: Corner, how: Settings) -> dict[str, dict[str, float]]:

@@ -73,7 +73,8 @@ def pair(first: str, second: str, asked: Asked, say: Say) -> list[Duel]:
     base = Corner(first, plugins=asked.plugins)
     head = Corner(second, plugins=asked.plugins, renamed={first: second})
     asked = replace(asked, keys={**asked.keys, "upsampler": [first]})
-    return _fought({BASE: base, HEAD: head, CONTROL: base}, [*known], asked, say)
+    found = _fought({BASE: base, HEAD: head, CONTROL: base}, [*known], asked, say)
+    return [replace(one, alike=False) for one in found]
 
 
 def _fought(

@@ -40,6 +40,7 @@ class Duel:
         lost: cases that could not be timed on a side, with why.
         changes: of exact figures; any is told, none is noise.
         exact: the head's exact figures, by case and metric.
+        alike: the sides are revisions of the same operators, so that more of an exact figure is a regression.
     """
 
     base: str
@@ -60,6 +61,7 @@ class Duel:
     notes: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     exact: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    alike: bool = True
 
     @property
     def is_advisory(self) -> bool:
