@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from upsampler_bench.verdicts.duel import Duel
 
 FORMATS = ("csv", "json", "markdown")
+# Every process of the comparison, as it was measured.
+POINTS = "comparison.json"
 DEFAULT_BUDGET = 300.0
 
 
@@ -53,6 +57,7 @@ def compare(
     from upsampler_bench.compare import budgets as absolute
     from upsampler_bench.compare import outcome, telling
     from upsampler_bench.contest.entry import Asked
+    from upsampler_bench.storage import write_whole
 
     _check(fail_on, what or (), base)
     lines = absolute.read(budgets) if budgets else ()
@@ -64,6 +69,8 @@ def compare(
     duels = _measured(what or (), base, head, asked)
     held = absolute.hold(lines, duels)
     _tell(telling.report(duels, held), output_dir, formats or FORMATS)
+    if output_dir:
+        write_whole(output_dir / POINTS, json.dumps([asdict(one) for one in duels]).encode())
     raise typer.Exit(outcome.code(duels, fail_on, held))
 
 

@@ -141,8 +141,8 @@ def _legend(duel: Duel) -> Iterator[tuple[str, str]]:
     yield (
         "SLOWER, FASTER",
         (
-            f"the ratio is beyond {1 + rule.threshold:g} by {statistics} of the processes, and the rank test says so at "
-            f"{rule.significance:g} over all cases (Holm)"
+            f"the ratio is beyond {1 + rule.threshold:g} by {statistics} of the processes, and the rank test says so "
+            f"at {rule.significance:g} over all cases (Holm)"
         ),
     )
     yield "SAME", "the whole 95 % interval lies within the threshold"
