@@ -32,12 +32,12 @@ class Side:
     """Whose code a process measures.
 
     Attributes:
-        python: the interpreter; it must find this package.
+        python: the interpreter, which must find this package; empty: this one.
         path: looked through for modules before all else.
         cwd: where the process stands; empty: here.
     """
 
-    python: str = sys.executable
+    python: str = ""
     path: tuple[str, ...] = ()
     cwd: str = ""
 
@@ -53,7 +53,7 @@ class Process:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
-            [side.python, "-m", "upsampler_bench.worker"],
+            [side.python or sys.executable, "-m", "upsampler_bench.worker"],
             cwd=side.cwd or None,
             env=environment(side),
             stdin=subprocess.PIPE,

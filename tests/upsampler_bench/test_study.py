@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,9 @@ def test_a_folder_without_a_study_is_said_so(tmp_path, folder):
     (folder / "points-quiet.jsonl").write_text("")
     with pytest.raises(PlanError, match="no whole job"):
         data.read(folder)
+
+
+def test_the_published_rates_are_those_of_the_committed_processes():
+    root = Path(__file__).parents[2]
+    page = telling.page(data.read(root / "reports" / "study" / "amd-epyc"))
+    assert page in (root / "docs" / "regression.md").read_text(encoding="utf-8")

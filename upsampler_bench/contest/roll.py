@@ -20,7 +20,7 @@ def names(corner: Corner) -> tuple[str, ...]:
         SideError: its code cannot be imported.
     """
     asked = json.dumps({"plugins": corner.plugins, "path": corner.path})
-    command = [corner.side.python, "-m", "upsampler_bench.contest.roll"]
+    command = [corner.side.python or sys.executable, "-m", "upsampler_bench.contest.roll"]
     done = subprocess.run(
         command, input=asked, capture_output=True, text=True, cwd=corner.side.cwd or None,
         env=environment(corner.side), check=False,
