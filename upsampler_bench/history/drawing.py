@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from upsampler_bench.formats._figure import GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
 from upsampler_bench.formats._palette import colour
@@ -43,6 +44,7 @@ def _chart(axes: Axes, name: str, line: Sequence[Entry], changes: Sequence[Chang
     axes.set_title(name, size=TEXT, color=INK, loc="left", pad=2)
     axes.grid(color=GRID, linewidth=0.5)
     axes.margins(y=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     for one in changes:
         axes.axvline(places[one.place] - 0.5, color=INK, linewidth=0.8, linestyle="--")
         spot = (places[one.place] - 0.4, axes.get_ylim()[1])
