@@ -16,7 +16,8 @@ MEASURING = {
 }  # fmt: skip
 TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study", "history"}
 WAIST = {
-    "case", "results", "stats", "storage", "errors", "discovery", "sizes", "verdicts", "benchmark_json", "exactness",
+    "case", "results", "stats", "storage", "errors", "discovery", "sizes", "limits", "verdicts", "benchmark_json",
+    "exactness",
 }  # fmt: skip
 # Rooms that may be imported by a room; what is not listed here may import the waist alone.
 ALLOWED = {
@@ -36,7 +37,7 @@ ALLOWED = {
     "verdicts": {"verdicts"},
     "study": {"study"} | WAIST,
     "history": {"history", "formats"} | WAIST,
-    "compare": {"compare", "choosing", "report"} | WAIST,
+    "compare": {"compare", "report"} | WAIST,
     "choosing": {"choosing", "report", "published"} | WAIST,
     "capacity": {"case", "device", "errors", "sizes", "unallocated", "workload"},
     "unallocated": {"case", "live_storage", "sizes", "workload"},

@@ -9,6 +9,8 @@ TRAIN = "train"
 PROBE = "probe"
 MODES = (INFERENCE, TRAIN, PROBE)
 DTYPES = ("float32", "float16", "bfloat16", "float64")
+# The metric of a case that is its time, by mode.
+TIMED = {INFERENCE: "latency", TRAIN: "train_latency"}
 LAYOUTS = ("contiguous", "channels_last")
 
 

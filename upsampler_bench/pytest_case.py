@@ -13,7 +13,7 @@ import torch
 
 from upsampler_bench import benchmark_json, device, environment, metrics, operators, verify, workload
 from upsampler_bench.benchmark_json import CALLS, OURS
-from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, TRAIN, Case, Settings
+from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, TIMED, TRAIN, Case, Settings
 from upsampler_bench.device import Device
 from upsampler_bench.errors import PlanError
 from upsampler_bench.results import COMPLETE, SCHEMA, Environment, Measurement, Reading, UpsamplerInfo
@@ -21,7 +21,6 @@ from upsampler_bench.workload import Workload
 
 CHOICES: Mapping[str, Sequence[str]] = {"dtype": DTYPES, "layout": LAYOUTS, "mode": (INFERENCE, TRAIN)}
 FREE = ("scale", "device")
-TIMED = {INFERENCE: "latency", TRAIN: "train_latency"}
 
 
 class Wrong(AssertionError):

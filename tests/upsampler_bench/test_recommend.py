@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from sample_choice import TRIED, measured_run, tried_run
 
-from upsampler_bench.choosing import BORDERLINE, FAILS, PASSES, UNKNOWN, Wish, choose, limits, words
-from upsampler_bench.choosing.limits import Limit
+from upsampler_bench import limits
+from upsampler_bench.choosing import BORDERLINE, FAILS, PASSES, UNKNOWN, Wish, choose, words
 from upsampler_bench.errors import PlanError
+from upsampler_bench.limits import Limit
 
 MIB = 2**20
 

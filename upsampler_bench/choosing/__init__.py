@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from upsampler_bench import published
 from upsampler_bench.case import PROBE
-from upsampler_bench.choosing.limits import Limit
 from upsampler_bench.errors import PlanError
+from upsampler_bench.limits import Limit
 from upsampler_bench.report.lines import Condition, Line, conditions
 from upsampler_bench.results import Run, UpsamplerInfo
 from upsampler_bench.stats import Estimate

@@ -22,7 +22,7 @@ from upsampler_bench.choosing import (
     ratio,
     read,
 )
-from upsampler_bench.choosing.limits import Limit
+from upsampler_bench.limits import Limit
 from upsampler_bench.report import numbers
 from upsampler_bench.results import Run
 from upsampler_bench.stats import Estimate

@@ -48,8 +48,8 @@ def recommend(
     An operator whose interval holds a limit is borderline and not recommended. Exit codes: 0 fine, 1 nothing passes
     (in one of the conditions told), 2 misuse, 130 interrupted.
     """
-    from upsampler_bench import choosing
-    from upsampler_bench.choosing import limits, words
+    from upsampler_bench import choosing, limits
+    from upsampler_bench.choosing import words
 
     given = dict(locals())
     texts = {option: given[option.replace("-", "_")] for option in limits.QUANTITIES}
@@ -82,7 +82,8 @@ def capacity(
     Counted without memory, operator by operator, and confirmed by real steps: on a GPU at the size found, on a CPU at
     a size that takes about a second. Exit codes: 0 fine, 1 nothing fits, 2 misuse.
     """
-    from upsampler_bench.choosing import limits, sizes_told
+    from upsampler_bench import limits
+    from upsampler_bench.choosing import sizes_told
 
     room = limits.memory(memory)
     if stored is not None:
@@ -105,9 +106,8 @@ def _check_order(by: str) -> None:
 
 def _needed(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
     """The capabilities meant; where no run tells of any, the names of all metrics that measure nothing else there."""
-    from upsampler_bench import discovery
+    from upsampler_bench import discovery, limits
     from upsampler_bench.case import PROBE
-    from upsampler_bench.choosing import limits
 
     infos = list({info.name: info for run in runs for info in run.metrics}.values())
     tried = [info for info in infos if info.mode == PROBE and info.unit in ("bool", "1")]
@@ -139,9 +139,9 @@ def _measured(wish: Wish, keys: dict[str, Any]) -> list[Run]:
     Raises:
         typer.Exit: it was interrupted.
     """
-    from upsampler_bench import metrics, plan, session
+    from upsampler_bench import limits, metrics, plan, session
     from upsampler_bench.case import PROBE, Case
-    from upsampler_bench.choosing import ORDERS, limits
+    from upsampler_bench.choosing import ORDERS
 
     asked = dict.fromkeys([*(one.metric for one in wish.limits), ORDERS[wish.by] or "latency"])
     modules = [name for name in metrics.names() if {info.name for info in metrics.get(name).INFOS} & set(asked)]

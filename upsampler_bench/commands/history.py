@@ -36,17 +36,13 @@ def show(
     from upsampler_bench.history import changes, drawing
     from upsampler_bench.storage import write_whole
 
-    series: dict[tuple[str, ...], list[history.Entry]] = {}
-    for one in history.read(file):
-        series.setdefault(one.series, []).append(one)
-    for number, (about, line) in enumerate(series.items(), start=1):
-        names = [name for name in line[-1].ratios if name != line[-1].baseline]
-        found = {name: changes.changes([one.ratios[name][0] for one in line if name in one.ratios]) for name in names}
-        print(f"{', '.join(about)}: {len(line)} runs")
-        for name in names:
-            having = [one for one in line if name in one.ratios]
+    for number, line in enumerate(history.lines(history.read(file)), start=1):
+        timed = {name: history.having(line, name) for name in line[-1].ratios if name != line[-1].baseline}
+        found = {name: changes.changes([one.ratios[name][0] for one in runs]) for name, runs in timed.items()}
+        print(f"{', '.join(line[-1].series)}: {len(line)} runs")
+        for name, runs in timed.items():
             for change in found[name]:
-                at = having[change.place]
+                at = runs[change.place]
                 print(
                     f"  {name}: {change.ratio:.3f}x from {at.when[:16]} on{f' ({at.commit[:10]})' if at.commit else ''}"
                 )

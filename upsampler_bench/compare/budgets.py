@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upsampler_bench.choosing.limits import QUANTITIES, Limit, parse
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
+from upsampler_bench.limits import QUANTITIES, Limit, parse
 from upsampler_bench.stats import Estimate, estimate
 from upsampler_bench.verdicts.duel import Duel
 from upsampler_bench.verdicts.judge import UNCLEAR

@@ -55,7 +55,6 @@ class _State:
     begun: float
     points: tuple[Point, ...] = ()
     findings: dict[str, Finding] = field(default_factory=dict)
-    device: str = ""
     longest: float = 0.0
 
 
@@ -146,5 +145,5 @@ def _finished(state: _State, stopped: str) -> Duel:
         base.name, head.name, f"{bout.cases[0].condition}/{bout.cases[0].mode}", keys, bout.rule, state.points,
         tuple(state.findings[key] for key in keys if key in state.findings),
         judge(state.points, keys, bout.rule, (BASE, CONTROL)), bout.added, bout.removed, stopped,
-        state.clock() - state.begun, state.device, wrong, lost, bout.notes,
+        state.clock() - state.begun, wrong, lost, bout.notes,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from upsampler_bench.case import Case, Settings
+from upsampler_bench.case import TIMED, Case, Settings
 from upsampler_bench.errors import BenchError
 from upsampler_bench.process import HERE, Process, Side, Silent, why_ended
 from upsampler_bench.protocol import Message, Request
@@ -17,7 +17,6 @@ from upsampler_bench.verdicts.points import Point, Timing
 
 YARDSTICK, YARDSTICK_PLUGIN = "yardstick", "upsampler_bench.contest.yardstick"
 LOST = ("failed", "skipped", "incomplete")
-LATENCY = {"inference": "latency", "train": "train_latency"}
 
 
 class SideError(BenchError, RuntimeError):
@@ -61,7 +60,7 @@ def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> t
     Raises:
         SideError: the process cannot measure anything.
     """
-    metric = LATENCY[cases[0].mode]
+    metric = TIMED[cases[0].mode]
     ours = {corner.of(case).key: case.key for case in cases}
     yardstick = replace(cases[0], upsampler=YARDSTICK)
     asked = (*(corner.of(case) for case in cases), yardstick)

@@ -142,13 +142,13 @@ def _calibrated() -> list[Slowed]:
     slowed = []
     burden = torch.ones(ELEMENTS)
     with torch.inference_mode():
-        one_pass = _least(lambda: [burden.mul_(1.0) for _ in range(100)]) / 100
+        one_pass = _quick(lambda: [burden.mul_(1.0) for _ in range(100)]) / 100
         for operator in OPERATORS:
             up = upsamplers.create(operator, CASE.channels, guide_channels=CASE.channels)
             x = torch.rand(1, CASE.channels, CASE.height, CASE.width)
             feature = torch.rand(1, CASE.channels, CASE.scale * CASE.height, CASE.scale * CASE.width)
             inputs = (x, up.guide_from(feature)) if up.needs_guide else (x,)
-            takes = _least(partial(up, *inputs))
+            takes = _quick(partial(up, *inputs))
             for percent in PERCENTS:
                 passes = max(1, round(takes * percent / 100 / one_pass))
                 slowed.append((operator, f"{operator}~{percent}", ELEMENTS, passes))
@@ -172,7 +172,7 @@ def _corrected(slowed: Sequence[Slowed]) -> list[Slowed]:
     return [corrected(*one) for one in slowed]
 
 
-def _least(call: Callable[[], object]) -> float:
+def _quick(call: Callable[[], object]) -> float:
     taken = []
     for _ in range(60):
         begun = time.perf_counter()

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from upsampler_bench.case import TIMED
 from upsampler_bench.errors import OutputError, PlanError
 from upsampler_bench.results import Run
-
-LATENCY = ("latency", "train_latency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def entries(run: Run, commit: str = "") -> list[Entry]:
     """
     found: dict[str, dict[str, tuple[float, float, float]]] = {}
     for measurement, reading in run.readings():
-        ratio = run.ratio(measurement.case, reading.metric) if reading.metric in LATENCY else None
+        ratio = run.ratio(measurement.case, reading.metric) if reading.metric in TIMED.values() else None
         if ratio:
             values = (ratio.value, ratio.low, ratio.high)
             found.setdefault(measurement.case.group, {})[measurement.case.upsampler] = values
@@ -104,6 +103,19 @@ def read(path: Path) -> list[Entry]:
         raise PlanError(f"no history {path}; 'upsampler-bench history add' makes one") from problem
     found = [_entry(path, number, line) for number, line in enumerate(lines, start=1)]
     return sorted(found, key=lambda one: one.when)
+
+
+def lines(found: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries that can be drawn as one line each, in the order of their first."""
+    made: dict[tuple[str, ...], list[Entry]] = {}
+    for one in found:
+        made.setdefault(one.series, []).append(one)
+    return list(made.values())
+
+
+def having(line: Sequence[Entry], name: str) -> list[Entry]:
+    """Those of a line in which an operator was timed."""
+    return [one for one in line if name in one.ratios]
 
 
 def _entry(path: Path, number: int, line: str) -> Entry:

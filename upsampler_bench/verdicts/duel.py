@@ -55,7 +55,6 @@ class Duel:
     removed: tuple[str, ...] = ()
     stopped: str = ""
     seconds: float = 0.0
-    device: str = ""
     wrong: Mapping[str, str] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
