@@ -14,7 +14,7 @@ MEASURING = {
     "processor", "job", "rates", "lesson", "sections",
     "contest", "capacity", "unallocated", "pytest_plugin", "pytest_case", "exact",
 }  # fmt: skip
-TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study", "history"}
+TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study", "history", "drawing"}
 WAIST = {
     "case", "results", "stats", "storage", "errors", "discovery", "sizes", "limits", "verdicts", "benchmark_json",
     "exactness",
@@ -36,7 +36,8 @@ ALLOWED = {
     "exactness": {"errors", "storage"},
     "verdicts": {"verdicts"},
     "study": {"study"} | WAIST,
-    "history": {"history", "formats"} | WAIST,
+    "drawing": {"drawing"},
+    "history": {"history", "drawing"} | WAIST,
     "compare": {"compare", "report"} | WAIST,
     "choosing": {"choosing", "report", "published"} | WAIST,
     "capacity": {"case", "device", "errors", "sizes", "unallocated", "workload"},

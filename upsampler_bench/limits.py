@@ -50,37 +50,40 @@ class Limit:
 
 
 MEMORY = Quantity("inference_memory", BYTES, "200MiB, 1.5GiB or 200MB")
-# By the option's name, in the order in which limits are told.
+# By what is limited, in the order in which limits are told.
 QUANTITIES = {
-    "max-latency": Quantity("latency", SECONDS, "20ms, 0.02s or 1.5x"),
-    "max-train-latency": Quantity("train_latency", SECONDS, "20ms, 0.02s or 1.5x"),
-    "max-memory": Quantity("inference_memory", BYTES, "200MiB, 1.5GiB, 200MB or 2x"),
-    "max-train-memory": Quantity("train_memory", BYTES, "200MiB, 1.5GiB, 200MB or 2x"),
-    "max-params": Quantity("params_all", COUNTS, "50K or 1M", relative=False),
-    "max-gflops": Quantity("flops_mac", GIGA, "2.5", relative=False),
+    "latency": Quantity("latency", SECONDS, "20ms, 0.02s or 1.5x"),
+    "train-latency": Quantity("train_latency", SECONDS, "20ms, 0.02s or 1.5x"),
+    "memory": Quantity("inference_memory", BYTES, "200MiB, 1.5GiB, 200MB or 2x"),
+    "train-memory": Quantity("train_memory", BYTES, "200MiB, 1.5GiB, 200MB or 2x"),
+    "params": Quantity("params_all", COUNTS, "50K or 1M", relative=False),
+    "gflops": Quantity("flops_mac", GIGA, "2.5", relative=False),
 }
 
 
-def parse(option: str, text: str) -> Limit:
-    """A limit from its option's name, e.g. "max-latency", and what was given for it.
+def parse(name: str, text: str, called: str) -> Limit:
+    """A limit from what is limited, one of QUANTITIES, and what was given for it.
+
+    Args:
+        called: what the user calls it, for messages: an option, or a line of a file.
 
     Raises:
         PlanError: the text is not understood; says what would be.
     """
-    quantity = QUANTITIES[option]
-    number, unit = _split(option, text, quantity)
+    quantity = QUANTITIES[name]
+    number, unit = _split(called, text, quantity)
     if unit in RATIO and quantity.relative:
         return Limit(quantity.metric, number, relative=True)
     return Limit(quantity.metric, number * quantity.units[unit], relative=False)
 
 
-def memory(text: str, option: str = "memory") -> int:
+def memory(text: str, called: str = "--memory") -> int:
     """Bytes from text such as "24GiB".
 
     Raises:
         PlanError: the text is not understood.
     """
-    number, unit = _split(option, text, Quantity("", BYTES, MEMORY.example, relative=False))
+    number, unit = _split(called, text, Quantity("", BYTES, MEMORY.example, relative=False))
     return math.floor(number * BYTES[unit])
 
 
@@ -114,10 +117,10 @@ def _needed(word: str, titles: Mapping[str, str], names: tuple[str, ...]) -> str
     raise PlanError(f"no capability {word!r}; {meant}{listed}")
 
 
-def _split(option: str, text: str, quantity: Quantity) -> tuple[float, str]:
+def _split(called: str, text: str, quantity: Quantity) -> tuple[float, str]:
     found = NUMBER.fullmatch(text.strip())
     number, unit = (float(found[1]), found[2].casefold()) if found else (0.0, "")
     accepted = (*quantity.units, *(RATIO if quantity.relative else ()))
     if not 0 < number < math.inf or unit not in accepted:
-        raise PlanError(f"--{option} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
+        raise PlanError(f"{called} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
     return number, unit

@@ -157,11 +157,25 @@ def test_budgets_that_are_not_understood_are_refused(tmp_path, text, said):
         budgets.read(path)
 
 
-def test_a_budget_of_an_operator_that_was_not_compared_is_refused(tmp_path):
+def test_a_budget_of_an_operator_that_was_not_compared_is_unclear(tmp_path):
     path = tmp_path / "budgets.toml"
-    path.write_text('[carave]\nlatency = "1 ms"')
-    with pytest.raises(PlanError, match="which was not compared; did you mean 'carafe'"):
-        budgets.hold(budgets.read(path), [duel(finding(CARAFE, SAME))])
+    path.write_text('[fade]\nlatency = "1 ms"')
+    made = duel(finding(CARAFE, SAME))
+    held = budgets.hold(budgets.read(path), [made])
+    assert [(one.verdict, one.why) for one in held] == [("UNCLEAR", "not compared here")]
+    assert outcome.code([made], "inconclusive", held) == 3
+
+
+def test_the_report_tells_where_each_side_was_measured():
+    one = duel(finding(CARAFE, SAME))
+    here = replace(one, points=tuple(replace(point, where="a CPU, torch 2.13.0, 1 thread") for point in one.points))
+    assert ("Device", "a CPU, torch 2.13.0, 1 thread") in telling.report([here]).facts
+    other = [replace(point, where="a CPU, torch 2.4.0, 1 thread") for point in here.points if point.arm == BASE]
+    mixed = replace(here, points=(*other, *(point for point in here.points if point.arm == HEAD)))
+    facts = dict(telling.report([mixed]).facts)
+    assert (facts["Device of the base"], facts["Device of the head"]) == (
+        "a CPU, torch 2.4.0, 1 thread", "a CPU, torch 2.13.0, 1 thread",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "json", "csv", "html", "latex"])

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.usefixtures("registry_restored")
         (("carafe", "dysample", "--threshold", "much"), "--threshold is 'much'; expected a share such as 5% or 0.05"),
         (("carafe", "dysample", "--fail-on", "inconclusiv"), "did you mean 'inconclusive'?"),
         (("carafe", "dysample", "--shape", "64"), "shape is '64'"),
-        (("carafe", "dysample", "--budgets", "none.toml"), "cannot read budgets from none.toml"),
+        (("carafe", "dysample", "--budgets", "none.toml"), "give --base REVISION too"),
+        (("--base", "HEAD", "--budgets", "none.toml"), "cannot read budgets from none.toml"),
+        (("carafe", "dysample", "--format", "pdf"), "no format 'pdf'"),
         (("old.json", "new.json"), "old.json"),
         (("--base", "HEAD"), "this folder is in no git repository"),
     ],
@@ -53,13 +55,13 @@ def cases(*names):
 @pytest.mark.slow
 def test_a_point_is_a_process_that_times_all_beside_the_yardstick_and_one_that_crashes_costs_itself():
     corner = Corner("here", plugins=(PLUGIN,), renamed={"nearest": "good"})
-    point, where = measure(cases("bilinear", "segfaults", "nearest"), corner, BASE, settings(rounds=3))
+    point = measure(cases("bilinear", "segfaults", "nearest"), corner, BASE, settings(rounds=3))
     assert [key.partition("/")[0] for key in point.timings] == ["bilinear", "nearest"]
     for timing in point.timings.values():
         assert len(timing.rounds) == len(timing.yardstick) == 3
         assert 0 < timing.least <= min(timing.rounds)
     assert [why.splitlines()[0] for why in point.lost.values()] == ["crashed the process in step 'first call': SIGSEGV"]
-    assert where.device_kind == "cpu"
+    assert point.where.endswith(", 1 thread")
 
 
 def test_a_side_without_its_plug_in_is_told():

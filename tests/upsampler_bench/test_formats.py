@@ -13,9 +13,9 @@ from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
 
 from upsampler_bench import formats, report
 from upsampler_bench.case import Settings
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.errors import OutputError, PlanError
 from upsampler_bench.formats import as_csv, as_latex, as_markdown, as_terminal
-from upsampler_bench.formats._palette import colour
 from upsampler_bench.results import MetricInfo, Reading, Run
 
 ALL = formats.names()

@@ -39,7 +39,7 @@ def names(choice, verdict):
     ],
 )
 def test_a_limit_is_read_with_its_unit(option, text, limit):
-    assert limits.parse(option, text) == limit
+    assert limits.parse(option.removeprefix("max-"), text, f"--{option}") == limit
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_limit_is_read_with_its_unit(option, text, limit):
 )
 def test_a_limit_that_says_too_little_is_refused_with_an_example(option, text):
     with pytest.raises(PlanError, match=f"--{option} is .*; expected a number above 0 with its unit, such as"):
-        limits.parse(option, text)
+        limits.parse(option.removeprefix("max-"), text, f"--{option}")
 
 
 def test_memory_is_read_alike_everywhere():

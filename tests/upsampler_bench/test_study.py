@@ -9,7 +9,8 @@ import pytest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.study import data, rules, telling
 from upsampler_bench.study.score import Rate, injected, score
-from upsampler_bench.verdicts.points import BASE, HEAD
+from upsampler_bench.verdicts.lines import timings, to_line
+from upsampler_bench.verdicts.points import BASE, HEAD, Point, Timing
 
 OPERATORS, PERCENTS, SIZE = ("bilinear", "carafe"), (5, 10), 16
 
@@ -38,31 +39,75 @@ def line(chance, number):
 def test_only_whole_jobs_count_and_arms_alternate(folder):
     study = data.read(folder)
     assert [(one.load, one.number) for one in study.jobs] == [("quiet", 0), ("quiet", 1)]
-    points = study.jobs[0].points(OPERATORS)
+    points = study.jobs[0].points()
     assert [one.arm for one in points[:8]] == [BASE, HEAD, HEAD, BASE] * 2
     assert len(points) == SIZE
 
 
 def test_the_heads_operators_are_the_slower_ones(folder):
     job = data.read(folder).jobs[0]
-    base, head = job.points(OPERATORS, 10)[:2]
+    base, head = job.points(10)[:2]
     assert head.timings["carafe"].least / base.timings["carafe"].least == pytest.approx(1.1, rel=0.02)
     assert set(head.timings) == set(OPERATORS)
 
 
+def test_jobs_of_the_same_code_alone_count_for_false_alarms_alone(folder):
+    chance = random.Random(2)
+    found = [line(chance, number) for number in range(SIZE)]
+    for one in found:
+        one["cases"] = {name: one["cases"][name] for name in OPERATORS}
+    (folder / "same-quiet.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in found))
+    study = data.read(folder)
+    rates = score(rules.ours(), study.jobs)
+    assert (rates.alarms.count, rates.found[10].count) == (6, 4)
+    assert "### Quiet: 2 jobs of 2 operators, slower too and 1 job of 2 operators" in telling.page(study)
+
+
+def test_a_comparison_to_its_end_is_scored_on_jobs_joined(folder):
+    chance = random.Random(3)
+    found = [line(chance, number) for number in range(9 * SIZE)]
+    (folder / "points-quiet.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in found))
+    study = data.read(folder)
+    whole = data.joined(study.jobs)
+    assert [len(one.processes) for one in whole] == [64, 64]
+    assert [one.arm for one in whole[1].points()[:4]] == [BASE, HEAD, HEAD, BASE]
+    rates = score(rules.to_the_end(), whole)
+    assert (rates.alarms.hits, rates.alarms.count, rates.found[10].value) == (0, 4, 1.0)
+    assert rates.flagged[5].value == 1.0
+    assert "ours to its end" in telling.page(study)
+
+
+def test_a_case_settled_at_the_first_look_keeps_its_verdict():
+    timing = {middle: Timing((middle,) * 8, (1.0,) * 8, middle) for middle in (1.0, 1.1, 0.5)}
+    early = [(HEAD, 1.1), (BASE, 1.0)] * 8
+    late = [(HEAD, 0.5), (BASE, 1.0)] * 24
+    points = [Point(arm, {"carafe": timing[middle]}) for arm, middle in early + late]
+    assert rules.to_the_end()(points, ("carafe",)) == {"carafe": "SLOWER"}
+    assert rules.ours()(points, ("carafe",)) == {"carafe": "FASTER"}
+
+
+def test_a_line_is_read_as_it_was_written():
+    timing = Timing((2e-3, 1e-3), (5e-4, 6e-4), 9e-4)
+    point = Point(BASE, {"carafe/1x64x32x32/x2": timing}, {"fade/1x64x32x32/x2": "wrong"}, 0.5)
+    written = json.loads(json.dumps(to_line(point, 3, 4, "now")))
+    assert timings(written)["carafe"].least == pytest.approx(9e-4)
+    assert timings(written)["carafe"].rounds == pytest.approx(timing.rounds)
+    assert (written["job"], written["process"], written["lost"]) == (3, 4, {"fade": "wrong"})
+
+
 def test_our_rule_finds_ten_per_cent_and_raises_no_alarm(folder):
     study = data.read(folder)
-    found = score(rules.ours(), study, study.jobs)
+    found = score(rules.ours(), study.jobs)
     assert (found.alarms.hits, found.alarms.count, found.jobs.count) == (0, 4, 2)
     assert found.found[10].value == 1.0
     assert found.flagged[5].value >= found.found[5].value
-    assert injected(study, study.jobs) == pytest.approx({5: 5, 10: 10}, abs=0.7)
+    assert injected(study.jobs) == pytest.approx({5: 5, 10: 10}, abs=0.7)
 
 
 @pytest.mark.parametrize("name", list(rules.published()))
 def test_other_peoples_rules_answer_for_every_case(folder, name):
     study = data.read(folder)
-    answer = rules.published()[name](study.jobs[0].points(OPERATORS, 10), OPERATORS)
+    answer = rules.published()[name](study.jobs[0].points(10), OPERATORS)
     assert set(answer) == set(OPERATORS)
 
 
@@ -72,9 +117,9 @@ def test_every_rule_calls_a_factor_of_two_slower():
     for number, one in enumerate(lines):
         for name in OPERATORS:
             one["cases"][f"{name}~10"] = [2 * value for value in one["cases"][name]] if number % 4 in (1, 2) else [1]
-    study = data.Study(OPERATORS, (10,), "", (data.Job("quiet", 0, tuple(map(data.timings, lines))),))
+    study = data.Study("", (data.Job("quiet", 0, tuple(map(timings, lines))),))
     for name, answer in {**rules.published(), "ours": rules.ours()}.items():
-        assert set(answer(study.jobs[0].points(OPERATORS, 10), OPERATORS).values()) == {"SLOWER"}, name
+        assert set(answer(study.jobs[0].points(10), OPERATORS).values()) == {"SLOWER"}, name
 
 
 def test_intervals_are_exact():
@@ -84,7 +129,7 @@ def test_intervals_are_exact():
 
 def test_the_page_tells_each_load_and_counts(folder):
     page = telling.page(data.read(folder))
-    assert "### Quiet: 2 jobs of 16 processes, 2 operators" in page
+    assert "### Quiet: 2 jobs of 2 operators, slower too" in page
     assert "0/4 = 0%" in page
     assert "chosen" not in page
 
@@ -95,8 +140,8 @@ def test_jobs_that_the_rule_was_chosen_on_score_nothing(folder):
     study = data.read(folder)
     assert [one.number for one in study.under("quiet")] == [1]
     page = telling.page(study)
-    assert "### Quiet: 1 jobs" in page
-    assert "chosen among, on 1 jobs quiet" in page
+    assert "### Quiet: 1 job of" in page
+    assert "chosen among, on 1 job quiet" in page
 
 
 def test_a_folder_without_a_study_is_said_so(tmp_path, folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench.contest import roll, worktrees
+from upsampler_bench.contest import entry, roll, worktrees
 from upsampler_bench.contest.point import SideError
 from upsampler_bench.errors import PlanError
 
@@ -74,6 +74,12 @@ def test_an_unknown_revision_is_refused_with_what_there_is(repository):
         worktrees.resolve(repository, "mian")
     with pytest.raises(PlanError, match="no revision '--all'"):
         worktrees.resolve(repository, "--all")
+
+
+def test_a_budget_of_no_operator_is_refused_before_anything_is_measured(repository):
+    asked = entry.Asked({}, ("mine.py",), budgeted=("second", "secund"))
+    with pytest.raises(PlanError, match="a budget is of 'secund', which the head does not have; did you mean 'second'"):
+        entry.revisions("HEAD~1", None, asked, str)
 
 
 def test_outside_a_repository_is_said_so(tmp_path, monkeypatch):

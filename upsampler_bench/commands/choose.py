@@ -52,8 +52,8 @@ def recommend(
     from upsampler_bench.choosing import words
 
     given = dict(locals())
-    texts = {option: given[option.replace("-", "_")] for option in limits.QUANTITIES}
-    held = tuple(limits.parse(option, text) for option, text in texts.items() if text is not None)
+    texts = {name: given[f"max_{name.replace('-', '_')}"] for name in limits.QUANTITIES}
+    held = tuple(limits.parse(name, text, f"--max-{name}") for name, text in texts.items() if text is not None)
     _check_order(by)
     runs = _runs(results or (), choosing.Wish(held, no_guide, tuple(needs or ()), by), shape, dtype, device)
     wish = choosing.Wish(held, no_guide, _needed(needs or (), runs), by)

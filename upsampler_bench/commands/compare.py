@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upsampler_bench.commands.options import Batch, Device, Plugin, Shape, Upsampler
-from upsampler_bench.commands.work import console
+from upsampler_bench.commands.work import check_formats, console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,13 +59,15 @@ def compare(
     from upsampler_bench.contest.entry import Asked
     from upsampler_bench.storage import write_whole
 
-    _check(fail_on, what or (), base)
+    _check(fail_on, what or (), base, budgets)
+    check_formats(formats)
     lines = absolute.read(budgets) if budgets else ()
     if base is None and what and all(map(_is_stored, what)):
         raise typer.Exit(_stored(what[0], what[1], fail_on, output_dir, formats or FORMATS))
     named = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "mode": [mode], "device": device}
     keys = {name: value for name, value in named.items() if value}
-    asked = Asked(keys, tuple(plugin or ()), _rule(threshold), budget, threads, own_environment)
+    budgeted = tuple(dict.fromkeys(name for one in lines for name in (one.operator, one.against) if name))
+    asked = Asked(keys, tuple(plugin or ()), _rule(threshold), budget, threads, own_environment, budgeted)
     duels = _measured(what or (), base, head, asked)
     held = absolute.hold(lines, duels)
     _tell(telling.report(duels, held), output_dir, formats or FORMATS)
@@ -85,7 +87,7 @@ def _measured(what: Sequence[str], base: str | None, head: str | None, asked: As
     return entry.revisions(base, head, asked, say) if base else entry.pair(what[0], what[1], asked, say)
 
 
-def _check(fail_on: str, what: Sequence[str], base: str | None) -> None:
+def _check(fail_on: str, what: Sequence[str], base: str | None, budgets: Path | None) -> None:
     from upsampler_bench.compare import outcome
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
@@ -98,6 +100,8 @@ def _check(fail_on: str, what: Sequence[str], base: str | None) -> None:
         )
     if base is not None and what:
         raise PlanError(f"--base compares revisions; choose operators with -u, not {' '.join(what)!r}")
+    if budgets and base is None:
+        raise PlanError("--budgets hold what a revision's operators cost; give --base REVISION too")
 
 
 def _is_stored(what: str) -> bool:

@@ -18,6 +18,7 @@ Folder = Annotated[Path, typer.Option(help="Of the study.")]
 def collect(
     jobs: Annotated[int, typer.Option(help="How many more; a job takes some minutes.", min=1)] = 1,
     load: Annotated[str, typer.Option(help="quiet, or busy with a synthetic neighbour.")] = "quiet",
+    same: Annotated[bool, typer.Option(help="All operators, none slower: counts false alarms alone.")] = False,
     folder: Folder = FOLDER,
 ) -> None:
     """Add jobs to a study: each of 16 processes that measure operators, some made slower by real extra work.
@@ -32,7 +33,7 @@ def collect(
         raise PlanError(f"--load is {load!r}; {nearest(load, (study.QUIET, study.BUSY))}")
     teller = console(stderr=True)
     try:
-        there = study.collect(folder, jobs, load, lambda text: teller.print(text, highlight=False))
+        there = study.collect(folder, jobs, load, lambda text: teller.print(text, highlight=False), same)
     except KeyboardInterrupt:
         teller.print("Interrupted; whole jobs are kept, the same command goes on.", highlight=False)
         raise typer.Exit(INTERRUPTED) from None

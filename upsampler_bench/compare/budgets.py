@@ -71,12 +71,11 @@ def _budget(path: Path, operator: str, metric: str, text: object) -> Budget:
         raise PlanError(
             f"{path}: {operator}.{metric} is {text!r}; expected a text such as '1.5x bilinear' or '160 MiB'"
         )
-    option = f"max-{metric.replace('_', '-')}"
-    if option not in QUANTITIES:
-        known = tuple(one.removeprefix("max-") for one in QUANTITIES)
-        raise PlanError(f"{path}: {operator} has no metric {metric!r}; {nearest(metric, known)}")
+    name = metric.replace("_", "-")
+    if name not in QUANTITIES:
+        raise PlanError(f"{path}: {operator} has no metric {metric!r}; {nearest(metric, tuple(QUANTITIES))}")
     amount, _, against = text.strip().partition("x ") if "x " in text else (text, "", "")
-    limit = parse(option, f"{amount}x" if against else amount)
+    limit = parse(name, f"{amount}x" if against else amount, f"{path}: {operator}.{metric}")
     if limit.relative and not against:
         raise PlanError(
             f"{path}: {operator}.{metric} is {text!r}; say against which operator, such as '{text} bilinear'"
@@ -85,22 +84,13 @@ def _budget(path: Path, operator: str, metric: str, text: object) -> Budget:
 
 
 def hold(budgets: Sequence[Budget], duels: Sequence[Duel]) -> tuple[Held, ...]:
-    """Each budget held against the head's processes, and what of it is exact against its count.
-
-    Raises:
-        PlanError: a budget is of an operator that no comparison has.
-    """
-    return tuple(_held(one, duel) for one in budgets for duel in _having(one, duels))
+    """Each budget held against the head's processes, and what of it is exact against its count."""
+    return tuple(held for one in budgets for held in _everywhere(one, duels))
 
 
-def _having(budget: Budget, duels: Sequence[Duel]) -> list[Duel]:
-    found = [one for one in duels if budget.operator in _keys(one)]
-    if not found:
-        names = tuple(name for one in duels for name in _keys(one))
-        raise PlanError(
-            f"a budget is of {budget.operator!r}, which was not compared; {nearest(budget.operator, names)}"
-        )
-    return found
+def _everywhere(budget: Budget, duels: Sequence[Duel]) -> list[Held]:
+    found = [_held(budget, one) for one in duels if budget.operator in _keys(one)]
+    return found or [Held(budget, UNCLEAR, why="not compared here")]
 
 
 def _keys(duel: Duel) -> Mapping[str, str]:

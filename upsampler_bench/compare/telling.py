@@ -52,6 +52,7 @@ def summary(duel: Duel) -> str:
 
 def _facts(duel: Duel) -> Iterator[tuple[str, str]]:
     yield "Compared", f"{duel.base} with {duel.head}: {duel.condition}"
+    yield from _places(duel)
     yield "Found", summary(duel)
     alarms = [one.key.partition("/")[0] for one in duel.control if one.verdict in (SLOWER, FASTER)]
     yield "Control", f"base against itself: {', '.join(alarms) or 'no alarm'}"
@@ -64,6 +65,15 @@ def _facts(duel: Duel) -> Iterator[tuple[str, str]]:
         yield "Operators", "; ".join(parts)
     for note in duel.notes:
         yield "Note", note
+
+
+def _places(duel: Duel) -> Iterator[tuple[str, str]]:
+    """Where it was measured; two lines where the sides say different things, such as another torch."""
+    found = {arm: {one.where for one in duel.points if one.arm == arm and one.where} for arm in (BASE, HEAD)}
+    if found[BASE] == found[HEAD]:
+        yield from (("Device", one) for one in sorted(found[BASE]))
+        return
+    yield from ((f"Device of the {arm}", one) for arm in (BASE, HEAD) for one in sorted(found[arm]))
 
 
 def _tables(duel: Duel) -> Iterator[Table]:

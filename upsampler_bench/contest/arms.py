@@ -96,7 +96,7 @@ def compare(bout: Bout, say: Callable[[str], None], take: Taker | None = None, c
 
 
 def _take(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> Point:
-    return measure(cases, corner, arm, how)[0]
+    return measure(cases, corner, arm, how)
 
 
 def _pass(state: _State, cases: tuple[Case, ...], passes: int, size: int) -> bool:

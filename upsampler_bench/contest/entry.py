@@ -13,6 +13,7 @@ from upsampler_bench.contest import arms, roll, worktrees
 from upsampler_bench.contest.arms import Bout
 from upsampler_bench.contest.counted import changes, counted
 from upsampler_bench.contest.point import Corner, settings
+from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.verdicts.duel import INTERRUPTED, Duel
 from upsampler_bench.verdicts.judge import DEFAULT, Rule
@@ -32,6 +33,7 @@ class Asked:
         budget: seconds for all; 0: as long as it takes.
         threads: CPU threads of each process.
         own_environment: whether a side with other dependencies gets an environment of its own.
+        budgeted: operators that budgets are of; the head must have them.
     """
 
     keys: Mapping[str, Any]
@@ -40,6 +42,7 @@ class Asked:
     budget: float = 0.0
     threads: int = 1
     own_environment: bool = True
+    budgeted: tuple[str, ...] = ()
 
 
 def revisions(base: str, head: str | None, asked: Asked, say: Say) -> list[Duel]:
@@ -56,6 +59,7 @@ def revisions(base: str, head: str | None, asked: Asked, say: Say) -> list[Duel]
         removed = tuple(name for name in rolls[0] if name not in rolls[1])
         if not both:
             raise PlanError(f"{before.name} and {after.name} have no operator in common")
+        _check_budgeted(asked.budgeted, rolls[1])
         notes = () if head else _dirt()
         return _fought({BASE: before, HEAD: after, CONTROL: before}, both, asked, say, added, removed, notes)
 
@@ -98,6 +102,13 @@ def _fought(
             break
         say(f"{number + 1} of {len(groups)} conditions compared")
     return found
+
+
+def _check_budgeted(budgeted: Sequence[str], known: tuple[str, ...]) -> None:
+    """A budget of an operator that there is not would hold nothing; said before anything is measured."""
+    for name in budgeted:
+        if name not in known:
+            raise PlanError(f"a budget is of {name!r}, which the head does not have; {nearest(name, known)}")
 
 
 def _left(budget: float, begun: float) -> float:

@@ -54,7 +54,7 @@ def settings(rounds: int = 12, threads: int = 1, seed: int = 0, step_limit: floa
     )  # fmt: skip
 
 
-def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> tuple[Point, Environment | None]:
+def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> Point:
     """Times the cases, all of one group, in a process of their own.
 
     Raises:
@@ -75,14 +75,14 @@ def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> t
     against = readings.get(yardstick.key)
     if against is None and len(lost) == 1 and len(cases) > 1:  # one that takes the whole process down
         rest = [case for case in cases if case.key not in lost]
-        point, where = measure(rest, corner, arm, how)
-        return replace(point, lost={**point.lost, **lost}), where
+        point = measure(rest, corner, arm, how)
+        return replace(point, lost={**point.lost, **lost})
     if against is None:
         raise SideError(f"{corner.name} cannot be measured: {_why(said)}")
     timings = {ours[key]: _timing(one, against) for key, one in readings.items() if key in ours}
     lost |= {key: "not timed" for key in ours.values() if key not in timings and key not in lost}
     where = next((one.environment for one in said if one.environment), None)
-    return Point(arm, timings, lost, load), where
+    return Point(arm, timings, lost, load, _words(where) if where else "")
 
 
 def heard(process: Process, name: str) -> list[Message]:
@@ -123,6 +123,12 @@ def _timing(reading: Reading, yardstick: Reading) -> Timing:
     return Timing(
         tuple(median(ours) for ours, _ in pairs), tuple(median(theirs) for _, theirs in pairs), min(reading.samples)
     )
+
+
+def _words(where: Environment) -> str:
+    threads = where.machine.get("threads", "?")
+    torch = where.versions.get("torch", "?")
+    return f"{where.device_name}, torch {torch}, {threads} thread{'s' * (threads != '1')}"
 
 
 def _load() -> float | None:

@@ -1,7 +1,7 @@
 """Collects what the rule is judged by: many processes of the same code, some operators made slower by real work.
 
-A folder holds setup.json (what is measured, written once) and points-<load>.jsonl (a line a process, in order); each
-call adds jobs to them. A job is as many processes as one comparison takes.
+A folder holds setup.json (what is measured, written once), points-<load>.jsonl and same-<load>.jsonl (a line a process,
+in order); each call adds jobs to one of them. A job is as many processes as one comparison takes.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from typing import Any
 import torch
 
 import upsamplers
+from upsampler_bench import operators, plan
 from upsampler_bench.case import Case
 from upsampler_bench.contest.point import Corner, measure, settings
 from upsampler_bench.contest.slowed import FILE
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import now
 from upsampler_bench.storage import write_whole
+from upsampler_bench.verdicts.lines import POINTS, PROCESSES, SAME, SETUP, to_line
 from upsampler_bench.verdicts.points import STATISTICS, Point
 
 OPERATORS = ("bilinear", "deconv", "pixel-shuffle", "carafe", "fade", "sapa-b", "dysample", "dysample-s+")
 PERCENTS = (3, 5, 8, 10, 20)
 CASE = Case("bilinear", channels=64, height=32, width=32)
-PROCESSES, ROUNDS = 16, 8
+ROUNDS = 8
 QUIET, BUSY = "quiet", "busy"
-SETUP = "setup.json"
 # Small enough to stay in the nearest cache, so that the work costs the same wherever it is done.
 ELEMENTS = 4096
 # Operator, the slower one's name, elements of its buffer, passes over it.
@@ -46,7 +47,7 @@ LOADER = (
 )
 
 
-def collect(folder: Path, jobs: int, load: str, say: Callable[[str], None]) -> int:
+def collect(folder: Path, jobs: int, load: str, say: Callable[[str], None], same: bool = False) -> int:
     """Adds jobs to a study.
 
     Args:
@@ -54,26 +55,36 @@ def collect(folder: Path, jobs: int, load: str, say: Callable[[str], None]) -> i
         jobs: how many more.
         load: QUIET, or BUSY with a synthetic neighbour.
         say: told a line a process.
+        same: every operator as the gate times it, none with more to do: what counts false alarms alone.
 
     Returns:
-        The number of whole jobs that are there now.
+        The number of whole jobs of that kind that are there now.
 
     Raises:
         PlanError: the folder holds a study of something else.
     """
     setup = _setup(folder)
-    target = folder / f"points-{load}.jsonl"
+    target = folder / f"{SAME if same else POINTS}-{load}.jsonl"
     begun = _next_job(target)
     with tempfile.TemporaryDirectory() as place, _neighbour(load, begun):
-        corner = _corner(Path(place), setup["slowed"])
+        take = partial(_gated, _gate_cases()) if same else partial(_measured, _corner(Path(place), setup["slowed"]))
         for job in range(begun, begun + jobs):
             for number in range(PROCESSES):
                 clock = time.monotonic()
-                point = _measured(corner, seed=job * PROCESSES + number)
+                point = take(seed=job * PROCESSES + number)
                 with target.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps(_line(point, job, number)) + "\n")
+                    out.write(json.dumps(to_line(point, job, number, now())) + "\n")
                 say(f"{load}, job {job}, process {number + 1} of {PROCESSES}: {time.monotonic() - clock:.1f} s")
     return begun + jobs
+
+
+def _gate_cases() -> tuple[Case, ...]:
+    """What a pull request is held against by default."""
+    return plan.cases(plan.parse(plan.read("ci")), operators.names(), "cpu")
+
+
+def _gated(cases: Sequence[Case], seed: int) -> Point:
+    return measure(cases, Corner("the study"), "", settings(seed=seed))
 
 
 def _corner(place: Path, slowed: Sequence[Slowed]) -> Corner:
@@ -85,31 +96,11 @@ def _corner(place: Path, slowed: Sequence[Slowed]) -> Corner:
 
 def _measured(corner: Corner, seed: int) -> Point:
     cases = [CASE.of(name) for one in OPERATORS for name in _variants(one)]
-    return measure(cases, corner, "", replace(settings(ROUNDS), seed=seed))[0]
+    return measure(cases, corner, "", replace(settings(ROUNDS), seed=seed))
 
 
 def _variants(operator: str) -> list[str]:
     return [operator, *(f"{operator}~{percent}" for percent in PERCENTS)]
-
-
-def _line(point: Point, job: int, number: int) -> dict[str, Any]:
-    """A process compactly, in whole nanoseconds; the yardstick's rounds are those of all its cases."""
-    names = {key: key.partition("/")[0] for key in point.timings}
-    yardstick = next(iter(point.timings.values())).yardstick
-    cases = {names[key]: [*map(_nanoseconds, (one.least, *one.rounds))] for key, one in point.timings.items()}
-    lost = {key.partition("/")[0]: why for key, why in point.lost.items()}
-    found = {
-        "job": job,
-        "process": number,
-        "at": now(),
-        "load": point.load,
-        "yardstick": [*map(_nanoseconds, yardstick)],
-    }
-    return {**found, "cases": cases, **({"lost": lost} if lost else {})}
-
-
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)
 
 
 def _next_job(target: Path) -> int:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from upsampler_bench.formats._figure import GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.figure import GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.formats._labels import INCH, box, style
-from upsampler_bench.formats._palette import colour
 from upsampler_bench.report.numbers import tick
 from upsampler_bench.report.pictures import Curve, Curves
 

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from upsampler_bench.drawing.palette import HUES, colour, family
 from upsampler_bench.formats import _html_words
-from upsampler_bench.formats._palette import HUES, colour, family
 from upsampler_bench.report.parts import Cell, OperatorFacts, Report, Table
 
 # One mark a family, as the library names them: what tells operators apart where colours do not.

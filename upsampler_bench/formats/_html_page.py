@@ -12,8 +12,8 @@ from importlib import resources
 import jinja2
 import plotly
 
+from upsampler_bench.drawing.palette import family
 from upsampler_bench.formats import _html_data, _html_pictures, _html_words
-from upsampler_bench.formats._palette import family
 from upsampler_bench.report.parts import Report
 
 # In the order in which they are read; the last one begins.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from upsampler_bench.formats._palette import colour, family
+from upsampler_bench.drawing.palette import colour, family
 from upsampler_bench.report.parts import NOTHING, Cell, Held, HeldRow, PublishedTable, Report, Row, Table
 
 __all__ = ["colour", "family"]

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from upsampler_bench.formats._figure import FAINT, INK, TEXT
+from upsampler_bench.drawing.figure import FAINT, INK, TEXT
 from upsampler_bench.formats._placing import Box, Spot, place
 
 INCH = 72

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain
-from upsampler_bench.formats._palette import colour
+from upsampler_bench.drawing.figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.report.added import MINUS
 from upsampler_bench.report.numbers import tick
 from upsampler_bench.report.pictures import Bar, BarChart, Panel

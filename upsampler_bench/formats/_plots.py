@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from upsampler_bench.drawing.figure import DPI
 from upsampler_bench.formats import _curves, _panel, _picture_data, _radar, _roofline, _scatter
-from upsampler_bench.formats._figure import DPI
 from upsampler_bench.report.parts import Report
 from upsampler_bench.report.pictures import Curves, Panel, Picture, Radar, Roofline, Scatter
 

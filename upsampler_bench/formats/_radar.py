@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, settle
-from upsampler_bench.formats._palette import colour
+from upsampler_bench.drawing.figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, settle
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.report.pictures import Outline, Radar
 
 # Inches; the key takes two cells of its row.

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.formats._labels import Line, Mark, label
-from upsampler_bench.formats._palette import colour
 from upsampler_bench.report.numbers import short, tick
 from upsampler_bench.report.pictures import Reached, Roofline
 

@@ -15,9 +15,9 @@ from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextAr
 from matplotlib.patches import Circle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from upsampler_bench.formats._figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.figure import FAINT, GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.formats._labels import Line, Mark, label
-from upsampler_bench.formats._palette import colour
 from upsampler_bench.report.bubble import PUBLISHED
 from upsampler_bench.report.numbers import tick
 from upsampler_bench.report.pictures import Point, Scatter

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from upsampler_bench.formats._figure import GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
-from upsampler_bench.formats._palette import colour
+from upsampler_bench.drawing.figure import GRID, INK, SMALL, TEXT, Frame, framed, plain, settle
+from upsampler_bench.drawing.palette import colour
 from upsampler_bench.history import Entry
 from upsampler_bench.history.changes import Change
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import product
 from statistics import median
 
-from upsampler_bench.verdicts.duel import LOOKS
-from upsampler_bench.verdicts.judge import DEFAULT, FASTER, SAME, SLOWER, UNCLEAR, Rule, judge
+from upsampler_bench.verdicts.duel import LOOKS, look
+from upsampler_bench.verdicts.judge import DEFAULT, FASTER, SAME, SLOWER, UNCLEAR, Finding, Rule, judge
 from upsampler_bench.verdicts.points import BASE, HEAD, STATISTICS, Point
 from upsampler_bench.verdicts.shift import p_above
 
@@ -19,6 +19,19 @@ def ours(rule: Rule = DEFAULT) -> Answer:
     """The rule as a comparison uses it at its first look, of 8 processes a side."""
     first = replace(rule, significance=rule.significance / len(LOOKS))
     return lambda points, keys: {one.key: one.verdict for one in judge(points, keys, first)}
+
+
+def to_the_end(rule: Rule = DEFAULT) -> Answer:
+    """The whole comparison: a case left unclear at one look gets more processes, up to the last."""
+
+    def answer(points: Sequence[Point], keys: Sequence[str]) -> dict[str, str]:
+        found: dict[str, Finding] = {}
+        for size in LOOKS:
+            settled = {key: one for key, one in found.items() if one.verdict != UNCLEAR}
+            found = look(tuple(points[: 2 * size]), tuple(keys), rule, settled)
+        return {key: one.verdict for key, one in found.items()}
+
+    return answer
 
 
 def flat(threshold: float) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from upsampler_bench.study.data import Job, Study
+from upsampler_bench.study.data import Job
 from upsampler_bench.study.rules import Answer
 from upsampler_bench.verdicts.judge import FASTER, SLOWER, UNCLEAR
 
@@ -64,10 +64,13 @@ class Score:
     flagged: Mapping[int, Rate]
 
 
-def score(answer: Answer, study: Study, jobs: Sequence[Job]) -> Score:
+def score(answer: Answer, jobs: Sequence[Job]) -> Score:
     """A rule's rates on these jobs."""
-    same = [_verdicts(answer, study, job, 0) for job in jobs]
-    slower = {percent: [_verdicts(answer, study, job, percent) for job in jobs] for percent in study.percents}
+    same = [_verdicts(answer, job, 0) for job in jobs]
+    slower = {
+        percent: [_verdicts(answer, job, percent) for job in jobs if percent in job.percents]
+        for percent in percents(jobs)
+    }
     return Score(
         _rate(same, SLOWER), _rate(same, SLOWER, FASTER),
         Rate(sum(SLOWER in one for one in same), len(same)), _rate(same, UNCLEAR),
@@ -76,23 +79,29 @@ def score(answer: Answer, study: Study, jobs: Sequence[Job]) -> Score:
     )  # fmt: skip
 
 
-def _verdicts(answer: Answer, study: Study, job: Job, percent: int) -> list[str]:
-    return list(answer(job.points(study.operators, percent), study.operators).values())
+def percents(jobs: Sequence[Job]) -> list[int]:
+    """All the per cents by which any of these jobs has slower operators."""
+    return sorted({percent for job in jobs for percent in job.percents})
+
+
+def _verdicts(answer: Answer, job: Job, percent: int) -> list[str]:
+    return list(answer(job.points(percent), job.operators).values())
 
 
 def _rate(found: Sequence[Sequence[str]], *counted: str) -> Rate:
     return Rate(sum(one in counted for each in found for one in each), sum(map(len, found)))
 
 
-def injected(study: Study, jobs: Sequence[Job]) -> dict[int, float]:
+def injected(jobs: Sequence[Job]) -> dict[int, float]:
     """By nominal per cent, how much slower the slower operators truly were: the median over operators and processes."""
     found = {}
-    for percent in study.percents:
+    for percent in percents(jobs):
         ratios = [
             median(timings[f"{name}~{percent}"].rounds) / median(timings[name].rounds)
             for job in jobs
+            if percent in job.percents
             for timings in job.processes
-            for name in study.operators
+            for name in job.operators
             if f"{name}~{percent}" in timings
         ]
         found[percent] = (median(ratios) - 1) * 100

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from upsampler_bench.study.data import Job, Study
-from upsampler_bench.study.rules import Answer, candidates, ours, published
-from upsampler_bench.study.score import Rate, Score, injected, score
+from upsampler_bench.study.data import Job, Study, joined
+from upsampler_bench.study.rules import Answer, candidates, ours, published, to_the_end
+from upsampler_bench.study.score import Rate, Score, injected, percents, score
 
-OURS = "ours: fastest call of each process"
+OURS, END = "ours at its first look: fastest call of each process", "ours to its end: up to 32 processes a side"
 
 
 def page(study: Study) -> str:
@@ -24,40 +25,47 @@ def _lines(study: Study) -> Iterator[str]:
 
 
 def _section(study: Study, load: str, jobs: Sequence[Job]) -> Iterator[str]:
-    truth = ", ".join(f"+{percent} % was {true:+.1f} %" for percent, true in injected(study, jobs).items())
-    size = len(jobs[0].processes)
-    yield f"### {load.capitalize()}: {len(jobs)} jobs of {size} processes, {len(study.operators)} operators\n"
-    yield f"{study.case}; extra work, measured: {truth}.\n"
-    yield from _table(study, jobs, {OURS: ours(), **published()})
-
-
-def _table(study: Study, jobs: Sequence[Job], rules: Mapping[str, Answer]) -> Iterator[str]:
-    percents = study.percents
-    heads = [
-        "rule",
-        "false alarms",
-        "at most",
-        "jobs with one",
-        "A/A unclear",
-        *(f"+{one} % found" for one in percents),
-    ]
-    yield f"| {' | '.join([*heads, '+5 % flagged'])} |"
-    yield f"|{'---|' * (len(heads) + 1)}"
-    for name, answer in rules.items():
-        yield f"| {name} | {' | '.join(_cells(score(answer, study, jobs)))} |"
+    kinds = Counter((len(job.operators), bool(job.percents)) for job in jobs)
+    told = [f"{_jobs(n)} of {size} operators{', slower too' * slower}" for (size, slower), n in kinds.items()]
+    yield f"### {load.capitalize()}: {' and '.join(told)}\n"
+    truth = ", ".join(f"+{percent} % was {true:+.1f} %" for percent, true in injected(jobs).items())
+    yield f"{study.case}, {len(jobs[0].processes)} processes a job{f'; extra work, measured: {truth}' * bool(truth)}.\n"
+    yield from _heading(jobs)
+    yield _row(OURS, ours(), jobs, percents(jobs))
+    if whole := joined(jobs):
+        yield _row(END, to_the_end(), whole, percents(jobs))
+    for name, answer in published().items():
+        yield _row(name, answer, jobs, percents(jobs))
     yield ""
 
 
-def _cells(one: Score) -> Iterator[str]:
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"
+
+
+def _heading(jobs: Sequence[Job]) -> Iterator[str]:
+    found = [f"+{one} % found" for one in percents(jobs)]
+    heads = ["rule", "false alarms", "at most", "jobs with one", "A/A unclear", *found, "+5 % flagged"]
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+
+
+def _row(name: str, answer: Answer, jobs: Sequence[Job], asked: Sequence[int]) -> str:
+    return f"| {name} | {' | '.join(_cells(score(answer, jobs), asked))} |"
+
+
+def _cells(one: Score, asked: Sequence[int]) -> Iterator[str]:
     yield _rate(one.alarms)
     yield f"{one.alarms.most:.1%}"
     yield f"{one.jobs.hits}/{one.jobs.count}"
     yield f"{one.unclear.value:.0%}"
-    yield from (_rate(each) for each in one.found.values())
-    yield _rate(one.flagged[5]) if 5 in one.flagged else "–"
+    yield from (_rate(one.found.get(percent)) for percent in asked)
+    yield _rate(one.flagged.get(5))
 
 
-def _rate(one: Rate) -> str:
+def _rate(one: Rate | None) -> str:
+    if one is None:
+        return "–"
     low, high = one.interval
     return f"{one.hits}/{one.count} = {one.value:.0%} ({low:.0%}–{high:.0%})"
 
@@ -66,9 +74,11 @@ def _choosing(study: Study) -> Iterator[str]:
     """The candidates on the jobs that the rule was chosen on."""
     if not study.spent:
         return
-    counts = {
-        load: sum(job.load == load for job in study.spent) for load in dict.fromkeys(one.load for one in study.spent)
-    }
-    yield f"### What the rule was chosen among, on {' and '.join(f'{n} jobs {load}' for load, n in counts.items())}\n"
+    counts = Counter(job.load for job in study.spent)
+    told = " and ".join(f"{_jobs(count)} {load}" for load, count in counts.items())
+    yield f"### What the rule was chosen among, on {told}\n"
     yield "These jobs are in no table above.\n"
-    yield from _table(study, study.spent, candidates())
+    yield from _heading(study.spent)
+    for name, answer in candidates().items():
+        yield _row(name, answer, study.spent, percents(study.spent))
+    yield ""

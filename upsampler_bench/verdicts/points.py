@@ -33,12 +33,14 @@ class Point:
         timings: by the case's key.
         lost: why a case has no timing, by its key.
         load: the machine's load average over a minute at its start, None where it is not known.
+        where: the device and the torch that it ran on, in words; empty where it did not say.
     """
 
     arm: str
     timings: Mapping[str, Timing]
     lost: Mapping[str, str] = field(default_factory=dict)
     load: float | None = None
+    where: str = ""
 
 
 def lower_quartile(values: Sequence[float]) -> float:

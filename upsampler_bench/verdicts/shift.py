@@ -46,11 +46,6 @@ def p_above(first: Sequence[float], second: Sequence[float]) -> float:
     return _upper_tail(len(first), len(second), wins)
 
 
-def least_p(count: int, other: int) -> float:
-    """The smallest p that so many values a side can give: below it nothing can be found."""
-    return _upper_tail(count, other, count * other)
-
-
 def _skipped(count: int, other: int, tail: float) -> int | None:
     """How many ratios at each end lie outside the interval; None where even the outermost bound nothing."""
     found = None
