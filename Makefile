@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest paper sweep capabilities report repeat costs figures test test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat costs figures test test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,6 +39,13 @@ capabilities: $(STAMP)  ## Try what works on every operator (dtypes, layouts, si
 
 report: $(STAMP)  ## Redraw every report from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
+
+bench-fused: $(STAMP)  ## On an NVIDIA GPU: hold the fused twins against their references, then measure them (docs/fused.md)
+	@$(BIN)/python -m pytest -m cuda tests/upsamplers/test_fused.py
+	@if command -v compute-sanitizer >/dev/null; then for tool in memcheck racecheck; do \
+		compute-sanitizer --tool $$tool --error-exitcode 1 $(BIN)/python tests/benchmarks/run_fused_once.py || exit; done; \
+		else echo "compute-sanitizer is not installed: memory and races not checked"; fi
+	@$(BIN)/upsampler-bench run --plan fused $(ARGS)
 
 repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
 	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)

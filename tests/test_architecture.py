@@ -143,4 +143,5 @@ def test_files_and_functions_stay_readable(path):
     assert source.count("\n") <= 300
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 50 or {"cli.py", "measure.py"} & {path.name}, f"{path}: {node.name}"
+            exempt = path.name in ("cli.py", "measure.py") or path.name.endswith("_kernels.py")
+            assert node.end_lineno - node.lineno < 50 or exempt, f"{path}: {node.name}"

@@ -43,7 +43,7 @@ def list_operators(
     plugin: Plugin = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
 ) -> None:
-    """List the operators: paper, parameters, guide, scales."""
+    """List the operators: paper, what they need, scales, parameters."""
     from upsampler_bench import catalogue, operators
 
     operators.load(plugin or ())

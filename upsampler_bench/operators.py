@@ -63,9 +63,10 @@ def _value(text: str) -> object:
     return text
 
 
-def names() -> tuple[str, ...]:
-    """Every registered name, in order."""
-    return upsamplers.names()
+def names(device: str = "") -> tuple[str, ...]:
+    """Every registered name, in order; of a device such as "cuda:0", those that run on its kind."""
+    kind = device.partition(":")[0]
+    return tuple(one for one in upsamplers.names() if not kind or kind in upsamplers.get(one).devices)
 
 
 def info(name: str) -> UpsamplerInfo:

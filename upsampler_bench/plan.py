@@ -106,18 +106,19 @@ def parse(keys: Mapping[str, Any]) -> Plan:
     return replace(Plan(**plan), settings=Settings(**settings))
 
 
-def cases(plan: Plan, names: Sequence[str], device: str) -> tuple[Case, ...]:
+def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[Case, ...]:
     """Every combination, operator by operator; the baseline is measured even where nobody named it.
 
     Args:
         plan: the sweep.
         names: the registered operators, in order.
         device: resolved, e.g. "cuda:0".
+        wild: those of the names that a wildcard may choose, such as those that run on the device; all by default.
 
     Raises:
         PlanError: a name or wildcard matches nothing.
     """
-    chosen = _chosen(plan, tuple(names))
+    chosen = _chosen(plan, tuple(names), tuple(names if wild is None else wild))
     places = [place for host in plan.host for place in _places(plan, host, device)]
     conditions = product(places, plan.dtype, plan.layout, plan.mode)
     return tuple(
@@ -140,11 +141,11 @@ def _places(plan: Plan, host: str, device: str) -> Iterable[Case]:
         yield Case("", "", batch, IMAGE_CHANNELS, height, width, scale=HOST_SCALE, device=device, host=host)
 
 
-def _chosen(plan: Plan, names: tuple[str, ...]) -> list[str]:
+def _chosen(plan: Plan, names: tuple[str, ...], wild: tuple[str, ...]) -> list[str]:
     chosen = set()
     for pattern in plan.upsampler:
         # A name may hold brackets, which are wildcards elsewhere.
-        matching = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        matching = [pattern] if pattern in names else [name for name in wild if fnmatchcase(name, pattern)]
         if not matching:
             raise PlanError(f"no upsampler {pattern!r}; {nearest(pattern, names)}")
         chosen.update(matching)

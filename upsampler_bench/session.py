@@ -124,7 +124,7 @@ def prepare(
         hosts.check(host)
     place = device.resolve(wanted.device)
     names = operators.names()
-    cases = plan.cases(wanted, names, place)
+    cases = plan.cases(wanted, names, place, operators.names(place))
     cases = tuple(case for case in cases if metrics.for_case(case, wanted.settings.metrics))
     if not cases:
         raise PlanError(f"none of {', '.join(wanted.settings.metrics)} is measured in mode {', '.join(wanted.mode)}")

@@ -52,9 +52,17 @@ class A2U(Upsampler):
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
+        self.require_norms(x)
+        return reassemble(x, self.weights(guide), KERNEL, scale=self.scale)
+
+    def require_norms(self, x: Tensor) -> None:
+        """Refuses x (B, C, H, W) beside whose guide a group of the norms has one single value.
+
+        Raises:
+            Unsupported: naming x.
+        """
         if self.guide_channels * x.shape[2] * x.shape[3] == NORM_GROUPS:
             raise Unsupported(f"a2u: x {tuple(x.shape)} leaves one value a group, which no norm can take")
-        return reassemble(x, self.weights(guide), KERNEL, scale=self.scale)
 
     def weights(self, guide: Tensor) -> Tensor:
         """The reassembly weights (B, 9, 2H, 2W) of an encoder feature (B, G, 2H, 2W); they sum to one."""
@@ -63,7 +71,7 @@ class A2U(Upsampler):
 
 
 class _KernelGenerator(nn.Module):
-    """Logits (B, 9, 2H, 2W) from an encoder feature (B, G, 2H, 2W)."""
+    """Logits from an encoder feature (B, G, 2H, 2W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -72,13 +80,18 @@ class _KernelGenerator(nn.Module):
         self.bconv_U, self.bconv_V = (_at("1", nn.Conv2d(channels, 1, 1)) for _ in range(2))
 
     def forward(self, guide: Tensor) -> Tensor:
+        """(B, 9, 2H, 2W)."""
+        return F.pixel_shuffle(self.logits(guide), 2)
+
+    def logits(self, guide: Tensor) -> Tensor:
+        """The same before their pixel shuffle, (B, 36, H, W)."""
         pooled = _pooled(guide)  # (B, G, 6, 6)
         u, v = filtered_by_own(guide, torch.cat((self.bconv_U(pooled), self.bconv_V(pooled)), 1))  # (B, G, H, W) each
         u = F.leaky_relu(self.bnu(u), SLOPE, inplace=True)
         v = F.leaky_relu(self.bnv(v), SLOPE, inplace=True)
         affinity = (u * v).sum(1, keepdim=True) / guide.shape[1] ** 0.5  # (B, 1, H, W)
         spread = self.bconv_UP(guide.mean((2, 3), keepdim=True))  # (B, 36, 1, 1)
-        return F.pixel_shuffle(spread * affinity, 2)
+        return spread * affinity  # type: ignore[no-any-return]
 
 
 def _at(name: str, layer: nn.Module) -> nn.Sequential:

@@ -99,22 +99,26 @@ class DySample(Upsampler):
             (B, 2Zs², H, W), channels ordered coordinate (x, y) · group · position s·a + b; at least float32.
         """
         dtype = coordinate_dtype(x)
-        initial = self.init_pos.to(dtype)
+        initial, projected = self.init_pos.to(dtype), self.projected(x).to(dtype)
         if self.scope is None:
-            offset = self._project(x, self.offset.weight, self.offset.bias).to(dtype)
-            return torch.add(initial, offset, alpha=self.scope_factor)
+            return torch.add(initial, projected, alpha=self.scope_factor)
+        offset, scope = projected.chunk(2, dim=1)  # (B, 2Zs², H, W) each
+        return torch.addcmul(initial, offset, scope.sigmoid(), value=self.scope_factor)
+
+    def projected(self, x: Tensor) -> Tensor:
+        """The offsets (B, 2Zs², H, W) of x (B, C, H, W), and the scopes before their sigmoid after them if dynamic."""
+        if self.scope is None:
+            return self._project(x, self.offset.weight, self.offset.bias)
         # One product for both projections reads x once.
         weight = torch.cat((self.offset.weight, self.scope.weight))
         assert self.offset.bias is not None
         scope_bias = torch.zeros_like(self.offset.bias) if self.scope.bias is None else self.scope.bias
-        both = self._project(x, weight, torch.cat((self.offset.bias, scope_bias)))
-        offset, scope = both.to(dtype).chunk(2, dim=1)  # (B, 2Zs², H, W) each
-        return torch.addcmul(initial, offset, scope.sigmoid(), value=self.scope_factor)
+        return self._project(x, weight, torch.cat((self.offset.bias, scope_bias)))
 
     def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.style == "lp":
             return F.conv2d(x, weight, bias)
-        return _project_shuffled(x, weight.flatten(1), bias, self.scale)
+        return _project_shuffled(x.contiguous(), weight.flatten(1), bias, self.scale)
 
 
 def _project_shuffled(x: Tensor, weight: Tensor, bias: Tensor | None, scale: int) -> Tensor:

@@ -106,10 +106,13 @@ class _KernelGenerator(nn.Module):
         for layer in (self.compressor_en, self.compressor_de, self.content_encoder):
             _xavier(layer)
 
+    def parts(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """What x (B, k², H, W) and the guide (B, k², sH, sW) add to the logits."""
+        return self.content_encoder(self.compressor_de(x)), self.content_encoder(self.compressor_en(guide))
+
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        own = self.content_encoder(self.compressor_de(x))  # (B, k², H, W)
-        fine = self.content_encoder(self.compressor_en(guide))  # (B, k², sH, sW)
-        return fine + F.interpolate(own, scale_factor=float(self.scale), mode="nearest")  # type: ignore[no-any-return]
+        own, fine = self.parts(x, guide)
+        return fine + F.interpolate(own, scale_factor=float(self.scale), mode="nearest")
 
 
 class _GateGenerator(nn.Module):

@@ -29,7 +29,7 @@ U = TypeVar("U", bound=type[Upsampler])
 
 
 _specs: dict[str, Spec] = {}
-_progress = {"builtin": False, "installed": False}
+_progress = {"builtin": False, "fused": False, "installed": False}
 
 
 def register(
@@ -195,10 +195,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(choices)}"
 
 
-def _place(name: str) -> tuple[float, str]:
-    spec = _specs[name]
+def _place(name: str) -> tuple[float, str, bool]:
+    # A twin stands where its reference does, after it.
+    spec = _specs.get(_specs[name].reference, _specs[name])
     # Not in the order of their registration, which depends on which is imported first.
-    return (math.inf, "") if spec.year is None else (spec.year, spec.cls.__module__)
+    is_twin = spec.name != name
+    return (math.inf, "", is_twin) if spec.year is None else (spec.year, spec.cls.__module__, is_twin)
 
 
 def _origin(spec: Spec) -> str:
@@ -251,6 +253,7 @@ def _import_file(path: Path) -> None:
 
 def _discover() -> None:
     _discover_builtin()
+    _discover_fused()
     if not _progress["installed"]:
         _progress["installed"] = True
         for entry in entry_points(group=ENTRY_POINTS):
@@ -270,6 +273,17 @@ def _load_installed(entry: EntryPoint) -> None:
 def _discover_builtin() -> None:
     if not _progress["builtin"]:
         _progress["builtin"] = True
-        for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-            if not (module.ispkg or module.name.startswith("_") or module.name in NOT_OPERATORS):
-                importlib.import_module(f"upsamplers.{module.name}")
+        _import_operators("upsamplers", Path(__file__).parent)
+
+
+def _discover_fused() -> None:
+    """Apart from the others: a reference may be the very module that is being imported."""
+    if not _progress["fused"]:
+        _progress["fused"] = True
+        _import_operators("upsamplers.fused", Path(__file__).parent / "fused")
+
+
+def _import_operators(room: str, folder: Path) -> None:
+    for module in pkgutil.iter_modules([str(folder)]):
+        if not (module.ispkg or module.name.startswith("_") or module.name in NOT_OPERATORS):
+            importlib.import_module(f"{room}.{module.name}")

@@ -63,15 +63,26 @@ class Sapa(Upsampler):
         Raises:
             Unsupported: x or the guide is not such a feature, or a group of the norm has one single value.
         """
+        self.require_inputs(x, guide)
+        return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
+
+    def require_inputs(self, x: Tensor, guide: Tensor) -> None:
+        """Refuses what is not such an x or guide.
+
+        Raises:
+            Unsupported: naming what was found and what is accepted.
+        """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         for what, one in (("x", x), ("the guide", guide)):
             if one.shape[1] * one.shape[2] * one.shape[3] == NORM_GROUPS:
                 raise Unsupported(f"sapa-b: {what} {tuple(one.shape)} has one value a group, which no norm can take")
-        return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
 
     def weights(self, x: Tensor, guide: Tensor) -> Tensor:
         """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""
-        query = self.q(self.norm_y(guide))  # (B, D, sH, sW)
-        key = self.k(self.norm_x(x))  # (B, D, H, W)
+        query, key = self.query_and_key(x, guide)
         return local_affinity(query, key, self.up_kernel, scale=self.scale).softmax(1)
+
+    def query_and_key(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """The queries (B, D, sH, sW) of the guide and the keys (B, D, H, W) of x."""
+        return self.q(self.norm_y(guide)), self.k(self.norm_x(x))

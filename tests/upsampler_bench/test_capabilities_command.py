@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import plan, session
+from upsampler_bench import operators, plan, session
 from upsampler_bench.case import PROBE
 from upsampler_bench.results import Environment
 
@@ -20,11 +20,9 @@ def prepared(**keys):
 
 
 def test_the_plan_probes_every_operator_and_nothing_else(monkeypatch, tmp_path):
-    import upsamplers
-
     monkeypatch.chdir(tmp_path)
     ready = prepared(**plan.read("capabilities"))
-    assert [case.upsampler for case in ready.cases] == list(upsamplers.names())
+    assert [case.upsampler for case in ready.cases] == list(operators.names("cpu"))
     assert {case.mode for case in ready.cases} == {PROBE}
     assert ready.keeper.place(ENVIRONMENT) == Path("reports/fake-1000/capabilities")
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from sample_choice import measured_run
 
-import upsamplers
-from upsampler_bench import capacity, unallocated
+from upsampler_bench import capacity, operators, unallocated
 from upsampler_bench.case import INFERENCE, TRAIN, Case
 from upsampler_bench.choosing import sizes_told
 from upsampler_bench.device import Peak
@@ -19,7 +18,7 @@ from upsampler_bench.live_storage import LiveStorages
 from upsampler_bench.workload import make
 
 MIB = 2**20
-NAMES = upsamplers.names()
+NAMES = operators.names("cpu")
 pytestmark = pytest.mark.usefixtures("registry_restored")
 
 

@@ -6,6 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import upsamplers
+from upsampler_bench import operators
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 
@@ -67,7 +68,7 @@ def _inputs(module, batch, height, width):
     return (x, module.guide_from(torch.randn(batch, C, 2 * height, 2 * width))) if module.needs_guide else (x,)
 
 
-@pytest.mark.parametrize("name", upsamplers.names())
+@pytest.mark.parametrize("name", operators.names("cpu"))
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 8, 6), (2, 5, 7)])
 def test_both_conventions_equal_the_closed_form(name, batch, height, width):
     module, pixels = _module(name), batch * height * width

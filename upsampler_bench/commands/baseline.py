@@ -118,7 +118,7 @@ def _recorded(asked: Asked) -> Baseline:
     operators.load(asked.plugin)
     operators.add_variants(asked.upsampler)
     wanted = plan.parse({"upsampler": list(asked.upsampler or ["*"]), "baseline": "", "shape": "1x1x1"})
-    cases = plan.cases(wanted, operators.names(), exact.CASE.device)
+    cases = plan.cases(wanted, operators.names(exact.CASE.device), exact.CASE.device)
     names = exact.fitting(dict.fromkeys(case.upsampler for case in cases))
     found = {}
     with console(stderr=True).status("counting") as status:

@@ -183,7 +183,7 @@ def _counted(
     shape = f"{keys['channels']}x1x1"
     parsed = {"upsampler": list(upsampler or ["*"]), "shape": shape, "baseline": ""}
     parsed |= {name: keys[name] for name in ("batch", "scale", "dtype")}
-    cases = plan.cases(plan.parse(parsed), operators.names(), place)
+    cases = plan.cases(plan.parse(parsed), operators.names(), place, operators.names(place))
     said = console(stderr=True)
     if confirm and device is None:
         said.print(f"No {place} is here: sizes are counted and not confirmed.", highlight=False)

@@ -22,7 +22,7 @@ from upsampler_bench.commands.options import (
     Threads,
     Upsampler,
 )
-from upsampler_bench.commands.work import INTERRUPTED, check_formats, console, measure, perform, tell
+from upsampler_bench.commands.work import DEFAULT_PLAN, INTERRUPTED, check_formats, console, measure, perform, tell
 
 # Options of a command that are no keys of a plan.
 OWN = ("plan", "output_dir", "formats", "resume", "strict", "again")
@@ -30,7 +30,9 @@ OK, FAILED = 0, 1
 
 
 def run(
-    plan: Annotated[str, typer.Option(help="A plan by name (paper, host, sweep, smoke) or a .toml file.")] = "paper",
+    plan: Annotated[
+        str, typer.Option(help="A plan (paper, host, sweep, smoke, fused) or a .toml file.")
+    ] = DEFAULT_PLAN,
     upsampler: Upsampler = None,
     shape: Shape = None,
     scale: Annotated[list[int] | None, typer.Option(help="s.")] = None,
@@ -62,7 +64,8 @@ def run(
 ) -> None:
     """Measure operators, alone or in a host, write results.json and the reports, print the table.
 
-    A key on the command line replaces the plan's. Exit codes: 0 fine, 1 an operator failed (--strict), 2 misuse or
+    A key on the command line replaces the plan's. Another plan than the default writes into a folder of its own below
+    reports/<device>. Exit codes: 0 fine, 1 an operator failed (--strict), 2 misuse or
     nothing measured, 130 interrupted.
     """
     given = dict(locals())

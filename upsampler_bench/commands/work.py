@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from upsampler_bench.session import Session
 
 INTERRUPTED = 130
+DEFAULT_PLAN = "paper"
 
 
 def perform(plan_name: str, flags: dict[str, Any], output: Path | None, formats: Sequence[str], *, resume: bool) -> Run:
@@ -44,7 +45,9 @@ def prepare(plan_name: str, flags: dict[str, Any], output: Path | None, *, resum
     from upsampler_bench import plan, session
 
     keys = {key.replace("-", "_"): value for key, value in plan.read(plan_name).items()}
-    ready = session.prepare(plan.parse({**keys, **flags}), output, resume=resume)
+    # Another plan's run does not take the place of the main report.
+    below = "" if plan_name == DEFAULT_PLAN else Path(plan_name).stem
+    ready = session.prepare(plan.parse({**keys, **flags}), output, below=below, resume=resume)
     expected, most = session.expectation(ready)
     operators = len({case.upsampler for case in ready.cases})
     console(stderr=True).print(

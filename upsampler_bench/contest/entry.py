@@ -53,7 +53,8 @@ def revisions(base: str, head: str | None, asked: Asked, say: Say) -> list[Duel]
         SideError: a side cannot be built or loaded.
     """
     with worktrees.corners(base, head, asked.plugins, say, own_environment=asked.own_environment) as (before, after):
-        rolls = roll.names(before), roll.names(after)
+        place = device.resolve(asked.keys.get("device") or "auto")
+        rolls = roll.names(before, place), roll.names(after, place)
         both = [name for name in rolls[0] if name in rolls[1]]
         added = tuple(name for name in rolls[1] if name not in rolls[0])
         removed = tuple(name for name in rolls[0] if name not in rolls[1])

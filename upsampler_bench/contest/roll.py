@@ -13,13 +13,13 @@ from upsampler_bench.process import environment
 LAST_LINES = 6
 
 
-def names(corner: Corner) -> tuple[str, ...]:
-    """The operators of a side.
+def names(corner: Corner, device: str = "") -> tuple[str, ...]:
+    """The operators of a side; of a device such as "cuda:0", those that run on its kind.
 
     Raises:
         SideError: its code cannot be imported.
     """
-    asked = json.dumps({"plugins": corner.plugins, "path": corner.path})
+    asked = json.dumps({"plugins": corner.plugins, "path": corner.path, "device": device})
     command = [corner.side.python or sys.executable, "-m", "upsampler_bench.contest.roll"]
     done = subprocess.run(
         command, input=asked, capture_output=True, text=True, cwd=corner.side.cwd or None,
@@ -40,7 +40,7 @@ def main() -> None:
     from upsampler_bench import operators
 
     operators.load(asked["plugins"])
-    print(json.dumps(operators.names()))
+    print(json.dumps(operators.names(asked["device"])))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def collect(folder: Path, jobs: int, load: str, say: Callable[[str], None], same
 
 def _gate_cases() -> tuple[Case, ...]:
     """What a pull request is held against by default."""
-    return plan.cases(plan.parse(plan.read("ci")), operators.names(), "cpu")
+    return plan.cases(plan.parse(plan.read("ci")), operators.names("cpu"), "cpu")
 
 
 def _gated(cases: Sequence[Case], seed: int) -> Point:

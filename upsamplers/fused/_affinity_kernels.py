@@ -1,0 +1,86 @@
+"""The kernel that goes from queries and keys to the reassembled feature, without logits or weights in memory."""
+
+import triton
+import triton.language as tl
+
+from upsamplers.fused._launch import tuned
+
+# Queries stay in registers beside the sums, which leaves room for fewer of these than `window_sum` has.
+BLOCKS = [
+    triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
+    for channels, pixels, warps in ((16, 32, 4), (32, 32, 4), (64, 32, 8), (128, 32, 8))
+]
+
+
+@triton.jit
+def affinity(query, key, down, across, key_channel, key_row, key_column, dim, depth, seen):
+    """The products of queries (DIM, SUBS, P) with the keys that one tap sees; a key outside counts zero."""
+    where = dim[:, None] * key_channel + (down * key_row + across * key_column)[None, :]
+    found = tl.load(key + where, mask=(dim < depth)[:, None] & seen[None, :], other=0.0).to(tl.float32)
+    return tl.sum(query * found[:, None, :], axis=0)
+
+
+@tuned(BLOCKS, ("channels", "depth", "height", "width", "K", "S"))
+@triton.jit
+def affinity_sum(
+    x, query, key, out, lse,
+    channels, depth, height, width,
+    x_batch, x_channel, x_row, x_column,
+    out_batch, out_channel, out_row, out_column,
+    query_batch, query_channel, query_row, query_column,
+    key_batch, key_channel, key_row, key_column,
+    K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, DIM: tl.constexpr,
+    STORE_LSE: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    """As `window_sum`, the logits being the products of queries (D, sH, sW) with the keys (D, H, W) of the window.
+
+    They are found twice, once for their sum and once as weights: less traffic than a pass over stored ones.
+    """
+    pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
+    channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    batch = tl.program_id(2).to(tl.int64)
+    sub, dim = tl.arange(0, SUBS), tl.arange(0, DIM)
+    row, column = pixel // width, pixel % width
+    is_pixel, is_channel, is_sub = pixel < height * width, channel < channels, sub < S * S
+    if WIDE:
+        row, column, channel, dim = row.to(tl.int64), column.to(tl.int64), channel.to(tl.int64), dim.to(tl.int64)
+    mask = is_sub[:, None] & is_pixel[None, :]
+    down = (row * S)[None, :] + (sub // S)[:, None]
+    across = (column * S)[None, :] + (sub % S)[:, None]
+    place = dim[:, None, None] * query_channel + (down * query_row + across * query_column)[None, :, :]
+    asked = tl.load(
+        query + batch * query_batch + place, mask=(dim < depth)[:, None, None] & mask[None, :, :], other=0.0
+    ).to(tl.float32)
+    key += batch * key_batch
+    x += batch * x_batch
+
+    total = tl.zeros([SUBS, BLOCK_P], tl.float32)
+    biggest = tl.full([SUBS, BLOCK_P], float("-inf"), tl.float32)
+    for tap in range(K * K):
+        up, left = row + (tap // K - K // 2), column + (tap % K - K // 2)
+        seen = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)
+        value = affinity(asked, key, up, left, key_channel, key_row, key_column, dim, depth, seen)
+        bigger = tl.maximum(biggest, value)
+        total = total * tl.exp(biggest - bigger) + tl.exp(value - bigger)
+        biggest = bigger
+    total = biggest + tl.log(total)
+    if STORE_LSE:
+        if tl.program_id(1) == 0:
+            cell = batch * (S * S) * height * width
+            tl.store(lse + cell + sub[:, None] * (height * width) + pixel[None, :], total, mask=mask)
+
+    result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
+    for tap in range(K * K):
+        up, left = row + (tap // K - K // 2), column + (tap % K - K // 2)
+        seen = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)
+        value = affinity(asked, key, up, left, key_channel, key_row, key_column, dim, depth, seen)
+        value = tl.exp(value - total)
+        where = channel[:, None] * x_channel + (up * x_row + left * x_column)[None, :]
+        window = tl.load(x + where, mask=is_channel[:, None] & seen[None, :], other=0.0).to(tl.float32)
+        result += value[:, None, :] * window[None, :, :]
+
+    where = channel[None, :, None] * out_channel + (down * out_row + across * out_column)[:, None, :]
+    tl.store(
+        out + batch * out_batch + where, result.to(out.dtype.element_ty),
+        mask=mask[:, None, :] & is_channel[None, :, None],
+    )  # fmt: skip

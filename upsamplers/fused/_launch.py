@@ -1,0 +1,102 @@
+"""What every fused operation needs to be launched: what it accepts, its blocks, and where its tensors lie."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+from upsamplers.errors import Unsupported
+
+# What a window's logits are made into.
+SOFTMAX, SIGMOID_SOFTMAX, PLAIN = range(3)
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+LARGEST_KERNEL = 11
+# Beyond so many elements an offset does not fit 32 bits.
+NARROW = 2**31
+T = TypeVar("T", bound="Twin")
+
+
+def is_interpreted() -> bool:
+    """Whether triton runs kernels on the CPU, one program after the other."""
+    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+
+
+class Twin:
+    """Before an operator's class: imports the operations that the twin calls when one is made, or unpickled.
+
+    Raises:
+        Unsupported: triton is not installed.
+    """
+
+    OPERATIONS: ClassVar[str]
+
+    def __new__(cls: type[T], *_: Any, **__: Any) -> T:
+        """Operations are found under torch.ops.upsamplers from then on."""
+        try:
+            importlib.import_module(f"upsamplers.fused.{cls.OPERATIONS}")
+        except ModuleNotFoundError as problem:
+            if problem.name != "triton":
+                raise
+            raise Unsupported("the fused twins need triton, which is not installed: pip install triton") from problem
+        return super().__new__(cls)
+
+
+def require_fusible(name: str, reference: str, *tensors: Tensor, kernel: int = 1) -> None:
+    """Refuses what the kernels cannot take.
+
+    Raises:
+        Unsupported: naming what was found, and the operator that takes it.
+    """
+    for one in tensors:
+        if one.device.type != "cuda" and not is_interpreted() and one.device.type != "meta":
+            raise Unsupported(f"{name} runs on CUDA, not on {one.device.type}; {reference!r} has the same weights")
+        if one.dtype not in DTYPES:
+            accepted = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+            raise Unsupported(f"{name} takes {accepted}, not {one.dtype}; {reference!r} has the same weights")
+    if kernel > LARGEST_KERNEL:
+        raise Unsupported(
+            f"{name} takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}; {reference!r} "
+            f"has the same weights"
+        )
+
+
+def up_to_two(number: int) -> int:
+    """The least power of two that is not below it."""
+    return 1 << (number - 1).bit_length()
+
+
+def blocks(count: int, block: int) -> int:
+    """How many blocks cover so many."""
+    return -(-count // block)
+
+
+def is_wide(*tensors: Tensor) -> bool:
+    """Whether an offset into one of these may not fit 32 bits."""
+    return any(one.numel() >= NARROW for one in tensors)
+
+
+def empty_like(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """An unwritten feature laid out as x is: channels_last, or contiguous."""
+    turned = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if turned else torch.contiguous_format
+    return torch.empty(tuple(shape), dtype=dtype or x.dtype, device=x.device, memory_format=layout)
+
+
+def dense(x: Tensor) -> Tensor:
+    """X itself where it is contiguous or channels_last, else a copy that is."""
+    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return x
+    return x.contiguous()
+
+
+def tuned(configs: Sequence[Any], key: Sequence[str], **more: Any) -> Any:
+    """Chooses among block sizes by timing them once for each kind of input; interpreted, the first is taken."""
+    import triton
+
+    kept = list(configs)[:1] if is_interpreted() else list(configs)
+    return triton.autotune(configs=kept, key=list(key), **more)

@@ -1,0 +1,37 @@
+"""Bilinear interpolation in Triton: the yardstick of the twins."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from upsamplers.base import require_features
+from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.interpolate import Interpolate
+from upsamplers.registry import register
+
+
+@register("bilinear-triton", devices=("cuda",), reference="bilinear", year=0)
+class BilinearTriton(Twin, Interpolate):
+    """Bilinear interpolation in one kernel each way, by the same code that samples displaced points.
+
+    Args:
+        channels: C.
+        scale: s.
+    """
+
+    OPERATIONS = "_point_ops"
+
+    def __init__(self, channels: int, *, scale: int = 2) -> None:
+        super().__init__(channels, scale=scale, rule="bilinear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16.
+        """
+        require_features(x, self.channels)
+        require_fusible("bilinear-triton", "bilinear", x)
+        out: Tensor = torch.ops.upsamplers.interpolate_bilinear(dense(x), self.scale)
+        return out

@@ -1,0 +1,44 @@
+"""The DySample series in Triton: a projection, and one kernel from there to the output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from upsamplers.base import require_features
+from upsamplers.dysample import PAPER, DySample
+from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.registry import register
+
+
+@register("dysample-triton", devices=("cuda",), reference="dysample", paper=PAPER, year=2023)
+@register("dysample+-triton", devices=("cuda",), reference="dysample+", paper=PAPER, year=2023, dynamic_scope=True)
+@register("dysample-s-triton", devices=("cuda",), reference="dysample-s", paper=PAPER, year=2023, style="pl")
+@register(
+    "dysample-s+-triton", devices=("cuda",), reference="dysample-s+", paper=PAPER, year=2023, style="pl",
+    dynamic_scope=True,
+)  # fmt: skip
+class DySampleTriton(Twin, DySample):
+    """DySample with its points found where they are read: no coordinates in memory, and x read in its own dtype.
+
+    The gradient of x is added up by atomic operations, in no fixed order; torch.use_deterministic_algorithms(True)
+    makes it exact sums of whole steps, the same bits each time.
+
+    Args: see DySample.
+    """
+
+    OPERATIONS = "_point_ops"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16.
+        """
+        require_features(x, self.channels)
+        require_fusible("dysample-triton", "dysample", x)
+        x = dense(x)
+        out: Tensor = torch.ops.upsamplers.sample_displaced(
+            x, dense(self.projected(x)), self.init_pos, float(self.scope_factor), self.groups, self.scale
+        )
+        return out

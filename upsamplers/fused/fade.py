@@ -1,0 +1,40 @@
+"""FADE in Triton: its convolutions, and one kernel from both features' logits to the output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from upsamplers.base import require_features, require_guide
+from upsamplers.fade import PAPER, Fade
+from upsamplers.fused._launch import SOFTMAX, Twin, dense, require_fusible
+from upsamplers.registry import register
+
+
+@register("fade-triton", devices=("cuda",), reference="fade", paper=PAPER, year=2022)
+class FadeTriton(Twin, Fade):
+    """FADE without its normalised weights, nor x's logits at the size of the guide, in memory.
+
+    Args: see Fade.
+    """
+
+    OPERATIONS = "_window_ops"
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x or the guide is not such a feature, on CUDA, of float32, float16 or bfloat16, or the window
+                is too large.
+        """
+        require_features(x, self.channels)
+        require_guide(guide, x, self.guide_channels, self.scale)
+        require_fusible("fade-triton", "fade", x, guide, kernel=self.up_kernel)
+        x = dense(x)
+        own, fine = map(dense, self.ker_generator.parts(x, guide))
+        out: Tensor = torch.ops.upsamplers.window_sum(
+            x, fine, own, self.up_kernel, 1, self.scale, SOFTMAX, torch.is_grad_enabled()
+        )[0]
+        if self.gate_generator is None:
+            return out
+        return torch.lerp(out, guide.to(x.dtype), self.gate_generator(x).to(x.dtype))

@@ -1,0 +1,35 @@
+"""SAPA in Triton: its projections, and one kernel from queries and keys to the output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.registry import register
+from upsamplers.sapa import Sapa
+
+
+@register("sapa-b-triton", devices=("cuda",), reference="sapa-b", paper="Lu et al., NeurIPS 2022", year=2022)
+class SapaTriton(Twin, Sapa):
+    """SAPA without affinities or weights in memory; its backward holds the affinities and their gradients.
+
+    Args: see Sapa.
+    """
+
+    OPERATIONS = "_affinity_ops"
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x or the guide is not such a feature, on CUDA, of float32, float16 or bfloat16, a group of the
+                norm has one single value, or the window is too large.
+        """
+        self.require_inputs(x, guide)
+        require_fusible("sapa-b-triton", "sapa-b", x, guide, kernel=self.up_kernel)
+        query, key = map(dense, self.query_and_key(x, guide))
+        out: Tensor = torch.ops.upsamplers.affinity_sum(
+            dense(x), query, key, self.up_kernel, self.scale, torch.is_grad_enabled()
+        )[0]
+        return out
