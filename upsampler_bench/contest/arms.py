@@ -34,6 +34,7 @@ class Bout:
         corners: by arm; the control is the base's once more.
         cases: of one group, as the base calls them.
         budget: seconds for all; 0: as long as it takes.
+        spent: seconds of it that went before the first process.
     """
 
     corners: dict[str, Corner]
@@ -41,6 +42,7 @@ class Bout:
     how: Settings
     rule: Rule
     budget: float = 0.0
+    spent: float = 0.0
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -74,7 +76,7 @@ def compare(bout: Bout, say: Callable[[str], None], take: Taker | None = None, c
         PlanError: the budget cannot hold the least processes.
         SideError: a side cannot be measured.
     """
-    state = _State(bout, take or _take, clock, say, clock())
+    state = _State(bout, take or _take, clock, say, clock() - bout.spent)
     stopped = MOST
     cases = bout.cases
     try:
@@ -119,11 +121,12 @@ def _pass(state: _State, cases: tuple[Case, ...], passes: int, size: int) -> boo
 
 def _check_budget(state: _State) -> None:
     """Refuses early what cannot end in time."""
-    needed = (state.clock() - state.begun) * LOOKS[0]
-    if state.bout.budget and needed > state.bout.budget:
+    bout = state.bout
+    needed = bout.spent + (state.clock() - state.begun - bout.spent) * LOOKS[0]
+    if bout.budget and needed > bout.budget:
         raise PlanError(
-            f"a budget of {state.bout.budget:g} s is too small: {LOOKS[0]} processes a side take about {needed:.0f} s "
-            f"here; give more, or fewer operators or a smaller shape"
+            f"a budget of {bout.budget:g} s is too small: {LOOKS[0]} processes a side take about {needed:.0f} s here; "
+            f"give more, or fewer operators or a smaller shape"
         )
 
 

@@ -96,8 +96,9 @@ def _fought(
     for number, cases in enumerate(groups.values()):
         how, begun = settings(threads=asked.threads), time.monotonic()
         exact = [counted(cases, corners[arm], how) for arm in (BASE, HEAD)]
-        bout = Bout(corners, tuple(cases), how, asked.rule, asked.budget / len(groups), added, removed, notes)
-        duel = arms.compare(replace(bout, budget=_left(bout.budget, begun)), say)
+        budget, spent = asked.budget / len(groups), time.monotonic() - begun
+        bout = Bout(corners, tuple(cases), how, asked.rule, budget, spent, added, removed, notes)
+        duel = arms.compare(bout, say)
         found.append(replace(duel, changes=changes(*exact), exact=exact[1]))
         if duel.stopped == INTERRUPTED:
             break
@@ -110,11 +111,6 @@ def _check_budgeted(budgeted: Sequence[str], known: tuple[str, ...]) -> None:
     for name in budgeted:
         if name not in known:
             raise PlanError(f"a budget is of {name!r}, which the head does not have; {nearest(name, known)}")
-
-
-def _left(budget: float, begun: float) -> float:
-    """What a budget has left; none is none."""
-    return max(1.0, budget - (time.monotonic() - begun)) if budget else 0.0
 
 
 def _dirt() -> tuple[str, ...]:
