@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat costs figures test test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat costs figures test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,6 +58,9 @@ figures: $(STAMP)  ## Redraw docs/figures: what every operator reads, after a sh
 
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
+
+unit: $(STAMP)  ## Run the tests that start no processes of their own, in half the time
+	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not slow and not cuda" $(ARGS)
 
 test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
 	@$(BIN)/python -m pytest -m cuda $(ARGS)

@@ -11,6 +11,11 @@ import pytest
 if not os.path.exists("/dev/nvidiactl"):
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# What starts processes, a browser or Triton's interpreter: no part of `make unit`.
+SLOW = {
+    "test_baseline.py", "test_capabilities_command.py", "test_cli.py", "test_compare_command.py", "test_fused.py",
+    "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py", "test_worktrees.py",
+}  # fmt: skip
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 
 
@@ -21,6 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the GPU share it one after the other, also where the suite runs on all cores."""
     for item in items:
+        if item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.xdist_group("cuda"))
 
