@@ -14,7 +14,8 @@ if not os.path.exists("/dev/nvidiactl"):
 # What starts processes, a browser or Triton's interpreter: no part of `make unit`.
 SLOW = {
     "test_baseline.py", "test_capabilities_command.py", "test_cli.py", "test_compare_command.py", "test_fused.py",
-    "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py", "test_worktrees.py",
+    "test_fused_captured.py", "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py",
+    "test_worktrees.py",
 }  # fmt: skip
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 
