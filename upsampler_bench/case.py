@@ -83,6 +83,7 @@ class Settings:
         cuda_graph: time the replay of a captured graph (CUDA).
         step_limit: seconds that one step of one operator may take before it is given up.
         rounds: that every operator is timed in, no more and no fewer; 0: until the estimate is good enough.
+        turn: calls of an operator a round; 0: as many as fit 50 ms, up to eight.
         memory_limit: bytes the measuring process may hold; 0: nine tenths of what is free.
     """
 
@@ -103,3 +104,4 @@ class Settings:
     step_limit: float = 120.0
     memory_limit: int = 0
     rounds: int = 0
+    turn: int = 0

@@ -61,7 +61,7 @@ def warm_up(subject: Subject, take: Take, settings: Settings) -> None:
         spent, calls, fastest = spent + _total(taken), calls + 1, min(fastest, _total(taken))
         if spent > settings.cap * WARMUP_SHARE:
             break
-    subject.turn = max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
+    subject.turn = settings.turn or max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
 
 
 def interleave(

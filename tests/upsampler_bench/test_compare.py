@@ -132,7 +132,7 @@ def test_budgets_are_held_against_the_head(tmp_path):
         finding(DYSAMPLE, SAME), finding(CARAFE, SAME), finding(BILINEAR, SAME),
         exact={CARAFE: {"inference_memory": 200 * 2**20}},
     )  # fmt: skip
-    held = budgets.hold(budgets.read(path), [made])
+    held = budgets.hold(budgets.read(path, "inference"), [made])
     assert [one.verdict for one in held] == ["KEPT", "BROKEN", "BROKEN"]
     assert held[0].value.value == pytest.approx(1.4)
     assert outcome.code([made], "regression", held) == 1
@@ -148,20 +148,37 @@ def test_budgets_are_held_against_the_head(tmp_path):
         ('[dysample]\nspeed = "1 ms"', "no metric 'speed'"),
         ('[dysample]\nlatency = "fast"', "expected a number above 0"),
         ("[", "cannot read budgets"),
+        ('[dysample]\ntrain_latency = "1 ms"', "not measured in mode inference; expected --mode train"),
     ],
 )
 def test_budgets_that_are_not_understood_are_refused(tmp_path, text, said):
     path = tmp_path / "budgets.toml"
     path.write_text(text)
     with pytest.raises(PlanError, match=said):
-        budgets.read(path)
+        budgets.read(path, "inference")
+
+
+def test_a_ratio_of_exact_figures_is_held_as_one(tmp_path):
+    path = tmp_path / "budgets.toml"
+    path.write_text('[dysample]\nmemory = "2x bilinear"\n[carafe]\nmemory = "2× bilinear"\nparams = "10K"\n')
+    memory = {BILINEAR: 100.0, DYSAMPLE: 190.0, CARAFE: 210.0}
+    exact = {key: {"inference_memory": value, "params_all": 5e3} for key, value in memory.items()}
+    made = duel(*(finding(key, SAME) for key in memory), exact=exact)
+    held = budgets.hold(budgets.read(path, "inference"), [made])
+    assert [(one.verdict, one.value.value) for one in held] == [("KEPT", 1.9), ("BROKEN", 2.1), ("KEPT", 5e3)]
+
+
+def test_exact_figures_may_be_left_to_a_committed_baseline():
+    made = duel(finding(CARAFE, SAME), changes=(Change(CARAFE, "flops_mac", 1.0, 2.0),))
+    assert (outcome.code([made], "regression"), outcome.code([made], "slower")) == (1, 0)
+    assert outcome.code([duel(finding(CARAFE, SLOWER, 1.1))], "slower") == 1
 
 
 def test_a_budget_of_an_operator_that_was_not_compared_is_unclear(tmp_path):
     path = tmp_path / "budgets.toml"
     path.write_text('[fade]\nlatency = "1 ms"')
     made = duel(finding(CARAFE, SAME))
-    held = budgets.hold(budgets.read(path), [made])
+    held = budgets.hold(budgets.read(path, "inference"), [made])
     assert [(one.verdict, one.why) for one in held] == [("UNCLEAR", "not compared here")]
     assert outcome.code([made], "inconclusive", held) == 3
 

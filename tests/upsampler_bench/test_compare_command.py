@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("registry_restored")
         ((), "0 things to compare; expected two stored runs, two operators, or --base"),
         (("carafe",), "1 things to compare"),
         (("carafe", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
+        (("carafe", "dysample", "--head", "HEAD"), "give --base REVISION too"),
         (("carafe", "--base", "HEAD"), "--base compares revisions; choose operators with -u, not 'carafe'"),
         (("carafe", "dysample", "--threshold", "much"), "--threshold is 'much'; expected a share such as 5% or 0.05"),
         (("carafe", "dysample", "--fail-on", "inconclusiv"), "did you mean 'inconclusive'?"),

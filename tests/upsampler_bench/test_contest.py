@@ -5,9 +5,9 @@ import random
 import pytest
 
 from upsampler_bench.case import Case
-from upsampler_bench.contest import arms
+from upsampler_bench.contest import arms, point
 from upsampler_bench.contest.arms import Bout
-from upsampler_bench.contest.point import Corner, settings
+from upsampler_bench.contest.point import Corner, SideError, settings
 from upsampler_bench.errors import PlanError
 from upsampler_bench.verdicts import duel
 from upsampler_bench.verdicts.judge import DEFAULT
@@ -109,3 +109,13 @@ def test_a_case_that_the_head_gets_wrong_is_told_so():
     assert found.wrong == {CASES[1].key: "wrong output: not finite"}
     assert found.newly_lost == (CASES[1].key,)
     assert [one.key for one in found.findings] == [CASES[0].key]
+
+
+@pytest.mark.parametrize(("side", "calls"), [(32, 8), (120, 2), (480, 1)])
+def test_both_sides_draw_as_often_whatever_they_take(side, calls, monkeypatch):
+    asked = []
+    monkeypatch.setattr(point, "Process", lambda request, side: asked.append(request))
+    monkeypatch.setattr(point, "heard", lambda process, name: [])
+    with pytest.raises(SideError):
+        point.measure([Case("carafe", channels=64, height=side, width=side)], Corner("here"), BASE, settings())
+    assert [one.settings.turn for one in asked] == [calls]

@@ -39,7 +39,7 @@ def compare(
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     budget: Annotated[float, typer.Option(help="Seconds in all; 0: no limit.")] = DEFAULT_BUDGET,
     threshold: Annotated[str, typer.Option(help="A smaller change is none.")] = "5%",
-    fail_on: Annotated[str, typer.Option(help="regression, inconclusive or never.")] = "regression",
+    fail_on: Annotated[str, typer.Option(help="regression, slower, inconclusive or never.")] = "regression",
     budgets: Annotated[Path | None, typer.Option(help="A TOML file of absolute budgets.")] = None,
     plugin: Plugin = None,
     own_environment: Annotated[
@@ -59,9 +59,9 @@ def compare(
     from upsampler_bench.contest.entry import Asked
     from upsampler_bench.storage import write_whole
 
-    _check(fail_on, what or (), base, budgets)
+    _check(fail_on, what or (), base, head, budgets)
     check_formats(formats)
-    lines = absolute.read(budgets) if budgets else ()
+    lines = absolute.read(budgets, mode) if budgets else ()
     if base is None and what and all(map(_is_stored, what)):
         raise typer.Exit(_stored(what[0], what[1], fail_on, output_dir, formats or FORMATS))
     named = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "mode": [mode], "device": device}
@@ -87,7 +87,7 @@ def _measured(what: Sequence[str], base: str | None, head: str | None, asked: As
     return entry.revisions(base, head, asked, say) if base else entry.pair(what[0], what[1], asked, say)
 
 
-def _check(fail_on: str, what: Sequence[str], base: str | None, budgets: Path | None) -> None:
+def _check(fail_on: str, what: Sequence[str], base: str | None, head: str | None, budgets: Path | None) -> None:
     from upsampler_bench.compare import outcome
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
@@ -98,6 +98,8 @@ def _check(fail_on: str, what: Sequence[str], base: str | None, budgets: Path | 
         raise PlanError(
             f"{len(what)} things to compare; expected two stored runs, two operators, or --base REVISION alone"
         )
+    if head and base is None:
+        raise PlanError("--head is what is held against a base; give --base REVISION too")
     if base is not None and what:
         raise PlanError(f"--base compares revisions; choose operators with -u, not {' '.join(what)!r}")
     if budgets and base is None:

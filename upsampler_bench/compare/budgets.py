@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from upsampler_bench.case import INFERENCE, TIMED, TRAIN
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.limits import QUANTITIES, Limit, parse
@@ -24,6 +25,8 @@ else:
     import tomli as tomllib
 
 KEPT, BROKEN = "KEPT", "BROKEN"
+# What is the same in every mode.
+EITHER = ("params", "gflops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,11 @@ class Held:
     why: str = ""
 
 
-def read(path: Path) -> tuple[Budget, ...]:
+def read(path: Path, mode: str) -> tuple[Budget, ...]:
     """The budgets of a file.
 
     Raises:
-        PlanError: it cannot be read, or a line of it is not understood.
+        PlanError: it cannot be read, a line of it is not understood, or is of what this mode does not measure.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -62,11 +65,11 @@ def read(path: Path) -> tuple[Budget, ...]:
             raise PlanError(
                 f"{path}: {operator!r} is no table; expected [{operator}] with lines such as latency = '1.5x bilinear'"
             )
-        budgets += [_budget(path, operator, metric, text) for metric, text in lines.items()]
+        budgets += [_budget(path, operator, metric, text, mode) for metric, text in lines.items()]
     return tuple(budgets)
 
 
-def _budget(path: Path, operator: str, metric: str, text: object) -> Budget:
+def _budget(path: Path, operator: str, metric: str, text: object, mode: str) -> Budget:
     if not isinstance(text, str):
         raise PlanError(
             f"{path}: {operator}.{metric} is {text!r}; expected a text such as '1.5x bilinear' or '160 MiB'"
@@ -74,13 +77,19 @@ def _budget(path: Path, operator: str, metric: str, text: object) -> Budget:
     name = metric.replace("_", "-")
     if name not in QUANTITIES:
         raise PlanError(f"{path}: {operator} has no metric {metric!r}; {nearest(metric, tuple(QUANTITIES))}")
-    amount, _, against = text.strip().partition("x ") if "x " in text else (text, "", "")
+    if name not in EITHER and name.startswith("train-") != (mode == TRAIN):
+        raise PlanError(f"{path}: {operator}.{metric} is not measured in mode {mode}; expected --mode {_other(mode)}")
+    amount, _, against = text.strip().replace("×", "x").partition("x ") if "x " in text else (text, "", "")
     limit = parse(name, f"{amount}x" if against else amount, f"{path}: {operator}.{metric}")
     if limit.relative and not against:
         raise PlanError(
             f"{path}: {operator}.{metric} is {text!r}; say against which operator, such as '{text} bilinear'"
         )
     return Budget(operator, limit, against.strip(), text)
+
+
+def _other(mode: str) -> str:
+    return INFERENCE if mode == TRAIN else TRAIN
 
 
 def hold(budgets: Sequence[Budget], duels: Sequence[Duel]) -> tuple[Held, ...]:
@@ -98,16 +107,15 @@ def _keys(duel: Duel) -> Mapping[str, str]:
 
 
 def _held(budget: Budget, duel: Duel) -> Held:
-    key = _keys(duel)[budget.operator]
-    if budget.limit.metric != "latency":
-        value = duel.exact.get(key, {}).get(budget.limit.metric)
+    key, other = _keys(duel)[budget.operator], _keys(duel).get(budget.against, "")
+    if budget.against and not other:
+        return Held(budget, UNCLEAR, why=f"{budget.against} was not measured beside it")
+    if budget.limit.metric not in TIMED.values():
+        value = _counted(budget, duel, key, other)
         if value is None:
             return Held(budget, UNCLEAR, why="not counted")
         exact = Estimate(value, value, value, 1)
         return Held(budget, KEPT if value <= budget.limit.most else BROKEN, exact)
-    other = _keys(duel).get(budget.against, "")
-    if budget.against and not other:
-        return Held(budget, UNCLEAR, why=f"{budget.against} was not measured beside it")
     found = [value for one in duel.points if (value := _of(one, key, other)) is not None]
     if not found:
         return Held(budget, UNCLEAR, why="not timed")
@@ -115,6 +123,14 @@ def _held(budget: Budget, duel: Duel) -> Held:
     if timed.is_bounded and timed.high <= budget.limit.most:
         return Held(budget, KEPT, timed)
     return Held(budget, BROKEN if timed.is_bounded and timed.low > budget.limit.most else UNCLEAR, timed)
+
+
+def _counted(budget: Budget, duel: Duel, key: str, other: str) -> float | None:
+    """The head's exact figure, or its ratio to the other operator's."""
+    value, against = (duel.exact.get(one, {}).get(budget.limit.metric) for one in (key, other))
+    if not budget.limit.relative or value is None:
+        return value
+    return value / against if against else None
 
 
 def _of(point: Point, key: str, other: str) -> float | None:

@@ -10,8 +10,8 @@ from upsampler_bench.verdicts.judge import SLOWER, UNCLEAR
 
 FINE, REGRESSION, INCONCLUSIVE, WRONG = 0, 1, 3, 4
 STOPPED = 130
-REGRESSIONS, INCONCLUSIVES, NEVER = "regression", "inconclusive", "never"
-FAIL_ON = (REGRESSIONS, INCONCLUSIVES, NEVER)
+REGRESSIONS, SLOWERS, INCONCLUSIVES, NEVER = "regression", "slower", "inconclusive", "never"
+FAIL_ON = (REGRESSIONS, SLOWERS, INCONCLUSIVES, NEVER)
 
 
 def code(duels: Sequence[Duel], fail_on: str, held: Sequence[Held] = ()) -> int:
@@ -19,7 +19,8 @@ def code(duels: Sequence[Duel], fail_on: str, held: Sequence[Held] = ()) -> int:
 
     Args:
         duels: the comparisons.
-        fail_on: one of FAIL_ON; "inconclusive" fails on regressions too.
+        fail_on: one of FAIL_ON; "slower" leaves exact figures to what else holds them, such as a committed baseline;
+            "inconclusive" fails on regressions too.
         held: budgets held against the head.
     """
     if any(one.stopped == INTERRUPTED for one in duels):
@@ -28,16 +29,16 @@ def code(duels: Sequence[Duel], fail_on: str, held: Sequence[Held] = ()) -> int:
         return FINE
     if any(one.wrong for one in duels):
         return WRONG
-    if regressed(duels) or any(one.verdict == BROKEN for one in held):
+    if regressed(duels, exact=fail_on != SLOWERS) or any(one.verdict == BROKEN for one in held):
         return REGRESSION
     return INCONCLUSIVE if fail_on == INCONCLUSIVES and _is_unclear(duels, held) else FINE
 
 
-def regressed(duels: Sequence[Duel]) -> bool:
-    """Whether anything is surely worse: a time that the control vouches for, an exact figure, a case that was lost."""
+def regressed(duels: Sequence[Duel], *, exact: bool = True) -> bool:
+    """Whether anything is surely worse: a time that the control vouches for, a case that was lost, an exact figure."""
     return any(
         (one.of(SLOWER) and not one.is_advisory)
-        or (one.alike and any(each.head > each.base for each in one.changes))
+        or (exact and one.alike and any(each.head > each.base for each in one.changes))
         or one.newly_lost
         for one in duels
     )

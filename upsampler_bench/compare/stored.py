@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from upsampler_bench.compare.outcome import FINE, INCONCLUSIVE, INCONCLUSIVES, NEVER, REGRESSION
 from upsampler_bench.errors import PlanError
@@ -38,6 +38,7 @@ class Pair:
         relative: the same of their ratios to the baseline, in which the speed of the machine cancels; None where
             there are none.
         verdict: CHANGED (exact) WORSE, BETTER or ALIKE.
+        called: what a report calls the case: the operator, and where there are several conditions that too.
     """
 
     operator: str
@@ -47,6 +48,7 @@ class Pair:
     new: float
     verdict: str
     relative: float | None = None
+    called: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -86,10 +88,11 @@ def compare(old: Run, new: Run) -> Stored:
     lost = tuple(
         (key, after[key].reason) for key in shared if before[key].status == MEASURED and after[key].status != MEASURED
     )
-    pairs = tuple(pair for key in shared for pair in _pairs(old, new, key))
-    return Stored(
-        pairs, tuple(key for key in after if key not in before), tuple(key for key in before if key not in after), lost
-    )
+    pairs = [pair for key in shared for pair in _pairs(old, new, key)]
+    several = len({one.condition for one in pairs}) > 1
+    pairs = [replace(one, called=f"{one.operator} {one.condition}" if several else one.operator) for one in pairs]
+    added, removed = ([key for key in one if key not in other] for one, other in ((after, before), (before, after)))
+    return Stored(tuple(pairs), tuple(added), tuple(removed), lost)
 
 
 def differing(old: Run, new: Run) -> list[str]:
@@ -169,12 +172,12 @@ def report(found: Stored, old: str, new: str) -> Report:
 
 def _exact(one: Pair) -> Row:
     ratio = one.ratio
-    share = Cell(f"{(ratio - 1) * 100:+.3g}", (ratio - 1) * 100) if ratio else Cell("new")
+    share = Cell("new") if ratio is None else Cell(f"{(ratio - 1) * 100:+.3g}", (ratio - 1) * 100)
     cells = (Cell(one.info.title), Cell(f"{one.old:,.0f}", one.old), Cell(f"{one.new:,.0f}", one.new), share)
-    return Row(f"{one.operator}", cells)
+    return Row(one.called, cells)
 
 
 def _timed(one: Pair) -> Row:
     ratio = Cell(numbers.fixed(one.ratio, 3), one.ratio) if one.ratio else Cell()
     relative = Cell(numbers.fixed(one.relative, 3), one.relative) if one.relative else Cell()
-    return Row(one.operator, (Cell(one.info.title), ratio, Cell(one.verdict), relative))
+    return Row(one.called, (Cell(one.info.title), ratio, Cell(one.verdict), relative))

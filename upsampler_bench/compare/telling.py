@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from upsampler_bench.compare.budgets import Held
 from upsampler_bench.report import numbers
@@ -111,7 +112,7 @@ def _ratio(one: Estimate) -> Cell:
 
 
 def _time(found: Sequence[float]) -> Cell:
-    middle = sorted(found)[len(found) // 2] / MILLI
+    middle = median(found) / MILLI
     return Cell(numbers.short(middle), middle)
 
 
@@ -155,7 +156,7 @@ def _legend(duel: Duel) -> Iterator[tuple[str, str]]:
             f"at {rule.significance:g} over all cases (Holm)"
         ),
     )
-    yield "SAME", "the whole 95 % interval lies within the threshold"
+    yield "SAME", f"the whole {rule.confidence:.0%} interval lies within the threshold"
     yield "UNCLEAR", "neither: more processes, a quieter machine or a larger shape would tell"
 
 

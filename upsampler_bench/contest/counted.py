@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.contest.point import Corner, heard
+from upsampler_bench.metrics import infos
 from upsampler_bench.process import Process
 from upsampler_bench.protocol import Request
 from upsampler_bench.verdicts.duel import Change
@@ -19,11 +20,12 @@ def counted(cases: Sequence[Case], corner: Corner, how: Settings) -> dict[str, d
     ours = {corner.of(case).key: case.key for case in cases}
     asked = tuple(corner.of(case) for case in cases)
     settings = replace(how, metrics=METRICS, baseline="")
+    exact = {one.name for one in infos(METRICS) if one.exact}
     nothing: dict[str, list[str]] = {case.key: [] for case in asked}
     request = Request(asked, cases[0].device, settings, nothing, plugins=corner.plugins, path=corner.path)
     found: dict[str, dict[str, float]] = {key: {} for key in ours.values()}
     for message in heard(Process(request, corner.side), corner.name):
-        if message.reading and message.key in ours and message.reading.samples:
+        if message.reading and message.key in ours and message.reading.samples and message.reading.metric in exact:
             found[ours[message.key]][message.reading.metric] = message.reading.samples[0]
     return found
 

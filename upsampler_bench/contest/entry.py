@@ -97,7 +97,8 @@ def _fought(
         how, begun = settings(threads=asked.threads), time.monotonic()
         exact = [counted(cases, corners[arm], how) for arm in (BASE, HEAD)]
         budget, spent = asked.budget / len(groups), time.monotonic() - begun
-        bout = Bout(corners, tuple(cases), how, asked.rule, budget, spent, added, removed, notes)
+        rule = replace(asked.rule, significance=asked.rule.significance / len(groups))
+        bout = Bout(corners, tuple(cases), how, rule, budget, spent, added, removed, notes)
         duel = arms.compare(bout, say)
         found.append(replace(duel, changes=changes(*exact), exact=exact[1]))
         if duel.stopped == INTERRUPTED:

@@ -16,6 +16,8 @@ from upsampler_bench.results import Environment, Reading
 from upsampler_bench.verdicts.points import Point, Timing
 
 YARDSTICK, YARDSTICK_PLUGIN = "yardstick", "upsampler_bench.contest.yardstick"
+# The most elements of an output for so many calls a round.
+TURNS = ((2**20, 8), (2**23, 2))
 LOST = ("failed", "skipped", "incomplete")
 
 
@@ -64,8 +66,9 @@ def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> P
     ours = {corner.of(case).key: case.key for case in cases}
     yardstick = replace(cases[0], upsampler=YARDSTICK)
     asked = (*(corner.of(case) for case in cases), yardstick)
+    how = replace(how, metrics=(metric,), turn=how.turn or _turn(cases[0]))
     request = Request(
-        asked, cases[0].device, replace(how, metrics=(metric,)), {case.key: [] for case in asked},
+        asked, cases[0].device, how, {case.key: [] for case in asked},
         plugins=(YARDSTICK_PLUGIN, *corner.plugins), path=corner.path,
     )  # fmt: skip
     load = _load()
@@ -83,6 +86,14 @@ def measure(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> P
     lost |= {key: "not timed" for key in ours.values() if key not in timings and key not in lost}
     where = next((one.environment for one in said if one.environment), None)
     return Point(arm, timings, lost, load, _words(where) if where else "")
+
+
+def _turn(case: Case) -> int:
+    """How many calls a round: the fastest of all is compared, so both sides must draw as often, whatever they take."""
+    if case.host:
+        return 1
+    elements = case.batch * case.channels * case.height * case.width * case.scale**2
+    return next((calls for most, calls in TURNS if elements <= most), 1)
 
 
 def heard(process: Process, name: str) -> list[Message]:

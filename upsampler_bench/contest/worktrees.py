@@ -9,6 +9,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from upsampler_bench.contest.point import Corner, SideError
@@ -130,7 +131,7 @@ def _interpreter(root: Path, tree: Path, name: str, say: Callable[[str], None]) 
         venv.create(place, with_pip=True, clear=True)
         constraints = tree / "constraints.txt"
         limits = ["--constraint", str(constraints)] if constraints.exists() else []
-        asked = [one for one in wanted if not one.startswith("#")]
+        asked = [*(one for one in wanted if not one.startswith("#")), *_ours()]
         done = subprocess.run(
             [str(python), "-m", "pip", "install", "--quiet", *limits, *asked], capture_output=True, text=True, cwd=tree
         )
@@ -138,6 +139,14 @@ def _interpreter(root: Path, tree: Path, name: str, say: Callable[[str], None]) 
             raise SideError(f"{name} does not install: {_last(done.stderr)}")
         (place / "whole").touch()
     return str(python)
+
+
+def _ours() -> list[str]:
+    """What this package itself needs, which measures whatever the tree holds."""
+    try:
+        return [one for one in requires("upsampler-bench") or () if "extra ==" not in one]
+    except PackageNotFoundError:
+        return []
 
 
 def _dependencies(tree: Path) -> list[str]:

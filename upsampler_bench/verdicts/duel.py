@@ -98,7 +98,7 @@ def look(
     """
     each = replace(rule, significance=rule.significance / len(LOOKS))
     found = {one.key: one for one in judge(points, keys, each)}
-    return {key: settled.get(key, found[key]) for key in keys if key in found or key in settled}
+    return {key: settled[key] if key in settled else found[key] for key in keys if key in settled or key in found}
 
 
 def unsettled(findings: Mapping[str, Finding]) -> tuple[str, ...]:
