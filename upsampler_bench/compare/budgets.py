@@ -79,7 +79,8 @@ def _budget(path: Path, operator: str, metric: str, text: object, mode: str) -> 
         raise PlanError(f"{path}: {operator} has no metric {metric!r}; {nearest(metric, tuple(QUANTITIES))}")
     if name not in EITHER and name.startswith("train-") != (mode == TRAIN):
         raise PlanError(f"{path}: {operator}.{metric} is not measured in mode {mode}; expected --mode {_other(mode)}")
-    amount, _, against = text.strip().replace("×", "x").partition("x ") if "x " in text else (text, "", "")
+    plain = text.strip().replace("×", "x")
+    amount, _, against = plain.partition("x ") if "x " in plain else (plain, "", "")
     limit = parse(name, f"{amount}x" if against else amount, f"{path}: {operator}.{metric}")
     if limit.relative and not against:
         raise PlanError(
