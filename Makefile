@@ -41,7 +41,7 @@ report: $(STAMP)  ## Redraw every report from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
 
 bench-fused: $(STAMP)  ## On an NVIDIA GPU: hold the fused twins against their references, then measure them (docs/fused.md)
-	@$(BIN)/python -m pytest -m cuda tests/upsamplers/test_fused.py tests/upsamplers/test_fused_captured.py
+	@$(BIN)/python -m pytest -m cuda tests/upsamplers/test_fused.py tests/upsamplers/test_fused_limits.py tests/upsamplers/test_fused_captured.py
 	@if command -v compute-sanitizer >/dev/null; then for tool in memcheck racecheck; do \
 		compute-sanitizer --tool $$tool --error-exitcode 1 $(BIN)/python tests/benchmarks/run_fused_once.py || exit; done; \
 		else echo "compute-sanitizer is not installed: memory and races not checked"; fi

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 # Fused kernels are tested without a GPU too. Read when triton is first imported, and only then.
-if not os.path.exists("/dev/nvidiactl"):
+if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # What starts processes, a browser or Triton's interpreter: no part of `make unit`.
 SLOW = {
     "test_baseline.py", "test_capabilities_command.py", "test_cli.py", "test_compare_command.py", "test_fused.py",
-    "test_fused_captured.py", "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py",
-    "test_worktrees.py",
+    "test_fused_captured.py", "test_fused_compiled.py", "test_fused_limits.py", "test_html_browser.py",
+    "test_pytest_plugin.py", "test_readme.py", "test_runner.py", "test_worktrees.py",
 }  # fmt: skip
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 

@@ -1,26 +1,22 @@
 """The fused twins inside what torch records: compiled, faked, counted, captured."""
 
-import os
-
 import pytest
 import torch
-from test_fused import DEVICE, ON_GPU, TWINS, channels_of, features, pair
+from fused_twins import DEVICE, ON_GPU, TWINS, channels_of, features, float32_is_float32, marks, pair
 from torch import nn
 
 import upsamplers
 
 pytest.importorskip("triton")
-pytestmark = [
-    pytest.mark.skipif(
-        not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1", reason="needs an NVIDIA GPU, or TRITON_INTERPRET=1"
-    ),
-    *([pytest.mark.cuda] if ON_GPU else []),
-]
+pytestmark = marks
 
 
 @pytest.fixture(autouse=True)
 def _nothing_compiled_before():
     torch._dynamo.reset()
+
+
+__all__ = ["float32_is_float32"]  # a fixture that is used here too
 
 
 class Decoder(nn.Module):
@@ -59,27 +55,27 @@ def test_one_program_serves_every_size():
         torch.testing.assert_close(compiled(x), up(x))
 
 
-def checked():
-    """Each operation with inputs that need gradients."""
-
-    def some(*shape):
-        return torch.randn(shape, device=DEVICE, requires_grad=True)
-
-    x = some(1, 4, 3, 4)
-    yield "window_sum", (x, some(1, 36, 3, 4), None, 3, 1, 2, 0, True)
-    yield "window_sum", (x, some(1, 18, 6, 8), some(1, 18, 3, 4), 3, 2, 2, 1, True)
-    yield "affinity_sum", (x, some(1, 5, 6, 8), some(1, 5, 3, 4), 3, 2, True)
-    yield "sample_displaced", (x, some(1, 32, 3, 4), torch.zeros(1, 16, 1, 1, device=DEVICE), 0.25, 2, 2)
-    yield "interpolate_bilinear", (x, 3)
+def some(*shape):
+    return torch.randn(shape, device=DEVICE, requires_grad=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "given"), [pytest.param(*one, id=f"{one[0]}-{place}") for place, one in enumerate(checked())]
-)
+CHECKED = [
+    ("window_sum", lambda: (some(1, 4, 3, 4), some(1, 36, 3, 4), None, 3, 1, 2, 0, True)),
+    ("window_sum", lambda: (some(1, 4, 3, 4), some(1, 18, 6, 8), some(1, 18, 3, 4), 3, 2, 2, 1, True)),
+    ("affinity_sum", lambda: (some(1, 4, 3, 4), some(1, 5, 6, 8), some(1, 5, 3, 4), 3, 2, True)),
+    (
+        "sample_displaced",
+        lambda: (some(1, 4, 3, 4), some(1, 32, 3, 4), torch.zeros(1, 16, 1, 1, device=DEVICE), 0.25, 2, 2),
+    ),
+    ("interpolate_bilinear", lambda: (some(1, 4, 3, 4), 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), CHECKED)
 def test_torch_finds_nothing_wrong_with_an_operation(name, given):
     upsamplers.create("sapa-b-triton", 32), upsamplers.create("dysample-triton", 8)
     tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
-    torch.library.opcheck(getattr(torch.ops.upsamplers, name).default, given, test_utils=tests)
+    torch.library.opcheck(getattr(torch.ops.upsamplers, name).default, given(), test_utils=tests)
 
 
 def test_a_copy_and_a_pickle_of_a_twin_work_as_it_does():

@@ -5,6 +5,8 @@ import triton.language as tl
 
 from upsamplers.fused._launch import tuned
 
+# Below every logit, and finite: minus infinity has no difference to itself.
+LEAST = tl.constexpr(-3.0e38)
 # Queries stay in registers beside the sums, which leaves room for fewer of these than `window_sum` has.
 BLOCKS = [
     triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
@@ -20,11 +22,11 @@ def affinity(query, key, down, across, key_channel, key_row, key_column, dim, de
     return tl.sum(query * found[:, None, :], axis=0)
 
 
-@tuned(BLOCKS, ("channels", "depth", "height", "width", "K", "S"))
+@tuned(BLOCKS, ("channels", "depth", "size", "images", "K", "S", "x_column"))
 @triton.jit
 def affinity_sum(
     x, query, key, out, lse,
-    channels, depth, height, width,
+    channels, depth, height, width, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     query_batch, query_channel, query_row, query_column,
@@ -55,7 +57,7 @@ def affinity_sum(
     x += batch * x_batch
 
     total = tl.zeros([SUBS, BLOCK_P], tl.float32)
-    biggest = tl.full([SUBS, BLOCK_P], float("-inf"), tl.float32)
+    biggest = tl.full([SUBS, BLOCK_P], LEAST, tl.float32)
     for tap in range(K * K):
         up, left = row + (tap // K - K // 2), column + (tap % K - K // 2)
         seen = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _affinity_kernels as kernels
-from upsamplers.fused._launch import PLAIN, SOFTMAX, blocks, empty_like, is_wide, up_to_two
+from upsamplers.fused._launch import PLAIN, SOFTMAX, empty_like, is_wide, kind, launch, up_to_two
 from upsamplers.fused._window_ops import window_sum, window_sum_features_backward, window_sum_logits_backward
 
 
@@ -30,10 +30,10 @@ def affinity_sum(x: Tensor, query: Tensor, key: Tensor, kernel: int, scale: int,
     batch, channels, height, width = x.shape
     out = empty_like(x, (batch, channels, scale * height, scale * width))
     lse = x.new_empty((batch, 1, scale**2, height, width) if keep else (0,), dtype=torch.float32)
-    kernels.affinity_sum[
-        lambda meta: (blocks(height * width, meta["BLOCK_P"]), blocks(channels, meta["BLOCK_C"]), batch)
-    ](
-        x, query, key, out, lse, channels, key.shape[1], height, width,
+    launch(
+        kernels.affinity_sum,
+        height * width, channels, batch,
+        x, query, key, out, lse, channels, key.shape[1], height, width, *kind(x),
         *x.stride(), *out.stride(), *query.stride(), *key.stride(),
         K=kernel, S=scale, SUBS=up_to_two(scale**2), DIM=up_to_two(key.shape[1]), STORE_LSE=keep,
         WIDE=is_wide(out, query),
@@ -53,19 +53,23 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     ctx.save_for_backward(x, query, key, output[1])
     ctx.sizes = (kernel, scale)
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # for what has none
 
 
-def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     """Finds the logits again, of the size of which then are they and their gradients; the rest is as for any logits.
 
     The logits are the gradients that plain weights would have, were the queries the gradient and the keys the feature.
     """
+    if grad is None:
+        return (None,) * 6
     x, query, key, lse = ctx.saved_tensors
     kernel, scale = ctx.sizes
     batch, _, height, width = x.shape
     sizes = (kernel, 1, scale)
-    none = key.new_empty((batch, kernel**2 * scale**2, height, width), dtype=torch.float32)
-    logits, _ = window_sum_logits_backward(query, key, none, None, lse, *sizes, PLAIN)
+    shape = key.new_empty((batch, kernel**2 * scale**2, height, width), dtype=torch.float32)
+    logits, _ = window_sum_logits_backward(query, key, shape, None, lse, *sizes, PLAIN)
+    del shape
     grad_x = grad_query = grad_key = None
     if ctx.needs_input_grad[0]:
         grad_x = window_sum_features_backward(grad, logits, None, lse, x, *sizes, SOFTMAX)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -16,6 +17,10 @@ from upsamplers.errors import Unsupported
 SOFTMAX, SIGMOID_SOFTMAX, PLAIN = range(3)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 LARGEST_KERNEL = 11
+# Of taps and output pixels of an input pixel, which one program holds for all its pixels.
+LARGEST_CELL = 2048
+# Of a grid's second and third axes.
+MOST_IMAGES = 65535
 # Beyond so many elements an offset does not fit 32 bits.
 NARROW = 2**31
 T = TypeVar("T", bound="Twin")
@@ -23,7 +28,7 @@ T = TypeVar("T", bound="Twin")
 
 def is_interpreted() -> bool:
     """Whether triton runs kernels on the CPU, one program after the other."""
-    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
 
 
 class Twin:
@@ -46,7 +51,7 @@ class Twin:
         return super().__new__(cls)
 
 
-def require_fusible(name: str, reference: str, *tensors: Tensor, kernel: int = 1) -> None:
+def require_fusible(name: str, reference: str, *tensors: Tensor, kernel: int = 1, scale: int = 1) -> None:
     """Refuses what the kernels cannot take.
 
     Raises:
@@ -62,6 +67,11 @@ def require_fusible(name: str, reference: str, *tensors: Tensor, kernel: int = 1
         raise Unsupported(
             f"{name} takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}; {reference!r} "
             f"has the same weights"
+        )
+    if up_to_two(kernel**2) * up_to_two(scale**2) > LARGEST_CELL:
+        raise Unsupported(
+            f"{name} takes windows and scales up to k² · s² = {LARGEST_CELL}, each rounded up to a power of two, not "
+            f"{kernel}² · {scale}²; {reference!r} has the same weights"
         )
 
 
@@ -94,9 +104,42 @@ def dense(x: Tensor) -> Tensor:
     return x.contiguous()
 
 
+def kind(x: Tensor, groups: int = 1) -> tuple[int, int]:
+    """What blocks are chosen for, coarsely: pixels of an image, and images (a group is one); powers of two."""
+    return up_to_two(x.shape[2] * x.shape[3]), up_to_two(x.shape[0] * groups)
+
+
+def launch(kernel: Any, pixels: int, channels: int | None, images: int, *arguments: Any, **constants: Any) -> None:
+    """Runs a kernel on the device that its first argument lies on, whichever is the current one.
+
+    Args:
+        pixels: of an image, BLOCK_P of them a program.
+        channels: BLOCK_C of them a program; None: all.
+        images: or groups of them, one a program.
+        arguments, constants: the kernel's.
+
+    Raises:
+        Unsupported: more images than a grid has.
+    """
+    if images > MOST_IMAGES:
+        raise Unsupported(f"{images} images (or groups of them) at once; the fused twins take up to {MOST_IMAGES}")
+
+    def grid(meta: Mapping[str, int]) -> tuple[int, ...]:
+        rows = () if channels is None else (blocks(channels, meta["BLOCK_C"]),)
+        return blocks(pixels, meta["BLOCK_P"]), *rows, images
+
+    with torch.cuda.device_of(arguments[0]):
+        kernel[grid](*arguments, **constants)
+
+
 def tuned(configs: Sequence[Any], key: Sequence[str], **more: Any) -> Any:
-    """Chooses among block sizes by timing them once for each kind of input; interpreted, the first is taken."""
+    """Chooses among block sizes by timing them once for each kind of input; interpreted, the first is taken.
+
+    What was chosen is kept on disk where triton can, so that every process of a comparison runs the same.
+    """
     import triton
 
     kept = list(configs)[:1] if is_interpreted() else list(configs)
+    if not is_interpreted() and "cache_results" in inspect.signature(triton.autotune).parameters:
+        more["cache_results"] = True
     return triton.autotune(configs=kept, key=list(key), **more)

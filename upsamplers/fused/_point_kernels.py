@@ -10,7 +10,9 @@ import triton.language as tl
 
 from upsamplers.fused._launch import tuned
 
-SHAPE = ("channels", "height", "width", "S", "x_column")
+# What decides which blocks are best; sizes by their power of two, so that another image size is not tuned anew.
+SHAPE = ("channels", "size", "images", "S", "x_column")
+DISPLACED = (*SHAPE, "HAS_SCOPES")
 # A few channels of a long run of pixels where rows are contiguous, many of a short one where channels are.
 BLOCKS = [
     triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
@@ -59,11 +61,11 @@ def corners(x, y, height, width):
     return left.to(tl.int32), right.to(tl.int32), top.to(tl.int32), bottom.to(tl.int32), x - left, y - top
 
 
-@tuned(BLOCKS, SHAPE)
+@tuned(BLOCKS, (*DISPLACED, "HAS_OFFSETS"))
 @triton.jit
 def sample_points(
     x, offsets, initial, out,
-    channels, height, width, groups, factor,
+    channels, height, width, groups, factor, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     offset_batch, offset_channel, offset_row, offset_column,
@@ -99,11 +101,11 @@ def sample_points(
     tl.store(out + batch * out_batch + where, result.to(out.dtype.element_ty), mask=inside)
 
 
-@tuned(BLOCKS, SHAPE)
+@tuned(BLOCKS, DISPLACED)
 @triton.jit
 def sample_points_offsets_backward(
     x, offsets, initial, grad, grad_offsets,
-    channels, height, width, groups, factor,
+    channels, height, width, groups, factor, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     offset_batch, offset_channel, offset_row, offset_column,
@@ -158,11 +160,11 @@ def sample_points_offsets_backward(
 
 
 # Timing adds to the sum: it begins from nothing each time.
-@tuned(BLOCKS, SHAPE, reset_to_zero=["grad_x"])
+@tuned(BLOCKS, DISPLACED, reset_to_zero=["grad_x"])
 @triton.jit
 def sample_points_features_backward(
     offsets, initial, grad, steps, grad_x,
-    channels, height, width, groups, factor,
+    channels, height, width, groups, factor, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     offset_batch, offset_channel, offset_row, offset_column,
@@ -205,7 +207,7 @@ def sample_points_features_backward(
 @triton.jit
 def bilinear_backward(
     grad, grad_x,
-    channels, height, width,
+    channels, height, width, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     S: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,

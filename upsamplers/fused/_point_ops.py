@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _point_kernels as kernels
-from upsamplers.fused._launch import blocks, empty_like, is_wide
+from upsamplers.fused._launch import empty_like, is_wide, kind, launch
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
 STEPS = 2.0**40
@@ -47,11 +47,14 @@ def _sampled(
     batch, channels, height, width = x.shape
     out = empty_like(x, (batch, channels, scale * height, scale * width))
     points, start = (x, x) if projected is None or initial is None else (projected, initial)
-    kernels.sample_points[_by_channels(channels // groups, scale**2 * height * width, batch * groups)](
+    launch(
+        kernels.sample_points,
+        scale**2 * height * width, channels // groups, batch * groups,
         x, points, start, out,
-        channels // groups, height, width, groups, factor, *x.stride(), *out.stride(), *points.stride(),
+        channels // groups, height, width, groups, factor, *kind(x, groups),
+        *x.stride(), *out.stride(), *points.stride(),
         S=scale, HAS_OFFSETS=projected is not None, HAS_SCOPES=projected is not None and _has_scopes(points, start),
-        WIDE=is_wide(out),
+        WIDE=is_wide(out, points),
     )  # fmt: skip
     return out
 
@@ -67,12 +70,13 @@ def sample_displaced_offsets_backward(
     """The gradient of the projections: each output pixel has its own."""
     batch, channels, height, width = x.shape
     grad_projected = torch.empty_like(projected)
-    kernels.sample_points_offsets_backward[
-        lambda meta: (blocks(scale**2 * height * width, meta["BLOCK_P"]), batch * groups)
-    ](
+    launch(
+        kernels.sample_points_offsets_backward,
+        scale**2 * height * width, None, batch * groups,
         x, projected, initial, grad, grad_projected,
-        channels // groups, height, width, groups, factor, *x.stride(), *grad.stride(), *projected.stride(),
-        S=scale, HAS_SCOPES=_has_scopes(projected, initial), WIDE=is_wide(grad),
+        channels // groups, height, width, groups, factor, *kind(x, groups),
+        *x.stride(), *grad.stride(), *projected.stride(),
+        S=scale, HAS_SCOPES=_has_scopes(projected, initial), WIDE=is_wide(grad, projected),
     )  # fmt: skip
     return grad_projected
 
@@ -84,20 +88,21 @@ def sample_displaced_features_backward(
     """The gradient of x: how far points are displaced has no bound, so each adds to the pixels it read.
 
     Added in float32 the sums depend on the order, in the last digits. `exact` adds whole multiples of 2^-40 of the
-    largest gradient, in 64 bits, which gives the same bits each time for twice the memory while it runs; a gradient
-    that is not finite makes all of it NaN.
+    largest gradient, in 64 bits, which gives the same bits each time for three times the memory while it runs; a
+    gradient that is not finite leaves nothing finite.
     """
     batch, channels, height, width = x.shape
     total = empty_like(x, x.shape, torch.int64 if exact else torch.float32).zero_()
     steps = x.new_ones((), dtype=torch.float32)
     if exact:  # read on the device, so that nothing waits for it
         steps = STEPS / torch.linalg.vector_norm(grad, float("inf"), dtype=torch.float32).clamp(min=SMALLEST)
-    kernels.sample_points_features_backward[
-        _by_channels(channels // groups, scale**2 * height * width, batch * groups)
-    ](
+    launch(
+        kernels.sample_points_features_backward,
+        scale**2 * height * width, channels // groups, batch * groups,
         projected, initial, grad, steps, total,
-        channels // groups, height, width, groups, factor, *total.stride(), *grad.stride(), *projected.stride(),
-        S=scale, HAS_SCOPES=_has_scopes(projected, initial), EXACT=exact, WIDE=is_wide(grad),
+        channels // groups, height, width, groups, factor, *kind(x, groups),
+        *total.stride(), *grad.stride(), *projected.stride(),
+        S=scale, HAS_SCOPES=_has_scopes(projected, initial), EXACT=exact, WIDE=is_wide(grad, projected),
     )  # fmt: skip
     return (total / steps).to(x.dtype) if exact else total.to(x.dtype)
 
@@ -108,14 +113,13 @@ def interpolate_bilinear_backward(grad: Tensor, scale: int) -> Tensor:
     batch, channels, tall, wide = grad.shape
     height, width = tall // scale, wide // scale
     grad_x = empty_like(grad, (batch, channels, height, width))
-    kernels.bilinear_backward[_by_channels(channels, height * width, batch)](
-        grad, grad_x, channels, height, width, *grad_x.stride(), *grad.stride(), S=scale, WIDE=is_wide(grad)
-    )
+    launch(
+        kernels.bilinear_backward,
+        height * width, channels, batch,
+        grad, grad_x, channels, height, width, *kind(grad_x), *grad_x.stride(), *grad.stride(),
+        S=scale, WIDE=is_wide(grad),
+    )  # fmt: skip
     return grad_x
-
-
-def _by_channels(channels: int, pixels: int, images: int) -> Any:
-    return lambda meta: (blocks(pixels, meta["BLOCK_P"]), blocks(channels, meta["BLOCK_C"]), images)
 
 
 @sample_displaced.register_fake

@@ -13,7 +13,10 @@ import triton.language as tl
 
 from upsamplers.fused._launch import tuned
 
-SHAPE = ("channels", "height", "width", "K", "S")
+# Below every logit, and finite: minus infinity has no difference to itself.
+LEAST = tl.constexpr(-3.0e38)
+# What decides which blocks are best; sizes by their power of two, so that another image size is not tuned anew.
+SHAPE = ("channels", "size", "images", "K", "S", "MODE", "HAS_OWN", "x_column", "logit_column")
 # Each thread keeps its output in registers: 16 to 64 sums for s = 2. More channels a program find a weight less often,
 # more pixels read longer rows.
 SUM_BLOCKS = [
@@ -24,13 +27,22 @@ FEATURE_BLOCKS = [
     triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
     for channels, pixels, warps in ((16, 64, 4), (32, 64, 4), (32, 128, 8), (64, 64, 8))
 ]
-# A pixel a thread: then no thread reads what another one has; k² · s² sums a thread.
-LOGIT_BLOCKS = [triton.Config({"BLOCK_P": pixels}, num_warps=warps) for pixels, warps in ((32, 1), (64, 2), (128, 4))]
+# k² · s² sums a pixel stay in registers: so many threads a pixel that none spills (56 to 128 registers a thread from
+# k = 5, s = 2 to k = 5, s = 4 and k = 7, s = 2 on sm_90; a pixel a thread spills in all of these).
+LOGIT_BLOCKS = [
+    triton.Config({"BLOCK_P": pixels}, num_warps=warps)
+    for pixels, warps in ((16, 4), (32, 4), (32, 8), (16, 8), (8, 8))
+]
 
 
 @triton.jit
-def raw_logit(logits, own, place, own_place, tap, tap_stride, own_tap_stride, mask, own_mask, HAS_OWN: tl.constexpr):
+def raw_logit(
+    logits, own, place, own_place, tap, tap_stride, own_tap_stride, mask, own_mask,
+    HAS_OWN: tl.constexpr, WIDE: tl.constexpr,
+):  # fmt: skip
     """The logits of one tap in float32; `own` is what all output pixels of an input pixel share."""
+    if WIDE:
+        tap = tl.full((), 0, tl.int64) + tap
     value = tl.load(logits + place + tap * tap_stride, mask=mask, other=0.0).to(tl.float32)
     if HAS_OWN:
         value += tl.load(own + own_place + tap * own_tap_stride, mask=own_mask, other=0.0).to(tl.float32)
@@ -41,7 +53,7 @@ def raw_logit(logits, own, place, own_place, tap, tap_stride, own_tap_stride, ma
 @triton.jit
 def window_sum(
     x, logits, own, out, lse,
-    channels, height, width, groups,
+    channels, height, width, groups, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     logit_batch, logit_group, logit_tap, logit_row, logit_column, logit_sub_row, logit_sub_column,
@@ -69,10 +81,12 @@ def window_sum(
     x += batch * x_batch
 
     total = tl.zeros([SUBS, BLOCK_P], tl.float32)
-    biggest = tl.full([SUBS, BLOCK_P], float("-inf"), tl.float32)
+    biggest = tl.full([SUBS, BLOCK_P], LEAST, tl.float32)
     if MODE != 2:
         for tap in range(K * K):
-            value = raw_logit(logits, own, place, own_place, tap, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN)
+            value = raw_logit(
+                logits, own, place, own_place, tap, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN, WIDE
+            )
             if MODE == 1:
                 value = tl.sigmoid(value)
             bigger = tl.maximum(biggest, value)
@@ -86,7 +100,9 @@ def window_sum(
 
     result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
     for tap in range(K * K):
-        value = raw_logit(logits, own, place, own_place, tap, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN)
+        value = raw_logit(
+            logits, own, place, own_place, tap, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN, WIDE
+        )
         if MODE == 1:
             value = tl.sigmoid(value)
         if MODE != 2:
@@ -111,7 +127,7 @@ def window_sum(
 @triton.jit
 def window_sum_features_backward(
     logits, own, lse, grad, grad_x,
-    channels, height, width, groups,
+    channels, height, width, groups, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     logit_batch, logit_group, logit_tap, logit_row, logit_column, logit_sub_row, logit_sub_column,
@@ -141,7 +157,7 @@ def window_sum_features_backward(
         sees = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)
         place = sub // S * logit_sub_row + sub % S * logit_sub_column + up * logit_row + left * logit_column
         own_place = up * own_row + left * own_column
-        value = raw_logit(logits, own, place, own_place, tap, logit_tap, own_tap, sees, sees, HAS_OWN)
+        value = raw_logit(logits, own, place, own_place, tap, logit_tap, own_tap, sees, sees, HAS_OWN, WIDE)
         if MODE == 1:
             value = tl.sigmoid(value)
         if MODE != 2:
@@ -163,7 +179,7 @@ def window_sum_features_backward(
 @triton.jit
 def window_sum_logits_backward(
     x, logits, own, lse, grad, grad_logits, grad_own,
-    channels, height, width, groups,
+    channels, height, width, groups, size, images,
     x_batch, x_channel, x_row, x_column,
     out_batch, out_channel, out_row, out_column,
     logit_batch, logit_group, logit_tap, logit_row, logit_column, logit_sub_row, logit_sub_column,
@@ -178,6 +194,7 @@ def window_sum_logits_backward(
     tap, sub = tl.arange(0, TAPS), tl.arange(0, SUBS)
     row, column = pixel // width, pixel % width
     if WIDE:
+        tap = tap.to(tl.int64)
         row, column, group = row.to(tl.int64), column.to(tl.int64), group.to(tl.int64)
     is_pixel, is_sub, is_tap = pixel < height * width, sub < S * S, tap < K * K
     is_out = is_sub[:, None] & is_pixel[None, :]

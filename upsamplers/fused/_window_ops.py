@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _window_kernels as kernels
-from upsamplers.fused._launch import PLAIN, blocks, empty_like, is_wide, up_to_two
+from upsamplers.fused._launch import PLAIN, empty_like, is_wide, kind, launch, up_to_two
 
 
 @torch.library.custom_op("upsamplers::window_sum", mutates_args=())
@@ -34,14 +34,10 @@ def window_sum(
     keep = keep and mode != PLAIN
     lse = x.new_empty((batch, groups, scale**2, height, width) if keep else (0,), dtype=torch.float32)
     shared = logits if own is None else own
-    kernels.window_sum[
-        lambda meta: (
-            blocks(height * width, meta["BLOCK_P"]),
-            blocks(channels // groups, meta["BLOCK_C"]),
-            batch * groups,
-        )
-    ](
-        x, logits, shared, out, lse, channels // groups, height, width, groups,
+    launch(
+        kernels.window_sum,
+        height * width, channels // groups, batch * groups,
+        x, logits, shared, out, lse, channels // groups, height, width, groups, *kind(x, groups),
         *x.stride(), *out.stride(), *_logit_strides(logits, x, kernel, scale), *_own_strides(shared, kernel),
         K=kernel, S=scale, SUBS=up_to_two(scale**2), MODE=mode, HAS_OWN=own is not None, STORE_LSE=keep,
         WIDE=is_wide(out, logits),
@@ -58,14 +54,10 @@ def window_sum_features_backward(
     batch, channels, height, width = x.shape
     grad_x = empty_like(x, x.shape)
     shared = logits if own is None else own
-    kernels.window_sum_features_backward[
-        lambda meta: (
-            blocks(height * width, meta["BLOCK_P"]),
-            blocks(channels // groups, meta["BLOCK_C"]),
-            batch * groups,
-        )
-    ](
-        logits, shared, lse, grad, grad_x, channels // groups, height, width, groups,
+    launch(
+        kernels.window_sum_features_backward,
+        height * width, channels // groups, batch * groups,
+        logits, shared, lse, grad, grad_x, channels // groups, height, width, groups, *kind(x, groups),
         *grad_x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_own_strides(shared, kernel),
         K=kernel, S=scale, MODE=mode, HAS_OWN=own is not None, WIDE=is_wide(grad, logits),
     )  # fmt: skip
@@ -82,10 +74,11 @@ def window_sum_logits_backward(
     grad_logits = torch.empty_like(logits)
     shared = logits if own is None else own
     grad_own = x.new_empty(0) if own is None else torch.empty_like(own)
-    kernels.window_sum_logits_backward[
-        lambda meta: (blocks(height * width, meta["BLOCK_P"]), batch * groups)
-    ](
-        x, logits, shared, lse, grad, grad_logits, grad_own, channels // groups, height, width, groups,
+    launch(
+        kernels.window_sum_logits_backward,
+        height * width, None, batch * groups,
+        x, logits, shared, lse, grad, grad_logits, grad_own,
+        channels // groups, height, width, groups, *kind(x, groups),
         *x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_own_strides(shared, kernel),
         K=kernel, S=scale, TAPS=up_to_two(kernel**2), SUBS=up_to_two(scale**2), MODE=mode, HAS_OWN=own is not None,
         WIDE=is_wide(grad, logits),
@@ -133,9 +126,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     ctx.save_for_backward(x, logits, own, output[1])
     ctx.sizes = (kernel, groups, scale, mode)
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # for what has none
 
 
-def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 8
     x, logits, own, lse = ctx.saved_tensors
     grad_x = grad_logits = grad_own = None
     if ctx.needs_input_grad[0]:

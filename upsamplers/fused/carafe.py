@@ -24,10 +24,11 @@ class CarafeTriton(Twin, Carafe):
         """X (B, C, H, W) -> (B, C, sH, sW).
 
         Raises:
-            Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16, or the window is too large.
+            Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16, or the window
+                or the scale is too large.
         """
         require_features(x, self.channels)
-        require_fusible("carafe-triton", "carafe", x, kernel=self.up_kernel)
+        require_fusible("carafe-triton", "carafe", x, kernel=self.up_kernel, scale=self.scale)
         x = dense(x)
         logits = dense(self.content_encoder(self.channel_compressor(x)))  # (B, Zk²s², H, W)
         out: Tensor = torch.ops.upsamplers.window_sum(

@@ -25,11 +25,11 @@ class FadeTriton(Twin, Fade):
 
         Raises:
             Unsupported: x or the guide is not such a feature, on CUDA, of float32, float16 or bfloat16, or the window
-                is too large.
+                or the scale is too large.
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        require_fusible("fade-triton", "fade", x, guide, kernel=self.up_kernel)
+        require_fusible("fade-triton", "fade", x, guide, kernel=self.up_kernel, scale=self.scale)
         x = dense(x)
         own, fine = map(dense, self.ker_generator.parts(x, guide))
         out: Tensor = torch.ops.upsamplers.window_sum(

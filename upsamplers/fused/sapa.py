@@ -24,10 +24,10 @@ class SapaTriton(Twin, Sapa):
 
         Raises:
             Unsupported: x or the guide is not such a feature, on CUDA, of float32, float16 or bfloat16, a group of the
-                norm has one single value, or the window is too large.
+                norm has one single value, or the window or the scale is too large.
         """
         self.require_inputs(x, guide)
-        require_fusible("sapa-b-triton", "sapa-b", x, guide, kernel=self.up_kernel)
+        require_fusible("sapa-b-triton", "sapa-b", x, guide, kernel=self.up_kernel, scale=self.scale)
         query, key = map(dense, self.query_and_key(x, guide))
         out: Tensor = torch.ops.upsamplers.affinity_sum(
             dense(x), query, key, self.up_kernel, self.scale, torch.is_grad_enabled()

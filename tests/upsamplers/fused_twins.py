@@ -1,0 +1,101 @@
+"""Fused twins and their references with the same weights, and how far they may be apart."""
+
+import copy
+import os
+
+import pytest
+import torch
+
+import upsamplers
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
+TWINS = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
+
+marks = [
+    pytest.mark.skipif(
+        not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1", reason="needs an NVIDIA GPU, or TRITON_INTERPRET=1"
+    ),
+    *([pytest.mark.cuda] if ON_GPU else []),
+]
+
+
+def pair(name, channels, seed=0, dtype=torch.float32, **options):
+    """A twin, and its reference in float64, with the same lively weights."""
+    torch.manual_seed(seed)
+    twin = upsamplers.create(name, channels, **options)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.normal_(std=0.5)
+    reference = upsamplers.create(upsamplers.get(name).reference, channels, **options)
+    twin.to(dtype)
+    reference.load_state_dict(copy.deepcopy(twin.state_dict()))
+    return twin.to(DEVICE), reference.to(DEVICE, torch.float64)
+
+
+def features(up, batch, height, width, dtype=torch.float32, layout=torch.contiguous_format, seed=1):
+    torch.manual_seed(seed)
+    shapes = [(batch, up.channels, height, width)]
+    if up.needs_guide:
+        shapes.append((batch, up.guide_channels, up.scale * height, up.scale * width))
+    return [torch.randn(shape).to(DEVICE, dtype).contiguous(memory_format=layout).requires_grad_() for shape in shapes]
+
+
+def channels_of(name):
+    return 32 if name.startswith(("a2u", "sapa")) else 16
+
+
+def results(up, inputs, cotangent):
+    """The output, and the gradients of all inputs and parameters."""
+    out = up(*inputs)
+    wanted = [*inputs, *up.parameters()]
+    found = torch.autograd.grad(out, wanted, cotangent.to(out.dtype), allow_unused=True)
+    names = [*(f"input {place}" for place in range(len(inputs))), *(name for name, _ in up.named_parameters())]
+    return {"output": out, **dict(zip(names, found, strict=True))}
+
+
+def close(found, expected, tolerance):
+    for name, value in expected.items():
+        got = found[name]
+        assert (got is None) == (value is None), name
+        if value is not None:
+            assert got.isfinite().all(), f"{name} has elements that nobody wrote"
+            scale = value.abs().amax().clamp(min=1e-3)
+            worst = ((got.double() - value).abs().amax() / scale).item()
+            assert worst < tolerance, f"{name}: off by {worst:.2g} of its largest"
+
+
+def check(name, channels, height, width, batch=2, dtype=torch.float32, layout=torch.contiguous_format, **options):
+    twin, reference = pair(name, channels, dtype=dtype, **options)
+    inputs = features(twin, batch, height, width, dtype, layout)
+    torch.manual_seed(2)
+    cotangent = torch.randn(batch, channels, twin.scale * height, twin.scale * width, device=DEVICE)
+    cotangent = cotangent.to(dtype).double()
+    expected = results(reference, [one.detach().double().requires_grad_() for one in inputs], cotangent)
+    found = results(twin, inputs, cotangent)
+    assert found["output"].dtype == dtype
+    close(found, expected, {torch.float32: 2e-4, torch.float16: 3e-2, torch.bfloat16: 0.2}[dtype])
+    return found, inputs
+
+
+@pytest.fixture(autouse=True)
+def float32_is_float32():
+    """Convolutions in TF32 are off by more than these tests allow."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.fixture(autouse=True)
+def unwritten_is_nan(monkeypatch):
+    """Whatever is allocated without a value holds NaN, so that an element that no program writes shows."""
+    own_like, own_new = torch.empty_like, torch.Tensor.new_empty
+
+    def filled(made):
+        return made.fill_(float("nan")) if made.is_floating_point() else made
+
+    monkeypatch.setattr(torch, "empty_like", lambda *a, **k: filled(own_like(*a, **k)))
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda *a, **k: filled(own_new(*a, **k)))
+    own = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *a, **k: filled(own(*a, **k)))
