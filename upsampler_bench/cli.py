@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 OK, MISUSE = 0, 2
+WIDTH = 80
 
 app.command()(measure.run)
 app.command()(measure.capabilities)
@@ -97,6 +99,7 @@ def main() -> NoReturn:
     except OSError as problem:
         _complain(f"cannot write: {problem.strerror or problem}")
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as problem:
         if "upsamplers" not in type(problem).__module__:
@@ -106,7 +109,8 @@ def main() -> NoReturn:
 
 
 def _complain(text: str) -> NoReturn:
-    work.console(stderr=True).print(f"error: {text}", markup=False, highlight=False, soft_wrap=True)
+    for line in f"error: {text}".splitlines():
+        print("\n".join(textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)), file=sys.stderr)
     sys.exit(MISUSE)
 
 

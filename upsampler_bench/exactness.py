@@ -121,7 +121,7 @@ def _why_not_instructions(old: Mapping[str, str], new: Mapping[str, str]) -> str
 def _changes(name: str, old: Exact, new: Exact) -> Iterator[Change]:
     if old.failed or new.failed:
         # What a failure says may hold a path or an address: another sentence is no other failure.
-        if bool(old.failed) != bool(new.failed):
+        if new.failed or old.failed:
             verdict = WRONG if new.failed.startswith("wrong") else WORSE if new.failed else BETTER
             yield Change(name, "failed", verdict, old.failed or None, new.failed or None)
         return

@@ -71,8 +71,14 @@ def upsampler_benchmark(benchmark: Any, request: pytest.FixtureRequest) -> Upsam
         **case: Any,
     ) -> Figures:
         from upsampler_bench import pytest_case
+        from upsampler_bench.errors import PlanError
+        from upsamplers.errors import UnknownUpsampler
 
-        asked = pytest_case.ask(upsampler, shape, threads=threads, plugin=plugin, **case)
+        try:
+            asked = pytest_case.ask(upsampler, shape, threads=threads, plugin=plugin, **case)
+        except (PlanError, UnknownUpsampler) as problem:
+            hint = "; import the module that registers it, or give plugin=" * isinstance(problem, UnknownUpsampler)
+            pytest.fail(f"{problem}{hint}", pytrace=False)
         sitting = request.config.stash.setdefault(_SITTING, pytest_case.Sitting())
         try:
             return pytest_case.measure(asked, benchmark, sitting, rounds)

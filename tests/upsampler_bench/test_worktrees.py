@@ -77,8 +77,8 @@ def test_an_unknown_revision_is_refused_with_what_there_is(repository):
 
 
 def test_a_budget_of_no_operator_is_refused_before_anything_is_measured(repository):
-    asked = entry.Asked({}, ("mine.py",), budgeted=("second", "secund"))
-    with pytest.raises(PlanError, match="a budget is of 'secund', which the head does not have; did you mean 'second'"):
+    asked = entry.Asked({}, ("mine.py",), budgeted=("bilinear", "bilinaer"))
+    with pytest.raises(PlanError, match="of 'bilinaer', which is not compared here; did you mean 'bilinear'"):
         entry.revisions("HEAD~1", None, asked, str)
 
 

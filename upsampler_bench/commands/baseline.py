@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +57,7 @@ def check(
     new = _recorded(asked)
     found = exactness.diff(exactness.only(old, new.operators) if asked.upsampler else old, new)
     _tell(found)
-    _say(_sentence(found, len(new.operators), file))
+    _say(_sentence(found, len({*old.operators} & {*new.operators}), file, _again(asked, file)))
     raise typer.Exit(found.exit_code)
 
 
@@ -66,8 +67,9 @@ def update(
 ) -> None:
     """Write the baseline anew, of all operators or of those named, and say what changed; commit it with its cause.
 
-    Instructions that are not counted anew stay where nothing else of the operator changed. Exit codes: 0 written,
-    2 misuse.
+    Instructions that are not counted anew stay where nothing else of the operator changed. An operator that fails, or
+    whose output is wrong, keeps what was recorded of it. Exit codes: 0 written, 1 an operator failed, 2 misuse, 4 an
+    output or a gradient is wrong.
     """
     from upsampler_bench import exactness
 
@@ -76,12 +78,19 @@ def update(
     if old is not None and asked.upsampler:
         _refuse_other_condition(old, file)
     new = _recorded(asked)
+    failed = {name: one.failed for name, one in new.operators.items() if one.failed}
+    new = replace(new, operators={name: one for name, one in new.operators.items() if name not in failed})
+    for name, why in failed.items():
+        _say(f"{name} keeps what was recorded of it, if anything: {why}")
     if old is None:
-        _say(f"{len(new.operators)} operators, none recorded before")
+        _say(f"{_counted(len(new.operators), 'operator')}, none recorded before")
     else:
-        new = _after(old, new, file, part=bool(asked.upsampler))
+        new = _after(old, new, file, part=bool(asked.upsampler or failed))
     exactness.save(new, file)
     _say(f"Wrote {file}")
+    if failed:
+        wrong = any(one.startswith(exactness.WRONG) for one in failed.values())
+        raise typer.Exit(exactness.WRONG_EXIT if wrong else exactness.CHANGED_EXIT)
 
 
 def _after(old: Baseline, new: Baseline, file: Path, *, part: bool) -> Baseline:
@@ -191,15 +200,32 @@ def _percent(old: float | str | None, new: float | str | None) -> str:
     return f" ({(new - old) / abs(old):+.1%})".replace("%", " %")
 
 
-def _sentence(found: Difference, count: int, file: Path) -> str:
-    """What came of a check."""
-    from upsampler_bench.exactness import ADDED, COMMAND, REMOVED
+def _sentence(found: Difference, count: int, file: Path, again: str) -> str:
+    """What came of a check; what is broken is not to be recorded."""
+    from upsampler_bench.exactness import ADDED, REMOVED
 
-    told = {one.operator for one in found.changes if one.verdict not in (ADDED, REMOVED)}
+    told = [one for one in found.changes if one.verdict not in (ADDED, REMOVED)]
     if told:
-        return f"{len(told)} of {count} operators not as in {file}; if that is wanted: {COMMAND}"
-    others = f"; {len(found.changes)} came or went" if found.changes else ""
-    return f"{count} operator{'s' * (count != 1)} as in {file}{others}"
+        names = {one.operator for one in told}
+        broken = any(one.metric == "failed" and one.new for one in told)
+        advice = "" if broken else f"; if that is wanted: {again}"
+        return f"{len(names)} of {_counted(count, 'operator')} not as in {file}{advice}"
+    others = f"; {len(found.changes)} more came or went" if found.changes else ""
+    return f"{_counted(count, 'operator')} as in {file}{others}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _again(asked: Asked, file: Path) -> str:
+    """The command that records what a check found, with the options that the check was given."""
+    from upsampler_bench.exactness import COMMAND
+
+    options = [*(f"-u {shlex.quote(one)}" for one in asked.upsampler), *(f"--plugin {one}" for one in asked.plugin)]
+    options += ["--instructions"] if asked.instructions else []
+    options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
+    return " ".join([COMMAND, *options])
 
 
 def _say(text: str) -> None:

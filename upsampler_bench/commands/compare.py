@@ -59,13 +59,15 @@ def compare(
     from upsampler_bench.contest.entry import Asked
     from upsampler_bench.storage import write_whole
 
-    _check(fail_on, what or (), base, head, budgets)
+    _check(fail_on, what or (), base, head, budgets, upsampler)
     check_formats(formats)
     lines = absolute.read(budgets, mode) if budgets else ()
-    if base is None and what and all(map(_is_stored, what)):
-        raise typer.Exit(_stored(what[0], what[1], fail_on, output_dir, formats or FORMATS))
     named = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "mode": [mode], "device": device}
     keys = {name: value for name, value in named.items() if value}
+    if base is None and what and any(map(_is_stored, what)):
+        _check_stored(what, [*keys, *(["plugin"] if plugin else [])])
+        rule = _rule(threshold)
+        raise typer.Exit(_stored(what[0], what[1], rule.threshold, fail_on, output_dir, formats or FORMATS))
     budgeted = tuple(dict.fromkeys(name for one in lines for name in (one.operator, one.against) if name))
     asked = Asked(keys, tuple(plugin or ()), _rule(threshold), budget, threads, own_environment, budgeted)
     duels = _measured(what or (), base, head, asked)
@@ -87,7 +89,10 @@ def _measured(what: Sequence[str], base: str | None, head: str | None, asked: As
     return entry.revisions(base, head, asked, say) if base else entry.pair(what[0], what[1], asked, say)
 
 
-def _check(fail_on: str, what: Sequence[str], base: str | None, head: str | None, budgets: Path | None) -> None:
+def _check(
+    fail_on: str, what: Sequence[str], base: str | None, head: str | None, budgets: Path | None,
+    upsampler: Sequence[str] | None,
+) -> None:  # fmt: skip
     from upsampler_bench.compare import outcome
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
@@ -102,8 +107,22 @@ def _check(fail_on: str, what: Sequence[str], base: str | None, head: str | None
         raise PlanError("--head is what is held against a base; give --base REVISION too")
     if base is not None and what:
         raise PlanError(f"--base compares revisions; choose operators with -u, not {' '.join(what)!r}")
+    if base is None and upsampler:
+        raise PlanError(
+            f"-u chooses among a revision's operators; name two to compare them: compare {upsampler[0]} ..."
+        )
     if budgets and base is None:
         raise PlanError("--budgets hold what a revision's operators cost; give --base REVISION too")
+
+
+def _check_stored(what: Sequence[str], given: Sequence[str]) -> None:
+    from upsampler_bench.errors import PlanError
+
+    for one in what:
+        if not _is_stored(one):
+            raise PlanError(f"no stored run at {one}; beside a stored run another is expected, or two operators")
+    if others := [name for name in given if name != "mode"]:
+        raise PlanError(f"two stored runs are compared as they are; leave out --{', --'.join(others)}")
 
 
 def _is_stored(what: str) -> bool:
@@ -124,11 +143,11 @@ def _rule(threshold: str) -> Any:
     return Rule(threshold=value)
 
 
-def _stored(old: str, new: str, fail_on: str, output_dir: Path | None, formats: Sequence[str]) -> int:
+def _stored(old: str, new: str, threshold: float, fail_on: str, output_dir: Path | None, formats: Sequence[str]) -> int:
     from upsampler_bench import storage
     from upsampler_bench.compare import stored
 
-    found = stored.compare(storage.load(Path(old)), storage.load(Path(new)))
+    found = stored.compare(storage.load(Path(old)), storage.load(Path(new)), threshold)
     _tell(stored.report(found, old, new), output_dir, formats)
     return stored.code(found, fail_on)
 

@@ -13,7 +13,6 @@ from upsampler_bench.results import MEASURED, MetricInfo, Run
 
 # Settings that change what is timed; how long it is timed for changes only how well.
 SETTINGS = ("threads", "compile", "malloc", "cache", "cuda_graph")
-THRESHOLD = 0.05
 CHANGED, WORSE, BETTER, ALIKE = "changed", "worse", "better", "no clear change"
 EXACT = (
     Column("metric", "Metric", words=True),
@@ -25,7 +24,7 @@ TIMED = (
     Column("metric", "Metric", words=True),
     Column("ratio", "new / old", "×"),
     Column("advice", "Advice", words=True),
-    Column("to_baseline", "of the ratios to the baseline", "×", rank=3),
+    Column("to_baseline", "baseline cancelled", "×", rank=3),
 )
 
 
@@ -64,6 +63,7 @@ class Stored:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     lost: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def changes(self) -> tuple[Pair, ...]:
@@ -71,8 +71,8 @@ class Stored:
         return tuple(one for one in self.pairs if one.info.exact and one.verdict != ALIKE)
 
 
-def compare(old: Run, new: Run) -> Stored:
-    """Holds the new run against the old one.
+def compare(old: Run, new: Run, threshold: float = 0.05) -> Stored:
+    """Holds the new run against the old one; a smaller change of a timing than the threshold is none.
 
     Raises:
         PlanError: they are not comparable, with the keys that differ; or they share no case.
@@ -88,11 +88,14 @@ def compare(old: Run, new: Run) -> Stored:
     lost = tuple(
         (key, after[key].reason) for key in shared if before[key].status == MEASURED and after[key].status != MEASURED
     )
-    pairs = [pair for key in shared for pair in _pairs(old, new, key)]
+    pairs = [pair for key in shared for pair in _pairs(old, new, key, threshold)]
     several = len({one.condition for one in pairs}) > 1
     pairs = [replace(one, called=f"{one.operator} {one.condition}" if several else one.operator) for one in pairs]
     added, removed = ([key for key in one if key not in other] for one, other in ((after, before), (before, after)))
-    return Stored(tuple(pairs), tuple(added), tuple(removed), lost)
+    where = new.environment
+    device = ("Device", f"{where.device_name}, torch {where.versions.get('torch', '?')}")
+    runs = [(name, run.started) for name, run in (("Old run", old), ("New run", new)) if run.started]
+    return Stored(tuple(pairs), tuple(added), tuple(removed), lost, (device, *runs))
 
 
 def differing(old: Run, new: Run) -> list[str]:
@@ -114,7 +117,7 @@ def _methods(old: Run, new: Run) -> Iterator[tuple[str, str, str]]:
             yield f"method of {metric}", method, after[metric]
 
 
-def _pairs(old: Run, new: Run, key: str) -> Iterator[Pair]:
+def _pairs(old: Run, new: Run, key: str, threshold: float) -> Iterator[Pair]:
     before = next(one for one in old.measurements if one.case.key == key)
     after = next(one for one in new.measurements if one.case.key == key)
     for reading in before.readings:
@@ -129,16 +132,18 @@ def _pairs(old: Run, new: Run, key: str) -> Iterator[Pair]:
             ratios = old.ratio(before.case, reading.metric), new.ratio(after.case, reading.metric)
             relative = ratios[1].value / ratios[0].value if ratios[0] and ratios[1] else None
             apart = second.low > first.high or second.high < first.low
-            verdict = _advice(second.value / first.value, relative) if apart and info.lower_is_better else ALIKE
+            verdict = (
+                _advice(second.value / first.value, relative, threshold) if apart and info.lower_is_better else ALIKE
+            )
             yield Pair(before.case.upsampler, before.case.group, info, first.value, second.value, verdict, relative)
 
 
-def _advice(ratio: float, relative: float | None) -> str:
+def _advice(ratio: float, relative: float | None, threshold: float) -> str:
     """A change is one where it shows beyond the threshold, also in the ratios to the baseline where there are any."""
     found = [ratio, *([relative] if relative else [])]
-    if all(one >= 1 + THRESHOLD for one in found):
+    if all(one >= 1 + threshold for one in found):
         return WORSE
-    return BETTER if all(one <= 1 / (1 + THRESHOLD) for one in found) else ALIKE
+    return BETTER if all(one <= 1 / (1 + threshold) for one in found) else ALIKE
 
 
 def code(found: Stored, fail_on: str) -> int:
@@ -164,10 +169,22 @@ def report(found: Stored, old: str, new: str) -> Report:
         ),
     ]
     exact = [one for one in found.pairs if one.info.exact]
-    facts = [("Exact figures", f"{len(found.changes)} of {len(exact)} changed")]
+    facts = [*found.facts, ("Exact figures", f"{len(found.changes)} of {len(exact)} changed")]
     facts += [(word, ", ".join(keys)) for word, keys in (("Added", found.added), ("Removed", found.removed)) if keys]
     facts += [("Not measured any more", f"{key}: {why}") for key, why in found.lost]
-    return Report(f"{new} against {old}", tuple(facts), tuple(one for one in tables if one.rows))
+    legend = (
+        (
+            "worse, better",
+            "beyond the threshold, both as it is and with the baseline's own change cancelled; advice alone",
+        ),
+        (
+            "baseline cancelled",
+            "the change of the ratio to the baseline of each run, in which the machine's speed cancels",
+        ),
+    )
+    return Report(
+        f"{new} against {old}", tuple(facts), tuple(one for one in tables if one.rows), legend=legend if timed else ()
+    )
 
 
 def _exact(one: Pair) -> Row:

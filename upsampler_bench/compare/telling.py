@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import median
 
+from upsampler_bench.case import TIMED
 from upsampler_bench.compare.budgets import Held
 from upsampler_bench.report import numbers
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
@@ -27,7 +29,8 @@ BUDGETS = (
     Column("budget", "Budget", words=True),
     Column("value", "Measured", words=True),
 )
-MILLI = 1e-3
+STATISTICS_IN_WORDS = {"least": "the fastest call of each process"}
+MILLI, MIB = 1e-3, 2**20
 
 
 def report(duels: Sequence[Duel], held: Sequence[Held] = ()) -> Report:
@@ -81,23 +84,20 @@ def _tables(duel: Duel) -> Iterator[Table]:
     order = {SLOWER: 0, FASTER: 1, UNCLEAR: 2, SAME: 3}
     rows = [_row(duel, one) for one in sorted(duel.findings, key=lambda one: order[one.verdict])]
     found = {one.key for one in duel.findings}
-    rows += [
-        Row(
-            _name(key), tuple(Cell() for _ in COLUMNS), "failed", duel.wrong.get(key) or duel.lost.get(key, "not timed")
-        )
-        for key in duel.keys
-        if key not in found
-    ]
-    yield Table(f"Latency: {duel.condition}", COLUMNS, tuple(rows))
+    for key in (one for one in duel.keys if one not in found):
+        why = duel.wrong.get(key) or duel.lost.get(key, "not timed")
+        rows.append(Row(_called(duel, key), tuple(Cell() for _ in COLUMNS), "failed", why))
+    yield Table(f"Latency: {duel.condition}", _columns(duel, COLUMNS), tuple(rows))
     if duel.changes:
-        yield Table("Exact figures that changed", EXACT, tuple(_change(one) for one in duel.changes))
+        title = "Exact figures that changed" if duel.alike else "Exact figures that differ"
+        yield Table(title, _columns(duel, EXACT), tuple(_change(duel, one) for one in duel.changes))
 
 
 def _row(duel: Duel, one: Finding) -> Row:
     times = [_time(values(duel.points, arm, one.key, duel.rule.statistics[0])) for arm in (BASE, HEAD)]
     shift = Estimate(one.shift.ratio, one.shift.low, one.shift.high, min(one.base, one.head))
     cells = (Cell(one.verdict), _ratio(shift), *times, _chance(one), Cell(f"{one.base}+{one.head}"))
-    return Row(_name(one.key), cells)
+    return Row(_called(duel, one.key), cells)
 
 
 def _name(key: str) -> str:
@@ -121,10 +121,22 @@ def _chance(one: Finding) -> Cell:
     return Cell(f"{chance:.1g}" if chance < 0.1 else numbers.fixed(chance, 2), chance)
 
 
-def _change(one: Change) -> Row:
+def _columns(duel: Duel, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Two operators stand under their own names."""
+    if duel.alike:
+        return columns
+    titles = {"base": duel.base, "head": duel.head, "ratio": f"{duel.head} / {duel.base}"}
+    return tuple(replace(one, title=titles.get(one.name, one.title)) for one in columns)
+
+
+def _called(duel: Duel, key: str) -> str:
+    return _name(key) if duel.alike else f"{duel.head} against {duel.base}"
+
+
+def _change(duel: Duel, one: Change) -> Row:
     share = (one.head / one.base - 1) * 100 if one.base else None
     changed = Cell(f"{share:+.3g}", share) if share is not None else Cell("new")
-    name = f"{_name(one.key)} {one.metric}"
+    name = f"{_name(one.key)} {one.metric}" if duel.alike else one.metric
     return Row(name, (Cell(f"{one.base:,.0f}", one.base), Cell(f"{one.head:,.0f}", one.head), changed))
 
 
@@ -143,20 +155,24 @@ def _amount(one: Held) -> str:
     assert one.value is not None
     if one.budget.limit.relative:
         return f"{numbers.fixed(one.value.value, 3)}×"
-    return f"{one.value.value / MILLI:.3g} ms" if one.budget.limit.metric == "latency" else f"{one.value.value:,.0f}"
+    metric, value = one.budget.limit.metric, one.value.value
+    if metric in TIMED.values():
+        return f"{value / MILLI:.3g} ms"
+    return f"{value / MIB:.4g} MiB" if metric.endswith("memory") else f"{value:,.0f}"
 
 
 def _legend(duel: Duel) -> Iterator[tuple[str, str]]:
     rule = duel.rule
-    statistics = " and by ".join(rule.statistics)
+    statistics = " and by ".join(STATISTICS_IN_WORDS.get(one, one) for one in rule.statistics)
     yield (
         "SLOWER, FASTER",
         (
-            f"the ratio is beyond {1 + rule.threshold:g} by {statistics} of the processes, and the rank test says so "
-            f"at {rule.significance:g} over all cases (Holm)"
+            f"the ratio is beyond {1 + rule.threshold:g} (or its inverse) by {statistics}, and the rank test over the "
+            f"processes finds a change at {rule.significance:.2g} over all cases (Holm)"
         ),
     )
     yield "SAME", f"the whole {rule.confidence:.0%} interval lies within the threshold"
+    yield "p", "of the rank test, corrected for all cases; processes: of the base and of the head"
     yield "UNCLEAR", "neither: more processes, a quieter machine or a larger shape would tell"
 
 

@@ -113,7 +113,8 @@ def _pass(state: _State, cases: tuple[Case, ...], passes: int, size: int) -> boo
         state.points = (*state.points, point)
         took = state.clock() - before
         state.longest = took if number % 3 == 0 else max(state.longest, took)
-        state.say(f"{arm} {duel.count(state.points, arm)} of {size}: {len(cases)} cases in {took:.1f} s")
+        told = f"{len(cases)} case{'s' * (len(cases) != 1)}"
+        state.say(f"{arm} {duel.count(state.points, arm)} of {size}: {told} in {took:.1f} s")
         if len(state.points) == 3:
             _check_budget(state)
     return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import upsamplers
 from upsampler_bench import device, operators, plan
 from upsampler_bench.case import Case
 from upsampler_bench.contest import arms, roll, worktrees
@@ -60,7 +61,6 @@ def revisions(base: str, head: str | None, asked: Asked, say: Say) -> list[Duel]
         removed = tuple(name for name in rolls[0] if name not in rolls[1])
         if not both:
             raise PlanError(f"{before.name} and {after.name} have no operator in common")
-        _check_budgeted(asked.budgeted, rolls[1])
         notes = () if head else _dirt()
         return _fought({BASE: before, HEAD: after, CONTROL: before}, both, asked, say, added, removed, notes)
 
@@ -75,6 +75,11 @@ def pair(first: str, second: str, asked: Asked, say: Say) -> list[Duel]:
     operators.add_variants((first, second))
     known = operators.names()
     plan.cases(plan.parse({"upsampler": [first, second], "baseline": ""}), known, "cpu")  # refuses unknown names
+    place = device.resolve(asked.keys.get("device") or "auto")
+    for name in (first, second):
+        if name not in operators.names(place):
+            kinds = " or ".join(upsamplers.get(name).devices)
+            raise PlanError(f"{name} runs on {kinds}, not on {place}; compare operators that run there")
     base = Corner(first, plugins=asked.plugins)
     head = Corner(second, plugins=asked.plugins, renamed={first: second})
     asked = replace(asked, keys={**asked.keys, "upsampler": [first]})
@@ -90,7 +95,9 @@ def _fought(
     wanted = plan.parse({**plan.read("ci"), **asked.keys})
     place = device.resolve(wanted.device)
     groups: dict[str, list[Case]] = {}
-    for case in plan.cases(wanted, names, place):
+    everything = plan.cases(wanted, names, place)
+    _check_budgeted(asked.budgeted, tuple(dict.fromkeys(case.upsampler for case in everything)))
+    for case in everything:
         groups.setdefault(case.group, []).append(case)
     found = []
     for number, cases in enumerate(groups.values()):
@@ -108,10 +115,10 @@ def _fought(
 
 
 def _check_budgeted(budgeted: Sequence[str], known: tuple[str, ...]) -> None:
-    """A budget of an operator that there is not would hold nothing; said before anything is measured."""
+    """A budget of what is not measured would hold nothing; said before anything is."""
     for name in budgeted:
         if name not in known:
-            raise PlanError(f"a budget is of {name!r}, which the head does not have; {nearest(name, known)}")
+            raise PlanError(f"a budget is of {name!r}, which is not compared here; {nearest(name, known)}")
 
 
 def _dirt() -> tuple[str, ...]:

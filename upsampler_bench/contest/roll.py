@@ -26,8 +26,8 @@ def names(corner: Corner, device: str = "") -> tuple[str, ...]:
         env=environment(corner.side), check=False,
     )  # fmt: skip
     if done.returncode:
-        said = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
-        raise SideError(f"{corner.name} cannot be loaded: {said}")
+        *before, last = done.stderr.strip().splitlines()[-LAST_LINES:] or ["it ended without a word"]
+        raise SideError("\n".join([f"{corner.name} cannot be loaded: {last}", *before]))
     found: list[str] = json.loads(done.stdout.splitlines()[-1])
     return tuple(found)
 

@@ -24,6 +24,11 @@ def any_number(table: Table) -> bool:
     return any(number(cell.value) for row in table.rows for cell in row.cells)
 
 
+def of_words(table: Table) -> bool:
+    """Whether a table's cells are words, as a budget's are, so that it is none without numbers."""
+    return bool(table.columns) and all(column.words for column in table.columns)
+
+
 def number(value: float | None) -> str:
     """A cell's number for the script that sorts; empty where there is none."""
     return repr(float(value)) if value is not None and math.isfinite(value) else ""
