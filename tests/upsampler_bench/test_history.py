@@ -78,3 +78,24 @@ def test_the_picture_is_drawn_with_its_changes():
     drawn = drawing.draw(line, {"carafe": [], "bilinear": []})
     assert drawn.startswith(b"\x89PNG")
     assert len(drawn) > 10_000
+
+
+def test_noise_alone_is_seldom_a_change_of_level_and_a_step_is_found():
+    false, found = 0, 0
+    for seed in range(40):
+        chance = random.Random(seed)
+        quiet = [chance.lognormvariate(0, 0.02) for _ in range(20)]
+        false += bool(changes(quiet))
+        stepped = [value * (1.1 if place >= 12 else 1) for place, value in enumerate(quiet)]
+        found += any(abs(one.place - 12) <= 1 for one in changes(stepped))
+    assert false <= 2
+    assert found >= 38
+
+
+def test_few_runs_and_none_are_said_so(invoke, tmp_path):
+    (tmp_path / "none.jsonl").write_text("")
+    assert "holds no run yet" in invoke("history", "show", "--file", "none.jsonl")[1]
+    history.add(tmp_path / "one.jsonl", history.entries(run()))
+    out = invoke("history", "show", "--file", "one.jsonl")[1]
+    assert "1 run, too few for a change of level (6 tell)" in out
+    assert "1 thread, " in out

@@ -22,7 +22,7 @@ def add(
     from upsampler_bench import history, storage
 
     count = history.add(file, history.entries(storage.load(results), commit))
-    print(f"{file}: {count} entries")
+    print(f"{file}: {count} entries, one a condition of each run; a run that is there already adds none")
 
 
 @app.command()
@@ -36,10 +36,14 @@ def show(
     from upsampler_bench.history import changes, drawing
     from upsampler_bench.storage import write_whole
 
-    for number, line in enumerate(history.lines(history.read(file)), start=1):
+    lines = history.lines(history.read(file))
+    if not lines:
+        print(f"{file} holds no run yet; 'upsampler-bench history add' puts one in")
+    for number, line in enumerate(lines, start=1):
         timed = {name: history.having(line, name) for name in line[-1].ratios if name != line[-1].baseline}
         found = {name: changes.changes([one.ratios[name][0] for one in runs]) for name, runs in timed.items()}
-        print(f"{', '.join(line[-1].series)}: {len(line)} runs")
+        few = f", too few for a change of level ({2 * changes.FEWEST} tell)" if len(line) < 2 * changes.FEWEST else ""
+        print(f"{line[-1].words}: {len(line)} run{'s' * (len(line) != 1)}{few}")
         for name, runs in timed.items():
             for change in found[name]:
                 at = runs[change.place]

@@ -37,6 +37,12 @@ class Entry:
         """What entries of one line share."""
         return self.device, self.torch, str(self.threads), self.condition, self.baseline
 
+    @property
+    def words(self) -> str:
+        """The same, for people."""
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.device}, torch {self.torch}, {threads}, {self.condition}, over {self.baseline}"
+
 
 def entries(run: Run, commit: str = "") -> list[Entry]:
     """What a run adds to a history: an entry a condition that was timed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median, pvariance
 
 from upsampler_bench.errors import MissingPackage
 
@@ -14,6 +14,8 @@ FEWEST = 3
 PENALTY = 3.0
 # A level that moves by less is none that anybody asked for.
 THRESHOLD = 0.02
+# Of the step over its standard error: the noise that the search begins with is a guess where runs are few.
+CERTAINTY = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,17 @@ def changes(values: Sequence[float]) -> list[Change]:
     found = ruptures.Pelt(model="l2", min_size=FEWEST, jump=1).fit((logs / noise).reshape(-1, 1))
     ends = found.predict(pen=PENALTY * math.log(len(values)))
     starts = [0, *ends]
-    levels = [median(values[low:high]) for low, high in zip(starts, ends, strict=False)]
-    pairs = zip(ends, levels, levels[1:], strict=False)
-    made = [Change(place, after / before) for place, before, after in pairs]
-    return [one for one in made if abs(math.log(one.ratio)) >= math.log(1 + THRESHOLD)]
+    levels = [[float(one) for one in logs[low:high]] for low, high in zip(starts, ends, strict=False)]
+    return [
+        Change(place, math.exp(median(after) - median(before)))
+        for place, before, after in zip(ends, levels, levels[1:], strict=False)
+        if abs(median(after) - median(before)) >= math.log(1 + THRESHOLD) and _is_sure(before, after)
+    ]
+
+
+def _is_sure(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether a step stands out from the scatter of its own two levels; the fewer their values, the further."""
+    freedom = len(before) + len(after) - 2
+    scatter = math.sqrt((len(before) * pvariance(before) + len(after) * pvariance(after)) / freedom)
+    error = scatter * math.sqrt(1 / len(before) + 1 / len(after))
+    return abs(fmean(after) - fmean(before)) >= CERTAINTY * (1 + 4 / freedom) * error

@@ -28,6 +28,9 @@ def draw(line: Sequence[Entry], found: Mapping[str, Sequence[Change]]) -> bytes:
     charts = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).flatten()
     for axes, (name, changes) in zip(charts, found.items(), strict=False):
         _chart(axes, name, line, changes)
+    for axes in charts[max(0, len(found) - COLUMNS) : len(found)]:
+        axes.set_xlabel("run, oldest first", size=SMALL, color=INK)
+        axes.tick_params(labelbottom=True)
     for axes in charts[len(found) :]:
         axes.set_visible(False)
     settle(figure)
