@@ -41,7 +41,8 @@ def page(report: Report) -> str:
         families=_each(family(row.name) for table in report.tables for row in table.rows),
         choices=[(name, _each(_html_words.condition(one, name) for one in report.tables)) for name in CHOICES],
         choosable=bool(report.operators) and any(_html_words.is_measured(one) for one in report.tables),
-        explorable=any(_html_words.is_measured(one) for one in report.tables),
+        # A comparison's rows are no operators to be drawn against each other.
+        explorable=bool(report.operators) and any(_html_words.is_measured(one) for one in report.tables),
         style="".join(_asset(name) for name in STYLES),
         script=script,
         data=_html_data.as_json(_html_data.data(report, pictures)),

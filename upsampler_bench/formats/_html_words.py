@@ -83,8 +83,9 @@ def lead(report: Report) -> str:
     """The report's extent in one line."""
     operators = {row.name for table in report.tables for row in table.rows}
     troubles = sum(len(table.troubled) for table in report.tables)
-    said = [_count(len(operators), "operator"), _count(len(report.tables), "table")]
-    said += [_count(len(report.pictures), "picture")]
+    said = [_count(len(operators), "operator")] if report.operators else []
+    said.append(_count(len(report.tables), "table"))
+    said += [_count(len(report.pictures), "picture")] if report.operators or report.pictures else []
     said += [f"{_count(troubles, 'row')} not measured or not in full"] if troubles else []
     return " · ".join(said)
 
