@@ -2,17 +2,24 @@
 
 import copy
 import os
+from importlib.metadata import version
+from importlib.util import find_spec
 
+import numpy
 import pytest
 import torch
 
 import upsamplers
 
+VERSION = tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton") else (0, 0)
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
 TWINS = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
 
+# Interpreters before 3.7 turn arrays of one element into numbers, which numpy refuses from 2.4 on.
+IS_BROKEN = not ON_GPU and VERSION < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4)
 marks = [
+    pytest.mark.skipif(IS_BROKEN, reason="this triton's interpreter does not work with this numpy"),
     pytest.mark.skipif(
         not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1", reason="needs an NVIDIA GPU, or TRITON_INTERPRET=1"
     ),
