@@ -254,3 +254,13 @@ def test_exports_load_nothing_heavy():
 def test_xml_is_what_a_parser_of_bytes_takes():
     for run in RUNS.values():
         ElementTree.parse(io.BytesIO(only("junit", run)))
+
+
+def test_floors_are_the_machines_and_go_to_no_dashboard():
+    from upsampler_bench import storage
+
+    run = storage.load(Path(__file__).parents[2] / "reports" / "amd-epyc")
+    assert run.metric("floor") is not None
+    for name in ("github-action", "bencher"):
+        written = exports.get(name).files(run)
+        assert not any(b"floor" in content for content in written.values()), name

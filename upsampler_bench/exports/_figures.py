@@ -34,10 +34,10 @@ class Figure:
 
 
 def figures(run: Run) -> Iterator[Figure]:
-    """Every figure of the run but those of capabilities, which are answers and not costs."""
+    """Every cost in the run: no answers of capabilities, and no floors, which a slower machine raises by itself."""
     for one in run.measurements:
         if one.case.mode != PROBE:
-            yield from of(run, one)
+            yield from (figure for figure in of(run, one) if not figure.info.bounds)
 
 
 def of(run: Run, measurement: Measurement) -> Iterator[Figure]:
