@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import textwrap
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,7 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 OK, MISUSE = 0, 2
-WIDTH = 80
 
 app.command()(measure.run)
 app.command()(measure.capabilities)
@@ -109,8 +107,7 @@ def main() -> NoReturn:
 
 
 def _complain(text: str) -> NoReturn:
-    for line in f"error: {text}".splitlines():
-        print("\n".join(textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)), file=sys.stderr)
+    print(work.fitted(f"error: {text}"), file=sys.stderr)
     sys.exit(MISUSE)
 
 

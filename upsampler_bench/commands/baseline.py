@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from upsampler_bench.commands.options import Plugin, Upsampler
-from upsampler_bench.commands.work import console
+from upsampler_bench.commands.work import WIDTH, console, fitted
 from upsampler_bench.exactness import FILE
 
 if TYPE_CHECKING:
     from upsampler_bench.exactness import Baseline, Change, Difference
 
-WIDTH, LABEL = 80, 18
+LABEL = 18
 
 app = typer.Typer(help="Hold what has no noise (FLOPs, bytes, outputs, ...) to a committed file.", no_args_is_help=True)
 
@@ -230,4 +230,4 @@ def _again(asked: Asked, file: Path) -> str:
 
 def _say(text: str) -> None:
     """Prints a sentence on standard error, within the width."""
-    typer.echo(textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), err=True)
+    typer.echo(fitted(text), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 DEFAULT_PLAN = "paper"
+WIDTH = 80
 
 
 def perform(plan_name: str, flags: dict[str, Any], output: Path | None, formats: Sequence[str], *, resume: bool) -> Run:
@@ -64,6 +66,12 @@ def measure(ready: Session) -> Run:
 
     with listener(console(stderr=True), len(ready.cases)) as teller:
         return ready.run(teller)
+
+
+def fitted(text: str) -> str:
+    """A message within the width, its own lines apart; no word or path is broken."""
+    lines = (textwrap.wrap(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in text.splitlines())
+    return "\n".join("\n".join(one) for one in lines)
 
 
 def tell(found: Sequence[Run], folder: Path, formats: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from statistics import median
 
 from upsampler_bench.study.data import Job
 from upsampler_bench.study.rules import Answer
-from upsampler_bench.verdicts.judge import FASTER, SLOWER, UNCLEAR
+from upsampler_bench.verdicts.judge import SLOWER, UNCLEAR
 
 CONFIDENCE = 0.95
 
@@ -49,7 +49,6 @@ class Score:
 
     Attributes:
         alarms: comparisons of a case with itself that were called SLOWER.
-        either: the same, SLOWER or FASTER.
         jobs: whole jobs in which any case was called SLOWER: jobs are independent, cases of one job are not.
         unclear: comparisons of a case with itself that were called UNCLEAR.
         found: by per cent of real extra work: called SLOWER.
@@ -57,7 +56,6 @@ class Score:
     """
 
     alarms: Rate
-    either: Rate
     jobs: Rate
     unclear: Rate
     found: Mapping[int, Rate]
@@ -72,7 +70,7 @@ def score(answer: Answer, jobs: Sequence[Job]) -> Score:
         for percent in percents(jobs)
     }
     return Score(
-        _rate(same, SLOWER), _rate(same, SLOWER, FASTER),
+        _rate(same, SLOWER),
         Rate(sum(SLOWER in one for one in same), len(same)), _rate(same, UNCLEAR),
         {percent: _rate(one, SLOWER) for percent, one in slower.items()},
         {percent: _rate(one, SLOWER, UNCLEAR) for percent, one in slower.items()},

@@ -61,6 +61,16 @@ def corners(x, y, height, width):
     return left.to(tl.int32), right.to(tl.int32), top.to(tl.int32), bottom.to(tl.int32), x - left, y - top
 
 
+@triton.jit
+def four_pixels(plane, left, right, top, bottom, x_row, x_column, inside):
+    """What x is at the four pixels around each point, in float32."""
+    a = tl.load(plane + (top * x_row + left * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
+    b = tl.load(plane + (top * x_row + right * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
+    c = tl.load(plane + (bottom * x_row + left * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
+    d = tl.load(plane + (bottom * x_row + right * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
+    return a, b, c, d
+
+
 @tuned(BLOCKS, (*DISPLACED, "HAS_OFFSETS"))
 @triton.jit
 def sample_points(
@@ -90,10 +100,7 @@ def sample_points(
         left, right, top, bottom = left.to(tl.int64), right.to(tl.int64), top.to(tl.int64), bottom.to(tl.int64)
     inside = is_channel[:, None] & mask[None, :]
     plane = x + batch * x_batch + own_channel[:, None] * x_channel
-    a = tl.load(plane + (top * x_row + left * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
-    b = tl.load(plane + (top * x_row + right * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
-    c = tl.load(plane + (bottom * x_row + left * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
-    d = tl.load(plane + (bottom * x_row + right * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
+    a, b, c, d = four_pixels(plane, left, right, top, bottom, x_row, x_column, inside)
     # Four weights, as the reference has it: a pixel that has no weight adds exactly nothing.
     result = a * ((1 - part_x) * (1 - part_y))[None, :] + b * (part_x * (1 - part_y))[None, :]
     result += c * ((1 - part_x) * part_y)[None, :] + d * (part_x * part_y)[None, :]
@@ -138,10 +145,7 @@ def sample_points_offsets_backward(
     for start in range(0, channels, BLOCK_C):
         inside = (start + block < channels)[:, None] & mask[None, :]
         plane = x + (start + block)[:, None] * x_channel
-        a = tl.load(plane + (top * x_row + left * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
-        b = tl.load(plane + (top * x_row + right * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
-        c = tl.load(plane + (bottom * x_row + left * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
-        d = tl.load(plane + (bottom * x_row + right * x_column)[None, :], mask=inside, other=0.0).to(tl.float32)
+        a, b, c, d = four_pixels(plane, left, right, top, bottom, x_row, x_column, inside)
         where = (start + block)[:, None] * out_channel + (down * out_row + across * out_column)[None, :]
         found = tl.load(grad + where, mask=inside, other=0.0).to(tl.float32)
         slope_x += tl.sum(found * ((b - a) * (1 - part_y)[None, :] + (d - c) * part_y[None, :]), axis=0)

@@ -27,8 +27,7 @@ FEATURE_BLOCKS = [
     triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
     for channels, pixels, warps in ((16, 64, 4), (32, 64, 4), (32, 128, 8), (64, 64, 8))
 ]
-# k² · s² sums a pixel stay in registers: so many threads a pixel that none spills (56 to 128 registers a thread from
-# k = 5, s = 2 to k = 5, s = 4 and k = 7, s = 2 on sm_90; a pixel a thread spills in all of these).
+# k² · s² sums a pixel stay in registers: several threads a pixel, for a pixel a thread leaves too few registers.
 LOGIT_BLOCKS = [
     triton.Config({"BLOCK_P": pixels}, num_warps=warps)
     for pixels, warps in ((16, 4), (32, 4), (32, 8), (16, 8), (8, 8))
