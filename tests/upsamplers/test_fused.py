@@ -81,9 +81,12 @@ def test_points_that_leave_the_image_read_its_border():
     close(results(twin, [x], cotangent), expected, 2e-3)
 
 
-def test_more_pixels_and_channels_than_a_block():
-    check("carafe-triton", 40, 9, 13, batch=1, up_kernel=3)
-    check("dysample-triton", 40, 9, 13, batch=1)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_more_pixels_and_channels_than_a_block(layout):
+    check("carafe-triton", 40, 9, 13, batch=1, up_kernel=3, layout=layout)
+    check("dysample-triton", 40, 9, 13, batch=1, layout=layout)
+    check("dysample+-triton", 160, 3, 5, batch=1, groups=1, layout=layout)
+    check("bilinear-triton", 70, 3, 5, batch=1, layout=layout)
 
 
 def test_gating_blends_with_the_guide():

@@ -10,16 +10,8 @@ LEAST = tl.constexpr(-3.0e38)
 # Queries stay in registers beside the sums, which leaves room for fewer of these than `window_sum` has.
 BLOCKS = [
     triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
-    for channels, pixels, warps in ((16, 32, 4), (32, 32, 4), (64, 32, 8), (128, 32, 8))
+    for channels, pixels, warps in ((16, 32, 4), (32, 32, 4), (64, 32, 8), (32, 64, 8))
 ]
-
-
-@triton.jit
-def affinity(query, key, down, across, key_channel, key_row, key_column, dim, depth, seen):
-    """The products of queries (DIM, SUBS, P) with the keys that one tap sees; a key outside counts zero."""
-    where = dim[:, None] * key_channel + (down * key_row + across * key_column)[None, :]
-    found = tl.load(key + where, mask=(dim < depth)[:, None] & seen[None, :], other=0.0).to(tl.float32)
-    return tl.sum(query * found[:, None, :], axis=0)
 
 
 @tuned(BLOCKS, ("channels", "depth", "size", "images", "K", "S", "x_column"))
@@ -36,7 +28,7 @@ def affinity_sum(
 ):  # fmt: skip
     """As `window_sum`, the logits being the products of queries (D, sH, sW) with the keys (D, H, W) of the window.
 
-    They are found twice, once for their sum and once as weights: less traffic than a pass over stored ones.
+    Each is found once: what is summed so far shrinks whenever a larger one comes.
     """
     pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -58,28 +50,31 @@ def affinity_sum(
 
     total = tl.zeros([SUBS, BLOCK_P], tl.float32)
     biggest = tl.full([SUBS, BLOCK_P], LEAST, tl.float32)
-    for tap in range(K * K):
-        up, left = row + (tap // K - K // 2), column + (tap % K - K // 2)
-        seen = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)
-        value = affinity(asked, key, up, left, key_channel, key_row, key_column, dim, depth, seen)
-        bigger = tl.maximum(biggest, value)
-        total = total * tl.exp(biggest - bigger) + tl.exp(value - bigger)
-        biggest = bigger
-    total = biggest + tl.log(total)
+    result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
+    here = channel[:, None] * x_channel + (row * x_row + column * x_column)[None, :]
+    there = dim[:, None] * key_channel + (row * key_row + column * key_column)[None, :]
+    for line in range(K):  # of the window; its pixels lie side by side, where one address serves all
+        below = line - K // 2
+        seen = is_pixel & (row + below >= 0) & (row + below < height)
+        for side in tl.static_range(K):
+            right = side - K // 2
+            sees = (seen & (column + right >= 0) & (column + right < width))[None, :]
+            found = tl.load(
+                key + (there + below * key_row) + right * key_column, mask=(dim < depth)[:, None] & sees, other=0.0
+            ).to(tl.float32)
+            value = tl.sum(asked * found[:, None, :], axis=0)  # a key outside counts zero
+            bigger = tl.maximum(biggest, value)
+            shrunk, value = tl.exp(biggest - bigger), tl.exp(value - bigger)
+            total, biggest = total * shrunk + value, bigger
+            window = tl.load(
+                x + (here + below * x_row) + right * x_column, mask=is_channel[:, None] & sees, other=0.0
+            ).to(tl.float32)
+            result = result * shrunk[:, None, :] + value[:, None, :] * window[None, :, :]
+    result *= (1.0 / total)[:, None, :]
     if STORE_LSE:
         if tl.program_id(1) == 0:
             cell = batch * (S * S) * height * width
-            tl.store(lse + cell + sub[:, None] * (height * width) + pixel[None, :], total, mask=mask)
-
-    result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
-    for tap in range(K * K):
-        up, left = row + (tap // K - K // 2), column + (tap % K - K // 2)
-        seen = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)
-        value = affinity(asked, key, up, left, key_channel, key_row, key_column, dim, depth, seen)
-        value = tl.exp(value - total)
-        where = channel[:, None] * x_channel + (up * x_row + left * x_column)[None, :]
-        window = tl.load(x + where, mask=is_channel[:, None] & seen[None, :], other=0.0).to(tl.float32)
-        result += value[:, None, :] * window[None, :, :]
+            tl.store(lse + cell + sub[:, None] * (height * width) + pixel[None, :], biggest + tl.log(total), mask=mask)
 
     where = channel[None, :, None] * out_channel + (down * out_row + across * out_column)[:, None, :]
     tl.store(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -132,14 +133,47 @@ def launch(kernel: Any, pixels: int, channels: int | None, images: int, *argumen
         kernel[grid](*arguments, **constants)
 
 
-def tuned(configs: Sequence[Any], key: Sequence[str], **more: Any) -> Any:
-    """Chooses among block sizes by timing them once for each kind of input; interpreted, the first is taken.
+def tuned(
+    configs: Sequence[Any],
+    key: Sequence[str],
+    *,
+    suits: Callable[[Any, Mapping[str, Any]], bool] | None = None,
+    **more: Any,
+) -> Any:
+    """Chooses among block sizes by timing them once for each kind of input.
 
-    What was chosen is kept on disk where triton can, so that every process of a comparison runs the same.
+    What was chosen is kept on disk where triton can, so that every process of a comparison runs the same. Interpreted,
+    the first that suits the arguments is taken.
+
+    Args:
+        configs: triton's.
+        key: names of the arguments that tell kinds of input apart.
+        suits: whether one is for such arguments at all; by default all are.
+        more: for triton.autotune.
     """
     import triton
 
-    kept = list(configs)[:1] if is_interpreted() else list(configs)
-    if not is_interpreted() and "cache_results" in inspect.signature(triton.autotune).parameters:
+    def suited(given: Sequence[Any], arguments: Mapping[str, Any], **constants: Any) -> list[Any]:
+        return [one for one in given if suits is None or suits(one, {**arguments, **constants})]
+
+    if is_interpreted():
+        return lambda kernel: _First(kernel, partial(suited, configs))
+    if "cache_results" in inspect.signature(triton.autotune).parameters:
         more["cache_results"] = True
-    return triton.autotune(configs=kept, key=list(key), **more)
+    return triton.autotune(
+        configs=list(configs), key=list(key), prune_configs_by={"early_config_prune": suited}, **more
+    )
+
+
+class _First:
+    """An interpreted kernel with the first blocks that suit, where nothing can be timed."""
+
+    def __init__(self, kernel: Any, suited: Callable[..., list[Any]]) -> None:
+        self.fn, self._suited = kernel, suited
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        def run(*arguments: Any, **constants: Any) -> None:
+            named = dict(zip(self.fn.arg_names, arguments, strict=False))
+            self.fn[grid](*arguments, **constants, **self._suited(named, **constants)[0].kwargs)
+
+        return run

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _point_kernels as kernels
+from upsamplers.fused._bilinear_kernels import bilinear_backward
 from upsamplers.fused._launch import empty_like, is_wide, kind, launch
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
@@ -52,11 +53,17 @@ def _sampled(
         scale**2 * height * width, channels // groups, batch * groups,
         x, points, start, out,
         channels // groups, height, width, groups, factor, *kind(x, groups),
-        *x.stride(), *out.stride(), *points.stride(),
+        *_read_strides(x), *out.stride(), *points.stride(),
         S=scale, HAS_OFFSETS=projected is not None, HAS_SCOPES=projected is not None and _has_scopes(points, start),
         WIDE=is_wide(out, points),
     )  # fmt: skip
     return out
+
+
+def _read_strides(x: Tensor) -> tuple[int, ...]:
+    """Of (batch, channel, row, column), zero along an axis of one pixel: what a point has beside it is that pixel."""
+    batch, channel, row, column = x.stride()
+    return batch, channel, row if x.shape[2] > 1 else 0, column if x.shape[3] > 1 else 0
 
 
 def _has_scopes(projected: Tensor, initial: Tensor) -> bool:
@@ -75,7 +82,7 @@ def sample_displaced_offsets_backward(
         scale**2 * height * width, None, batch * groups,
         x, projected, initial, grad, grad_projected,
         channels // groups, height, width, groups, factor, *kind(x, groups),
-        *x.stride(), *grad.stride(), *projected.stride(),
+        *_read_strides(x), *grad.stride(), *projected.stride(),
         S=scale, HAS_SCOPES=_has_scopes(projected, initial), WIDE=is_wide(grad, projected),
     )  # fmt: skip
     return grad_projected
@@ -101,7 +108,7 @@ def sample_displaced_features_backward(
         scale**2 * height * width, channels // groups, batch * groups,
         projected, initial, grad, steps, total,
         channels // groups, height, width, groups, factor, *kind(x, groups),
-        *total.stride(), *grad.stride(), *projected.stride(),
+        *_read_strides(total), *grad.stride(), *projected.stride(),
         S=scale, HAS_SCOPES=_has_scopes(projected, initial), EXACT=exact, WIDE=is_wide(grad, projected),
     )  # fmt: skip
     return (total / steps).to(x.dtype) if exact else total.to(x.dtype)
@@ -114,7 +121,7 @@ def interpolate_bilinear_backward(grad: Tensor, scale: int) -> Tensor:
     height, width = tall // scale, wide // scale
     grad_x = empty_like(grad, (batch, channels, height, width))
     launch(
-        kernels.bilinear_backward,
+        bilinear_backward,
         height * width, channels, batch,
         grad, grad_x, channels, height, width, *kind(grad_x), *grad_x.stride(), *grad.stride(),
         S=scale, WIDE=is_wide(grad),

@@ -1,8 +1,9 @@
 """Kernels for what reads a k x k window of an input pixel for each of the s² output pixels that lie in it.
 
 A program has a block of input pixels, all their s² output pixels, and some channels of one group: a pixel of the window
-is read once for s² outputs. Weights are never stored: a pass over the logits finds their logarithmic sum (`lse`),
-the next one turns each into its weight where it is used.
+is read once for s² outputs. Weights are never stored: a pass over the logits finds the largest, the next one turns each
+into its weight where it is used, and sums them; what is left divides by that sum. Its logarithm (`lse`) is what a
+backward needs to find a weight from its logit.
 
 Logits lie before their pixel shuffle or after it; four strides tell where (tap, row in the cell, column in the cell).
 All sums are of float32.
@@ -25,7 +26,7 @@ SUM_BLOCKS = [
 ]
 FEATURE_BLOCKS = [
     triton.Config({"BLOCK_C": channels, "BLOCK_P": pixels}, num_warps=warps)
-    for channels, pixels, warps in ((16, 64, 4), (32, 64, 4), (32, 128, 8), (64, 64, 8))
+    for channels, pixels, warps in ((16, 64, 4), (32, 64, 4), (16, 32, 4), (8, 128, 4))
 ]
 # k² · s² sums a pixel stay in registers: several threads a pixel, for a pixel a thread leaves too few registers.
 LOGIT_BLOCKS = [
@@ -79,39 +80,45 @@ def window_sum(
     own += batch * own_batch
     x += batch * x_batch
 
+    biggest = tl.zeros([SUBS, BLOCK_P], tl.float32)  # of sigmoids none is large
+    if MODE == 0:
+        biggest += LEAST
+        for line in range(K):
+            for side in tl.static_range(K):
+                value = raw_logit(
+                    logits, own, place, own_place, line * K + side, logit_tap, own_tap, mask, is_pixel[None, :],
+                    HAS_OWN, WIDE,
+                )  # fmt: skip
+                biggest = tl.maximum(biggest, value)
+
     total = tl.zeros([SUBS, BLOCK_P], tl.float32)
-    biggest = tl.full([SUBS, BLOCK_P], LEAST, tl.float32)
-    if MODE != 2:
-        for tap in range(K * K):
+    result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
+    here = (group * channels + channel)[:, None] * x_channel + (row * x_row + column * x_column)[None, :]
+    for line in range(K):  # of the window; its pixels lie side by side, where one address serves all
+        down = line - K // 2
+        seen = is_pixel & (row + down >= 0) & (row + down < height)
+        for side in tl.static_range(K):
             value = raw_logit(
-                logits, own, place, own_place, tap, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN, WIDE
-            )
+                logits, own, place, own_place, line * K + side, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN,
+                WIDE,
+            )  # fmt: skip
             if MODE == 1:
                 value = tl.sigmoid(value)
-            bigger = tl.maximum(biggest, value)
-            total = total * tl.exp(biggest - bigger) + tl.exp(value - bigger)
-            biggest = bigger
-        total = biggest + tl.log(total)
+            if MODE != 2:
+                value = tl.exp(value - biggest)
+                total += value
+            inside = seen & (column + (side - K // 2) >= 0) & (column + (side - K // 2) < width)
+            inside = is_channel[:, None] & inside[None, :]
+            window = tl.load(x + (here + down * x_row) + (side - K // 2) * x_column, mask=inside, other=0.0)
+            result += value[:, None, :] * window.to(tl.float32)[None, :, :]
+    if MODE != 2:
+        result *= (1.0 / total)[:, None, :]
         if STORE_LSE:
             if tl.program_id(1) == 0:
                 cell = tl.program_id(2).to(tl.int64) * (S * S) * height * width
-                tl.store(lse + cell + sub[:, None] * (height * width) + pixel[None, :], total, mask=mask)
-
-    result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
-    for tap in range(K * K):
-        value = raw_logit(
-            logits, own, place, own_place, tap, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN, WIDE
-        )
-        if MODE == 1:
-            value = tl.sigmoid(value)
-        if MODE != 2:
-            value = tl.exp(value - total)
-        down, across = row + (tap // K - K // 2), column + (tap % K - K // 2)
-        seen = is_pixel & (down >= 0) & (down < height) & (across >= 0) & (across < width)
-        inside = is_channel[:, None] & seen[None, :]
-        where = (group * channels + channel)[:, None] * x_channel + (down * x_row + across * x_column)[None, :]
-        window = tl.load(x + where, mask=inside, other=0.0).to(tl.float32)
-        result += value[:, None, :] * window[None, :, :]
+                tl.store(
+                    lse + cell + sub[:, None] * (height * width) + pixel[None, :], biggest + tl.log(total), mask=mask
+                )
 
     where = (group * channels + channel)[None, :, None] * out_channel
     where = where + ((row * S)[None, :] + (sub // S)[:, None])[:, None, :] * out_row
@@ -150,22 +157,33 @@ def window_sum_features_backward(
     own_channel = group * channels + channel
 
     result = tl.zeros([BLOCK_C, BLOCK_P], tl.float32)
-    for step in range(K * K * S * S):
-        tap, sub = step // (S * S), step % (S * S)
-        up, left = row - (tap // K - K // 2), column - (tap % K - K // 2)
-        sees = is_pixel & (up >= 0) & (up < height) & (left >= 0) & (left < width)
-        place = sub // S * logit_sub_row + sub % S * logit_sub_column + up * logit_row + left * logit_column
-        own_place = up * own_row + left * own_column
-        value = raw_logit(logits, own, place, own_place, tap, logit_tap, own_tap, sees, sees, HAS_OWN, WIDE)
-        if MODE == 1:
-            value = tl.sigmoid(value)
-        if MODE != 2:
-            sums = tl.load(lse + sub * height * width + up * width + left, mask=sees, other=0.0)
-            value = tl.exp(value - sums)
-        where = own_channel[:, None] * out_channel
-        where = where + ((up * S + sub // S) * out_row + (left * S + sub % S) * out_column)[None, :]
-        found = tl.load(grad + where, mask=is_channel[:, None] & sees[None, :], other=0.0).to(tl.float32)
-        result += value[None, :] * found
+    there = own_channel[:, None] * out_channel + (column * S * out_column)[None, :]
+    for step in range(K * S):  # a line of the window and a row of the cell; what is beside it has one address
+        line, sub_row = step // S, step % S
+        up = row - (line - K // 2)
+        seen = is_pixel & (up >= 0) & (up < height)
+        place = sub_row * logit_sub_row + up * logit_row + column * logit_column
+        own_place = up * own_row + column * own_column
+        sums_place = sub_row * S * height * width + up * width + column
+        found_place = there + ((up * S + sub_row) * out_row)[None, :]
+        for side in tl.static_range(K):
+            left = K // 2 - side
+            sees = seen & (column + left >= 0) & (column + left < width)
+            for sub_column in tl.static_range(S):
+                value = raw_logit(
+                    logits, own, place + (sub_column * logit_sub_column + left * logit_column),
+                    own_place + left * own_column, line * K + side, logit_tap, own_tap, sees, sees, HAS_OWN, WIDE,
+                )  # fmt: skip
+                if MODE == 1:
+                    value = tl.sigmoid(value)
+                if MODE != 2:
+                    sums = tl.load(lse + sums_place + (sub_column * height * width + left), mask=sees, other=0.0)
+                    value = tl.exp(value - sums)
+                found = tl.load(
+                    grad + found_place + (left * S + sub_column) * out_column,
+                    mask=is_channel[:, None] & sees[None, :], other=0.0,
+                )  # fmt: skip
+                result += value[None, :] * found.to(tl.float32)
 
     where = own_channel[:, None] * x_channel + (row * x_row + column * x_column)[None, :]
     tl.store(
@@ -208,12 +226,15 @@ def window_sum_logits_backward(
     grad += batch * out_batch + group.to(tl.int64) * channels * out_channel
 
     result = tl.zeros([TAPS, SUBS, BLOCK_P], tl.float32)
-    for _ in range(channels):
-        window = tl.load(x + window_place, mask=seen, other=0.0).to(tl.float32)
-        found = tl.load(grad + out_place, mask=is_out, other=0.0).to(tl.float32)
-        result += window[:, None, :] * found[None, :, :]
+    window, found = tl.load(x + window_place, mask=seen, other=0.0), tl.load(grad + out_place, mask=is_out, other=0.0)
+    for channel in range(channels):  # while one is multiplied, the next one is on its way
         x += x_channel
         grad += out_channel
+        more = channel + 1 < channels
+        next_window = tl.load(x + window_place, mask=seen & more, other=0.0)
+        next_found = tl.load(grad + out_place, mask=is_out & more, other=0.0)
+        result += window.to(tl.float32)[:, None, :] * found.to(tl.float32)[None, :, :]
+        window, found = next_window, next_found
 
     whole = is_tap[:, None, None] & is_out[None, :, :]
     place = tap[:, None, None] * logit_tap

@@ -1,0 +1,184 @@
+"""What Triton makes of the fused kernels for a GPU, with none here: registers, spills and instructions of every block.
+
+Compiles for compute capability 9.0 at the paper's shape, 256x120x120, times two, and takes the machine code apart with
+the tools that come with triton. Run without TRITON_INTERPRET:
+
+    python tests/benchmarks/fused_instructions.py [float32|bfloat16|float16] [contiguous|channels_last]
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from upsamplers.fused import _affinity_kernels as affinity
+from upsamplers.fused import _bilinear_kernels as bilinear
+from upsamplers.fused import _point_kernels as points
+from upsamplers.fused import _window_kernels as windows
+
+CHANNELS, SIDE, SCALE, GROUPS, DEPTH = 256, 120, 2, 4, 32
+AREA = SIDE**2
+ELEMENTS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+# Pointers are named for what they point to, and nothing else has one of these names.
+POINTERS = (
+    "x", "logits", "own", "out", "lse", "grad", "grad_x", "grad_logits", "grad_own", "query", "key", "offsets",
+    "initial", "grad_offsets", "steps",
+)  # fmt: skip
+WINDOW = {"K": 5, "S": SCALE, "MODE": 0, "HAS_OWN": False}
+POINT = {"S": SCALE, "HAS_SCOPES": False}
+KERNELS: dict[Any, dict[str, Any]] = {
+    points.sample_points: {**POINT, "HAS_OFFSETS": True, "WHOLE": True},
+    points.sample_points_offsets_backward: {**POINT, "WHOLE": True},
+    points.sample_points_features_backward: {**POINT, "EXACT": False},
+    bilinear.bilinear_backward: {"S": SCALE},
+    windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True},
+    windows.window_sum_features_backward: WINDOW,
+    windows.window_sum_logits_backward: {**WINDOW, "TAPS": 32, "SUBS": 4},
+    affinity.affinity_sum: {"K": 5, "S": SCALE, "SUBS": 4, "DIM": DEPTH, "STORE_LSE": True},
+}
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z0-9_]+)(.*);")
+LABEL = re.compile(r"^(\.L_x_\d+):")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One kernel with one choice of blocks, compiled.
+
+    Attributes:
+        name: the kernel's.
+        blocks: what was chosen.
+        registers: a thread's.
+        spilled: bytes of a thread that registers had no room for.
+        instructions: all of them, in their order.
+        loop: those of the longest loop.
+    """
+
+    name: str
+    blocks: dict[str, int]
+    registers: int
+    spilled: int
+    instructions: tuple[str, ...]
+    loop: tuple[str, ...]
+
+    def line(self) -> str:
+        """Of a table."""
+        counts = Counter(self.loop)
+        memory = "/".join(str(sum(counts[one] for one in names)) for names in (("LDG",), ("STG", "REDG", "RED")))
+        products = counts["FFMA"] + counts["FMUL"]
+        blocks = " ".join(f"{name.removeprefix('BLOCK_').lower()} {value}" for name, value in self.blocks.items())
+        return (
+            f"{self.name:34}{blocks:32}{self.registers:>5}{self.spilled:>6}{len(self.instructions):>7}"
+            f"{len(self.loop):>6}{memory:>9}{products:>7}"
+        )
+
+
+def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, layout: str = "contiguous") -> Code:
+    """The code of a kernel with these blocks.
+
+    Args:
+        kernel: as its module has it, tuned.
+        config: one of its configurations.
+        constants: the other constant arguments.
+        element: "fp32", "bf16" or "fp16".
+        layout: of the features, "contiguous" or "channels_last".
+    """
+    function = kernel
+    while not hasattr(function, "arg_names") or hasattr(function, "configs") or hasattr(function, "values"):
+        function = function.fn
+    known = {**constants, **config.kwargs}
+    known = {name: value for name, value in known.items() if name in function.arg_names}
+    kinds = dict.fromkeys(POINTERS, f"*{element}") | {"factor": "fp32", "lse": "*fp32", "steps": "*fp32"}
+    kinds |= {"grad_x": "*i64" if constants["EXACT"] else "*fp32"} if "EXACT" in constants else {}
+    numbers = _numbers(layout, "logits" in function.arg_names or "query" in function.arg_names)
+    # As a launch does: what is one is a constant, what 16 divides is known to be so.
+    known |= {name: 1 for name in function.arg_names if name not in known and numbers.get(name) == 1}
+    aligned = {
+        (place,): [["tt.divisibility", 16]]
+        for place, name in enumerate(function.arg_names)
+        if name not in known and (name in POINTERS or numbers.get(name, 1) % 16 == 0)
+    }
+    signature = {name: "constexpr" if name in known else kinds.get(name, "i32") for name in function.arg_names}
+    made = triton.compile(
+        ASTSource(function, signature, known, aligned),
+        target=GPUTarget("cuda", 90, 32),
+        options={"num_warps": config.num_warps},
+    )
+    return _taken_apart(function.__name__, {**config.kwargs, "warps": config.num_warps}, made.asm["cubin"])
+
+
+def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    """Every kernel with each of its configurations for a layout, and its other constants."""
+    for kernel, constants in KERNELS.items():
+        for config in kernel.configs:
+            given = {"x_channel": 1 if layout == "channels_last" else AREA}
+            if "STEP_C" not in config.kwargs or points.for_layout(config, given):
+                yield kernel, config, {"WIDE": False, **constants}
+
+
+def _numbers(layout: str, is_window: bool) -> dict[str, int]:
+    groups = 1 if is_window else GROUPS
+    found = {"height": SIDE, "width": SIDE, "channels": CHANNELS // groups, "groups": groups, "depth": DEPTH}
+    found |= {"size": 16384, "images": groups}
+    for name, channels, side in (
+        ("x", CHANNELS, SIDE), ("out", CHANNELS, SCALE * SIDE), ("offset", 2 * GROUPS * SCALE**2, SIDE),
+        ("query", DEPTH, SCALE * SIDE), ("key", DEPTH, SIDE),
+    ):  # fmt: skip
+        steps = (side**2, side, 1) if layout == "contiguous" else (1, side * channels, channels)
+        parts = ("channel", "row", "column")
+        found |= {f"{name}_batch": channels * side**2}
+        found |= {f"{name}_{part}": value for part, value in zip(parts, steps, strict=True)}
+    taps = {"batch": 100 * AREA, "group": 100 * AREA, "tap": 4 * AREA, "row": SIDE, "column": 1}
+    found |= {f"logit_{part}": value for part, value in (taps | {"sub_row": 2 * AREA, "sub_column": AREA}).items()}
+    return found | {f"own_{part}": value for part, value in taps.items()}
+
+
+def _taken_apart(name: str, chosen: dict[str, int], cubin: bytes) -> Code:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as kept:
+        kept.write(cubin)
+        kept.flush()
+        usage = _said("cuobjdump", "--dump-resource-usage", kept.name)
+        listing = _said("nvdisasm", "-c", kept.name)
+    instructions: list[str] = []
+    labels: dict[str, int] = {}
+    longest = range(0)
+    for line in listing.splitlines():
+        if found := LABEL.match(line.strip()):
+            labels[found[1]] = len(instructions)
+        elif found := INSTRUCTION.match(line):
+            instructions.append(found[1])
+            target = re.search(r"\.L_x_\d+", found[2]) if found[1] == "BRA" else None
+            if target and target[0] in labels:
+                body = range(labels[target[0]], len(instructions))
+                longest = max(longest, body, key=len)
+    registers, spilled = (int(re.search(rf"{what}:(\d+)", usage)[1]) for what in ("REG", "STACK"))  # type: ignore[index]
+    loop = instructions[longest.start : longest.stop] if len(longest) > 1 else []
+    return Code(name, chosen, registers, spilled, tuple(instructions), tuple(loop))
+
+
+def _said(tool: str, *arguments: str) -> str:
+    return subprocess.run([str(TOOLS / tool), *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def main(element: str = "float32", layout: str = "") -> None:
+    """Prints a line for every kernel and block, by default of both layouts."""
+    print(f"{'kernel':34}{'blocks':32}{'regs':>5}{'spill':>6}{'all':>7}{'loop':>6}{'ld/st':>9}{'mul':>7}")
+    for one in [layout] if layout else ["contiguous", "channels_last"]:
+        print(f"{element}, {one}")
+        for kernel, config, constants in blocks(one):
+            print(compiled(kernel, config, constants, ELEMENTS[element], one).line(), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
