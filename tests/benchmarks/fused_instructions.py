@@ -25,6 +25,7 @@ from triton.compiler import ASTSource
 from upsamplers.fused import _affinity_kernels as affinity
 from upsamplers.fused import _bilinear_kernels as bilinear
 from upsamplers.fused import _point_kernels as points
+from upsamplers.fused import _projecting_kernels as projecting
 from upsamplers.fused import _window_kernels as windows
 
 CHANNELS, SIDE, SCALE, GROUPS, DEPTH = 256, 120, 2, 4, 32
@@ -33,7 +34,7 @@ ELEMENTS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 # Pointers are named for what they point to, and nothing else has one of these names.
 POINTERS = (
     "x", "logits", "own", "out", "lse", "grad", "grad_x", "grad_logits", "grad_own", "query", "key", "offsets",
-    "initial", "grad_offsets", "steps",
+    "initial", "grad_offsets", "steps", "weight", "bias", "scope_weight", "scope_bias",
 )  # fmt: skip
 WINDOW = {"K": 5, "S": SCALE, "MODE": 0, "HAS_OWN": False}
 POINT = {"S": SCALE, "HAS_SCOPES": False}
@@ -42,6 +43,15 @@ KERNELS: dict[Any, dict[str, Any]] = {
     points.sample_points_offsets_backward: {**POINT, "WHOLE": True},
     points.sample_points_features_backward: {**POINT, "EXACT": False},
     bilinear.bilinear_backward: {"S": SCALE},
+    projecting.project_and_sample: {
+        **POINT,
+        "SUBS": 4,
+        "ROWS": 16,
+        "DEPTH": 32,
+        "SHUFFLED": False,
+        "HAS_SCOPE_BIAS": False,
+        "WHOLE": True,
+    },
     windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True},
     windows.window_sum_features_backward: WINDOW,
     windows.window_sum_logits_backward: {**WINDOW, "TAPS": 32, "SUBS": 4},
@@ -101,7 +111,7 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
     known = {name: value for name, value in known.items() if name in function.arg_names}
     kinds = dict.fromkeys(POINTERS, f"*{element}") | {"factor": "fp32", "lse": "*fp32", "steps": "*fp32"}
     kinds |= {"grad_x": "*i64" if constants["EXACT"] else "*fp32"} if "EXACT" in constants else {}
-    numbers = _numbers(layout, "logits" in function.arg_names or "query" in function.arg_names)
+    numbers = _numbers(layout, set(function.arg_names))
     # As a launch does: what is one is a constant, what 16 divides is known to be so.
     known |= {name: 1 for name in function.arg_names if name not in known and numbers.get(name) == 1}
     aligned = {
@@ -122,14 +132,20 @@ def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any
     """Every kernel with each of its configurations for a layout, and its other constants."""
     for kernel, constants in KERNELS.items():
         for config in kernel.configs:
-            given = {"x_channel": 1 if layout == "channels_last" else AREA}
+            given = {"x_channel": 1 if layout == "channels_last" else AREA, "SUBS": 4}
             if "STEP_C" not in config.kwargs or points.for_layout(config, given):
                 yield kernel, config, {"WIDE": False, **constants}
 
 
-def _numbers(layout: str, is_window: bool) -> dict[str, int]:
-    groups = 1 if is_window else GROUPS
-    found = {"height": SIDE, "width": SIDE, "channels": CHANNELS // groups, "groups": groups, "depth": DEPTH}
+def _numbers(layout: str, names: set[str]) -> dict[str, int]:
+    groups = 1 if names & {"logits", "query"} else GROUPS
+    found = {
+        "height": SIDE,
+        "width": SIDE,
+        "channels": CHANNELS // groups,
+        "groups": groups,
+        "depth": CHANNELS if "weight" in names else DEPTH,
+    }
     found |= {"size": 16384, "images": groups}
     for name, channels, side in (
         ("x", CHANNELS, SIDE), ("out", CHANNELS, SCALE * SIDE), ("offset", 2 * GROUPS * SCALE**2, SIDE),

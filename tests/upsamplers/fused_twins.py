@@ -14,7 +14,10 @@ import upsamplers
 VERSION = tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton") else (0, 0)
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
-TWINS = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
+EVERY = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
+# Those that project inside their kernel are the others wherever gradients are wanted.
+PROJECTING = tuple(name for name in EVERY if name.endswith("-1x1"))
+TWINS = tuple(name for name in EVERY if name not in PROJECTING)
 
 # Interpreters before 3.7 turn arrays of one element into numbers, which numpy refuses from 2.4 on.
 IS_BROKEN = not ON_GPU and VERSION < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4)

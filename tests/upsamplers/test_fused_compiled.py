@@ -12,11 +12,13 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Every option the other way round than the table has it.
 OTHERWISE = """
 import fused_instructions as told
-flipped = {"WIDE": True, "HAS_OWN": True, "HAS_SCOPES": True, "EXACT": True, "WHOLE": False}
+flipped = {"WIDE": True, "HAS_OWN": True, "HAS_SCOPES": True, "HAS_SCOPE_BIAS": True, "EXACT": True, "WHOLE": False}
 first = {kernel: (config, constants) for kernel, config, constants in reversed([*told.blocks()])}
 for kernel, (config, constants) in first.items():
     constants = {**constants, **{name: value for name, value in flipped.items() if name in constants}}
     print(told.compiled(kernel, config, constants, "bf16").name)
+    if "SHUFFLED" in constants:
+        told.compiled(kernel, config, {**constants, "SHUFFLED": True}, "bf16")
 """
 
 
@@ -30,7 +32,7 @@ def run(tmp_path, *command):
 
 
 def test_every_kernel_compiles_for_a_gpu_with_every_option(tmp_path):
-    assert len(set(run(tmp_path, "-c", OTHERWISE))) == 8
+    assert len(set(run(tmp_path, "-c", OTHERWISE))) == 9
 
 
 def test_no_choice_of_blocks_needs_more_registers_than_there_are(tmp_path):
@@ -38,6 +40,6 @@ def test_no_choice_of_blocks_needs_more_registers_than_there_are(tmp_path):
     heading, told, *lines = (line.split() for line in table)
     assert heading[:4] == ["kernel", "blocks", "regs", "spill"]
     assert told == ["float32,", "contiguous"]
-    assert len({line[0] for line in lines}) == 8
+    assert len({line[0] for line in lines}) == 9
     spilled = {" ".join(line): int(line[-5]) for line in lines}
     assert not any(spilled.values()), spilled

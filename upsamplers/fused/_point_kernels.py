@@ -109,6 +109,34 @@ def four_pixels(here, x_row, x_column, some, WHOLE: tl.constexpr):
     return a.to(tl.float32), b.to(tl.float32), c.to(tl.float32), d.to(tl.float32)
 
 
+@triton.jit
+def read_channels(
+    x, out, px, py, down, across, is_out,
+    group, channels, first, last, height, width,
+    x_channel, x_row, x_column, out_channel, out_row, out_column,
+    WIDE: tl.constexpr, STEP_C: tl.constexpr, WHOLE: tl.constexpr,
+):  # fmt: skip
+    """Writes what channels [first, last) of a group are at the points (px, py) to the output pixels (down, across)."""
+    left, top, part_x, part_y = corner(px, py, height, width)
+    at_a, at_b, at_c, at_d = weights(part_x, part_y)
+    step = tl.arange(0, STEP_C)
+    if WIDE:
+        left, top, step = left.to(tl.int64), top.to(tl.int64), step.to(tl.int64)
+        down, across = down.to(tl.int64), across.to(tl.int64)
+    here = (step * x_channel)[:, None] + (top * x_row + left * x_column)[None, :]
+    there = (step * out_channel)[:, None] + (down * out_row + across * out_column)[None, :]
+    x += (group * channels + first).to(tl.int64) * x_channel
+    out += (group * channels + first).to(tl.int64) * out_channel
+    for start in range(first, last, STEP_C):
+        some = (start + step < channels)[:, None]
+        a, b, c, d = four_pixels(x + here, x_row, x_column, some, WHOLE)
+        result = a * at_a[None, :] + b * at_b[None, :] + c * at_c[None, :] + d * at_d[None, :]
+        inside = is_out[None, :] if WHOLE else is_out[None, :] & some
+        tl.store(out + there, result.to(out.dtype.element_ty), mask=inside)
+        x += STEP_C * x_channel
+        out += STEP_C * out_channel
+
+
 @tuned(BLOCKS, (*DISPLACED, "HAS_OFFSETS"), suits=for_layout)
 @triton.heuristics(WHOLE)
 @triton.jit
@@ -130,25 +158,13 @@ def sample_points(
         offsets, initial, batch, group, pixel // (S * width), pixel % (S * width), groups, factor,
         offset_batch, offset_channel, offset_row, offset_column, S, HAS_OFFSETS, HAS_SCOPES,
     )  # fmt: skip
-    left, top, part_x, part_y = corner(px, py, height, width)
-    at_a, at_b, at_c, at_d = weights(part_x, part_y)
-    down, across, step = own // (S * width), own % (S * width), tl.arange(0, STEP_C)
-    if WIDE:
-        left, top, step = left.to(tl.int64), top.to(tl.int64), step.to(tl.int64)
-        down, across = down.to(tl.int64), across.to(tl.int64)
-    here = (step * x_channel)[:, None] + (top * x_row + left * x_column)[None, :]
-    there = (step * out_channel)[:, None] + (down * out_row + across * out_column)[None, :]
-    is_out = (own < S * S * height * width)[None, :]
+    down, across = own // (S * width), own % (S * width)
     first = tl.program_id(1) * BLOCK_C
-    x += batch * x_batch + (group * channels + first).to(tl.int64) * x_channel
-    out += batch * out_batch + (group * channels + first).to(tl.int64) * out_channel
-    for start in range(first, tl.minimum(first + BLOCK_C, channels), STEP_C):
-        some = (start + step < channels)[:, None]
-        a, b, c, d = four_pixels(x + here, x_row, x_column, some, WHOLE)
-        result = a * at_a[None, :] + b * at_b[None, :] + c * at_c[None, :] + d * at_d[None, :]
-        tl.store(out + there, result.to(out.dtype.element_ty), mask=is_out if WHOLE else is_out & some)
-        x += STEP_C * x_channel
-        out += STEP_C * out_channel
+    read_channels(
+        x + batch * x_batch, out + batch * out_batch, px, py, down, across, own < S * S * height * width,
+        group, channels, first, tl.minimum(first + BLOCK_C, channels), height, width,
+        x_channel, x_row, x_column, out_channel, out_row, out_column, WIDE, STEP_C, WHOLE,
+    )  # fmt: skip
 
 
 @tuned(BLOCKS, DISPLACED, suits=for_layout)

@@ -53,14 +53,14 @@ def _sampled(
         scale**2 * height * width, channels // groups, batch * groups,
         x, points, start, out,
         channels // groups, height, width, groups, factor, *kind(x, groups),
-        *_read_strides(x), *out.stride(), *points.stride(),
+        *read_strides(x), *out.stride(), *points.stride(),
         S=scale, HAS_OFFSETS=projected is not None, HAS_SCOPES=projected is not None and _has_scopes(points, start),
         WIDE=is_wide(out, points),
     )  # fmt: skip
     return out
 
 
-def _read_strides(x: Tensor) -> tuple[int, ...]:
+def read_strides(x: Tensor) -> tuple[int, ...]:
     """Of (batch, channel, row, column), zero along an axis of one pixel: what a point has beside it is that pixel."""
     batch, channel, row, column = x.stride()
     return batch, channel, row if x.shape[2] > 1 else 0, column if x.shape[3] > 1 else 0
@@ -82,7 +82,7 @@ def sample_displaced_offsets_backward(
         scale**2 * height * width, None, batch * groups,
         x, projected, initial, grad, grad_projected,
         channels // groups, height, width, groups, factor, *kind(x, groups),
-        *_read_strides(x), *grad.stride(), *projected.stride(),
+        *read_strides(x), *grad.stride(), *projected.stride(),
         S=scale, HAS_SCOPES=_has_scopes(projected, initial), WIDE=is_wide(grad, projected),
     )  # fmt: skip
     return grad_projected
@@ -108,7 +108,7 @@ def sample_displaced_features_backward(
         scale**2 * height * width, channels // groups, batch * groups,
         projected, initial, grad, steps, total,
         channels // groups, height, width, groups, factor, *kind(x, groups),
-        *_read_strides(total), *grad.stride(), *projected.stride(),
+        *read_strides(total), *grad.stride(), *projected.stride(),
         S=scale, HAS_SCOPES=_has_scopes(projected, initial), EXACT=exact, WIDE=is_wide(grad, projected),
     )  # fmt: skip
     return (total / steps).to(x.dtype) if exact else total.to(x.dtype)

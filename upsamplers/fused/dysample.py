@@ -10,6 +10,9 @@ from upsamplers.dysample import PAPER, DySample
 from upsamplers.fused._launch import Twin, dense, require_fusible
 from upsamplers.registry import register
 
+# Of the twin with its projections inside: all output pixels of 16 input pixels, which a program has at least.
+LARGEST_SCALE = 8
+
 
 @register("dysample-triton", devices=("cuda",), reference="dysample", paper=PAPER, year=2023)
 @register("dysample+-triton", devices=("cuda",), reference="dysample+", paper=PAPER, year=2023, dynamic_scope=True)
@@ -41,4 +44,40 @@ class DySampleTriton(Twin, DySample):
         out: Tensor = torch.ops.upsamplers.sample_displaced(
             x, dense(self.projected(x)), self.init_pos, float(self.scope_factor), self.groups, self.scale
         )
+        return out
+
+
+@register("dysample-triton-1x1", devices=("cuda",), reference="dysample", paper=PAPER, year=2023)
+@register("dysample+-triton-1x1", devices=("cuda",), reference="dysample+", paper=PAPER, year=2023, dynamic_scope=True)
+@register("dysample-s-triton-1x1", devices=("cuda",), reference="dysample-s", paper=PAPER, year=2023, style="pl")
+@register(
+    "dysample-s+-triton-1x1", devices=("cuda",), reference="dysample-s+", paper=PAPER, year=2023, style="pl",
+    dynamic_scope=True,
+)  # fmt: skip
+class DySampleTriton1x1(DySampleTriton):
+    """DySample with its 1×1 projections inside the kernel too: one launch, and nothing in memory but x and the output.
+
+    Where gradients are wanted, or the scale is beyond 8, it is the twin without: a backward reads the projections.
+
+    Args: see DySample.
+    """
+
+    OPERATIONS = "_projecting_ops"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16.
+        """
+        if torch.is_grad_enabled() or self.scale > LARGEST_SCALE or x.dtype != self.offset.weight.dtype:
+            return super().forward(x)
+        require_features(x, self.channels)
+        require_fusible("dysample-triton-1x1", "dysample", x)
+        scope = self.scope
+        out: Tensor = torch.ops.upsamplers.project_and_sample(
+            dense(x), self.offset.weight, self.offset.bias,
+            None if scope is None else scope.weight, None if scope is None else scope.bias, self.init_pos,
+            float(self.scope_factor), self.groups, self.scale, self.style == "pl",
+        )  # fmt: skip
         return out
