@@ -41,11 +41,12 @@ report: $(STAMP)  ## Redraw every report from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
 
 bench-fused: $(STAMP)  ## On an NVIDIA GPU: hold the fused twins against their references, then measure them (docs/fused.md)
-	@$(BIN)/python -m pytest -m cuda tests/upsamplers/test_fused.py tests/upsamplers/test_fused_limits.py tests/upsamplers/test_fused_captured.py
+	@$(BIN)/python -m pytest -m cuda tests/upsamplers/test_fused.py tests/upsamplers/test_fused_limits.py tests/upsamplers/test_fused_captured.py tests/upsamplers/test_fused_projecting.py
 	@if command -v compute-sanitizer >/dev/null; then for tool in memcheck racecheck; do \
 		compute-sanitizer --tool $$tool --error-exitcode 1 $(BIN)/python tests/benchmarks/run_fused_once.py || exit; done; \
 		else echo "compute-sanitizer is not installed: memory and races not checked"; fi
 	@$(BIN)/upsampler-bench run --plan fused $(ARGS)
+	@$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)
 
 repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
 	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)

@@ -140,7 +140,7 @@ def _counts(name: str, what: str, old: Mapping[str, int | None], new: Mapping[st
     for metric in sorted({*old, *new}):
         before, after = old.get(metric), new.get(metric)
         if before != after:
-            verdict = CHANGED if what else WORSE if (after or 0) > (before or 0) else BETTER
+            verdict = CHANGED if what or before is None else WORSE if (after or 0) > (before or 0) else BETTER
             yield Change(name, f"{what}{metric}", verdict, before, after)
 
 

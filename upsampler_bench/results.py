@@ -156,9 +156,15 @@ class Run:
         """Every reading with the measurement it belongs to."""
         return ((one, reading) for one in self.measurements for reading in one.readings)
 
-    def ratio(self, case: Case, metric: str) -> Estimate | None:
-        """This case's metric over the baseline's in the same group, paired by round, or None."""
-        ours, theirs = self.measurement(case), self.measurement(case.of(self.settings.baseline))
+    def ratio(self, case: Case, metric: str, to: str = "") -> Estimate | None:
+        """This case's metric over another operator's in the same group, paired by round, or None.
+
+        Args:
+            case: the one.
+            metric: its name.
+            to: the other operator; by default the baseline.
+        """
+        ours, theirs = self.measurement(case), self.measurement(case.of(to or self.settings.baseline))
         mine, base = ours and ours.reading(metric), theirs and theirs.reading(metric)
         if not (mine and base and mine.method == base.method and all(base.samples)):
             return None

@@ -50,6 +50,7 @@ KERNELS: dict[Any, dict[str, Any]] = {
         "DEPTH": 32,
         "SHUFFLED": False,
         "HAS_SCOPE_BIAS": False,
+        "INTERPRETED": False,
         "WHOLE": True,
     },
     windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True},
@@ -104,11 +105,11 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
         element: "fp32", "bf16" or "fp16".
         layout: of the features, "contiguous" or "channels_last".
     """
-    function = kernel
-    while not hasattr(function, "arg_names") or hasattr(function, "configs") or hasattr(function, "values"):
-        function = function.fn
+    function = kernel.fn
     known = {**constants, **config.kwargs}
     known = {name: value for name, value in known.items() if name in function.arg_names}
+    missing = [one.name for one in function.params if one.is_constexpr and one.name not in known]
+    assert not missing, f"{function.__name__}: constants without a value: {missing}"
     kinds = dict.fromkeys(POINTERS, f"*{element}") | {"factor": "fp32", "lse": "*fp32", "steps": "*fp32"}
     kinds |= {"grad_x": "*i64" if constants["EXACT"] else "*fp32"} if "EXACT" in constants else {}
     numbers = _numbers(layout, set(function.arg_names))

@@ -141,14 +141,19 @@ def test_several_conditions_have_a_table_and_charts_each_with_files_named_apart(
     assert cell(made, "dysample", "latency_ratio", table=1).value
 
 
-def test_a_twin_follows_its_reference_and_says_its_ratio_to_it() -> None:
+def test_a_twin_follows_its_reference_and_says_how_much_faster_it_is() -> None:
     figures = {"carafe": FIGURES["carafe"], **FEW, "carafe-fused": FIGURES["dysample"]}
     run = plain_run(figures)
     infos = tuple(replace(one, reference="carafe") if one.name == "carafe-fused" else one for one in run.upsamplers)
     made = report.from_run(replace(run, upsamplers=infos))
     assert [row.name for row in made.tables[0].rows] == ["carafe", "carafe-fused", "bilinear", "dysample"]
-    (mark,) = cell(made, "carafe-fused", "latency").marks
-    assert dict(made.footnotes)[mark].startswith("0.094")
+    gained, ratio = cell(made, "carafe-fused", "latency_speedup"), cell(made, "carafe-fused", "latency_ratio")
+    expected = cell(made, "carafe", "latency_ratio").value / ratio.value
+    assert gained.value == pytest.approx(expected, rel=0.02)
+    assert gained.low < gained.value < gained.high
+    assert gained.text.startswith("10.")
+    assert cell(made, "carafe", "latency_speedup").value is None
+    assert "latency_speedup" not in columns(report.from_run(run))
 
 
 def test_twins_of_each_other_are_not_lost() -> None:

@@ -1,4 +1,7 @@
-"""The fused kernels go through Triton's compiler, which is stricter than its interpreter; no GPU is needed for that."""
+"""The fused kernels go through Triton's compiler and its launching, which are stricter than its interpreter.
+
+No GPU is needed for that.
+"""
 
 import os
 import subprocess
@@ -43,3 +46,20 @@ def test_no_choice_of_blocks_needs_more_registers_than_there_are(tmp_path):
     assert len({line[0] for line in lines}) == 9
     spilled = {" ".join(line): int(line[-5]) for line in lines}
     assert not any(spilled.values()), spilled
+
+
+def test_every_launch_is_bound_and_specialised_as_on_a_gpu(tmp_path):
+    points = {"sample_points", "sample_points_features_backward", "sample_points_offsets_backward"}
+    windows = {"window_sum", "window_sum_features_backward", "window_sum_logits_backward"}
+    launched = {}
+    for line in run(tmp_path, str(Path(__file__).with_name("idle_gpu.py"))):
+        twin, layout, kernel, *grid = line.split()
+        launched.setdefault((twin, layout), set()).add(kernel)
+        assert all(int(size) >= 1 for size in grid)
+    for layout in ("torch.contiguous_format", "torch.channels_last"):
+        assert launched.pop(("bilinear-triton", layout)) == {"sample_points", "bilinear_backward"}
+        assert launched.pop(("dysample+-triton", layout)) == points
+        assert launched.pop(("dysample-s+-triton-1x1", layout)) == {*points, "project_and_sample"}
+        assert launched.pop(("carafe-triton", layout)) == windows
+        assert launched.pop(("sapa-b-triton", layout)) == {*windows, "affinity_sum"}
+    assert not launched

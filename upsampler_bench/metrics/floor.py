@@ -39,6 +39,11 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
 
 def least(workload: Workload) -> _least.Least:
     """The least work of one forward."""
-    read = _least.size((*workload.inputs, *workload.module.parameters()))
     found = flops.of(workload)
-    return _least.Least(read + _least.output_size(workload), found.by_convention["mac"], found.unknown)
+    return _least.Least(least_bytes(workload), found.by_convention["mac"], found.unknown)
+
+
+def least_bytes(workload: Workload) -> int:
+    """Bytes of inputs, parameters and output."""
+    read = _least.size((*workload.inputs, *workload.module.parameters()))
+    return read + _least.output_size(workload)

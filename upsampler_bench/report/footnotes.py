@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
-from upsampler_bench.case import PROBE, Case
+from upsampler_bench.case import PROBE
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.report.numbers import noisy
-from upsampler_bench.results import MetricInfo, Reading, Run
-from upsampler_bench.stats import paired_ratio
+from upsampler_bench.results import MetricInfo, Run
 
 
 def texts(run: Run, line: Line, info: MetricInfo) -> tuple[str, ...]:
-    """The footnotes of one number: the reading's notes, what was left uncounted, a twin's ratio to its reference."""
+    """The footnotes of one number: the reading's notes, and what was left uncounted."""
     if info.mode == PROBE:
         tried = line.read(info)
         return tried.notes if tried else ()
     found = line.find(info)
     if found is None:
         return ()
-    measurement, reading = found
+    reading = found[1]
     uncounted = reading.facts.get("uncounted")
     left_out = [f"not counted: {uncounted}"] if uncounted else []
     few = [] if info.is_single or reading.estimate.is_bounded else ["fewer than six rounds: too few for an interval"]
-    return (*reading.notes, *few, *left_out, *_twin(run, measurement.case, info, reading))
+    return (*reading.notes, *few, *left_out)
 
 
 def marks(told: Sequence[tuple[Run, tuple[Condition, ...]]]) -> dict[str, str]:
@@ -42,16 +40,3 @@ def marks_of(said: tuple[str, ...], known: Mapping[str, str]) -> tuple[str, ...]
 def _mark(place: int) -> str:
     rest, last = divmod(place, len(ascii_lowercase))
     return (_mark(rest - 1) if rest else "") + ascii_lowercase[last]
-
-
-def _twin(run: Run, case: Case, info: MetricInfo, reading: Reading) -> tuple[str, ...]:
-    reference = next((one.reference for one in run.upsamplers if one.name == case.upsampler), "")
-    measurement = run.measurement(case.of(reference)) if reference and info.relative else None
-    theirs = measurement.reading(info.name) if measurement else None
-    if theirs is None or theirs.method != reading.method or not any(theirs.samples):
-        return ()
-    ratio = paired_ratio(reading.rounds, theirs.rounds)
-    if ratio is None:
-        return ()
-    value, interval = noisy(ratio)
-    return (f"{value} ({interval}) times its reference {reference}, paired by round",)

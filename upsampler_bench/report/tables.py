@@ -68,11 +68,16 @@ def _makers(run: Run, condition: Condition, info: MetricInfo, marks: Mapping[str
         tail = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit.name, place, detail=True)
         count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
         makers += [Maker(tail, lambda line: _tail(line, info)), Maker(count, lambda line: _count(line, info))]
+    ratios = []
     if info.relative and any(_compared(run, line, info) for line in condition.lines):
         title = f"{info.title} / {run.settings.baseline}"
         ratio = Column(f"{info.name}_ratio", title, numbers.RATIO.name, place + 1)
-        makers.insert(1, Maker(ratio, lambda line: _ratio(run, line, info)))
-    return makers
+        ratios.append(Maker(ratio, lambda line: _ratio(run, line, info)))
+    if info.relative and any(_faster(run, line, info) for line in condition.lines):
+        title = f"{info.title}: speed-up over reference"
+        gained = Column(f"{info.name}_speedup", title, numbers.RATIO.name, place + 1)
+        ratios.append(Maker(gained, lambda line: _shown(_faster(run, line, info))))
+    return [makers[0], *ratios, *makers[1:]]
 
 
 def _value(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
@@ -100,8 +105,23 @@ def _ratio(run: Run, line: Line, info: MetricInfo) -> Cell:
     one = _compared(run, line, info)
     if one is None:
         return _missing(line, info)
-    if line.name == run.settings.baseline:
-        return Cell("1", 1.0)
+    return Cell("1", 1.0) if line.name == run.settings.baseline else _shown(one)
+
+
+def _faster(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
+    """How many times as fast as its reference a twin is, paired by round; None of any other, and of what failed."""
+    reference = next((one.reference for one in run.upsamplers if one.name == line.name), "")
+    found = line.find(info) if reference else None
+    ratio = run.ratio(found[0].case, info.name, reference) if found else None
+    if ratio is None or not ratio.low > 0:
+        return None
+    return Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.count)
+
+
+def _shown(one: Estimate | None) -> Cell:
+    """A ratio with its interval; nothing where there is none."""
+    if one is None:
+        return Cell()
     if not one.is_bounded:
         return Cell(numbers.rough(one.value), one.value)
     text, interval = numbers.noisy(one)

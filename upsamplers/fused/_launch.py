@@ -138,8 +138,9 @@ def tuned(
     key: Sequence[str],
     *,
     suits: Callable[[Any, Mapping[str, Any]], bool] | None = None,
+    derived: Mapping[str, Callable[[Mapping[str, Any]], Any]] | None = None,
     **more: Any,
-) -> Any:
+) -> Callable[[Any], Any]:
     """Chooses among block sizes by timing them once for each kind of input.
 
     What was chosen is kept on disk where triton can, so that every process of a comparison runs the same. Interpreted,
@@ -149,31 +150,70 @@ def tuned(
         configs: triton's.
         key: names of the arguments that tell kinds of input apart.
         suits: whether one is for such arguments at all; by default all are.
+        derived: constants by name that follow from the arguments and the blocks.
         more: for triton.autotune.
     """
     import triton
+
+    rules = dict(derived or {})
 
     def suited(given: Sequence[Any], arguments: Mapping[str, Any], **constants: Any) -> list[Any]:
         return [one for one in given if suits is None or suits(one, {**arguments, **constants})]
 
     if is_interpreted():
-        return lambda kernel: _First(kernel, partial(suited, configs))
+        return lambda kernel: _First(kernel, partial(suited, configs), rules)
     if "cache_results" in inspect.signature(triton.autotune).parameters:
         more["cache_results"] = True
-    return triton.autotune(
-        configs=list(configs), key=list(key), prune_configs_by={"early_config_prune": suited}, **more
-    )
+    tune = triton.autotune(list(configs), list(key), prune_configs_by={"early_config_prune": suited}, **more)
+    return lambda kernel: _Fastest(kernel, tune(triton.heuristics(rules)(kernel)), key, rules)
 
 
 class _First:
     """An interpreted kernel with the first blocks that suit, where nothing can be timed."""
 
-    def __init__(self, kernel: Any, suited: Callable[..., list[Any]]) -> None:
-        self.fn, self._suited = kernel, suited
+    def __init__(
+        self, kernel: Any, suited: Callable[..., list[Any]], derived: Mapping[str, Callable[..., Any]]
+    ) -> None:
+        self.fn, self._suited, self._derived = kernel, suited, derived
 
     def __getitem__(self, grid: Any) -> Callable[..., None]:
         def run(*arguments: Any, **constants: Any) -> None:
-            named = dict(zip(self.fn.arg_names, arguments, strict=False))
-            self.fn[grid](*arguments, **constants, **self._suited(named, **constants)[0].kwargs)
+            named = dict(zip(self.fn.arg_names, arguments, strict=False)) | constants
+            chosen = self._suited(named)[0].kwargs
+            self.fn[grid](*arguments, **constants, **chosen, **_follow(self._derived, named | chosen))
 
         return run
+
+
+class _Fastest:
+    """A kernel with the blocks that triton's tuner found fastest; from then on launched without the tuner.
+
+    Which costs as much of the host's time as the launch does.
+    """
+
+    def __init__(self, kernel: Any, tuner: Any, key: Sequence[str], derived: Mapping[str, Callable[..., Any]]) -> None:
+        self.fn, self.configs, self._tuner, self._derived = kernel, tuner.configs, tuner, derived
+        self._places = [place for place, name in enumerate(kernel.arg_names) if name in key]
+        self._chosen: dict[Any, dict[str, Any]] = {}
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        return partial(self._run, grid)
+
+    def _run(self, grid: Any, *arguments: Any, **constants: Any) -> None:
+        count = len(arguments)
+        kind = (
+            tuple(one.dtype for one in arguments if isinstance(one, Tensor)),
+            *(arguments[place] for place in self._places if place < count),
+            *constants.values(),
+        )
+        if chosen := self._chosen.get(kind):
+            self.fn[grid](*arguments, **constants, **chosen)
+            return
+        self._tuner[grid](*arguments, **constants)
+        found = self._tuner.best_config.all_kwargs()
+        named = dict(zip(self.fn.arg_names, arguments, strict=False)) | constants | found
+        self._chosen[kind] = found | _follow(self._derived, named)
+
+
+def _follow(derived: Mapping[str, Callable[..., Any]], named: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: rule(named) for name, rule in derived.items()}

@@ -137,8 +137,7 @@ def read_channels(
         out += STEP_C * out_channel
 
 
-@tuned(BLOCKS, (*DISPLACED, "HAS_OFFSETS"), suits=for_layout)
-@triton.heuristics(WHOLE)
+@tuned(BLOCKS, (*DISPLACED, "HAS_OFFSETS"), suits=for_layout, derived=WHOLE)
 @triton.jit
 def sample_points(
     x, offsets, initial, out,
@@ -167,8 +166,7 @@ def sample_points(
     )  # fmt: skip
 
 
-@tuned(BLOCKS, DISPLACED, suits=for_layout)
-@triton.heuristics(WHOLE)
+@tuned(BLOCKS, DISPLACED, suits=for_layout, derived=WHOLE)
 @triton.jit
 def sample_points_offsets_backward(
     x, offsets, initial, grad, grad_offsets,

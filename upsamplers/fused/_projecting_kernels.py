@@ -96,8 +96,7 @@ def as_outputs(value, S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr
     return tl.reshape(value, (SUBS * BLOCK_P,))
 
 
-@tuned(BLOCKS, (*DISPLACED, "SHUFFLED"), suits=suits)
-@triton.heuristics(WHOLE)
+@tuned(BLOCKS, (*DISPLACED, "SHUFFLED"), suits=suits, derived=WHOLE)
 @triton.jit
 def project_and_sample(
     x, weight, bias, scope_weight, scope_bias, initial, out,

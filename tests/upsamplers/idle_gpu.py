@@ -1,0 +1,106 @@
+"""Twins on a GPU that is not there: everything is compiled and launched as on one, and nothing is computed.
+
+Triton's own launching (choosing blocks by timing, specialising on arguments, binding them) runs with a driver that
+takes every launch and does nothing. Prints each launch: twin, layout, kernel, grid. Run without TRITON_INTERPRET.
+"""
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+
+import upsamplers
+from upsamplers.fused import _launch
+
+TWINS = ("bilinear-triton", "dysample+-triton", "dysample-s+-triton-1x1", "carafe-triton", "sapa-b-triton")
+CHANNELS, HEIGHT, WIDTH = 64, 13, 17
+launches = []
+
+
+class Launcher:
+    """In the place of the compiled stub that hands a kernel's arguments to CUDA."""
+
+    def __init__(self, source, metadata):
+        self.name = source.fn.__name__
+
+    def __call__(self, x, y, z, stream, function, packed, metadata, enter, leave, *arguments):
+        """Takes a launch."""
+        launches.append((self.name, x, y, z))
+
+
+class Utilities:
+    """What triton asks CUDA for."""
+
+    def get_device_properties(self, device):
+        """Of an H200."""
+        return {"max_shared_mem": 232448, "multiprocessor_count": 132, "max_num_regs": 65536, "warpSize": 32}
+
+    def load_binary(self, name, kernel, shared, device):
+        """A module, a function, registers, spills, threads."""
+        return 1, 2, 32, 0, 1024
+
+
+class Driver:
+    """A GPU of compute capability 9.0 on which every block is as fast as any other."""
+
+    utils = Utilities()
+    launcher_cls = Launcher
+
+    def get_current_target(self):
+        """What to compile for."""
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self):
+        """The only one."""
+        return 0
+
+    def get_current_stream(self, device):
+        """The only one."""
+        return 0
+
+    def get_benchmarker(self):
+        """Runs once, so that a block that cannot be launched shows."""
+        return lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
+
+
+def fewer(kernel):
+    """Leaves the first blocks for each layout."""
+    steps = {}
+    for config in kernel.configs:
+        steps.setdefault(config.kwargs.get("STEP_C", 1) > 1, config)
+    kernel.configs[:] = steps.values()
+
+
+def main():
+    """Every twin forward and backward in both layouts."""
+    assert not _launch.is_interpreted()
+    driver.set_active(Driver())
+    for name in TWINS:  # imports the kernels
+        upsamplers.create(name, CHANNELS)
+    from upsamplers.fused import (
+        _affinity_kernels,
+        _bilinear_kernels,
+        _point_kernels,
+        _projecting_kernels,
+        _window_kernels,
+    )
+
+    for module in (_affinity_kernels, _bilinear_kernels, _point_kernels, _projecting_kernels, _window_kernels):
+        for kernel in vars(module).values():
+            if hasattr(kernel, "configs"):
+                fewer(kernel)
+    _launch.is_interpreted = lambda: True  # so that tensors of the CPU are taken
+    for name in TWINS:
+        for layout in (torch.contiguous_format, torch.channels_last):
+            up = upsamplers.create(name, CHANNELS)
+            shapes = [(2, CHANNELS, HEIGHT, WIDTH)] + [(2, CHANNELS, 2 * HEIGHT, 2 * WIDTH)] * up.needs_guide
+            inputs = [torch.zeros(shape).contiguous(memory_format=layout).requires_grad_() for shape in shapes]
+            launches.clear()
+            with torch.inference_mode():
+                up(*inputs)
+            up(*inputs).sum().backward()
+            for launch in launches:
+                print(name, layout, *launch, flush=True)
+
+
+if __name__ == "__main__":
+    main()
