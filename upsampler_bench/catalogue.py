@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import torch
+from rich.console import Group
 from rich.table import Table
 
 import upsamplers
 
+REFUSED = "-"
+# So that no author's name is cut.
+LONGEST_NAME = 14
 
-def table(channels: int, scale: int) -> Table:
-    """All operators, with their parameters at these channels and this scale, for a terminal."""
-    found = Table(box=None, pad_edge=False)
+
+def table(channels: int, scale: int) -> Group:
+    """All operators, with their parameters at these channels and this scale, for a terminal; below, who refuses."""
+    found = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     found.add_column("operator", no_wrap=True)
-    for name in ("paper", "needs", "scales"):
+    found.add_column("paper", min_width=LONGEST_NAME)
+    for name in ("needs", "scales"):
         found.add_column(name)
     found.add_column(f"weights, C={channels} s={scale}", justify="right")
     found.add_column("all", justify="right")
+    refusals = []
     for name in upsamplers.names():
-        found.add_row(name, *_cells(name, channels, scale))
-    return found
+        *told, weights, everything = _cells(name, channels, scale)
+        if weights == REFUSED:
+            refusals.append(f"{name}: {everything}")
+            everything = REFUSED
+        found.add_row(name, *told, weights, everything)
+    return Group(found, *(["", *refusals] if refusals else []))
 
 
 def markdown(channels: int = 256, scale: int = 2) -> str:
@@ -42,6 +53,6 @@ def parameters(name: str, channels: int, scale: int) -> tuple[str, str]:
         with torch.device("meta"):  # a twin's are its reference's, also where triton is missing
             module = upsamplers.create(reference or name, channels, scale=scale)
     except (upsamplers.UpsamplerError, RuntimeError, TypeError, ValueError) as refusal:
-        return "-", str(refusal)
+        return REFUSED, str(refusal)
     weights = sum(one.numel() for one in module.parameters() if one.dim() > 1)
     return f"{weights:,}", f"{sum(one.numel() for one in module.parameters()):,}"

@@ -130,10 +130,10 @@ def test_what_a_host_gets_wrong_is_its_rows_reason(host, reason):
     assert reason in lost[0]
 
 
-def test_a_host_has_metrics_of_its_own_and_no_floor():
+def test_a_host_has_metrics_of_its_own_and_nothing_least():
     inside, alone = metrics.for_case(CASE, ()), metrics.for_case(replace(CASE, host=""), ())
     assert set(inside) - set(alone) == {"upsampler_share"}
-    assert set(alone) - set(inside) == {"floor"}
+    assert set(alone) - set(inside) == {"floor", "traffic"}
 
 
 def test_a_plan_measures_in_hosts_at_an_images_size():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fused_twins import DEVICE, ON_GPU, TWINS, channels_of, features, float32_is_float32, marks, pair
+from fused_twins import DEVICE, EVERY, ON_GPU, TWINS, channels_of, features, float32_is_float32, marks, pair
 from torch import nn
 
 import upsamplers
@@ -78,6 +78,25 @@ def test_torch_finds_nothing_wrong_with_an_operation(name, given):
     torch.library.opcheck(getattr(torch.ops.upsamplers, name).default, given(), test_utils=tests)
 
 
+def test_torch_finds_nothing_wrong_with_the_one_of_inference():
+    upsamplers.create("dysample-triton-1x1", 8)
+    given = [
+        some(1, 8, 3, 4),
+        some(16, 8, 1, 1),
+        some(16),
+        some(16, 8, 1, 1),
+        None,
+        torch.zeros(1, 16, 1, 1, device=DEVICE),
+    ]
+    with torch.no_grad():
+        given = [one if one is None else one.detach() for one in given]
+        torch.library.opcheck(
+            torch.ops.upsamplers.project_and_sample.default,
+            (*given, 0.5, 2, 2, False),
+            test_utils=("test_schema", "test_faketensor"),
+        )
+
+
 def test_a_copy_and_a_pickle_of_a_twin_work_as_it_does():
     import copy
     import pickle
@@ -98,7 +117,7 @@ def test_under_autocast_the_output_has_the_dtype_of_x(name):
     assert (out.double() - reference(x.double())).abs().max() < 0.2 * out.abs().max()
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.skipif(not ON_GPU, reason="CUDA graphs need a GPU")
 def test_a_cuda_graph_replays_it(name):
     up, _ = pair(name, channels_of(name))

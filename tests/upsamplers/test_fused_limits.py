@@ -8,6 +8,9 @@ import pytest
 import torch
 from fused_twins import (  # noqa: F401  # fixtures are used by being here
     DEVICE,
+    EVERY,
+    ON_GPU,
+    PROJECTING,
     TWINS,
     channels_of,
     close,
@@ -19,6 +22,7 @@ from fused_twins import (  # noqa: F401  # fixtures are used by being here
 )
 
 import upsamplers
+from upsampler_bench.live_storage import LiveStorages
 from upsamplers.errors import Unsupported
 
 pytest.importorskip("triton")
@@ -101,3 +105,29 @@ def test_the_flop_counter_sees_them(name):
     own = [int(value) for op, value in counted.get_flop_counts()["Global"].items() if "upsamplers" in str(op)]
     per_element = {"carafe-triton": 25, "sapa-b-triton": 2 * 25}.get(name, 4)
     assert own == [2 * per_element * 32 * 8 * 8]
+
+
+# Channels at x's size that a forward holds beside its output: projections, logits, queries and keys.
+HELD = {"bilinear": 0, "dysample": 32, "dysample+": 64, "dysample-s": 64, "dysample-s+": 128}
+HELD |= {"carafe": 100, "a2u": 36, "fade": 125, "sapa-b": 160}
+
+
+@pytest.mark.skipif(ON_GPU, reason="the allocator of a GPU counts for itself")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", EVERY)
+def test_a_forward_holds_its_output_and_its_logits_and_no_more(name, dtype):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(), torch.inference_mode():
+        torch.set_default_dtype(dtype)
+        try:
+            up = upsamplers.create(name, 256)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        inputs = [torch.empty(1, 256, 120, 120, dtype=dtype)]
+        inputs += [torch.empty(1, 256, 240, 240, dtype=dtype)] * up.needs_guide
+        with LiveStorages() as live:
+            out = up(*inputs)
+    held = 0 if name in PROJECTING else HELD[upsamplers.get(name).reference] * 120 * 120 * dtype.itemsize
+    output = out.numel() * dtype.itemsize
+    assert output + held <= live.peak <= 1.002 * (output + held)
