@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More flags for the run, e.g. make bench ARGS="--dtype bfloat16"
 ARGS ?=
+FUSED_TESTS := $(addprefix tests/upsamplers/test_fused,.py _limits.py _captured.py _projecting.py _edges.py)
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,13 +41,10 @@ capabilities: $(STAMP)  ## Try what works on every operator (dtypes, layouts, si
 report: $(STAMP)  ## Redraw every report from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
 
-bench-fused: $(STAMP)  ## On an NVIDIA GPU: hold the fused twins against their references, then measure them (docs/fused.md)
-	@$(BIN)/python -m pytest -m cuda tests/upsamplers/test_fused.py tests/upsamplers/test_fused_limits.py tests/upsamplers/test_fused_captured.py tests/upsamplers/test_fused_projecting.py
-	@if command -v compute-sanitizer >/dev/null; then for tool in memcheck racecheck; do \
-		compute-sanitizer --tool $$tool --error-exitcode 1 $(BIN)/python tests/benchmarks/run_fused_once.py || exit; done; \
-		else echo "compute-sanitizer is not installed: memory and races not checked"; fi
-	@$(BIN)/upsampler-bench run --plan fused $(ARGS)
-	@$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)
+bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused twins, hold them against their references (docs/fused.md)
+	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
+		"$(BIN)/python -m pytest -m cuda -n 8 --dist load $(FUSED_TESTS)" "$(BIN)/python tests/benchmarks/sanitize_fused.py"; do \
+		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
 	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)

@@ -14,8 +14,9 @@ if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
 # What starts processes, a browser or Triton's interpreter: no part of `make unit`.
 SLOW = {
     "test_baseline.py", "test_capabilities_command.py", "test_cli.py", "test_compare_command.py", "test_fused.py",
-    "test_fused_captured.py", "test_fused_compiled.py", "test_fused_limits.py", "test_fused_projecting.py",
-    "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py", "test_worktrees.py",
+    "test_fused_captured.py", "test_fused_compiled.py", "test_fused_edges.py", "test_fused_limits.py",
+    "test_fused_projecting.py", "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py",
+    "test_worktrees.py",
 }  # fmt: skip
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 

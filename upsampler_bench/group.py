@@ -170,6 +170,7 @@ class Group:
             self._at(cases[0].key, step, facts)
         try:
             yield
+            return
         except Exception as problem:
             refused = isinstance(problem, (upsamplers.UpsamplerError, BenchError))
             reason = str(problem) if refused or isinstance(problem, metrics.No) else why(problem)
@@ -178,9 +179,9 @@ class Group:
                     self._give_up(case.key, "skipped" if refused else "failed", reason)
                 else:
                     self._miss(case, step, problem, reason)
-            self.device.release()
-            if not self.device.is_alive():  # every later call here would fail alike: a fresh process goes on
-                os._exit(DEAD_DEVICE)
+        if not self.device.is_alive():  # every later call here would fail alike: a fresh process goes on
+            os._exit(DEAD_DEVICE)
+        self.device.release()  # not before the problem, and with it what its frames hold, is forgotten
 
 
 def why(problem: Exception) -> str:

@@ -22,6 +22,8 @@ CUDA_BUFFER, BUFFER = 2**29, 2**27
 # A product grows until one call takes so long; then the fastest call within the time for each counts.
 LONG_ENOUGH, SPENT, FEWEST, MOST = 0.002, 0.06, 1, 10
 LARGEST_SIDE, LARGEST_IMAGE, FEATURES = 8192, 512, 256
+# On a GPU each size costs a search among algorithms, and small ones are far from the best rate.
+LEAST_IMAGE, LEAST_IMAGE_CUDA = 16, 128
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -98,7 +100,7 @@ def _matrices(dtype: torch.dtype, place: str) -> Iterator[tuple[int, Call]]:
 def _convolutions(dtype: torch.dtype, place: str) -> Iterator[tuple[int, Call]]:
     draw = _drawing(dtype, place)
     weight = draw(FEATURES, FEATURES, 3, 3)
-    for side in _doubled(16, LARGEST_IMAGE):
+    for side in _doubled(LEAST_IMAGE_CUDA if place.startswith("cuda") else LEAST_IMAGE, LARGEST_IMAGE):
         yield weight.numel() * side**2, partial(F.conv2d, draw(1, FEATURES, side, side), weight, padding=1)
 
 

@@ -142,7 +142,7 @@ def _project_shuffled(x: Tensor, weight: Tensor, bias: Tensor | None, scale: int
     projected = torch.stack(products, dim=2)  # (B, N, s², HW)
     if bias is not None:
         projected = projected + bias.view(-1, 1, 1).to(projected.dtype)
-    return projected.view(batch, -1, height, width)
+    return projected.view(batch, len(weight) * scale**2, height, width)
 
 
 def _projection(inside: int, outside: int, *, bias: bool, std: float) -> nn.Conv2d:

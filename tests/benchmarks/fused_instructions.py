@@ -41,8 +41,8 @@ POINT = {"S": SCALE, "HAS_SCOPES": False}
 KERNELS: dict[Any, dict[str, Any]] = {
     points.sample_points: {**POINT, "HAS_OFFSETS": True, "WHOLE": True},
     points.sample_points_offsets_backward: {**POINT, "WHOLE": True},
-    points.sample_points_features_backward: {**POINT, "EXACT": False},
-    bilinear.bilinear_backward: {"S": SCALE},
+    points.sample_points_features_backward: {**POINT, "EXACT": False, "WHOLE": True},
+    bilinear.bilinear_backward: {"S": SCALE, "SIDES": SCALE},
     projecting.project_and_sample: {
         **POINT,
         "SUBS": 4,
@@ -53,10 +53,10 @@ KERNELS: dict[Any, dict[str, Any]] = {
         "INTERPRETED": False,
         "WHOLE": True,
     },
-    windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True},
-    windows.window_sum_features_backward: WINDOW,
+    windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True, "IN_ROWS": True},
+    windows.window_sum_features_backward: {**WINDOW, "SIDES": SCALE},
     windows.window_sum_logits_backward: {**WINDOW, "TAPS": 32, "SUBS": 4},
-    affinity.affinity_sum: {"K": 5, "S": SCALE, "SUBS": 4, "DIM": DEPTH, "STORE_LSE": True},
+    affinity.affinity_sum: {"K": 5, "S": SCALE, "SUBS": 4, "DIM": DEPTH, "STORE_LSE": True, "IN_ROWS": True},
 }
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z0-9_]+)(.*);")
@@ -133,9 +133,10 @@ def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any
     """Every kernel with each of its configurations for a layout, and its other constants."""
     for kernel, constants in KERNELS.items():
         for config in kernel.configs:
-            given = {"x_channel": 1 if layout == "channels_last" else AREA, "SUBS": 4}
-            if "STEP_C" not in config.kwargs or points.for_layout(config, given):
-                yield kernel, config, {"WIDE": False, **constants}
+            given = {**constants, **_numbers(layout, set(kernel.fn.arg_names))}
+            rows = {"IN_ROWS": layout == "contiguous"} if "IN_ROWS" in constants else {}
+            if kernel.suits(config, given):
+                yield kernel, config, {"WIDE": False, **constants, **rows}
 
 
 def _numbers(layout: str, names: set[str]) -> dict[str, int]:
@@ -154,6 +155,7 @@ def _numbers(layout: str, names: set[str]) -> dict[str, int]:
     ):  # fmt: skip
         steps = (side**2, side, 1) if layout == "contiguous" else (1, side * channels, channels)
         parts = ("channel", "row", "column")
+        found |= {f"{name}_pixel": steps[2]}
         found |= {f"{name}_batch": channels * side**2}
         found |= {f"{name}_{part}": value for part, value in zip(parts, steps, strict=True)}
     taps = {"batch": 100 * AREA, "group": 100 * AREA, "tap": 4 * AREA, "row": SIDE, "column": 1}

@@ -4,6 +4,8 @@ Triton's own launching (choosing blocks by timing, specialising on arguments, bi
 takes every launch and does nothing. Prints each launch: twin, layout, kernel, grid. Run without TRITON_INTERPRET.
 """
 
+import threading
+
 import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
@@ -100,6 +102,27 @@ def main():
             up(*inputs).sum().backward()
             for launch in launches:
                 print(name, layout, *launch, flush=True)
+    at_once()
+
+
+def at_once():
+    """Several threads meet kinds of input that none has met before; one that fails ends this process."""
+    up, failed = upsamplers.create("dysample-triton", CHANNELS), []
+
+    def forward(size):
+        try:
+            with torch.inference_mode():
+                up(torch.zeros(1, CHANNELS, size, size))
+        except Exception as problem:
+            failed.append(problem)
+
+    threads = [threading.Thread(target=forward, args=(2**power,)) for power in range(1, 7)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    if failed:
+        raise failed[0]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_a_decoder_of_twins_compiles_whole_forward_and_backward(name):
     given = [torch.randn(1, 32, *size, device=DEVICE, requires_grad=True) for size in ((3, 4), (6, 8), (12, 16))]
     compiled = torch.compile(decoder, fullgraph=True, backend="inductor" if ON_GPU else "aot_eager")
     expected, found = decoder(*given), compiled(*given)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 if ON_GPU else 1e-5)
     before = torch.autograd.grad(expected.square().sum(), given)
     after = torch.autograd.grad(found.square().sum(), given)
     for one, other in zip(before, after, strict=True):

@@ -23,7 +23,7 @@ class Cuda:
         self._device = torch.device(name)
         self._properties = torch.cuda.get_device_properties(self._device)
         self._scratch: torch.Tensor | None = None
-        self._graph = False
+        self._graph = self._stuck = False
 
     def prepare(self, settings: Settings) -> None:
         """Turns TF32 off and cudnn.benchmark on, and takes the buffer that flushes the cache."""
@@ -93,8 +93,10 @@ class Cuda:
                 call()
         torch.cuda.current_stream(self._device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
+        self._stuck = True  # a capture that breaks off leaves its stream and its pool behind
         with torch.cuda.graph(graph):
             call()
+        self._stuck = False
         return graph.replay
 
     def synchronize(self) -> None:
@@ -102,12 +104,12 @@ class Cuda:
         torch.cuda.synchronize(self._device)
 
     def is_alive(self) -> bool:
-        """False after an illegal access: every later call of this process would fail alike."""
+        """False after an illegal access or a broken capture: every later call of this process would fail alike."""
         try:
             self.synchronize()
         except RuntimeError:
             return False
-        return True
+        return not self._stuck
 
     def release(self) -> None:
         """Empties the caching allocator."""

@@ -9,7 +9,17 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _affinity_kernels as kernels
-from upsamplers.fused._launch import PLAIN, SOFTMAX, empty_like, is_wide, kind, launch, up_to_two
+from upsamplers.fused._launch import (
+    PLAIN,
+    SOFTMAX,
+    empty_like,
+    is_wide,
+    kind,
+    laid_out,
+    launch,
+    lies_in_rows,
+    up_to_two,
+)
 from upsamplers.fused._window_ops import window_sum, window_sum_features_backward, window_sum_logits_backward
 
 
@@ -32,11 +42,11 @@ def affinity_sum(x: Tensor, query: Tensor, key: Tensor, kernel: int, scale: int,
     lse = x.new_empty((batch, 1, scale**2, height, width) if keep else (0,), dtype=torch.float32)
     launch(
         kernels.affinity_sum,
-        height * width, channels, batch,
+        height, width, channels, batch,
         x, query, key, out, lse, channels, key.shape[1], height, width, *kind(x),
         *x.stride(), *out.stride(), *query.stride(), *key.stride(),
-        K=kernel, S=scale, SUBS=up_to_two(scale**2), DIM=up_to_two(key.shape[1]), STORE_LSE=keep,
-        WIDE=is_wide(out, query),
+        K=kernel, S=scale, SUBS=up_to_two(scale**2), DIM=up_to_two(key.shape[1]),
+        IN_ROWS=lies_in_rows(out) and lies_in_rows(query), STORE_LSE=keep, WIDE=is_wide(out, query),
     )  # fmt: skip
     return out, lse
 
@@ -67,6 +77,9 @@ def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ..
     kernel, scale = ctx.sizes
     batch, _, height, width = x.shape
     sizes = (kernel, 1, scale)
+    if not lse.numel():  # the forward was not told of a backward
+        lse = affinity_sum(x, query, key, kernel, scale, True)[1]
+    grad = laid_out(grad)
     shape = key.new_empty((batch, kernel**2 * scale**2, height, width), dtype=torch.float32)
     logits, _ = window_sum_logits_backward(query, key, shape, None, lse, *sizes, PLAIN)
     del shape

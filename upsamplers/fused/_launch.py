@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -24,6 +25,7 @@ LARGEST_CELL = 2048
 MOST_IMAGES = 65535
 # Beyond so many elements an offset does not fit 32 bits.
 NARROW = 2**31
+MOST_PIXELS = 2**31
 T = TypeVar("T", bound="Twin")
 
 
@@ -87,8 +89,11 @@ def blocks(count: int, block: int) -> int:
 
 
 def is_wide(*tensors: Tensor) -> bool:
-    """Whether an offset into one of these may not fit 32 bits."""
-    return any(one.numel() >= NARROW for one in tensors)
+    """Whether an offset into one of these may not fit 32 bits, also where it is a part of something larger."""
+    return any(
+        sum((size - 1) * stride for size, stride in zip(one.shape, one.stride(), strict=True)) + 1 >= NARROW
+        for one in tensors
+    )
 
 
 def empty_like(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
@@ -105,29 +110,50 @@ def dense(x: Tensor) -> Tensor:
     return x.contiguous()
 
 
+def lies_in_rows(x: Tensor) -> bool:
+    """Whether pixels of a row lie side by side."""
+    return x.stride(3) == 1
+
+
+def laid_out(grad: Tensor) -> Tensor:
+    """A gradient in memory of its own: one that is expanded, as of a sum, is not what blocks are chosen for."""
+    return grad.contiguous() if 0 in grad.stride() else grad
+
+
 def kind(x: Tensor, groups: int = 1) -> tuple[int, int]:
-    """What blocks are chosen for, coarsely: pixels of an image, and images (a group is one); powers of two."""
-    return up_to_two(x.shape[2] * x.shape[3]), up_to_two(x.shape[0] * groups)
+    """What blocks are chosen for, coarsely: pixels of an image, and images (a group is one); powers of two.
+
+    Pixels are negative where channels lie side by side.
+    """
+    pixels = up_to_two(x.shape[2] * x.shape[3])
+    return -pixels if x.stride(1) == 1 else pixels, up_to_two(x.shape[0] * groups)
 
 
-def launch(kernel: Any, pixels: int, channels: int | None, images: int, *arguments: Any, **constants: Any) -> None:
+def launch(
+    kernel: Any, rows: int, columns: int, channels: int | None, images: int, *arguments: Any, **constants: Any
+) -> None:
     """Runs a kernel on the device that its first argument lies on, whichever is the current one.
 
     Args:
-        pixels: of an image, BLOCK_P of them a program.
+        kernel: a tuned one.
+        rows, columns: of pixels; BLOCK_P of a row are a program's.
         channels: BLOCK_C of them a program; None: all.
-        images: or groups of them, one a program.
+        images: or groups of them, one a program; none: nothing is to be done.
         arguments, constants: the kernel's.
 
     Raises:
-        Unsupported: more images than a grid has.
+        Unsupported: more images than a grid has, or more pixels than 32 bits count.
     """
     if images > MOST_IMAGES:
         raise Unsupported(f"{images} images (or groups of them) at once; the fused twins take up to {MOST_IMAGES}")
+    if rows * columns >= MOST_PIXELS:
+        raise Unsupported(f"{rows * columns} pixels an image; the fused twins take less than {MOST_PIXELS}")
+    if images == 0:
+        return
 
     def grid(meta: Mapping[str, int]) -> tuple[int, ...]:
-        rows = () if channels is None else (blocks(channels, meta["BLOCK_C"]),)
-        return blocks(pixels, meta["BLOCK_P"]), *rows, images
+        many = () if channels is None else (blocks(channels, meta["BLOCK_C"]),)
+        return rows * blocks(columns, meta["BLOCK_P"]), *many, images
 
     with torch.cuda.device_of(arguments[0]):
         kernel[grid](*arguments, **constants)
@@ -165,7 +191,7 @@ def tuned(
     if "cache_results" in inspect.signature(triton.autotune).parameters:
         more["cache_results"] = True
     tune = triton.autotune(list(configs), list(key), prune_configs_by={"early_config_prune": suited}, **more)
-    return lambda kernel: _Fastest(kernel, tune(triton.heuristics(rules)(kernel)), key, rules)
+    return lambda kernel: _Fastest(kernel, tune(triton.heuristics(rules)(kernel)), key, rules, suits)
 
 
 class _First:
@@ -191,10 +217,20 @@ class _Fastest:
     Which costs as much of the host's time as the launch does.
     """
 
-    def __init__(self, kernel: Any, tuner: Any, key: Sequence[str], derived: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        tuner: Any,
+        key: Sequence[str],
+        derived: Mapping[str, Callable[..., Any]],
+        suits: Callable[[Any, Mapping[str, Any]], bool] | None,
+    ) -> None:
         self.fn, self.configs, self._tuner, self._derived = kernel, tuner.configs, tuner, derived
+        self.suits = suits or (lambda config, arguments: True)
         self._places = [place for place, name in enumerate(kernel.arg_names) if name in key]
         self._chosen: dict[Any, dict[str, Any]] = {}
+        self._devices: set[torch.device] = set()
+        self._alone = threading.Lock()
 
     def __getitem__(self, grid: Any) -> Callable[..., None]:
         return partial(self._run, grid)
@@ -202,6 +238,7 @@ class _Fastest:
     def _run(self, grid: Any, *arguments: Any, **constants: Any) -> None:
         count = len(arguments)
         kind = (
+            arguments[0].device,
             tuple(one.dtype for one in arguments if isinstance(one, Tensor)),
             *(arguments[place] for place in self._places if place < count),
             *constants.values(),
@@ -209,8 +246,12 @@ class _Fastest:
         if chosen := self._chosen.get(kind):
             self.fn[grid](*arguments, **constants, **chosen)
             return
-        self._tuner[grid](*arguments, **constants)
-        found = self._tuner.best_config.all_kwargs()
+        with self._alone:  # the tuner keeps what it is called with
+            if arguments[0].device not in self._devices:
+                self._tuner.cache.clear()
+                self._devices.add(arguments[0].device)
+            self._tuner[grid](*arguments, **constants)
+            found = self._tuner.best_config.all_kwargs()
         named = dict(zip(self.fn.arg_names, arguments, strict=False)) | constants | found
         self._chosen[kind] = found | _follow(self._derived, named)
 

@@ -18,6 +18,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
+from upsamplers.fused._row_kernels import KINDS
 
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned anew.
 SHAPE = ("channels", "size", "images", "S", "x_column")
@@ -50,7 +51,7 @@ BLOCKS = blocks(ROWS, CHANNELS)
 def point(
     offsets, initial, batch, group, down, across, groups, factor,
     offset_batch, offset_channel, offset_row, offset_column,
-    S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr,
+    S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """The column and row that output pixels (down, across) read, before the border rule, and what made them."""
     row, column = down // S, across // S
@@ -60,11 +61,13 @@ def point(
     if HAS_OFFSETS:
         first = group * (S * S) + sub
         second = first + groups * (S * S)
+        if WIDE:
+            first, second, row, column = first.to(tl.int64), second.to(tl.int64), row.to(tl.int64), column.to(tl.int64)
         place = batch * offset_batch + row * offset_row + column * offset_column
         raw_x = tl.load(offsets + place + first * offset_channel).to(tl.float32)
         raw_y = tl.load(offsets + place + second * offset_channel).to(tl.float32)
         if HAS_SCOPES:  # in the channels after the offsets
-            place += groups * (2 * S * S) * offset_channel
+            place += (groups * (2 * S * S)).to(tl.int64) * offset_channel
             gate_x = tl.sigmoid(tl.load(offsets + place + first * offset_channel).to(tl.float32))
             gate_y = tl.sigmoid(tl.load(offsets + place + second * offset_channel).to(tl.float32))
         start_x = tl.load(initial + first).to(tl.float32)
@@ -125,8 +128,11 @@ def read_channels(
         down, across = down.to(tl.int64), across.to(tl.int64)
     here = (step * x_channel)[:, None] + (top * x_row + left * x_column)[None, :]
     there = (step * out_channel)[:, None] + (down * out_row + across * out_column)[None, :]
-    x += (group * channels + first).to(tl.int64) * x_channel
-    out += (group * channels + first).to(tl.int64) * out_channel
+    begin = (group * channels + first).to(tl.int64)
+    if WHOLE:  # so that threads read several channels at once
+        begin = tl.multiple_of(begin, STEP_C)
+    x += begin * x_channel
+    out += begin * out_channel
     for start in range(first, last, STEP_C):
         some = (start + step < channels)[:, None]
         a, b, c, d = four_pixels(x + here, x_row, x_column, some, WHOLE)
@@ -138,7 +144,7 @@ def read_channels(
 
 
 @tuned(BLOCKS, (*DISPLACED, "HAS_OFFSETS"), suits=for_layout, derived=WHOLE)
-@triton.jit
+@triton.jit(do_not_specialize=KINDS)
 def sample_points(
     x, offsets, initial, out,
     channels, height, width, groups, factor, size, images,
@@ -155,7 +161,7 @@ def sample_points(
     pixel = tl.minimum(own, S * S * height * width - 1)
     px, py, _, _, _, _ = point(
         offsets, initial, batch, group, pixel // (S * width), pixel % (S * width), groups, factor,
-        offset_batch, offset_channel, offset_row, offset_column, S, HAS_OFFSETS, HAS_SCOPES,
+        offset_batch, offset_channel, offset_row, offset_column, S, HAS_OFFSETS, HAS_SCOPES, WIDE,
     )  # fmt: skip
     down, across = own // (S * width), own % (S * width)
     first = tl.program_id(1) * BLOCK_C
@@ -166,8 +172,13 @@ def sample_points(
     )  # fmt: skip
 
 
-@tuned(BLOCKS, DISPLACED, suits=for_layout, derived=WHOLE)
-@triton.jit
+# A program has all channels of a group: small features need short runs for enough programs.
+ALL_ROWS = ((1, 1, 256, 4), (1, 1, 512, 4), (1, 1, 128, 4), (1, 1, 64, 2))
+ALL_CHANNELS = ((16, 16, 32, 4), (8, 8, 64, 4), (32, 32, 32, 4), (16, 16, 64, 4), (16, 16, 16, 2))
+
+
+@tuned(blocks(ALL_ROWS, ALL_CHANNELS), DISPLACED, suits=for_layout, derived=WHOLE)
+@triton.jit(do_not_specialize=KINDS)
 def sample_points_offsets_backward(
     x, offsets, initial, grad, grad_offsets,
     channels, height, width, groups, factor, size, images,
@@ -186,19 +197,22 @@ def sample_points_offsets_backward(
     down, across, step = pixel // (S * width), pixel % (S * width), tl.arange(0, STEP_C)
     px, py, raw_x, raw_y, gate_x, gate_y = point(
         offsets, initial, batch, group, down, across, groups, factor,
-        offset_batch, offset_channel, offset_row, offset_column, S, True, HAS_SCOPES,
+        offset_batch, offset_channel, offset_row, offset_column, S, True, HAS_SCOPES, WIDE,
     )  # fmt: skip
     left, top, part_x, part_y = corner(px, py, height, width)
-    place = batch * offset_batch + down // S * offset_row + across // S * offset_column
     first = group * (S * S) + down % S * S + across % S
     second = first + groups * (S * S)
     if WIDE:
         left, top, step = left.to(tl.int64), top.to(tl.int64), step.to(tl.int64)
-        down, across = down.to(tl.int64), across.to(tl.int64)
+        down, across, first, second = down.to(tl.int64), across.to(tl.int64), first.to(tl.int64), second.to(tl.int64)
+    place = batch * offset_batch + down // S * offset_row + across // S * offset_column
     here = (step * x_channel)[:, None] + (top * x_row + left * x_column)[None, :]
     there = (step * out_channel)[:, None] + (down * out_row + across * out_column)[None, :]
-    x += batch * x_batch + group.to(tl.int64) * channels * x_channel
-    grad += batch * out_batch + group.to(tl.int64) * channels * out_channel
+    begin = group.to(tl.int64) * channels
+    if WHOLE:
+        begin = tl.multiple_of(begin, STEP_C)
+    x += batch * x_batch + begin * x_channel
+    grad += batch * out_batch + begin * out_channel
 
     slope_x = tl.zeros([STEP_C, BLOCK_P], tl.float32)
     slope_y = tl.zeros([STEP_C, BLOCK_P], tl.float32)
@@ -220,7 +234,7 @@ def sample_points_offsets_backward(
     tl.store(grad_offsets + place + first * offset_channel, (moved_x * gate_x).to(kind), mask=mask)
     tl.store(grad_offsets + place + second * offset_channel, (moved_y * gate_y).to(kind), mask=mask)
     if HAS_SCOPES:
-        place += groups * (2 * S * S) * offset_channel
+        place += (groups * (2 * S * S)).to(tl.int64) * offset_channel
         moved_x, moved_y = moved_x * raw_x * gate_x * (1.0 - gate_x), moved_y * raw_y * gate_y * (1.0 - gate_y)
         tl.store(grad_offsets + place + first * offset_channel, moved_x.to(kind), mask=mask)
         tl.store(grad_offsets + place + second * offset_channel, moved_y.to(kind), mask=mask)
@@ -236,8 +250,8 @@ def add_to(place, value, scale, some, EXACT: tl.constexpr):
 
 
 # Timing adds to the sum: it begins from nothing each time.
-@tuned(BLOCKS, DISPLACED, suits=for_layout, reset_to_zero=["grad_x"])
-@triton.jit
+@tuned(BLOCKS, DISPLACED, suits=for_layout, derived=WHOLE, reset_to_zero=["grad_x"])
+@triton.jit(do_not_specialize=KINDS)
 def sample_points_features_backward(
     offsets, initial, grad, steps, grad_x,
     channels, height, width, groups, factor, size, images,
@@ -245,7 +259,7 @@ def sample_points_features_backward(
     out_batch, out_channel, out_row, out_column,
     offset_batch, offset_channel, offset_row, offset_column,
     S: tl.constexpr, HAS_SCOPES: tl.constexpr, EXACT: tl.constexpr, WIDE: tl.constexpr,
-    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, WHOLE: tl.constexpr,
 ):  # fmt: skip
     """Adds each output pixel's gradient to the four pixels it read; in whole steps where the order must not matter."""
     own = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
@@ -255,7 +269,7 @@ def sample_points_features_backward(
     down, across, step = pixel // (S * width), pixel % (S * width), tl.arange(0, STEP_C)
     px, py, _, _, _, _ = point(
         offsets, initial, batch, group, down, across, groups, factor,
-        offset_batch, offset_channel, offset_row, offset_column, S, True, HAS_SCOPES,
+        offset_batch, offset_channel, offset_row, offset_column, S, True, HAS_SCOPES, WIDE,
     )  # fmt: skip
     left, top, part_x, part_y = corner(px, py, height, width)
     at_a, at_b, at_c, at_d = weights(part_x, part_y)
@@ -266,11 +280,14 @@ def sample_points_features_backward(
     there = (step * out_channel)[:, None] + (down * out_row + across * out_column)[None, :]
     is_out = (own < S * S * height * width)[None, :]
     first = tl.program_id(1) * BLOCK_C
-    grad_x += batch * x_batch + (group * channels + first).to(tl.int64) * x_channel
-    grad += batch * out_batch + (group * channels + first).to(tl.int64) * out_channel
+    begin = (group * channels + first).to(tl.int64)
+    if WHOLE:
+        begin = tl.multiple_of(begin, STEP_C)
+    grad_x += batch * x_batch + begin * x_channel
+    grad += batch * out_batch + begin * out_channel
     scale = tl.load(steps)
     for start in range(first, tl.minimum(first + BLOCK_C, channels), STEP_C):
-        some = is_out & (start + step < channels)[:, None]
+        some = is_out if WHOLE else is_out & (start + step < channels)[:, None]
         found = tl.load(grad + there, mask=some, other=0.0).to(tl.float32)
         add_to(grad_x + here, found * at_a[None, :], scale, some, EXACT)
         add_to(grad_x + here + x_column, found * at_b[None, :], scale, some, EXACT)

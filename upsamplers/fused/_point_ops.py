@@ -10,7 +10,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _point_kernels as kernels
 from upsamplers.fused._bilinear_kernels import bilinear_backward
-from upsamplers.fused._launch import empty_like, is_wide, kind, launch
+from upsamplers.fused._launch import empty_like, is_wide, kind, laid_out, launch, up_to_two
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
 STEPS = 2.0**40
@@ -50,7 +50,7 @@ def _sampled(
     points, start = (x, x) if projected is None or initial is None else (projected, initial)
     launch(
         kernels.sample_points,
-        scale**2 * height * width, channels // groups, batch * groups,
+        1, scale**2 * height * width, channels // groups, batch * groups,
         x, points, start, out,
         channels // groups, height, width, groups, factor, *kind(x, groups),
         *read_strides(x), *out.stride(), *points.stride(),
@@ -79,7 +79,7 @@ def sample_displaced_offsets_backward(
     grad_projected = torch.empty_like(projected)
     launch(
         kernels.sample_points_offsets_backward,
-        scale**2 * height * width, None, batch * groups,
+        1, scale**2 * height * width, None, batch * groups,
         x, projected, initial, grad, grad_projected,
         channels // groups, height, width, groups, factor, *kind(x, groups),
         *read_strides(x), *grad.stride(), *projected.stride(),
@@ -101,11 +101,11 @@ def sample_displaced_features_backward(
     batch, channels, height, width = x.shape
     total = empty_like(x, x.shape, torch.int64 if exact else torch.float32).zero_()
     steps = x.new_ones((), dtype=torch.float32)
-    if exact:  # read on the device, so that nothing waits for it
+    if exact and grad.numel():  # read on the device, so that nothing waits for it
         steps = STEPS / torch.linalg.vector_norm(grad, float("inf"), dtype=torch.float32).clamp(min=SMALLEST)
     launch(
         kernels.sample_points_features_backward,
-        scale**2 * height * width, channels // groups, batch * groups,
+        1, scale**2 * height * width, channels // groups, batch * groups,
         projected, initial, grad, steps, total,
         channels // groups, height, width, groups, factor, *kind(x, groups),
         *read_strides(total), *grad.stride(), *projected.stride(),
@@ -122,9 +122,9 @@ def interpolate_bilinear_backward(grad: Tensor, scale: int) -> Tensor:
     grad_x = empty_like(grad, (batch, channels, height, width))
     launch(
         bilinear_backward,
-        height * width, channels, batch,
+        height, width, channels, batch,
         grad, grad_x, channels, height, width, *kind(grad_x), *grad_x.stride(), *grad.stride(),
-        S=scale, WIDE=is_wide(grad),
+        S=scale, SIDES=up_to_two(scale), WIDE=is_wide(grad),
     )  # fmt: skip
     return grad_x
 
@@ -163,7 +163,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     kept = ctx.saved_tensors
-    grad_x = grad_projected = None
+    grad, grad_x, grad_projected = laid_out(grad), None, None
     if ctx.needs_input_grad[0]:
         exact = torch.are_deterministic_algorithms_enabled()
         grad_x = sample_displaced_features_backward(grad, *kept, *ctx.sizes, exact)
@@ -180,7 +180,7 @@ def _keep_scale(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _bilinear_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-    return interpolate_bilinear_backward(grad, ctx.scale), None
+    return interpolate_bilinear_backward(laid_out(grad), ctx.scale), None
 
 
 interpolate_bilinear.register_autograd(_bilinear_backward, setup_context=_keep_scale)

@@ -12,6 +12,7 @@ import triton.language as tl
 
 from upsamplers.fused._launch import tuned
 from upsamplers.fused._point_kernels import DISPLACED, WHOLE, read_channels
+from upsamplers.fused._row_kernels import KINDS
 
 # (STEP_C, BLOCK_P, warps). As in `sample_points`: a channel at a time where rows are contiguous; blocks are of input
 # pixels, of which a product has 16 at least.
@@ -32,7 +33,7 @@ def suits(config: Any, arguments: Mapping[str, Any]) -> bool:
 
 @triton.jit
 def project(
-    x, weight, scope_weight, group, place, x_channel, depth, groups,
+    x, weight, scope_weight, group, place, is_pixel, x_channel, depth, groups,
     S: tl.constexpr, SUBS: tl.constexpr, KINDS: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr,
     WIDE: tl.constexpr, INTERPRETED: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
@@ -55,7 +56,11 @@ def project(
         if KINDS == 4:
             scopes = tl.load(scope_weight + where, mask=some & ((which >= 2) & (which < 4))[:, None], other=0.0)
             factors = tl.where((which >= 2)[:, None], scopes, factors)
-        pixels = tl.load(x + (start + inner)[:, None] * x_channel + place[None, :], mask=is_inner[:, None], other=0.0)
+        pixels = tl.load(
+            x + (start + inner)[:, None] * x_channel + place[None, :],
+            mask=is_inner[:, None] & is_pixel[None, :],
+            other=0.0,
+        )
         if INTERPRETED:  # whose products of bfloat16 are those of its bits
             factors, pixels = factors.to(tl.float32), pixels.to(tl.float32)
         found = tl.dot(factors, pixels, found, input_precision="ieee")
@@ -70,7 +75,7 @@ def one_kind(found, kind: tl.constexpr, KINDS: tl.constexpr):
 
 @triton.jit
 def project_shuffled(
-    x, weight, group, place, x_channel, depth, groups,
+    x, weight, group, place, is_pixel, x_channel, depth, groups,
     S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
     """Style "pl": the two coordinates of each output pixel from every s²-th channel, (SUBS, P) each."""
@@ -80,7 +85,7 @@ def project_shuffled(
     found_y = tl.zeros([SUBS, BLOCK_P], tl.float32)
     weight += group * depth
     for _ in range(depth):
-        pixels = tl.load(x + where, mask=(sub < S * S)[:, None], other=0.0).to(tl.float32)
+        pixels = tl.load(x + where, mask=(sub < S * S)[:, None] & is_pixel[None, :], other=0.0).to(tl.float32)
         found_x += tl.load(weight).to(tl.float32) * pixels
         found_y += tl.load(weight + groups * depth).to(tl.float32) * pixels
         x += S * S * x_channel
@@ -97,11 +102,11 @@ def as_outputs(value, S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr
 
 
 @tuned(BLOCKS, (*DISPLACED, "SHUFFLED"), suits=suits, derived=WHOLE)
-@triton.jit
+@triton.jit(do_not_specialize=KINDS)
 def project_and_sample(
     x, weight, bias, scope_weight, scope_bias, initial, out,
     channels, depth, height, width, groups, factor, size, images,
-    x_batch, x_channel, x_row, x_column,
+    x_batch, x_channel, x_row, x_column, x_pixel,
     out_batch, out_channel, out_row, out_column,
     S: tl.constexpr, SUBS: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr, SHUFFLED: tl.constexpr,
     HAS_SCOPES: tl.constexpr, HAS_SCOPE_BIAS: tl.constexpr, WIDE: tl.constexpr, INTERPRETED: tl.constexpr,
@@ -111,11 +116,13 @@ def project_and_sample(
     batch = (tl.program_id(1) // groups).to(tl.int64)
     group = tl.program_id(1) % groups
     x += batch * x_batch
-    pixel = tl.minimum(tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P), height * width - 1)
+    pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     row, column, sub = pixel // width, pixel % width, tl.arange(0, SUBS)
-    place = row * x_row + column * x_column
+    is_pixel = pixel < height * width
+    # Rows follow one another without gaps, so that pixels side by side have addresses that are, whatever the width.
+    place = pixel * x_pixel
     if WIDE:
-        place = row.to(tl.int64) * x_row + column.to(tl.int64) * x_column
+        place = pixel.to(tl.int64) * x_pixel
 
     first = tl.where(sub < S * S, group * (S * S) + sub, 0)
     second = first + groups * (S * S)
@@ -125,12 +132,14 @@ def project_and_sample(
     gate_x = tl.full([SUBS, BLOCK_P], 1.0, tl.float32)
     gate_y = gate_x
     if SHUFFLED:
-        raw_x, raw_y = project_shuffled(x, weight, group, place, x_channel, depth, groups, S, SUBS, BLOCK_P)
+        raw_x, raw_y = project_shuffled(x, weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P)
         if HAS_SCOPES:
-            gate_x, gate_y = project_shuffled(x, scope_weight, group, place, x_channel, depth, groups, S, SUBS, BLOCK_P)
+            gate_x, gate_y = project_shuffled(
+                x, scope_weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P
+            )
     else:
         found = project(
-            x, weight, scope_weight, group, place, x_channel, depth, groups,
+            x, weight, scope_weight, group, place, is_pixel, x_channel, depth, groups,
             S, SUBS, 4 if HAS_SCOPES else 2, ROWS, DEPTH, WIDE, INTERPRETED, BLOCK_P,
         )  # fmt: skip
         raw_x, raw_y = one_kind(found, 0, ROWS // SUBS), one_kind(found, 1, ROWS // SUBS)

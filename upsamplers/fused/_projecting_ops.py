@@ -38,14 +38,14 @@ def project_and_sample(
     """
     batch, channels, height, width = x.shape
     out = empty_like(x, (batch, channels, scale * height, scale * width))
-    subs = up_to_two(scale**2)
+    subs, strides = up_to_two(scale**2), _point_ops.read_strides(x)
+    given = (weight, bias, weight if scope_weight is None else scope_weight, bias if scope_bias is None else scope_bias)
     launch(
         kernels.project_and_sample,
-        height * width, None, batch * groups,
-        x, weight, bias, weight if scope_weight is None else scope_weight, bias if scope_bias is None else scope_bias,
-        initial, out,
+        1, height * width, None, batch * groups,
+        x, *(one.contiguous() for one in given), initial, out,
         channels // groups, weight.shape[1], height, width, groups, factor, *kind(x, groups),
-        *_point_ops.read_strides(x), *out.stride(),
+        *strides, strides[3] or x.stride(2), *out.stride(),
         S=scale, SUBS=subs, ROWS=max(LEAST_ROWS, (2 if scope_weight is None else 4) * subs), DEPTH=DEPTH,
         SHUFFLED=shuffled, HAS_SCOPES=scope_weight is not None, HAS_SCOPE_BIAS=scope_bias is not None,
         WIDE=is_wide(out), INTERPRETED=is_interpreted(),

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.fused import _window_kernels as kernels
-from upsamplers.fused._launch import PLAIN, empty_like, is_wide, kind, launch, up_to_two
+from upsamplers.fused._launch import PLAIN, empty_like, is_wide, kind, laid_out, launch, lies_in_rows, up_to_two
 
 
 @torch.library.custom_op("upsamplers::window_sum", mutates_args=())
@@ -36,11 +36,11 @@ def window_sum(
     shared = logits if own is None else own
     launch(
         kernels.window_sum,
-        height * width, channels // groups, batch * groups,
+        height, width, channels // groups, batch * groups,
         x, logits, shared, out, lse, channels // groups, height, width, groups, *kind(x, groups),
         *x.stride(), *out.stride(), *_logit_strides(logits, x, kernel, scale), *_own_strides(shared, kernel),
-        K=kernel, S=scale, SUBS=up_to_two(scale**2), MODE=mode, HAS_OWN=own is not None, STORE_LSE=keep,
-        WIDE=is_wide(out, logits),
+        K=kernel, S=scale, SUBS=up_to_two(scale**2), MODE=mode, IN_ROWS=lies_in_rows(out),
+        HAS_OWN=own is not None, STORE_LSE=keep, WIDE=is_wide(out, logits),
     )  # fmt: skip
     return out, lse
 
@@ -56,10 +56,10 @@ def window_sum_features_backward(
     shared = logits if own is None else own
     launch(
         kernels.window_sum_features_backward,
-        height * width, channels // groups, batch * groups,
+        height, width, channels // groups, batch * groups,
         logits, shared, lse, grad, grad_x, channels // groups, height, width, groups, *kind(x, groups),
         *grad_x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_own_strides(shared, kernel),
-        K=kernel, S=scale, MODE=mode, HAS_OWN=own is not None, WIDE=is_wide(grad, logits),
+        K=kernel, S=scale, SIDES=up_to_two(scale), MODE=mode, HAS_OWN=own is not None, WIDE=is_wide(grad, logits),
     )  # fmt: skip
     return grad_x
 
@@ -76,7 +76,7 @@ def window_sum_logits_backward(
     grad_own = x.new_empty(0) if own is None else torch.empty_like(own)
     launch(
         kernels.window_sum_logits_backward,
-        height * width, None, batch * groups,
+        height, width, None, batch * groups,
         x, logits, shared, lse, grad, grad_logits, grad_own,
         channels // groups, height, width, groups, *kind(x, groups),
         *x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_own_strides(shared, kernel),
@@ -133,7 +133,10 @@ def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ..
     if grad is None:
         return (None,) * 8
     x, logits, own, lse = ctx.saved_tensors
-    grad_x = grad_logits = grad_own = None
+    kernel, groups, scale, mode = ctx.sizes
+    if mode != PLAIN and not lse.numel():  # the forward was not told of a backward
+        lse = window_sum(x, logits, own, kernel, groups, scale, mode, True)[1]
+    grad, grad_x, grad_logits, grad_own = laid_out(grad), None, None, None
     if ctx.needs_input_grad[0]:
         grad_x = window_sum_features_backward(grad, logits, own, lse, x, *ctx.sizes)
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:

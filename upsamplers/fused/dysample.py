@@ -10,8 +10,8 @@ from upsamplers.dysample import PAPER, DySample
 from upsamplers.fused._launch import Twin, dense, require_fusible
 from upsamplers.registry import register
 
-# Of the twin with its projections inside: all output pixels of 16 input pixels, which a program has at least.
-LARGEST_SCALE = 8
+# Of the twin with its projections inside: a program has all output pixels of 16 input pixels at least.
+LARGEST_SCALE = 4
 
 
 @register("dysample-triton", devices=("cuda",), reference="dysample", paper=PAPER, year=2023)
@@ -57,7 +57,7 @@ class DySampleTriton(Twin, DySample):
 class DySampleTriton1x1(DySampleTriton):
     """DySample with its 1×1 projections inside the kernel too: one launch, and nothing in memory but x and the output.
 
-    Where gradients are wanted, or the scale is beyond 8, it is the twin without: a backward reads the projections.
+    Where gradients are wanted, or the scale is beyond 4, it is the twin without: a backward reads the projections.
 
     Args: see DySample.
     """

@@ -82,12 +82,13 @@ class _Filter(Function):
             return gradients_again(_stacked, (y, filters), torch.stack(grads), needs)
         grad_y = torch.empty_like(y) if needs[0] else None
         grad_filters = torch.zeros_like(filters, dtype=coordinate_dtype(filters))
-        # Some channels at a time, so that they stay in a cache from one filter to the next.
+        # On a CPU some channels at a time, so that they stay in a cache from one filter to the next.
+        block = BLOCK if y.device.type == "cpu" else max(y.shape[1], 1)
         for image in range(y.shape[0]):
-            for first in range(0, y.shape[1], BLOCK):
-                own, own_grads = y[image, first : first + BLOCK], [grad[image, first : first + BLOCK] for grad in grads]
+            for first in range(0, y.shape[1], block):
+                own, own_grads = y[image, first : first + block], [grad[image, first : first + block] for grad in grads]
                 if grad_y is not None:
-                    grad_y[image, first : first + BLOCK].copy_(_spread(own_grads, filters[image]))
+                    grad_y[image, first : first + block].copy_(_spread(own_grads, filters[image]))
                 if needs[1]:
                     grad_filters[image].add_(_correlated(own, own_grads, filters.shape[-1]))
         return grad_y, grad_filters.to(filters.dtype) if needs[1] else None

@@ -1,0 +1,52 @@
+"""Every fused twin under compute-sanitizer on CUDA: memory, and races in shared memory; where it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+CHANNELS, HEIGHT, WIDTH = 64, 13, 17
+# Tensors of the caching allocator lie within larger allocations, where nothing beyond one is beyond memory.
+APART = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+CHECKS = (("memcheck", "--report-api-errors", "no"), ("racecheck",))
+
+
+def main() -> int:
+    """Runs this file under each check; the number of those that found something."""
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        print("compute-sanitizer is not installed: memory and races not checked")
+        return 0
+    found = 0
+    for check, *flags in CHECKS:
+        command = [tool, "--tool", check, "--error-exitcode", "1", *flags, sys.executable, __file__, "twins"]
+        found += bool(subprocess.run(command, env={**os.environ, **APART}).returncode)
+    return found
+
+
+def run_twins() -> None:
+    """One forward and backward of each at an odd shape; every choice of blocks is run once and none is timed."""
+    import torch
+    from triton.runtime import driver
+
+    import upsamplers
+
+    driver.active.get_benchmarker = lambda: lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
+    for name in upsamplers.names():
+        if not upsamplers.get(name).reference:
+            continue
+        up = upsamplers.create(name, CHANNELS).cuda()
+        x = torch.randn(2, CHANNELS, HEIGHT, WIDTH, device="cuda", requires_grad=True)
+        guide = torch.randn(2, CHANNELS, 2 * HEIGHT, 2 * WIDTH, device="cuda", requires_grad=True)
+        inputs = (x, guide) if up.needs_guide else (x,)
+        with torch.inference_mode():  # some do it otherwise where no gradient is wanted
+            up(*inputs)
+        up(*inputs).square().sum().backward()
+        torch.cuda.synchronize()
+        print(name, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_twins() if sys.argv[1:] == ["twins"] else main())
