@@ -67,9 +67,9 @@ def point(
         raw_x = tl.load(offsets + place + first * offset_channel).to(tl.float32)
         raw_y = tl.load(offsets + place + second * offset_channel).to(tl.float32)
         if HAS_SCOPES:  # in the channels after the offsets
-            place += (groups * (2 * S * S)).to(tl.int64) * offset_channel
-            gate_x = tl.sigmoid(tl.load(offsets + place + first * offset_channel).to(tl.float32))
-            gate_y = tl.sigmoid(tl.load(offsets + place + second * offset_channel).to(tl.float32))
+            third, fourth = second + groups * (S * S), second + groups * (2 * S * S)
+            gate_x = tl.sigmoid(tl.load(offsets + place + third * offset_channel).to(tl.float32))
+            gate_y = tl.sigmoid(tl.load(offsets + place + fourth * offset_channel).to(tl.float32))
         start_x = tl.load(initial + first).to(tl.float32)
         start_y = tl.load(initial + second).to(tl.float32)
     else:
@@ -234,10 +234,10 @@ def sample_points_offsets_backward(
     tl.store(grad_offsets + place + first * offset_channel, (moved_x * gate_x).to(kind), mask=mask)
     tl.store(grad_offsets + place + second * offset_channel, (moved_y * gate_y).to(kind), mask=mask)
     if HAS_SCOPES:
-        place += (groups * (2 * S * S)).to(tl.int64) * offset_channel
+        third, fourth = second + groups * (S * S), second + groups * (2 * S * S)
         moved_x, moved_y = moved_x * raw_x * gate_x * (1.0 - gate_x), moved_y * raw_y * gate_y * (1.0 - gate_y)
-        tl.store(grad_offsets + place + first * offset_channel, moved_x.to(kind), mask=mask)
-        tl.store(grad_offsets + place + second * offset_channel, moved_y.to(kind), mask=mask)
+        tl.store(grad_offsets + place + third * offset_channel, moved_x.to(kind), mask=mask)
+        tl.store(grad_offsets + place + fourth * offset_channel, moved_y.to(kind), mask=mask)
 
 
 @triton.jit
