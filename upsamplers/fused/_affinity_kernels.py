@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._row_kernels import KINDS, fits, run_of_pixels, store_outputs, tiles
+from upsamplers.fused._row_kernels import KINDS, fits, has_row, run_of_pixels, store_outputs, tiles
 
 # The least of float32, and finite: minus infinity has no difference to itself.
 LEAST = tl.constexpr(-3.4028234e38)
@@ -79,7 +79,7 @@ def affinity_sum(
     there = dim[:, None] * key_channel + (column * key_column)[None, :]
     for line in range(K):  # of the window; its pixels lie side by side, where one address serves all
         below = line - K // 2
-        seen = is_pixel & (row + below >= 0) & (row + below < height)
+        seen = is_pixel & has_row(row + below, height, column)
         for side in tl.static_range(K):
             right = side - K // 2
             sees = (seen & (column + right >= 0) & (column + right < width))[None, :]

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._row_kernels import KINDS, run_of_pixels, tiles
+from upsamplers.fused._row_kernels import KINDS, has_row, run_of_pixels, tiles
 
 # A few channels of a long run of pixels where rows are contiguous, many of a short one where channels are.
 BLOCKS = tiles((8, 64, 4), (16, 64, 4), (4, 128, 4), (64, 16, 4), (32, 32, 4))
@@ -40,7 +40,7 @@ def bilinear_backward(
         down = row * S + near - S // 2
         y = tl.minimum(tl.maximum((down.to(tl.float32) + 0.5) / S - 0.5, 0.0), height - 1.0)
         part_y = tl.maximum(1.0 - tl.abs(y - row), 0.0)
-        seen = is_out & (down >= 0) & (down < S * height)
+        seen = is_out & has_row(down, S * height, pixel)
         for side in tl.static_range(2):  # s columns on, of the 2s from s // 2 on the left
             step = side * S - S // 2
             across = own + step

@@ -40,6 +40,13 @@ def run_of_pixels(width, WIDE: tl.constexpr, BLOCK_P: tl.constexpr):
 
 
 @triton.jit
+def has_row(row, height, column):
+    """Whether an image has this row, said for each of the columns: what interprets kernels masks by no lone truth."""
+    rows = row + tl.zeros_like(column)
+    return (rows >= 0) & (rows < height)
+
+
+@triton.jit
 def store_outputs(
     out, value, row, first, column, channel, channels, width, out_channel, out_row, out_column,
     S: tl.constexpr, SUBS: tl.constexpr, IN_ROWS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._row_kernels import KINDS, fits, run_of_pixels, store_outputs, tiles
+from upsamplers.fused._row_kernels import KINDS, fits, has_row, run_of_pixels, store_outputs, tiles
 
 # The least of float32, and finite: minus infinity has no difference to itself.
 LEAST = tl.constexpr(-3.4028234e38)
@@ -103,7 +103,7 @@ def window_sum(
     here = channel[:, None] * x_channel + (column * x_column)[None, :]
     for line in range(K):  # of the window; its pixels lie side by side, where one address serves all
         down = line - K // 2
-        seen = is_pixel & (row + down >= 0) & (row + down < height)
+        seen = is_pixel & has_row(row + down, height, column)
         for side in tl.static_range(K):
             value = raw_logit(
                 logits, own, place, own_place, line * K + side, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN,
@@ -172,7 +172,7 @@ def window_sum_features_backward(
     for step in range(K * S):  # a line of the window and a row of the cell; what is beside it has one address
         line, sub_row = step // S, step % S
         up = row - (line - K // 2)
-        seen = is_out & (up >= 0) & (up < height)
+        seen = is_out & has_row(up, height, pixel)
         for side in tl.static_range(K):
             left = K // 2 - side
             sees = seen & (pixel + left >= 0) & (pixel + left < width)
@@ -232,14 +232,14 @@ def window_sum_logits_backward(
 
     result = tl.zeros([TAPS, SUBS, BLOCK_P], tl.float32)
     window, found = tl.load(x + window_place, mask=seen, other=0.0), tl.load(grad + out_place, mask=is_out, other=0.0)
-    for channel in range(channels):  # while one is multiplied, the next one is on its way
+    for _ in range(1, channels):  # while one is multiplied, the next one is on its way
         x += x_channel
         grad += out_channel
-        more = channel + 1 < channels
-        next_window = tl.load(x + window_place, mask=seen & more, other=0.0)
-        next_found = tl.load(grad + out_place, mask=is_out & more, other=0.0)
+        next_window = tl.load(x + window_place, mask=seen, other=0.0)
+        next_found = tl.load(grad + out_place, mask=is_out, other=0.0)
         result += window.to(tl.float32)[:, None, :] * found.to(tl.float32)[None, :, :]
         window, found = next_window, next_found
+    result += window.to(tl.float32)[:, None, :] * found.to(tl.float32)[None, :, :]
 
     whole = is_tap[:, None, None] & is_out[None, :, :]
     place = tap[:, None, None] * logit_tap
