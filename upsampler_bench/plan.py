@@ -118,7 +118,7 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
     Raises:
         PlanError: a name or wildcard matches nothing.
     """
-    chosen = _chosen(plan, tuple(names), tuple(names if wild is None else wild))
+    chosen = _chosen(plan, tuple(names), tuple(names if wild is None else wild), device)
     places = [place for host in plan.host for place in _places(plan, host, device)]
     conditions = product(places, plan.dtype, plan.layout, plan.mode)
     return tuple(
@@ -141,11 +141,13 @@ def _places(plan: Plan, host: str, device: str) -> Iterable[Case]:
         yield Case("", "", batch, IMAGE_CHANNELS, height, width, scale=HOST_SCALE, device=device, host=host)
 
 
-def _chosen(plan: Plan, names: tuple[str, ...], wild: tuple[str, ...]) -> list[str]:
+def _chosen(plan: Plan, names: tuple[str, ...], wild: tuple[str, ...], device: str) -> list[str]:
     chosen = set()
     for pattern in plan.upsampler:
         # A name may hold brackets, which are wildcards elsewhere.
         matching = [pattern] if pattern in names else [name for name in wild if fnmatchcase(name, pattern)]
+        if not matching and (elsewhere := [name for name in names if fnmatchcase(name, pattern)]):
+            raise PlanError(f"{pattern!r}: none of {', '.join(elsewhere)} runs on {device}")
         if not matching:
             raise PlanError(f"no upsampler {pattern!r}; {nearest(pattern, names)}")
         chosen.update(matching)

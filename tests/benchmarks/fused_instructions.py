@@ -27,6 +27,7 @@ from upsamplers.fused import _bilinear_kernels as bilinear
 from upsamplers.fused import _point_kernels as points
 from upsamplers.fused import _projecting_kernels as projecting
 from upsamplers.fused import _window_kernels as windows
+from upsamplers.fused._launch import OPTIONS
 
 CHANNELS, SIDE, SCALE, GROUPS, DEPTH = 256, 120, 2, 4, 32
 AREA = SIDE**2
@@ -124,7 +125,7 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
     made = triton.compile(
         ASTSource(function, signature, known, aligned),
         target=GPUTarget("cuda", 90, 32),
-        options={"num_warps": config.num_warps},
+        options={"num_warps": config.num_warps, **OPTIONS},
     )
     return _taken_apart(function.__name__, {**config.kwargs, "warps": config.num_warps}, made.asm["cubin"])
 

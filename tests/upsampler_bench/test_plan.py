@@ -98,3 +98,9 @@ def test_a_plan_file_that_is_missing_or_no_toml_is_named(tmp_path):
     (tmp_path / "bad.toml").write_text("shape = [")
     with pytest.raises(PlanError, match="cannot read plan"):
         plan.read(str(tmp_path / "bad.toml"))
+
+
+def test_a_wildcard_over_what_runs_elsewhere_says_so():
+    asked = plan.parse({"upsampler": "*-triton"})
+    with pytest.raises(PlanError, match=r"'\*-triton': none of a-triton, b-triton runs on cpu"):
+        plan.cases(asked, ("bilinear", "a-triton", "b-triton"), "cpu", ("bilinear",))

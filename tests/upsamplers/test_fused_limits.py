@@ -131,3 +131,12 @@ def test_a_forward_holds_its_output_and_its_logits_and_no_more(name, dtype):
     held = 0 if name in PROJECTING else HELD[upsamplers.get(name).reference] * 120 * 120 * dtype.itemsize
     output = out.numel() * dtype.itemsize
     assert output + held <= live.peak <= 1.002 * (output + held)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("dysample")])
+def test_a_refusal_names_the_operator_that_has_the_same_weights(name):
+    twin, _ = pair(name, 32)
+    with torch.inference_mode(), pytest.raises(Unsupported) as refused:
+        twin.double()(torch.zeros(1, 32, 4, 4, device=DEVICE, dtype=torch.float64))
+    assert str(refused.value).startswith(f"{name} takes ")
+    assert f"{upsamplers.get(name).reference!r} has the same weights" in str(refused.value)

@@ -26,6 +26,8 @@ MOST_IMAGES = 65535
 # Beyond so many elements an offset does not fit 32 bits.
 NARROW = 2**31
 MOST_PIXELS = 2**31
+# A product and its sum are one instruction, as in torch's own kernels; later versions of triton ask for it to be said.
+OPTIONS = {"enable_fp_fusion": True}
 T = TypeVar("T", bound="Twin")
 
 
@@ -244,13 +246,13 @@ class _Fastest:
             *constants.values(),
         )
         if chosen := self._chosen.get(kind):
-            self.fn[grid](*arguments, **constants, **chosen)
+            self.fn[grid](*arguments, **constants, **chosen, **OPTIONS)
             return
         with self._alone:  # the tuner keeps what it is called with
             if arguments[0].device not in self._devices:
                 self._tuner.cache.clear()
                 self._devices.add(arguments[0].device)
-            self._tuner[grid](*arguments, **constants)
+            self._tuner[grid](*arguments, **constants, **OPTIONS)
             found = self._tuner.best_config.all_kwargs()
         named = dict(zip(self.fn.arg_names, arguments, strict=False)) | constants | found
         self._chosen[kind] = found | _follow(self._derived, named)

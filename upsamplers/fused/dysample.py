@@ -32,6 +32,11 @@ class DySampleTriton(Twin, DySample):
 
     OPERATIONS = "_point_ops"
 
+    @property
+    def _published(self) -> str:
+        """Which of the series has these weights."""
+        return f"dysample{'-s' if self.style == 'pl' else ''}{'' if self.scope is None else '+'}"
+
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW).
 
@@ -39,7 +44,7 @@ class DySampleTriton(Twin, DySample):
             Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16.
         """
         require_features(x, self.channels)
-        require_fusible("dysample-triton", "dysample", x)
+        require_fusible(f"{self._published}-triton", self._published, x)
         x = dense(x)
         out: Tensor = torch.ops.upsamplers.sample_displaced(
             x, dense(self.projected(x)), self.init_pos, float(self.scope_factor), self.groups, self.scale
@@ -57,7 +62,8 @@ class DySampleTriton(Twin, DySample):
 class DySampleTriton1x1(DySampleTriton):
     """DySample with its 1×1 projections inside the kernel too: one launch, and nothing in memory but x and the output.
 
-    Where gradients are wanted, or the scale is beyond 4, it is the twin without: a backward reads the projections.
+    In a forward without gradients (torch.inference_mode or torch.no_grad), up to scale 4, on x of the weights' dtype;
+    elsewhere it is the twin without: a backward reads the projections.
 
     Args: see DySample.
     """
@@ -73,7 +79,7 @@ class DySampleTriton1x1(DySampleTriton):
         if torch.is_grad_enabled() or self.scale > LARGEST_SCALE or x.dtype != self.offset.weight.dtype:
             return super().forward(x)
         require_features(x, self.channels)
-        require_fusible("dysample-triton-1x1", "dysample", x)
+        require_fusible(f"{self._published}-triton-1x1", self._published, x)
         scope = self.scope
         out: Tensor = torch.ops.upsamplers.project_and_sample(
             dense(x), self.offset.weight, self.offset.bias,
