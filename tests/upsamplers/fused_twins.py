@@ -31,8 +31,10 @@ marks = [
     pytest.mark.skipif(
         not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1", reason="needs an NVIDIA GPU, or TRITON_INTERPRET=1"
     ),
+    pytest.mark.usefixtures("float32_is_float32"),
     *([pytest.mark.cuda] if ON_GPU else []),
 ]
+unwritten_shows = pytest.mark.usefixtures("unwritten_is_nan")
 
 
 def pair(name, channels, seed=0, dtype=torch.float32, **options):
@@ -92,27 +94,3 @@ def check(name, channels, height, width, batch=2, dtype=torch.float32, layout=to
     # Of a GPU: convolutions there may be Winograd's, which large logits make more of.
     close(found, expected, {torch.float32: 1e-3 if ON_GPU else 2e-4, torch.float16: 3e-2, torch.bfloat16: 0.2}[dtype])
     return found, inputs
-
-
-@pytest.fixture(autouse=True)
-def float32_is_float32():
-    """Convolutions in TF32 are off by more than these tests allow."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.deterministic
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.deterministic = before
-
-
-@pytest.fixture(autouse=True)
-def unwritten_is_nan(monkeypatch):
-    """Whatever is allocated without a value holds NaN, so that an element that no program writes shows."""
-    own_like, own_new = torch.empty_like, torch.Tensor.new_empty
-
-    def filled(made):
-        return made.fill_(float("nan")) if made.is_floating_point() else made
-
-    monkeypatch.setattr(torch, "empty_like", lambda *a, **k: filled(own_like(*a, **k)))
-    monkeypatch.setattr(torch.Tensor, "new_empty", lambda *a, **k: filled(own_new(*a, **k)))
-    own = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *a, **k: filled(own(*a, **k)))

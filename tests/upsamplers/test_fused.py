@@ -2,18 +2,17 @@
 
 import pytest
 import torch
-from fused_twins import (  # noqa: F401  # fixtures are used by being here
+from fused_twins import (
     DEVICE,
     TWINS,
     channels_of,
     check,
     close,
     features,
-    float32_is_float32,
     marks,
     pair,
     results,
-    unwritten_is_nan,
+    unwritten_shows,
 )
 
 import upsamplers
@@ -21,7 +20,7 @@ from upsamplers.fused import _launch
 from upsamplers.primitives.reassemble import reassemble
 
 pytest.importorskip("triton")
-pytestmark = marks
+pytestmark = [*marks, unwritten_shows]
 
 
 @pytest.mark.parametrize("name", TWINS)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fused_twins import DEVICE, EVERY, ON_GPU, TWINS, channels_of, features, float32_is_float32, marks, pair
+from fused_twins import DEVICE, EVERY, ON_GPU, TWINS, channels_of, features, marks, pair
 from torch import nn
 
 import upsamplers
@@ -14,9 +14,6 @@ pytestmark = marks
 @pytest.fixture(autouse=True)
 def _nothing_compiled_before():
     torch._dynamo.reset()
-
-
-__all__ = ["float32_is_float32"]  # a fixture that is used here too
 
 
 class Decoder(nn.Module):

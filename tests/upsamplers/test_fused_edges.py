@@ -2,24 +2,23 @@
 
 import pytest
 import torch
-from fused_twins import (  # noqa: F401  # fixtures are used by being here
+from fused_twins import (
     DEVICE,
     EVERY,
     channels_of,
     close,
     features,
-    float32_is_float32,
     marks,
     pair,
     results,
-    unwritten_is_nan,
+    unwritten_shows,
 )
 
 import upsamplers
 from upsamplers.fused import _launch
 
 pytest.importorskip("triton")
-pytestmark = marks
+pytestmark = [*marks, unwritten_shows]
 
 
 @pytest.fixture

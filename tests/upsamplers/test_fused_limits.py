@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from fused_twins import (  # noqa: F401  # fixtures are used by being here
+from fused_twins import (
     DEVICE,
     EVERY,
     ON_GPU,
@@ -15,10 +15,9 @@ from fused_twins import (  # noqa: F401  # fixtures are used by being here
     channels_of,
     close,
     features,
-    float32_is_float32,
     marks,
     pair,
-    unwritten_is_nan,
+    unwritten_shows,
 )
 
 import upsamplers
@@ -26,7 +25,7 @@ from upsampler_bench.live_storage import LiveStorages
 from upsamplers.errors import Unsupported
 
 pytest.importorskip("triton")
-pytestmark = marks
+pytestmark = [*marks, unwritten_shows]
 
 
 @pytest.mark.parametrize("name", TWINS)

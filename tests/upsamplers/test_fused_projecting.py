@@ -2,16 +2,15 @@
 
 import pytest
 import torch
-from fused_twins import (  # noqa: F401  # fixtures are used by being here
+from fused_twins import (
     DEVICE,
     PROJECTING,
     close,
     features,
-    float32_is_float32,
     marks,
     pair,
     results,
-    unwritten_is_nan,
+    unwritten_shows,
 )
 
 import upsamplers
@@ -19,7 +18,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.fused import _launch
 
 pytest.importorskip("triton")
-pytestmark = marks
+pytestmark = [*marks, unwritten_shows]
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 

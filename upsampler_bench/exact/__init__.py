@@ -78,6 +78,6 @@ def _built(case: Case) -> workload.Workload:
 
 def _readings(built: workload.Workload, place: device.Device) -> list[Reading]:
     wanted = metrics.for_case(built.case, METRICS).values()
-    least = {info.name for info in metrics.infos(METRICS) if info.bounds}
+    exact = {info.name for info in metrics.infos(METRICS) if info.exact}
     found = [reading for one in wanted if metrics.is_once(one) for reading in one.measure(built, place)]
-    return [one for one in found if one.metric not in least]
+    return [one for one in found if one.metric in exact]

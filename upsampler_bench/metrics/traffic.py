@@ -36,7 +36,6 @@ LEAST = MetricInfo(
     "Least bytes",
     "B",
     INFERENCE,
-    exact=True,
     bounds="traffic",
     place=22,
     description="Inputs and parameters read once and the output written once: what the floor takes its time for.",

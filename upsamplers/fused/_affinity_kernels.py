@@ -7,10 +7,8 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._row_kernels import KINDS, fits, has_row, run_of_pixels, store_outputs, tiles
+from upsamplers.fused._row_kernels import KINDS, LEAST, fits, has_row, run_of_pixels, store_outputs, tiles
 
-# The least of float32, and finite: minus infinity has no difference to itself.
-LEAST = tl.constexpr(-3.4028234e38)
 # Queries stay in registers beside the sums; the last are for large scales and many dimensions.
 BLOCKS = tiles((16, 32, 4), (32, 32, 4), (64, 32, 8), (32, 16, 8), (8, 16, 4), (8, 8, 8))
 

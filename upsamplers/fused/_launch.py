@@ -214,10 +214,7 @@ class _First:
 
 
 class _Fastest:
-    """A kernel with the blocks that triton's tuner found fastest; from then on launched without the tuner.
-
-    Which costs as much of the host's time as the launch does.
-    """
+    """A kernel with the blocks that triton's tuner found fastest; from then on launched past it, to spare the host."""
 
     def __init__(
         self,

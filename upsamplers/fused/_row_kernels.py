@@ -12,6 +12,8 @@ import triton.language as tl
 
 # Arguments for the choice of blocks alone: they need no code of their own.
 KINDS = ("size", "images")
+# The least of float32, and finite: minus infinity has no difference to itself.
+LEAST = tl.constexpr(-3.4028234e38)
 # A thread's sums in registers.
 MOST_SUMS = 64
 

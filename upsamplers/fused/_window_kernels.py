@@ -16,10 +16,8 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._row_kernels import KINDS, fits, has_row, run_of_pixels, store_outputs, tiles
+from upsamplers.fused._row_kernels import KINDS, LEAST, fits, has_row, run_of_pixels, store_outputs, tiles
 
-# The least of float32, and finite: minus infinity has no difference to itself.
-LEAST = tl.constexpr(-3.4028234e38)
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned anew.
 SHAPE = ("channels", "size", "images", "K", "S", "MODE", "HAS_OWN", "x_column", "logit_column")
 # More channels a program find a weight less often, more pixels read longer rows; the last are for large scales.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor
 
@@ -12,15 +15,27 @@ from upsamplers.registry import register
 
 # Of the twin with its projections inside: a program has all output pixels of 16 input pixels at least.
 LARGEST_SCALE = 4
+SERIES: dict[str, dict[str, Any]] = {
+    "dysample": {},
+    "dysample+": {"dynamic_scope": True},
+    "dysample-s": {"style": "pl"},
+    "dysample-s+": {"style": "pl", "dynamic_scope": True},
+}
+Operator = TypeVar("Operator", bound=type[DySample])
 
 
-@register("dysample-triton", devices=("cuda",), reference="dysample", paper=PAPER, year=2023)
-@register("dysample+-triton", devices=("cuda",), reference="dysample+", paper=PAPER, year=2023, dynamic_scope=True)
-@register("dysample-s-triton", devices=("cuda",), reference="dysample-s", paper=PAPER, year=2023, style="pl")
-@register(
-    "dysample-s+-triton", devices=("cuda",), reference="dysample-s+", paper=PAPER, year=2023, style="pl",
-    dynamic_scope=True,
-)  # fmt: skip
+def twins(ending: str) -> Callable[[Operator], Operator]:
+    """Registers a class as the twin of each of the series, under its name with this ending."""
+
+    def add(operator: Operator) -> Operator:
+        for name, options in SERIES.items():
+            register(f"{name}{ending}", devices=("cuda",), reference=name, paper=PAPER, year=2023, **options)(operator)
+        return operator
+
+    return add
+
+
+@twins("-triton")
 class DySampleTriton(Twin, DySample):
     """DySample with its points found where they are read: no coordinates in memory, and x read in its own dtype.
 
@@ -52,13 +67,7 @@ class DySampleTriton(Twin, DySample):
         return out
 
 
-@register("dysample-triton-1x1", devices=("cuda",), reference="dysample", paper=PAPER, year=2023)
-@register("dysample+-triton-1x1", devices=("cuda",), reference="dysample+", paper=PAPER, year=2023, dynamic_scope=True)
-@register("dysample-s-triton-1x1", devices=("cuda",), reference="dysample-s", paper=PAPER, year=2023, style="pl")
-@register(
-    "dysample-s+-triton-1x1", devices=("cuda",), reference="dysample-s+", paper=PAPER, year=2023, style="pl",
-    dynamic_scope=True,
-)  # fmt: skip
+@twins("-triton-1x1")
 class DySampleTriton1x1(DySampleTriton):
     """DySample with its 1×1 projections inside the kernel too: one launch, and nothing in memory but x and the output.
 
