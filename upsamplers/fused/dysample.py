@@ -28,7 +28,7 @@ def twins(ending: str) -> Callable[[Operator], Operator]:
     """Registers a class as the twin of each of the series, under its name with this ending."""
 
     def add(operator: Operator) -> Operator:
-        for name, options in SERIES.items():
+        for name, options in reversed(SERIES.items()):  # as stacked decorators do, the first of them last
             register(f"{name}{ending}", devices=("cuda",), reference=name, paper=PAPER, year=2023, **options)(operator)
         return operator
 
