@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat costs figures test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat figures test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More flags for the run, e.g. make bench ARGS="--dtype bfloat16"
 ARGS ?=
-FUSED_TESTS := $(addprefix tests/upsamplers/test_fused,.py _limits.py _captured.py _projecting.py _edges.py)
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,14 +42,11 @@ report: $(STAMP)  ## Redraw every report from its stored results
 
 bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused twins, hold them against their references (docs/fused.md)
 	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
-		"$(BIN)/python -m pytest -m cuda -n 8 --dist load $(FUSED_TESTS)" "$(BIN)/python tests/benchmarks/sanitize_fused.py"; do \
+		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/fused" "$(BIN)/python tests/benchmarks/sanitize_fused.py"; do \
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
 	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)
-
-costs: $(STAMP)  ## Measure every operator against its floor, write the table of docs/operators.md
-	@$(BIN)/python tests/benchmarks/bench_costs.py $(ARGS)
 
 figures: $(STAMP)  ## Redraw docs/figures: what every operator reads, after a short training each
 	@$(BIN)/python docs/drawing/draw_operators.py $(ARGS)

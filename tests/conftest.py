@@ -11,13 +11,6 @@ import pytest
 if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# What starts processes, a browser or Triton's interpreter: no part of `make unit`.
-SLOW = {
-    "test_baseline.py", "test_capabilities_command.py", "test_cli.py", "test_compare_command.py", "test_fused.py",
-    "test_fused_captured.py", "test_fused_compiled.py", "test_fused_edges.py", "test_fused_limits.py",
-    "test_fused_projecting.py", "test_html_browser.py", "test_pytest_plugin.py", "test_readme.py", "test_runner.py",
-    "test_worktrees.py",
-}  # fmt: skip
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 
 
@@ -28,8 +21,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the GPU share it one after the other, also where the suite runs on all cores."""
     for item in items:
-        if item.path.name in SLOW:
-            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.xdist_group("cuda"))
 

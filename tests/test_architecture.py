@@ -1,124 +1,108 @@
-"""The arrows of the design: who may import whom."""
+"""The design: which way imports point, who may load torch, and who knows CUDA."""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MEASURING = {
-    "device", "doctor", "environment", "group", "live_storage", "operators", "process", "protocol", "rounds", "runner",
-    "session", "verify", "worker", "workload", "metrics", "hosts", "catalogue", "nvml", "plan", "progress",
-    "processor", "job", "rates", "lesson", "sections",
-    "contest", "capacity", "unallocated", "pytest_plugin", "pytest_case", "exact",
-}  # fmt: skip
-TELLING = {"report", "formats", "frame", "published", "compare", "choosing", "exports", "study", "history", "drawing"}
-WAIST = {
-    "case", "results", "stats", "storage", "errors", "discovery", "sizes", "limits", "verdicts", "benchmark_json",
-    "exactness",
-}  # fmt: skip
-# Rooms that may be imported by a room; what is not listed here may import the waist alone.
-ALLOWED = {
-    "case": set(),
-    "stats": set(),
-    "errors": set(),
-    "discovery": {"errors"},
-    "results": {"case", "stats", "frame", "storage"},  # frame and storage inside methods
-    "storage": {"benchmark_json", "case", "errors", "results"},
-    "benchmark_json": {"case", "results"},
-    "exports": {"exports"} | WAIST,
-    "frame": {"results"},
-    "formats": TELLING | WAIST,
-    "report": {"report", "published"} | WAIST,
-    "sizes": {"case"},
-    "exactness": {"errors", "storage"},
-    "verdicts": {"verdicts"},
-    "study": {"study"} | WAIST,
-    "drawing": {"drawing"},
-    "history": {"history", "drawing"} | WAIST,
-    "compare": {"compare", "report"} | WAIST,
-    "choosing": {"choosing", "report", "published"} | WAIST,
-    "capacity": {"case", "device", "errors", "sizes", "unallocated", "workload"},
-    "unallocated": {"case", "live_storage", "sizes", "workload"},
-    "metrics": {"metrics", "device", "rates", "verify", "workload"} | WAIST,
-    "rates": {"device"},
-    "workload": {"case", "hosts", "lesson"},
-    "hosts": {"hosts", "discovery", "errors"},
-    "lesson": set(),
-    "device": {"device", "case", "errors", "live_storage", "nvml", "processor"},
-    "live_storage": set(),
-    "nvml": set(),
-    "rounds": {"case", "device", "stats"},
+OPERATORS, INSTRUMENT = ROOT / "upsamplers", ROOT / "upsampler_bench"
+TOP = {
+    "__init__",
+    "__main__",
+    "capacity",
+    "case",
+    "cli",
+    "discovery",
+    "errors",
+    "plan",
+    "results",
+    "stats",
+    "storage",
+    "units",
 }
-FILES = sorted(path for room in ("upsamplers", "upsampler_bench") for path in (ROOT / room).rglob("*.py"))
+# The reporting half; in other rooms a file that never loads torch says so in its first line.
+TORCH_FREE_ROOMS = {"export", "figures", "formats", "recommend", "report"}
+KNOWS_CUDA = {"device", "backends", "fused"}
+FILES = sorted(path for package in (OPERATORS, INSTRUMENT) for path in package.rglob("*.py"))
 
 
-def imports(path):
-    """The dotted names that a file imports from the two packages."""
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def imported_names(path):
+    """The dotted names that a file imports, at its top or inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            plain = node.module in ("upsampler_bench", "upsamplers")
-            yield from (f"{node.module}.{one.name}" for one in node.names) if plain else (node.module,)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def room(path):
-    return path.relative_to(ROOT / "upsampler_bench").parts[0].removesuffix(".py")
+def imported_modules(path):
+    """The files of the two packages that a file imports."""
+    for name in imported_names(path):
+        found = name if name in MODULES else name.rpartition(".")[0]
+        if found in MODULES:
+            yield found
 
 
-@pytest.mark.parametrize(
-    "path", [one for one in FILES if one.is_relative_to(ROOT / "upsamplers")], ids=lambda p: p.stem
-)
-def test_operators_never_know_the_instrument(path):
-    foreign = {name.split(".")[0] for name in imports(path)} - {
-        "torch",
-        "triton",
-        "upsamplers",
-        *sys.stdlib_module_names,
-    }
-    assert not foreign, "operators need torch alone (their fused twins triton)"
+def room(module):
+    """The folder below a package that a module is in, or the module's own name at the top."""
+    parts = module.split(".")
+    return parts[0] if parts[0] == "upsamplers" or len(parts) == 1 else parts[1]
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(ROOT / "upsampler_bench")], ids=lambda p: p.stem)
-def test_no_arrow_goes_up_or_sideways(path):
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("upsampler_bench.")}
-    if room(path) in ALLOWED:
-        assert used <= ALLOWED[room(path)], f"{path} imports {used - ALLOWED[room(path)]}"
-    if room(path) in TELLING | WAIST:
-        assert not used & MEASURING
-    if room(path) in MEASURING:
-        assert not used & (TELLING | {"cli"})
+def is_torch_free(path):
+    """Whether a file belongs to the half that reads stored runs and never loads torch."""
+    inside = path.relative_to(INSTRUMENT).parts
+    is_at_top = len(inside) == 1 and path.stem not in ("__main__", "cli", "capacity", "unallocated")
+    return is_at_top or inside[0] in TORCH_FREE_ROOMS or path.read_text(encoding="utf-8").startswith("# torch-free\n")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_only_one_room_knows_cuda(path):
-    if "device" in path.parts or "fused" in path.parts or path.name == "doctor.py":
-        return
-    assert "torch.cuda" not in path.read_text(encoding="utf-8")
+TORCH_FREE = [path for path in FILES if path.is_relative_to(INSTRUMENT) and is_torch_free(path)]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "report",
-        "formats",
-        "storage",
-        "results",
-        "plan",
-        "cli",
-        "published",
-        "exports",
-        "benchmark_json",
-        "pytest_plugin",
-        "choosing.words",
-        "choosing.sizes_told",
-    ],
-)
-def test_telling_never_loads_torch(module):
-    code = f"import sys, upsampler_bench.{module}; assert not {{'torch', 'upsamplers'}} & set(sys.modules)"
+@pytest.mark.parametrize("path", [path for path in FILES if path.is_relative_to(OPERATORS)], ids=module_name)
+def test_operators_need_torch_and_triton_alone(path):
+    packages = {name.split(".")[0] for name in imported_names(path)}
+    assert packages <= {"torch", "triton", "upsamplers", *sys.stdlib_module_names}
+
+
+def test_rooms_import_one_another_in_one_direction():
+    rooms = {}
+    for module, path in MODULES.items():
+        if room(module) not in ("upsampler_bench", "upsamplers"):  # the public names import every room
+            rooms.setdefault(room(module), set()).update(map(room, imported_modules(path)))
+    TopologicalSorter({name: used - {name} for name, used in rooms.items()}).prepare()
+
+
+def test_files_import_one_another_in_one_direction():
+    TopologicalSorter({module: {*imported_modules(path)} - {module} for module, path in MODULES.items()}).prepare()
+
+
+def test_the_top_holds_what_every_room_knows_and_nothing_else():
+    assert {path.stem for path in INSTRUMENT.glob("*.py")} == TOP
+
+
+@pytest.mark.parametrize("path", TORCH_FREE, ids=module_name)
+def test_what_reads_stored_runs_imports_nothing_that_loads_torch(path):
+    if path.name == "__init__.py" and path.parent == INSTRUMENT:
+        return  # its functions measure
+    assert not {name.split(".")[0] for name in imported_names(path)} & {"torch", "upsamplers"}
+    assert {MODULES[module] for module in imported_modules(path)} <= {*TORCH_FREE, INSTRUMENT / "__init__.py"}
+
+
+def test_importing_the_reporting_half_loads_neither_torch_nor_the_operators():
+    names = [module_name(path) for path in TORCH_FREE if path.stem != "__main__"]
+    code = f"import sys, {', '.join(names)}; assert not {{'torch', 'upsamplers'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -131,17 +115,6 @@ def test_help_loads_neither_torch_nor_pandas():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
 
 
-def test_no_file_of_tests_or_drawings_outgrows_a_reader():
-    others = [path for room in ("tests", "docs") for path in (ROOT / room).rglob("*.py")]
-    assert len(others) > 50
-    assert not [path.name for path in others if path.read_text(encoding="utf-8").count("\n") > 300]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_files_and_functions_stay_readable(path):
-    source = path.read_text(encoding="utf-8")
-    assert source.count("\n") <= 300
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef):
-            exempt = path.name in ("cli.py", "measure.py") or path.name.endswith("_kernels.py")
-            assert node.end_lineno - node.lineno < 50 or exempt, f"{path}: {node.name}"
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_cuda_is_known_to_devices_and_kernels_alone(path):
+    assert KNOWS_CUDA & {*path.parts} or "torch.cuda" not in path.read_text(encoding="utf-8")

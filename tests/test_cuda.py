@@ -5,9 +5,10 @@ import torch
 
 import upsampler_bench
 import upsamplers
-from upsampler_bench import device, workload
+from upsampler_bench import device
 from upsampler_bench.case import TRAIN, Case, Settings
-from upsampler_bench.doctor import examine
+from upsampler_bench.device.doctor import examine
+from upsampler_bench.workloads import workload
 
 pytestmark = [
     pytest.mark.cuda,
@@ -28,7 +29,7 @@ def on(name, place, dtype=torch.float32, rounded=torch.float32):
     x = torch.randn(2, 64, 13, 10, generator=torch.Generator().manual_seed(1)).to(rounded)
     x = x.to(place, dtype).requires_grad_()
     feature = torch.randn(2, 64, 26, 20, generator=torch.Generator().manual_seed(2)).to(rounded).to(place, dtype)
-    inputs = (x, module.guide_from(feature)) if module.needs_guide else (x,)
+    inputs = (x, module.make_guide(feature)) if module.needs_guide else (x,)
     return module, inputs
 
 
@@ -111,7 +112,9 @@ def test_events_wall_clock_and_submission_are_all_timed():
 
 
 def test_a_run_reports_wall_time_gap_and_the_gpus_conditions(tmp_path):
-    run = upsampler_bench.run(["bilinear", "dysample"], shape=(64, 60, 60), device="cuda", cap=0.5, output_dir=tmp_path)
+    run = upsampler_bench.run(
+        ["bilinear", "dysample"], shape=(64, 60, 60), device="cuda", max_time=0.5, output_dir=tmp_path
+    )
     assert not [one.reason for one in run.measurements if one.reason]
     assert {"latency", "latency_wall", "latency_gap", "reserved_memory"} <= {r.metric for _, r in run.readings()}
     assert run.environment.device_kind == "cuda"
@@ -128,7 +131,7 @@ def test_an_operator_that_runs_out_of_gpu_memory_loses_its_own_row():
             while True:
                 hoard.append(torch.empty(2**30, device=x.device))
 
-    run = upsampler_bench.run(["nearest", "hoards"], shape=(8, 8, 8), device="cuda", mode="inference", cap=0.2)
+    run = upsampler_bench.run(["nearest", "hoards"], shape=(8, 8, 8), device="cuda", mode="inference", max_time=0.2)
     lost = {one.case.upsampler: one.reason for one in run.measurements if one.reason}
     assert set(lost) == {"hoards"}
     assert lost["hoards"].startswith("out of memory")

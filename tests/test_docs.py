@@ -114,7 +114,7 @@ def per_pixel(name, module, channels, guide_channels):
     given = [torch.zeros(1, channels, height, width)]
     if module.needs_guide:
         feature = torch.zeros(1, guide_channels, module.scale * height, module.scale * width)
-        given.append(module.guide_from(feature))
+        given.append(module.make_guide(feature))
     count, unknown = flops.count(module, tuple(given), conventions.MAC)
     assert not unknown
     return (count - {"a2u": 108 * guide_channels, "jbu": 7}.get(name, 0)) / (height * width)
@@ -143,11 +143,6 @@ def test_mathematics_is_balanced_and_what_github_renders():
         assert block.count(r"\left") - block.count(r"\lefta") == block.count(r"\right"), block
         # Markdown would take the backslash away, or GitHub refuses the macro.
         assert not re.search(r"\\[^A-Za-z]|\\operatorname", block), block
-
-
-def test_the_table_of_measured_costs_has_its_place():
-    assert "\n## What they cost here\n" in PAGE
-    assert len(re.findall(r"^<!-- costs:begin -->$\n.+?\n^<!-- costs:end -->$", PAGE, re.MULTILINE | re.DOTALL)) == 1
 
 
 def test_the_weights_of_a2u_lie_within_the_bounds_that_the_page_prints():

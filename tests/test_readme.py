@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from upsampler_bench import catalogue
+import pytest
 
+from upsampler_bench.commands import catalogue
+
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -35,7 +38,7 @@ def test_the_first_example_runs(tmp_path):
 
 def test_the_example_of_ones_own_module_runs(tmp_path):
     code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "register_module" in block)
-    quick = 'device="cpu", cap=0.05, metrics=["params", "latency"]'
+    quick = 'device="cpu", max_time=0.05, metrics=["params", "latency"]'
     code = code.replace("shape=(256, 120, 120)", f"shape=(8, 6, 5), {quick}")
     assert quick in code
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

@@ -1,7 +1,7 @@
 """The instrument: measures feature upsamplers and tells what it saw.
 
     run = upsampler_bench.run(upsamplers=["bilinear", "dysample*"], shape=(256, 120, 120))
-    run.to_frame()
+    upsampler_bench.to_frame(run)
 
 Importing this package loads neither torch nor pandas; measuring does.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from upsampler_bench.results import Measurement, Reading, Run
-from upsampler_bench.storage import load
+from upsampler_bench.storage import load, save, to_frame
 
-__all__ = ["Measurement", "Reading", "Run", "load", "run", "write_report"]
+__all__ = ["Measurement", "Reading", "Run", "load", "run", "save", "to_frame", "write_report"]
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
         output_dir: where results.json is kept as it grows; None: nowhere.
         progress: tells on standard error how it goes.
         keys: any other key of a plan: scale, batch, dtype, layout, mode, device, threads, compile, seed, budget,
-            metrics, cap, precision, ...
+            metrics, max_time, target_ci, ...
 
     Raises:
         PlanError, DeviceError, OutputError: the run cannot begin.
@@ -42,15 +42,16 @@ def run(
     """
     from rich.console import Console
 
-    from upsampler_bench import plan, session
-    from upsampler_bench.progress import listener
+    from upsampler_bench import plan
+    from upsampler_bench.runner import session
+    from upsampler_bench.runner.progress import listener
 
     shapes = [shape] if all(isinstance(one, int) for one in shape) else list(shape)
     names = [upsamplers] if isinstance(upsamplers, str) else list(upsamplers)
     wanted = plan.parse({"upsampler": names, "shape": shapes, **keys})
     ready = session.prepare(wanted, output_dir, write=output_dir is not None)
-    with listener(Console(stderr=True, quiet=not progress), len(ready.cases)) as teller:
-        return ready.run(teller)
+    with listener(Console(stderr=True, quiet=not progress), len(ready.cases)) as listener_:
+        return ready.run(listener_)
 
 
 def write_report(run: Run, folder: str | Path, formats: str | Sequence[str] = ("csv", "markdown", "png")) -> list[Path]:

@@ -131,7 +131,7 @@ def _foreign_case(benchmark: Mapping[str, Any], extra: Mapping[str, Any]) -> Cas
         dtype=str(extra.get("dtype", "")),
         layout=str(extra.get("layout", "")),
         device=str(extra.get("device", "cpu")),
-        host="" if height else str(benchmark.get("group") or "pytest-benchmark"),
+        model="" if height else str(benchmark.get("group") or "pytest-benchmark"),
     )
 
 

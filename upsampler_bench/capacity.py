@@ -15,7 +15,7 @@ from upsampler_bench.case import Case, Settings
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device
 from upsampler_bench.errors import DeviceError
 from upsampler_bench.sizes import Capacity, Confirmation, Need
-from upsampler_bench.workload import make
+from upsampler_bench.workloads.workload import make
 
 START, MOST_STEPS = 64, 12
 # Up to this side a CPU's blocks are counted in full; beyond it on strips.

@@ -26,7 +26,7 @@ class Case:
         dtype: a torch dtype's name, such as "float32".
         layout: "contiguous" (NCHW) or "channels_last" (NHWC in memory).
         device: "cpu", or "cuda:0" and so on.
-        host: the model the operator is measured in; empty: the bare operator.
+        model: the model the operator is measured in; empty: the bare operator.
     """
 
     upsampler: str
@@ -39,7 +39,7 @@ class Case:
     dtype: str = "float32"
     layout: str = "contiguous"
     device: str = "cpu"
-    host: str = ""
+    model: str = ""
 
     @property
     def key(self) -> str:
@@ -50,7 +50,7 @@ class Case:
     def condition(self) -> str:
         """All but the operator and the mode, e.g. '1x256x120x120/x2/float32/contiguous/cpu'."""
         shape = f"{self.batch}x{self.channels}x{self.height}x{self.width}"
-        parts = [shape, f"x{self.scale}", self.dtype, self.layout, self.device, self.host]
+        parts = [shape, f"x{self.scale}", self.dtype, self.layout, self.device, self.model]
         return "/".join(part for part in parts if part)
 
     @property
@@ -74,14 +74,14 @@ class Settings:
         compile: measure under torch.compile.
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
-        cap: seconds of timed calls that one operator may take; half as long again to reach six rounds.
-        precision: half width of the 95 % interval of the median, relative, at which sampling stops.
+        max_time: seconds of timed calls that one operator may take; half as long again to reach six rounds.
+        target_ci: half width of the 95 % interval of the median, relative, at which sampling stops.
         min_samples: samples that an operator needs at least.
         warmup_seconds, warmup_calls: both are reached before the first sample.
         malloc: "keep" holds the heap between calls (CPU, glibc); "default" leaves it.
         cache: "cold" flushes the L2 cache before each call (CUDA); "warm" leaves it.
         cuda_graph: time the replay of a captured graph (CUDA).
-        step_limit: seconds that one step of one operator may take before it is given up.
+        timeout: seconds that one step of one operator may take before it is given up.
         rounds: that every operator is timed in, no more and no fewer; 0: until the estimate is good enough.
         turn: calls of an operator a round; 0: as many as fit 50 ms, up to eight.
         memory_limit: bytes the measuring process may hold; 0: nine tenths of what is free.
@@ -93,15 +93,15 @@ class Settings:
     compile: bool = False
     seed: int = 0
     budget: float = 0.0
-    cap: float = 15.0
-    precision: float = 0.01
+    max_time: float = 15.0
+    target_ci: float = 0.01
     min_samples: int = 30
     warmup_seconds: float = 0.1
     warmup_calls: int = 10
     malloc: str = "keep"
     cache: str = "cold"
     cuda_graph: bool = False
-    step_limit: float = 120.0
+    timeout: float = 120.0
     memory_limit: int = 0
     rounds: int = 0
     turn: int = 0

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from upsampler_bench.commands import baseline, choose, compare, export, history, measure, study, work
+from upsampler_bench.commands import baseline, choose, compare, export, measure, work
 from upsampler_bench.commands.options import FORMATS, Formats, Plugin
 from upsampler_bench.commands.work import INTERRUPTED
 from upsampler_bench.errors import BenchError
@@ -28,10 +28,8 @@ app.command()(measure.run)
 app.command()(measure.capabilities)
 app.command()(measure.paper)
 app.command()(compare.compare)
-app.add_typer(study.app, name="study")
 app.add_typer(baseline.app, name="baseline")
 app.command()(export.export)
-app.add_typer(history.app, name="history")
 app.command()(choose.recommend)
 app.command()(choose.capacity)
 
@@ -44,7 +42,8 @@ def list_operators(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
 ) -> None:
     """List the operators: paper, what they need, scales, parameters."""
-    from upsampler_bench import catalogue, operators
+    from upsampler_bench.commands import catalogue
+    from upsampler_bench.runner import operators
 
     operators.load(plugin or ())
     if markdown:
@@ -71,7 +70,7 @@ def report(
 @app.command()
 def doctor(device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i.")] = "auto") -> None:
     """Say whether this machine is fit to measure on, and what to do about it."""
-    from upsampler_bench import doctor as examination
+    from upsampler_bench.device import doctor as examination
 
     console = work.console()
     for finding in examination.examine(device):

@@ -11,32 +11,26 @@ from types import ModuleType
 from upsampler_bench.errors import MissingPackage, PlanError
 
 
-def modules(package: str, prefix: str = "") -> tuple[str, ...]:
-    """The names that a package's modules answer to, sorted; nothing is imported but the package.
-
-    Args:
-        package: the dotted name of a folder, e.g. "upsampler_bench.formats".
-        prefix: what the file names begin with ("as_" for as_csv.py, whose name is "csv"). Without one, modules
-            whose name begins with an underscore are helpers and left out.
-    """
+def modules(package: str) -> tuple[str, ...]:
+    """The modules of a package, sorted, without helpers (`_name`); nothing is imported but the package."""
     spec = importlib.util.find_spec(package)
     places = spec.submodule_search_locations if spec else None
     found = (one.name for one in pkgutil.iter_modules(places or []))
-    return tuple(sorted(one.removeprefix(prefix) for one in found if one.startswith(prefix) and one[0] != "_"))
+    return tuple(sorted(one for one in found if not one.startswith("_")))
 
 
-def load(package: str, name: str, prefix: str = "") -> ModuleType:
+def load(package: str, name: str) -> ModuleType:
     """Imports one module of the folder.
 
     Raises:
         PlanError: the folder has no such module.
         MissingPackage: the module imports a package that is not installed.
     """
-    known, kind = modules(package, prefix), package.rpartition(".")[2].removesuffix("s")
+    known, kind = modules(package), package.rpartition(".")[2].removesuffix("s")
     if name not in known:
         raise PlanError(f"no {kind} {name!r}; {nearest(name, known)}")
     try:
-        return importlib.import_module(f"{package}.{prefix}{name}")
+        return importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as problem:
         missing = (problem.name or "").partition(".")[0]
         if missing in ("", package.partition(".")[0]):

@@ -24,9 +24,9 @@ else:
 PLANS = Path(__file__).parent / "plans"
 MOST_THREADS = 4096
 SHAPE, IMAGE = re.compile(r"(\d+)x(\d+)x(\d+)"), re.compile(r"(\d+)x(\d+)")
-IMAGE_CHANNELS, HOST_SCALE = 3, 2
-HOST_BATCHES = (4, 16)
-NO_HOST = "none"
+IMAGE_CHANNELS, MODEL_SCALE = 3, 2
+MODEL_BATCHES = (4, 16)
+NO_MODEL = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Plan:
     Attributes:
         name: what it is for, in a word; of a file its own name.
         upsampler: names, or shell wildcards over the registered ones.
-        shape: (C, H, W) of the low-resolution feature; of no account in a host.
-        batch: empty: 1, in hosts on a GPU 4 and 16.
-        host: models to measure the operators in; "" (given as "none") is the bare operator.
-        image: (H, W) of a host's image.
+        shape: (C, H, W) of the low-resolution feature; of no account in a model.
+        batch: empty: 1, in models on a GPU 4 and 16.
+        model: models to measure the operators in; "" (given as "none") is the bare operator.
+        image: (H, W) of a model's image.
         device: "auto", "cpu", "cuda" or "cuda:i".
         plugin: modules or files to load first.
         settings: how to measure.
@@ -53,7 +53,7 @@ class Plan:
     dtype: tuple[str, ...] = ("float32",)
     layout: tuple[str, ...] = ("contiguous",)
     mode: tuple[str, ...] = (INFERENCE, TRAIN)
-    host: tuple[str, ...] = ("",)
+    model: tuple[str, ...] = ("",)
     image: tuple[tuple[int, int], ...] = ((512, 512),)
     device: str = "auto"
     plugin: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def parse(keys: Mapping[str, Any]) -> Plan:
             plan[key] = tuple(dict.fromkeys(_LISTS[key](one, given) for one in _as_list(value, given)))
         elif key == "stages":
             stages = "+".join(_text(one, given) for one in _as_list(value, given))
-            plan["host"] = (*plan.get("host", ()), f"stages({stages})")
+            plan["model"] = (*plan.get("model", ()), f"stages({stages})")
         elif key in ("name", "device"):
             plan[key] = _text(value, given)
         elif key in _SETTINGS:
@@ -119,7 +119,7 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
         PlanError: a name or wildcard matches nothing.
     """
     chosen = _chosen(plan, tuple(names), tuple(names if wild is None else wild), device)
-    places = [place for host in plan.host for place in _places(plan, host, device)]
+    places = [place for model in plan.model for place in _places(plan, model, device)]
     conditions = product(places, plan.dtype, plan.layout, plan.mode)
     return tuple(
         replace(place, upsampler=name, dtype=dtype, layout=layout, mode=mode)
@@ -128,17 +128,17 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
     )
 
 
-def _places(plan: Plan, host: str, device: str) -> Iterable[Case]:
-    """The inputs that an operator, or a host with it in, gets; every other part of a case is still the default's."""
-    if not host:
+def _places(plan: Plan, model: str, device: str) -> Iterable[Case]:
+    """The inputs that an operator, or a model with it in, gets; every other part of a case is still the default's."""
+    if not model:
         for shape, scale, batch in product(plan.shape, plan.scale, plan.batch or (1,)):
             yield Case("", "", batch, *shape, scale=scale, device=device)
         return
-    if plan.scale != (HOST_SCALE,):
-        raise PlanError(f"scale is {', '.join(map(str, plan.scale))} in host {host}, whose stages are x{HOST_SCALE}")
-    batches = plan.batch or ((1,) if device == "cpu" else HOST_BATCHES)
+    if plan.scale != (MODEL_SCALE,):
+        raise PlanError(f"scale is {', '.join(map(str, plan.scale))} in model {model}, whose stages are x{MODEL_SCALE}")
+    batches = plan.batch or ((1,) if device == "cpu" else MODEL_BATCHES)
     for (height, width), batch in product(plan.image, batches):
-        yield Case("", "", batch, IMAGE_CHANNELS, height, width, scale=HOST_SCALE, device=device, host=host)
+        yield Case("", "", batch, IMAGE_CHANNELS, height, width, scale=MODEL_SCALE, device=device, model=model)
 
 
 def _chosen(plan: Plan, names: tuple[str, ...], wild: tuple[str, ...], device: str) -> list[str]:
@@ -190,9 +190,9 @@ def _shape(value: object, key: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _host(value: object, key: str) -> str:
+def _model(value: object, key: str) -> str:
     name = _text(value, key)
-    return "" if name == NO_HOST else name
+    return "" if name == NO_MODEL else name
 
 
 def _image(value: object, key: str) -> tuple[int, int]:
@@ -243,9 +243,9 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "layout": _one_of(LAYOUTS),
     "mode": _one_of(MODES),
     "plugin": _text,
-    "host": _host,
+    "model": _model,
     "image": _image,
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
-_POSITIVE = ("cap", "step_limit", "min_samples")
+_POSITIVE = ("max_time", "timeout", "min_samples")
 _SETTINGS = tuple(one.name for one in fields(Settings))

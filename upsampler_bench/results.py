@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 
-if TYPE_CHECKING:
-    import pandas
-
-SCHEMA = 1
+SCHEMA = 2
 MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
 COMPLETE, PARTIAL = "complete", "partial"
 
@@ -78,6 +74,11 @@ class Reading:
     def estimate(self) -> Estimate:
         """The median over rounds with its 95 % interval."""
         return estimate_rounds(self.rounds)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there are samples, with a finite median."""
+        return bool(self.samples) and math.isfinite(self.estimate.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,28 +175,3 @@ class Run:
         """The run with this measurement added, or in the place of an earlier one of the same case."""
         kept = tuple(one for one in self.measurements if one.case != measurement.case)
         return replace(self, measurements=(*kept, measurement))
-
-    def to_frame(self) -> pandas.DataFrame:
-        """One row a reading, and a row without a value for a case that has none.
-
-        Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
-        ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason. Seconds and bytes.
-        """
-        from upsampler_bench.frame import to_frame
-
-        return to_frame(self)
-
-    def save(self, path: str | Path) -> Path:
-        """Writes results.json (into `path` where it is a folder), whole or not at all.
-
-        Raises:
-            OutputError: the place cannot be written.
-        """
-        from upsampler_bench.storage import save
-
-        return save(self, path)
-
-
-def as_dict(run: Run) -> dict[str, object]:
-    """The run as plain data for JSON."""
-    return asdict(run)

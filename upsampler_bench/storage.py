@@ -6,16 +6,30 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from upsampler_bench import benchmark_json
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.errors import OutputError, ResultsError
-from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo, Reading, Run, UpsamplerInfo, as_dict
+from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo, Reading, Run, UpsamplerInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILE = "results.json"
+COLUMNS = (
+    *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples",
+    "ratio", "ratio_low", "ratio_high", "method", "notes", "status", "reason",
+)  # fmt: skip
+# What schema 1 called by other names.
+CASE_FIELDS = {"host": "model"}
+SETTINGS_FIELDS = {"cap": "max_time", "precision": "target_ci", "step_limit": "timeout"}
+METRICS = {
+    "floor": "roofline_time", "traffic": "memory_traffic", "least_traffic": "minimum_traffic",
+    "upsampler_share": "time_in_upsamplers", "beside": "upsample_to",
+}  # fmt: skip
 T = TypeVar("T")
 
 
@@ -27,7 +41,7 @@ def save(run: Run, path: str | Path) -> Path:
     """
     target = Path(path)
     target = target if target.suffix == ".json" else target / FILE
-    write_whole(target, json.dumps(as_dict(run), indent=1, default=str).encode())
+    write_whole(target, json.dumps(asdict(run), indent=1, default=str).encode())
     return target
 
 
@@ -72,7 +86,7 @@ def load(path: str | Path) -> Run:
         if benchmark_json.is_one(data):
             data = benchmark_json.as_stored(data)
         _refuse_other_schema(data, source)
-        return _run(data)
+        return _run(_from_schema_1(data) if data["schema"] == 1 else data)
     except ResultsError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
@@ -87,6 +101,32 @@ def _refuse_other_schema(data: object, source: Path) -> None:
         raise ResultsError(
             f"{source} has schema {schema}; this version reads up to {SCHEMA}: a newer upsampler-bench wrote it"
         )
+
+
+def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run with the names of today."""
+
+    def renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+        return {names.get(key, key): value for key, value in record.items()}
+
+    def metric(record: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+        return {**record, **{key: METRICS.get(record[key], record[key]) for key in keys if key in record}}
+
+    return {
+        **data,
+        "schema": SCHEMA,
+        "plan": renamed(data.get("plan", {}), CASE_FIELDS),
+        "settings": renamed(data["settings"], SETTINGS_FIELDS),
+        "metrics": [metric(info, "name", "bounds") for info in data["metrics"]],
+        "measurements": [
+            {
+                **measurement,
+                "case": renamed(measurement["case"], CASE_FIELDS),
+                "readings": [metric(reading, "metric") for reading in measurement["readings"]],
+            }
+            for measurement in data["measurements"]
+        ],
+    }
 
 
 def _known(kind: type[T], data: Mapping[str, Any]) -> T:
@@ -129,3 +169,36 @@ def reading(data: Mapping[str, Any]) -> Reading:
     """
     rounds = tuple(tuple(float(sample) for sample in one) for one in data["rounds"])
     return _known(Reading, {**data, "rounds": rounds, "notes": tuple(data["notes"])})
+
+
+def to_frame(run: Run) -> pd.DataFrame:
+    """The run as a tidy pandas table: one row per reading, and one without a value per case that has none.
+
+    Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
+    ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason. Seconds and bytes.
+    """
+    import pandas as pd
+
+    rows = [_row(run, case, reading) for case in run.measurements for reading in case.readings or (None,)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(run: Run, measurement: Measurement, reading: Reading | None) -> dict[str, object]:
+    row: dict[str, object] = asdict(measurement.case)
+    row |= {"status": measurement.status, "reason": measurement.reason}
+    if reading is None:
+        return row
+    info = run.metric(reading.metric)
+    row |= {"metric": reading.metric, "unit": info.unit if info else "", "method": reading.method}
+    row["notes"] = "; ".join(reading.notes)
+    if not reading.samples:
+        return row
+    value, ratio = reading.estimate, run.ratio(measurement.case, reading.metric)
+    row |= {"value": value.value, "samples": len(reading.samples)}
+    if value.is_bounded or (info and info.exact):
+        row |= {"low": value.low, "high": value.high}
+    if ratio is not None:
+        row["ratio"] = ratio.value
+    if ratio is not None and ratio.is_bounded:
+        row |= {"ratio_low": ratio.low, "ratio_high": ratio.high}
+    return row

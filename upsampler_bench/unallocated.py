@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import upsamplers
 from upsampler_bench.case import TRAIN, Case
-from upsampler_bench.live_storage import LiveStorages
+from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.sizes import Need
-from upsampler_bench.workload import DTYPES, Workload
+from upsampler_bench.workloads.workload import DTYPES, Workload
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 _ATEN = torch.ops.aten
@@ -65,7 +65,7 @@ def assembled(case: Case, module: nn.Module, device: torch.device) -> Workload:
     if upsamplers.get(case.upsampler).needs_guide:
         shape = (case.batch, case.channels, case.scale * case.height, case.scale * case.width)
         with torch.no_grad():
-            inputs = (*inputs, module.guide_from(torch.rand(shape, **kind)))  # type: ignore[operator]
+            inputs = (*inputs, module.make_guide(torch.rand(shape, **kind)))  # type: ignore[operator]
     if case.mode == TRAIN:
         inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
     return Workload(case, module, module, inputs)

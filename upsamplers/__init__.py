@@ -3,8 +3,6 @@
 `upsamplers.create("dysample+", 256)` is an nn.Module that takes (B, 256, H, W) to (B, 256, 2H, 2W).
 """
 
-from upsamplers._replacing.replace import replace
-from upsamplers._replacing.report import Left, Replaced, Replacement
 from upsamplers.base import Upsampler
 from upsamplers.checkpoints import Loaded, load_published
 from upsamplers.errors import (
@@ -20,6 +18,8 @@ from upsamplers.errors import (
 )
 from upsamplers.registry import create, get, load_plugin, names, register, register_module
 from upsamplers.spec import Spec
+from upsamplers.surgery.replace import replace
+from upsamplers.surgery.report import Left, Replaced, Replacement
 
 __all__ = [
     "CheckpointError",

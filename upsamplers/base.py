@@ -32,14 +32,14 @@ class Upsampler(nn.Module):
         self.channels = channels
         self.scale = scale
 
-    def guide_from(self, feature: Tensor) -> Tensor:
+    def make_guide(self, feature: Tensor) -> Tensor:
         """What this operator takes as its guide, made of an encoder feature (B, G, sH, sW); by default the feature.
 
         A host calls it outside any timed region.
         """
         return feature
 
-    def beside(self, x: Tensor, feature: Tensor) -> Tensor:
+    def upsample_to(self, x: Tensor, feature: Tensor) -> Tensor:
         """Upsamples x to exactly the size of an encoder feature: what a host calls for any operator.
 
         Args:
@@ -66,7 +66,7 @@ class Upsampler(nn.Module):
             return alone[..., :height, :width]
         if any(missing):
             feature = F.pad(feature, (0, missing[1], 0, missing[0]), mode="replicate")
-        out: Tensor = self(x, self.guide_from(feature))
+        out: Tensor = self(x, self.make_guide(feature))
         return out[..., :height, :width]
 
     def extra_repr(self) -> str:
@@ -98,7 +98,7 @@ def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
     if tuple(guide.shape) != expected:
         raise Unsupported(
             f"the guide has shape {tuple(guide.shape)}; expected {expected} beside x {tuple(x.shape)} at scale {scale} "
-            f"(`beside` takes features of up to {scale - 1} fewer rows and columns)"
+            f"(`upsample_to` takes features of up to {scale - 1} fewer rows and columns)"
         )
     if guide.dtype != x.dtype and not _is_autocast(x.device.type):
         raise Unsupported(f"the guide has dtype {guide.dtype}; expected x's, {x.dtype}, but under autocast")

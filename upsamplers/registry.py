@@ -24,7 +24,6 @@ from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
-NOT_OPERATORS = frozenset({"base", "checkpoint_file", "checkpoints", "errors", "registry", "spec"})
 U = TypeVar("U", bound=type[Upsampler])
 
 
@@ -273,17 +272,17 @@ def _load_installed(entry: EntryPoint) -> None:
 def _discover_builtin() -> None:
     if not _progress["builtin"]:
         _progress["builtin"] = True
-        _import_operators("upsamplers", Path(__file__).parent)
+        _import_operators("operators")
 
 
 def _discover_fused() -> None:
     """Apart from the others: a reference may be the very module that is being imported."""
     if not _progress["fused"]:
         _progress["fused"] = True
-        _import_operators("upsamplers.fused", Path(__file__).parent / "fused")
+        _import_operators("fused")
 
 
-def _import_operators(room: str, folder: Path) -> None:
-    for module in pkgutil.iter_modules([str(folder)]):
-        if not (module.ispkg or module.name.startswith("_") or module.name in NOT_OPERATORS):
-            importlib.import_module(f"{room}.{module.name}")
+def _import_operators(folder: str) -> None:
+    for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)]):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"upsamplers.{folder}.{module.name}")

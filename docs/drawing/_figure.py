@@ -12,7 +12,7 @@ from _sections import FigureOf
 from _training import trained, upsampled
 from matplotlib.axes import Axes
 
-from upsampler_bench.drawing.palette import colour
+from upsampler_bench.figures.palette import colour
 
 # The marked output pixels: their letter, what they are, (row, column), and where the letter stands beside them.
 MARKED: tuple[tuple[str, str, Pixel, tuple[float, float]], ...] = (

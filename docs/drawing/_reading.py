@@ -16,8 +16,8 @@ from _training import inputs
 from torch import Tensor
 
 from upsamplers import Upsampler
-from upsamplers.interpolate import Interpolate
-from upsamplers.primitives.sample_points import normalised_points
+from upsamplers.functional.sample_points import normalised_points
+from upsamplers.operators.interpolate import Interpolate
 
 Pixel = tuple[int, int]
 ALL = slice(None)

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 import upsamplers
-from upsampler_bench.drawing.palette import colour
+from upsampler_bench.figures.palette import colour
 
 TEXT = """\
 The s² = 4 output pixels of one

@@ -42,7 +42,7 @@ def upsampled(module: Upsampler, scenes: Scenes) -> Tensor:
 
 def inputs(module: Upsampler, scenes: Scenes) -> tuple[Tensor, ...]:
     """What the operator takes."""
-    return (scenes.x, module.guide_from(scenes.guide)) if module.needs_guide else (scenes.x,)
+    return (scenes.x, module.make_guide(scenes.guide)) if module.needs_guide else (scenes.x,)
 
 
 def _train(module: Upsampler, steps: int, rate: float) -> None:

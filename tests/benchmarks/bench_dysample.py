@@ -24,10 +24,10 @@ from published_dysample import published
 import upsamplers
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Cpu, Timings, label
-from upsampler_bench.environment import seconds_of_others
-from upsampler_bench.rounds import Subject, interleave, warm_up
+from upsampler_bench.device.environment import seconds_of_others
+from upsampler_bench.runner.interleaving import Subject, interleave, warm_up
 from upsampler_bench.stats import Estimate, paired_ratio
-from upsamplers.dysample import DySample
+from upsamplers.operators.dysample import DySample
 
 # The most that ours may take, over bilinear.
 TARGETS = {"dysample": 1.3, "dysample+": 1.45, "dysample-s": 1.7, "dysample-s+": 1.85}
@@ -89,7 +89,7 @@ def main(seconds: float, threads: int) -> int:
     begun, others = time.perf_counter(), seconds_of_others()
     with torch.inference_mode():
         measured = subjects()
-        settings = Settings(threads=threads, malloc="keep", cap=seconds, precision=0.005)
+        settings = Settings(threads=threads, malloc="keep", max_time=seconds, target_ci=0.005)
         method = measure(list(measured.values()), settings)
     others = (seconds_of_others() - others) / (time.perf_counter() - begun)
     bilinear = measured[BILINEAR]

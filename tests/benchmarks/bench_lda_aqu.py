@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "upsamplers"))
 from live_storages import peak_bytes
 
 import upsamplers
-from upsamplers.lda_aqu import LDAAQU
+from upsamplers.operators.lda_aqu import LDAAQU
 
 SHAPE = (1, 256, 120, 120)
 

@@ -24,7 +24,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 from live_storages import peak_bytes  # noqa: E402
 
 import upsamplers  # noqa: E402
-from upsamplers.primitives.reassemble import reassemble  # noqa: E402
+from upsamplers.functional.reassemble import reassemble  # noqa: E402
 
 BATCH, CHANNELS, SIDE, SCALE, KERNEL = 1, 256, 120, 2, 5
 OUTPUT_BYTES = 4 * BATCH * CHANNELS * (SCALE * SIDE) ** 2

@@ -37,8 +37,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "upsamplers"))
 from live_storages import peak_bytes
 
 import upsamplers
-from upsampler_bench import processor
-from upsampler_bench.environment import seconds_of_others
+from upsampler_bench.device import processor
+from upsampler_bench.device.environment import seconds_of_others
 from upsampler_bench.stats import paired_ratio
 
 BATCH, CHANNELS, SIDE, SCALE = 1, 256, 120, 2
@@ -60,19 +60,19 @@ def unfolded(x: Tensor, kernel: int, scale: int) -> Tensor:
 
 
 def reassemble(x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2) -> Tensor:
-    """`upsamplers.primitives.reassemble` on unfold."""
+    """`upsamplers.functional.reassemble` on unfold."""
     windows = unfolded(x, kernel, scale).unflatten(1, (groups, -1))  # (B, Z, C/Z, k², sH, sW)
     weights = weights.unflatten(1, (groups, 1, -1))  # (B, Z, 1, k², sH, sW)
     return (windows * weights).sum(3).flatten(1, 2)  # (B, C, sH, sW)
 
 
 def local_affinity(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2) -> Tensor:
-    """`upsamplers.primitives.affinity` on unfold."""
+    """`upsamplers.functional.affinity` on unfold."""
     return (query.unsqueeze(2) * unfolded(key, kernel, scale)).sum(1)  # (B, k², sH, sW)
 
 
 def filtered_by_own(y: Tensor, filters: Tensor) -> tuple[Tensor, ...]:
-    """`upsamplers.primitives.image_filters` on unfold."""
+    """`upsamplers.functional.image_filters` on unfold."""
     side, (tall, wide) = filters.shape[-1], y.shape[2:]
     windows = F.unfold(y, side, padding=side // 2 - 1, stride=2).view(*y.shape[:2], side**2, tall // 2, wide // 2)
     return tuple((windows * one.flatten(1)[:, None, :, None, None]).sum(2) for one in filters.unbind(1))
@@ -158,7 +158,7 @@ def subject(name: str) -> Subject:
     module = upsamplers.create(name, CHANNELS, scale=SCALE)
     x = torch.randn(BATCH, CHANNELS, SIDE, SIDE)
     feature = torch.randn(BATCH, CHANNELS, SCALE * SIDE, SCALE * SIDE)
-    guide = (module.guide_from(feature),) if module.needs_guide else ()
+    guide = (module.make_guide(feature),) if module.needs_guide else ()
     return Subject(name, module, tuple(one.requires_grad_() for one in (x, *guide)), torch.randn_like(feature))
 
 

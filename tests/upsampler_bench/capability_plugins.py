@@ -37,7 +37,7 @@ class Guided(Repeats):
     def __init__(self, channels, *, scale=2, guide_channels=None):
         super().__init__(channels, scale=scale)
 
-    def guide_from(self, feature):
+    def make_guide(self, feature):
         return feature.mean(1, keepdim=True)
 
     def forward(self, x, guide):
@@ -114,7 +114,7 @@ class Shuffles(Repeats):
 
 @upsamplers.register("too-large-beside")
 class TooLargeBeside(Repeats):
-    def beside(self, x, feature):
+    def upsample_to(self, x, feature):
         return self(x)
 
 
@@ -153,7 +153,7 @@ class BreaksTheGraph(Repeats):
         return x
 
 
-@upsamplers.register("asks-the-host")
+@upsamplers.register("asks-the-model")
 class AsksTheHost(Repeats):
     """Reads a value of x on the host."""
 

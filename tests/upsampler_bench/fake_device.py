@@ -7,7 +7,7 @@ from itertools import cycle
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Call, Peak, Step, Timings
-from upsampler_bench.live_storage import LiveStorages
+from upsampler_bench.device.tensor_memory import LiveStorages
 
 
 class FakeDevice:

@@ -6,7 +6,8 @@ from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
 
 from upsampler_bench import report
 from upsampler_bench.case import Case
-from upsampler_bench.report.parts import Held, HeldRow, PublishedTable, Report
+from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
+from upsampler_bench.report.parts import Report
 from upsampler_bench.report.pictures import Curve, Curves, Outline, Point, Radar, Reached, Roofline, Scatter
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, UpsamplerInfo
 
@@ -94,12 +95,12 @@ def drawings(names: tuple[str, ...]) -> tuple[Scatter | Radar | Curves | Rooflin
 def held(name: str = "dysample", why: str = "counted at its output") -> PublishedTable:
     """Two figures, four verdicts and a gap."""
     cells = (
-        Held("GFLOPs", "+0.3", "+0.31", 0.3, 0.31, "+3 %", "reproduced"),
-        Held("mIoU (%)", "43.21", verdict="needs training"),
+        PublishedCell("GFLOPs", "+0.3", "+0.31", 0.3, 0.31, "+3 %", "reproduced"),
+        PublishedCell("mIoU (%)", "43.21", verdict="needs training"),
     )
-    others = (Held("GFLOPs", "+34.4", "+9", 34.4, 9.0, "−74 %", "differs", why),)
-    lost = (Held("mIoU (%)", "42.82", verdict="not measured", why="no run of it"),)
-    rows = (HeldRow(name, cells), HeldRow("deconv", others), HeldRow("carafe", lost))
+    others = (PublishedCell("GFLOPs", "+34.4", "+9", 34.4, 9.0, "−74 %", "differs", why),)
+    lost = (PublishedCell("mIoU (%)", "42.82", verdict="not measured", why="no run of it"),)
+    rows = (PublishedRow(name, cells), PublishedRow("deconv", others), PublishedRow("carafe", lost))
     return PublishedTable("table4", f"Table 4 {name}", why, ("GFLOPs", "mIoU (%)"), rows)
 
 

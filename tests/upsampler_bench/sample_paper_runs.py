@@ -1,4 +1,4 @@
-"""Made-up runs of the paper's hosts and operators, their counts by the closed forms of how the paper counts."""
+"""Made-up runs of the paper's models and operators, their counts by the closed forms of how the paper counts."""
 
 from dataclasses import replace
 
@@ -51,16 +51,16 @@ def segformer_run(batch: int = 1) -> Run:
     return paper_run(*(_segformer(name, batch) for name in COSTS))
 
 
-def pyramid_run(host: str, baseline: str = "nearest") -> Run:
+def pyramid_run(model: str, baseline: str = "nearest") -> Run:
     """A feature pyramid with every operator in it; its baseline has no parameters."""
-    return paper_run(*(_pyramid(baseline if name == "bilinear" else name, host) for name in COSTS))
+    return paper_run(*(_pyramid(baseline if name == "bilinear" else name, model) for name in COSTS))
 
 
 def depth_run() -> Run:
     """DepthFormer with some of the operators in it."""
     return paper_run(
         *(
-            _params(Case(name, host="depthformer-swin-t"), 41_000_000 + more, 41_100_000 + more)
+            _params(Case(name, model="depthformer-swin-t"), 41_000_000 + more, 41_100_000 + more)
             for name, more in DEPTH.items()
         )
     )
@@ -88,7 +88,7 @@ def exact(metric: str, value: float, **facts: float | str) -> Reading:
 
 
 def _segformer(name: str, batch: int) -> Measurement:
-    case = Case(name, batch=batch, channels=3, height=512, width=512, host="segformer-b1")
+    case = Case(name, batch=batch, channels=3, height=512, width=512, model="segformer-b1")
     paper, mac, weights, everything = COSTS[name]
     flops = exact("flops_paper", batch * (BASE_FLOPS + PIXELS * paper), extras=float(batch * EXTRAS))
     true = exact("flops_mac", batch * (BASE_FLOPS + PIXELS * mac))
@@ -96,10 +96,10 @@ def _segformer(name: str, batch: int) -> Measurement:
     return Measurement(case, readings=(flops, true, *sizes))
 
 
-def _pyramid(name: str, host: str) -> Measurement:
-    everything, weights, stages = PYRAMIDS[host]
+def _pyramid(name: str, model: str) -> Measurement:
+    everything, weights, stages = PYRAMIDS[model]
     more = COSTS.get(name, COSTS["bilinear"])
-    case = Case(name, channels=3, height=800, width=1216, host=host)
+    case = Case(name, channels=3, height=800, width=1216, model=model)
     return _params(case, weights + stages * more[2] // STAGES, everything + stages * more[3] // STAGES)
 
 

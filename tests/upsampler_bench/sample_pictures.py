@@ -1,4 +1,4 @@
-"""Made-up runs for the pictures: in a host, over sizes, and with a floor."""
+"""Made-up runs for the pictures: in a model, over sizes, and with a floor."""
 
 import random
 from dataclasses import replace
@@ -12,16 +12,16 @@ TWELVE = {
     "nearest": 0.6, "bilinear": 1.0, "bicubic": 4.9, "deconv": 8.1, "pixel-shuffle": 17.0, "carafe": 3.1,
     "fade": 4.9, "sapa-b": 3.9, "dysample": 1.21, "dysample+": 1.36, "dysample-s": 1.18, "dysample-s+": 1.3,
 }  # fmt: skip
-FLOOR = MetricInfo("floor", "Floor", "s", "inference", bounds="latency", place=11)
+FLOOR = MetricInfo("roofline_time", "Roofline time", "s", "inference", bounds="latency", place=11)
 COPY, PRODUCTS = 41.1e9, 111.5e9
-HOST = {"batch": 1, "channels": 3, "height": 512, "width": 512, "scale": 2, "host": "segformer-b1"}
+MODEL = {"batch": 1, "channels": 3, "height": 512, "width": 512, "scale": 2, "model": "segformer-b1"}
 
 
-def host_run() -> Run:
+def model_run() -> Run:
     """Twelve operators in SegFormer-B1: nearest is faster than bilinear, carafe failed in training."""
     run = empty(TWELVE)
     for place, (name, cost) in enumerate(TWELVE.items()):
-        case = Case(name, **HOST)
+        case = Case(name, **MODEL)
         own = {
             "params_weights": 0 if cost < 1.1 else 6144.0 * (place + 1) ** 2,
             "flops_paper": 15.9e9 + 0.09e9 * (cost - 1),
@@ -35,7 +35,7 @@ def host_run() -> Run:
         case = replace(case, mode="train")
         trained = (timed(case, "train_latency", 1.9 + 0.05 * cost), exact("train_memory", (900 + 40 * cost) * MIB))
         run = run.with_measurement(Measurement(case, readings=trained))
-    lost = Measurement(Case("carafe", mode="train", **HOST), "failed", "out of memory")
+    lost = Measurement(Case("carafe", mode="train", **MODEL), "failed", "out of memory")
     return run.with_measurement(lost)
 
 
@@ -68,7 +68,7 @@ def bounded_run() -> Run:
         facts: dict[str, float | str] = {"bytes": 7.37e7, "macs": macs, "copying": COPY, "multiplying": PRODUCTS}
         facts |= {"uncounted": "aten::frobnicate"} if name == "dysample" else {}
         least = max(7.37e7 / COPY, macs / PRODUCTS)
-        floor = Reading("floor", ((least,),), "counted", facts=facts)
+        floor = Reading("roofline_time", ((least,),), "counted", facts=facts)
         measured = Measurement(case, readings=(timed(case, "latency", least * (1 + cost)), floor))
         run = run.with_measurement(Measurement(case, "failed", "no kernel") if name == "fade" else measured)
     return run

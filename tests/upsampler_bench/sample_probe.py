@@ -11,7 +11,7 @@ TITLES = {
     "float16": "fp16",
     "autocast": "amp",
     "channels_last": "NHWC",
-    "beside": "to odd",
+    "upsample_to": "to odd",
     "scales": "×s",
     "compiles": "comp full",
     "compile_time": "comp",

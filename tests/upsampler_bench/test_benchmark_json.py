@@ -10,7 +10,7 @@ from sample_run import sample_run
 from upsampler_bench import report, storage
 from upsampler_bench.case import Case
 from upsampler_bench.errors import ResultsError
-from upsampler_bench.exports import as_pytest_benchmark
+from upsampler_bench.export import pytest_benchmark
 from upsampler_bench.results import Measurement, Reading, Run
 
 
@@ -19,9 +19,9 @@ def stored(tmp_path):
     """Writes a run, or plain data, as pytest-benchmark would."""
 
     def write(run_or_data):
-        files = as_pytest_benchmark.files(run_or_data) if isinstance(run_or_data, Run) else {}
+        files = pytest_benchmark.files(run_or_data) if isinstance(run_or_data, Run) else {}
         target = tmp_path / "benchmarks.json"
-        target.write_bytes(files.get(as_pytest_benchmark.FILE) or json.dumps(run_or_data).encode())
+        target.write_bytes(files.get(pytest_benchmark.FILE) or json.dumps(run_or_data).encode())
         return target
 
     return write

@@ -9,13 +9,14 @@ import pytest
 import torch
 from sample_choice import measured_run
 
-from upsampler_bench import capacity, operators, unallocated
+from upsampler_bench import capacity, storage, unallocated
 from upsampler_bench.case import INFERENCE, TRAIN, Case
-from upsampler_bench.choosing import sizes_told
 from upsampler_bench.device import Peak
+from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.errors import DeviceError
-from upsampler_bench.live_storage import LiveStorages
-from upsampler_bench.workload import make
+from upsampler_bench.recommend import sizes_told
+from upsampler_bench.runner import operators
+from upsampler_bench.workloads.workload import make
 
 MIB = 2**20
 NAMES = operators.names("cpu")
@@ -167,7 +168,7 @@ def test_nothing_that_fits_is_exit_code_1(invoke):
 
 
 def test_a_stored_run_gives_an_estimate_that_says_so_without_torch(tmp_path):
-    measured_run().save(tmp_path / "here")
+    storage.save(measured_run(), tmp_path / "here")
     code = (
         "import sys\nfrom upsampler_bench import cli\n"
         "sys.argv = ['upsampler-bench', 'capacity', '--memory', '1GiB', '--from', 'here', '-u', 'nearest']\n"

@@ -13,8 +13,8 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "_shared.py").write_text("raise RuntimeError('a helper is never listed')")
-    (folder / "as_cat.py").write_text("SOUND = 'miaow'")
-    (folder / "as_dog.py").write_text("import package_that_nobody_has")
+    (folder / "cat.py").write_text("SOUND = 'miaow'")
+    (folder / "dog.py").write_text("import package_that_nobody_has")
     (folder / "plain.py").write_text("import made_up_pets.gone")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
@@ -22,13 +22,13 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_modules_are_listed_by_name_without_helpers_and_without_importing_them(room: str) -> None:
-    assert discovery.modules(room, "as_") == ("cat", "dog")
-    assert discovery.modules(room) == ("as_cat", "as_dog", "plain")
-    assert "made_up_pets.as_cat" not in sys.modules
+    assert discovery.modules(room) == ("cat", "dog", "plain")
+    assert discovery.modules(room) == ("cat", "dog", "plain")
+    assert "made_up_pets.cat" not in sys.modules
 
 
 def test_a_module_is_loaded_by_its_name(room: str) -> None:
-    assert discovery.load(room, "cat", "as_").SOUND == "miaow"
+    assert discovery.load(room, "cat").SOUND == "miaow"
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_a_module_is_loaded_by_its_name(room: str) -> None:
 )
 def test_an_unknown_name_is_refused_with_what_there_is(room: str, asked: str, said: str) -> None:
     with pytest.raises(PlanError) as refusal:
-        discovery.load(room, asked, "as_")
+        discovery.load(room, asked)
     assert said in str(refusal.value)
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(room: str) -> None:
     with pytest.raises(MissingPackage, match="pip install package_that_nobody_has"):
-        discovery.load(room, "dog", "as_")
+        discovery.load(room, "dog")
 
 
 def test_our_own_missing_module_is_a_bug_and_not_a_missing_package(room: str) -> None:

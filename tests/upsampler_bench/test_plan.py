@@ -2,9 +2,10 @@
 
 import pytest
 
-from upsampler_bench import operators, plan
+from upsampler_bench import plan
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.errors import PlanError
+from upsampler_bench.runner import operators
 
 pytestmark = pytest.mark.usefixtures("registry_restored")
 NAMES = ("nearest", "bilinear", "carafe", "dysample", "dysample+")
@@ -64,7 +65,7 @@ def test_settings_are_keys_too_with_hyphens_or_underscores():
         ({"scale": 1.5}, "scale is 1.5"),
         ({"batch": True}, "batch is True"),
         ({"seed": "a"}, "seed is 'a'; expected a number from 0"),
-        ({"cap": -1}, "cap is -1"),
+        ({"max_time": -1}, "max_time is -1"),
         ({"compile": 1}, "compile is 1; expected true or false"),
         ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
         ({"upsampler": 3}, "upsampler is 3; expected a text"),

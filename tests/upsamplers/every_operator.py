@@ -42,7 +42,7 @@ def inputs(module: Upsampler, height: int = 5, width: int = 7, *, batch: int = 2
     x = torch.randn(batch, module.channels, height, width)
     if not module.needs_guide:
         return (x,)
-    return x, module.guide_from(torch.randn(batch, module.channels, module.scale * height, module.scale * width))
+    return x, module.make_guide(torch.randn(batch, module.channels, module.scale * height, module.scale * width))
 
 
 def fit_for(values: Iterable[Tensor], target: torch.dtype | str) -> tuple[Tensor, ...]:

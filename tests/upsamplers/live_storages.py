@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from upsampler_bench.live_storage import LiveStorages
+from upsampler_bench.device.tensor_memory import LiveStorages
 
 
 def peak_bytes(run: Callable[[], object]) -> int:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upsamplers.dysample import DySample
+from upsamplers.operators.dysample import DySample
 
 
 def published(module: DySample, x: Tensor) -> Tensor:

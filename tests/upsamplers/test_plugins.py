@@ -100,7 +100,7 @@ def test_an_entry_point_that_takes_a_taken_name_is_skipped(tmp_path: Path, monke
     installed(tmp_path, monkeypatch, neat_thief=PLUGIN.replace("{name!r}", "'bilinear'"))
     with pytest.warns(UserWarning, match="'neat_thief' .*skipped: DuplicateUpsampler"):
         assert "bilinear" in upsamplers.names()
-    assert upsamplers.get("bilinear").cls.__module__ == "upsamplers.interpolate"
+    assert upsamplers.get("bilinear").cls.__module__ == "upsamplers.operators.interpolate"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_name_that_is_taken_is_refused_with_both_owners() -> None:
     with pytest.raises(DuplicateUpsampler) as refusal:
         upsamplers.register("bilinear")(Bare)
     assert "'bilinear'" in str(refusal.value)
-    assert "upsamplers.interpolate.Interpolate" in str(refusal.value)
+    assert "upsamplers.operators.interpolate.Interpolate" in str(refusal.value)
     assert f"{__name__}.Bare" in str(refusal.value)
     assert upsamplers.get("bilinear") is before
 
@@ -159,7 +159,7 @@ def test_any_module_can_be_registered() -> None:
     upsamplers.register_module("theirs", lambda channels, scale: nn.Upsample(scale_factor=scale), paper="Them, 2030")
     module, x = upsamplers.create("theirs", 4, scale=3), torch.randn(2, 4, 3, 5)
     assert torch.equal(module(x), F.interpolate(x, scale_factor=3))
-    assert module.beside(x, torch.randn(2, 7, 8, 13)).shape == (2, 4, 8, 13)
+    assert module.upsample_to(x, torch.randn(2, 7, 8, 13)).shape == (2, 4, 8, 13)
     assert upsamplers.get("theirs").paper == "Them, 2030"
     assert not upsamplers.get("theirs").needs_guide
 
@@ -183,10 +183,10 @@ def in_a_new_process(code: str) -> str:
 
 @pytest.mark.parametrize("call", ["names()", "create('bilinear', 8)"])
 def test_operators_are_imported_when_first_asked_for(call: str) -> None:
-    seen = "print('upsamplers.dysample' in sys.modules)"
+    seen = "print('upsamplers.operators.dysample' in sys.modules)"
     assert in_a_new_process(f"import sys, upsamplers; {seen}; upsamplers.{call}; {seen}") == "False\nTrue"
 
 
 def test_an_operator_may_be_imported_before_it_is_asked_for() -> None:
-    printed = in_a_new_process("import upsamplers.dysample; print(upsamplers.names())")
+    printed = in_a_new_process("import upsamplers.operators.dysample; print(upsamplers.names())")
     assert printed == in_a_new_process("import upsamplers; print(upsamplers.names())")

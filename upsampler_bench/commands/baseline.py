@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from upsampler_bench.baseline.baseline_file import FILE
 from upsampler_bench.commands.options import Plugin, Upsampler
 from upsampler_bench.commands.work import WIDTH, console, fitted
-from upsampler_bench.exactness import FILE
 
 if TYPE_CHECKING:
-    from upsampler_bench.exactness import Baseline, Change, Difference
+    from upsampler_bench.baseline.baseline_file import Baseline, Change, Difference
 
 LABEL = 18
 
@@ -47,15 +47,15 @@ def check(
     went are told and do not fail. Exit codes: 0 as it was, 1 something changed, 2 misuse or no baseline, 4 an output
     or a gradient is wrong.
     """
-    from upsampler_bench import exactness
+    from upsampler_bench.baseline import baseline_file
 
-    old = exactness.load(file)
+    old = baseline_file.load(file)
     asked = Asked(tuple(upsampler or ()), tuple(plugin or ()), instructions)
     _refuse_other_condition(old, file)
     if instructions and not old.counted_with:
-        _refuse(f"no instructions in {file}; '{exactness.COMMAND} --instructions' counts them")
+        _refuse(f"no instructions in {file}; '{baseline_file.COMMAND} --instructions' counts them")
     new = _recorded(asked)
-    found = exactness.diff(exactness.only(old, new.operators) if asked.upsampler else old, new)
+    found = baseline_file.diff(baseline_file.only(old, new.operators) if asked.upsampler else old, new)
     _tell(found)
     _say(_sentence(found, len({*old.operators} & {*new.operators}), file, _again(asked, file)))
     raise typer.Exit(found.exit_code)
@@ -71,10 +71,10 @@ def update(
     whose output is wrong, keeps what was recorded of it. Exit codes: 0 written, 1 an operator failed, 2 misuse, 4 an
     output or a gradient is wrong.
     """
-    from upsampler_bench import exactness
+    from upsampler_bench.baseline import baseline_file
 
     asked = Asked(tuple(upsampler or ()), tuple(plugin or ()), instructions)
-    old = exactness.load(file) if file.exists() else None
+    old = baseline_file.load(file) if file.exists() else None
     if old is not None and asked.upsampler:
         _refuse_other_condition(old, file)
     new = _recorded(asked)
@@ -86,11 +86,11 @@ def update(
         _say(f"{_counted(len(new.operators), 'operator')}, none recorded before")
     else:
         new = _after(old, new, file, part=bool(asked.upsampler or failed))
-    exactness.save(new, file)
+    baseline_file.save(new, file)
     _say(f"Wrote {file}")
     if failed:
-        wrong = any(one.startswith(exactness.WRONG) for one in failed.values())
-        raise typer.Exit(exactness.WRONG_EXIT if wrong else exactness.CHANGED_EXIT)
+        wrong = any(one.startswith(baseline_file.WRONG) for one in failed.values())
+        raise typer.Exit(baseline_file.WRONG_EXIT if wrong else baseline_file.CHANGED_EXIT)
 
 
 def _after(old: Baseline, new: Baseline, file: Path, *, part: bool) -> Baseline:
@@ -99,16 +99,16 @@ def _after(old: Baseline, new: Baseline, file: Path, *, part: bool) -> Baseline:
     Raises:
         ResultsError: a part of the operators was recorded with another torch than the rest.
     """
-    from upsampler_bench import exactness
+    from upsampler_bench.baseline import baseline_file
 
     if part and old.torch != new.torch:
         _refuse(f"{file} is of torch {old.torch}, here is {new.torch}: update all operators, without -u")
     if part and new.counted_with and old.counted_with not in ({}, new.counted_with):
         _refuse(f"{file} counted instructions with other versions: update all operators, without -u")
-    before = exactness.only(old, new.operators) if part else old
+    before = baseline_file.only(old, new.operators) if part else old
     if old.condition == new.condition:
-        _tell(exactness.diff(before, new))
-        new = exactness.settled(old, new)
+        _tell(baseline_file.diff(before, new))
+        new = baseline_file.settled(old, new)
     return replace(new, operators={**old.operators, **new.operators}) if part else new
 
 
@@ -119,22 +119,23 @@ def _recorded(asked: Asked) -> Baseline:
         PlanError: there is no such operator or plug-in.
         MissingPackage, NothingMeasured: instructions are asked for and cannot be counted.
     """
-    from upsampler_bench import exact, operators, plan
-    from upsampler_bench.exact import instructions
+    from upsampler_bench import plan
+    from upsampler_bench.baseline import instructions, recording
+    from upsampler_bench.runner import operators
 
     if asked.instructions:
         instructions.check()
     operators.load(asked.plugin)
     operators.add_variants(asked.upsampler)
     wanted = plan.parse({"upsampler": list(asked.upsampler or ["*"]), "baseline": "", "shape": "1x1x1"})
-    cases = plan.cases(wanted, operators.names(exact.CASE.device), exact.CASE.device)
-    names = exact.fitting(dict.fromkeys(case.upsampler for case in cases))
+    cases = plan.cases(wanted, operators.names(recording.CASE.device), recording.CASE.device)
+    names = recording.fitting(dict.fromkeys(case.upsampler for case in cases))
     found = {}
     with console(stderr=True).status("counting") as status:
         for name in names:
             status.update(name)
-            found[name] = exact.record(name)
-        made = exact.baseline(found)
+            found[name] = recording.record(name)
+        made = recording.baseline(found)
         if asked.instructions:
             status.update("counting instructions under valgrind")
             made = _with_instructions(made, asked.plugin)
@@ -142,11 +143,10 @@ def _recorded(asked: Asked) -> Baseline:
 
 
 def _with_instructions(made: Baseline, plugin: Sequence[str]) -> Baseline:
-    from upsampler_bench import exact
-    from upsampler_bench.exact import instructions
+    from upsampler_bench.baseline import instructions, recording
 
     sound = [name for name, one in made.operators.items() if not one.failed]
-    counted = instructions.count(sound, plugin, exact.SMALL, exact.SETTINGS)
+    counted = instructions.count(sound, plugin, recording.SMALL, recording.SETTINGS)
     for name, reason in counted.lost.items():
         _say(f"no instructions of {name}: {reason}")
     operators = {name: replace(one, instructions=counted.by_operator.get(name)) for name, one in made.operators.items()}
@@ -154,11 +154,13 @@ def _with_instructions(made: Baseline, plugin: Sequence[str]) -> Baseline:
 
 
 def _refuse_other_condition(old: Baseline, file: Path) -> None:
-    from upsampler_bench import exact, exactness
+    from upsampler_bench.baseline import baseline_file, recording
 
-    if (old.condition, old.seed) != (exact.CASE.condition, exact.SETTINGS.seed):
-        here = f"{exact.CASE.condition}, seed {exact.SETTINGS.seed}"
-        _refuse(f"{file} is of {old.condition}, seed {old.seed}, here is {here}; '{exactness.COMMAND}' writes it anew")
+    if (old.condition, old.seed) != (recording.CASE.condition, recording.SETTINGS.seed):
+        here = f"{recording.CASE.condition}, seed {recording.SETTINGS.seed}"
+        _refuse(
+            f"{file} is of {old.condition}, seed {old.seed}, here is {here}; '{baseline_file.COMMAND}' writes it anew"
+        )
 
 
 def _refuse(text: str) -> None:
@@ -180,7 +182,7 @@ def _tell(found: Difference) -> None:
 
 
 def _line(change: Change) -> str:
-    from upsampler_bench.exactness import ADDED, REMOVED
+    from upsampler_bench.baseline.baseline_file import ADDED, REMOVED
 
     if change.verdict in (ADDED, REMOVED):
         return f"{change.verdict}{', but ' * bool(change.new)}{change.new or ''}"
@@ -202,7 +204,7 @@ def _percent(old: float | str | None, new: float | str | None) -> str:
 
 def _sentence(found: Difference, count: int, file: Path, again: str) -> str:
     """What came of a check; what is broken is not to be recorded."""
-    from upsampler_bench.exactness import ADDED, REMOVED
+    from upsampler_bench.baseline.baseline_file import ADDED, REMOVED
 
     told = [one for one in found.changes if one.verdict not in (ADDED, REMOVED)]
     if told:
@@ -220,7 +222,7 @@ def _counted(count: int, what: str) -> str:
 
 def _again(asked: Asked, file: Path) -> str:
     """The command that records what a check found, with the options that the check was given."""
-    from upsampler_bench.exactness import COMMAND
+    from upsampler_bench.baseline.baseline_file import COMMAND
 
     options = [*(f"-u {shlex.quote(one)}" for one in asked.upsampler), *(f"--plugin {one}" for one in asked.plugin)]
     options += ["--instructions"] if asked.instructions else []

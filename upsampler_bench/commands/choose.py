@@ -15,7 +15,7 @@ from upsampler_bench.commands.work import console, measure, minutes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from upsampler_bench.choosing import Wish
+    from upsampler_bench.recommend import Wish
     from upsampler_bench.results import Run
     from upsampler_bench.sizes import Capacity
 
@@ -48,16 +48,16 @@ def recommend(
     An operator whose interval holds a limit is borderline and not recommended. Exit codes: 0 fine, 1 nothing passes
     (in one of the conditions told), 2 misuse, 130 interrupted.
     """
-    from upsampler_bench import choosing, limits
-    from upsampler_bench.choosing import words
+    from upsampler_bench import recommend
+    from upsampler_bench.recommend import limits, words
 
     given = dict(locals())
     texts = {name: given[f"max_{name.replace('-', '_')}"] for name in limits.QUANTITIES}
     held = tuple(limits.parse(name, text, f"--max-{name}") for name, text in texts.items() if text is not None)
     _check_order(by)
-    runs = _runs(results or (), choosing.Wish(held, no_guide, tuple(needs or ()), by), shape, dtype, device)
-    wish = choosing.Wish(held, no_guide, _needed(needs or (), runs), by)
-    choices = choosing.choose(runs, wish, [part for part in (shape, dtype, device) if part])
+    runs = _runs(results or (), recommend.Wish(held, no_guide, tuple(needs or ()), by), shape, dtype, device)
+    wish = recommend.Wish(held, no_guide, _needed(needs or (), runs), by)
+    choices = recommend.choose(runs, wish, [part for part in (shape, dtype, device) if part])
     _print(json.dumps(words.data(choices), indent=1) if as_json else words.text(choices))
     raise typer.Exit(OK if all(one.best for one in choices) else NOTHING)
 
@@ -82,8 +82,7 @@ def capacity(
     Counted without memory, operator by operator, and confirmed by real steps: on a GPU at the size found, on a CPU at
     a size that takes about a second. Exit codes: 0 fine, 1 nothing fits, 2 misuse.
     """
-    from upsampler_bench import limits
-    from upsampler_bench.choosing import sizes_told
+    from upsampler_bench.recommend import limits, sizes_told
 
     room = limits.memory(memory)
     if stored is not None:
@@ -96,9 +95,9 @@ def capacity(
 
 
 def _check_order(by: str) -> None:
-    from upsampler_bench.choosing import ORDERS
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
+    from upsampler_bench.recommend import ORDERS
 
     if by not in ORDERS:
         raise PlanError(f"--by is {by!r}; {nearest(by, tuple(ORDERS))}")
@@ -106,8 +105,9 @@ def _check_order(by: str) -> None:
 
 def _needed(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
     """The capabilities meant; where no run tells of any, the names of all metrics that measure nothing else there."""
-    from upsampler_bench import discovery, limits
+    from upsampler_bench import discovery
     from upsampler_bench.case import PROBE
+    from upsampler_bench.recommend import limits
 
     infos = list({info.name: info for run in runs for info in run.metrics}.values())
     tried = [info for info in infos if info.mode == PROBE and info.unit in ("bool", "1")]
@@ -139,9 +139,10 @@ def _measured(wish: Wish, keys: dict[str, Any]) -> list[Run]:
     Raises:
         typer.Exit: it was interrupted.
     """
-    from upsampler_bench import limits, metrics, plan, session
+    from upsampler_bench import metrics, plan
     from upsampler_bench.case import PROBE, Case
-    from upsampler_bench.choosing import ORDERS
+    from upsampler_bench.recommend import ORDERS, limits
+    from upsampler_bench.runner import session
 
     asked = dict.fromkeys([*(one.metric for one in wish.limits), ORDERS[wish.by] or "latency"])
     modules = [name for name in metrics.names() if {info.name for info in metrics.get(name).INFOS} & set(asked)]
@@ -175,7 +176,8 @@ def _counted(
     memory: int, upsampler: Sequence[str] | None, keys: dict[str, Any], plugin: Sequence[str], *, confirm: bool
 ) -> tuple[Capacity, ...]:
     from upsampler_bench import capacity as counting
-    from upsampler_bench import operators, plan
+    from upsampler_bench import plan
+    from upsampler_bench.runner import operators
 
     operators.load(plugin)
     operators.add_variants(upsampler or ())
@@ -199,9 +201,9 @@ def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tu
     from fnmatch import fnmatchcase
 
     from upsampler_bench import storage
-    from upsampler_bench.choosing import sizes_told
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
+    from upsampler_bench.recommend import sizes_told
 
     found = sizes_told.estimates(storage.load(stored), memory)
     names = tuple(dict.fromkeys(one.case.upsampler for one in found))

@@ -16,9 +16,9 @@ from upsampler_bench.commands.work import check_formats, console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from upsampler_bench.contest.entry import Asked
+    from upsampler_bench.compare.comparison import Duel
+    from upsampler_bench.compare.sides import Asked
     from upsampler_bench.report.parts import Report
-    from upsampler_bench.verdicts.duel import Duel
 
 FORMATS = ("csv", "json", "markdown")
 # Every process of the comparison, as it was measured.
@@ -55,8 +55,8 @@ def compare(
     3 inconclusive (with --fail-on inconclusive), 4 an output is wrong, 130 interrupted.
     """
     from upsampler_bench.compare import budgets as absolute
-    from upsampler_bench.compare import outcome, telling
-    from upsampler_bench.contest.entry import Asked
+    from upsampler_bench.compare import exit_code, report
+    from upsampler_bench.compare.sides import Asked
     from upsampler_bench.storage import write_whole
 
     _check(fail_on, what or (), base, head, budgets, upsampler)
@@ -72,33 +72,33 @@ def compare(
     asked = Asked(keys, tuple(plugin or ()), _rule(threshold), budget, threads, own_environment, budgeted)
     duels = _measured(what or (), base, head, asked)
     held = absolute.hold(lines, duels)
-    _tell(telling.report(duels, held), output_dir, formats or FORMATS)
+    _tell(report.report(duels, held), output_dir, formats or FORMATS)
     if output_dir:
         write_whole(output_dir / POINTS, json.dumps([asdict(one) for one in duels]).encode())
-    raise typer.Exit(outcome.code(duels, fail_on, held))
+    raise typer.Exit(exit_code.code(duels, fail_on, held))
 
 
 def _measured(what: Sequence[str], base: str | None, head: str | None, asked: Asked) -> list[Duel]:
-    from upsampler_bench.contest import entry
+    from upsampler_bench.compare import sides
 
-    teller = console(stderr=True)
+    listener_ = console(stderr=True)
 
     def say(text: str) -> None:
-        teller.print(text, highlight=False, markup=False)
+        listener_.print(text, highlight=False, markup=False)
 
-    return entry.revisions(base, head, asked, say) if base else entry.pair(what[0], what[1], asked, say)
+    return sides.revisions(base, head, asked, say) if base else sides.pair(what[0], what[1], asked, say)
 
 
 def _check(
     fail_on: str, what: Sequence[str], base: str | None, head: str | None, budgets: Path | None,
     upsampler: Sequence[str] | None,
 ) -> None:  # fmt: skip
-    from upsampler_bench.compare import outcome
+    from upsampler_bench.compare import exit_code
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
 
-    if fail_on not in outcome.FAIL_ON:
-        raise PlanError(f"--fail-on is {fail_on!r}; {nearest(fail_on, outcome.FAIL_ON)}")
+    if fail_on not in exit_code.FAIL_ON:
+        raise PlanError(f"--fail-on is {fail_on!r}; {nearest(fail_on, exit_code.FAIL_ON)}")
     if base is None and len(what) != 2:
         raise PlanError(
             f"{len(what)} things to compare; expected two stored runs, two operators, or --base REVISION alone"
@@ -130,8 +130,8 @@ def _is_stored(what: str) -> bool:
 
 
 def _rule(threshold: str) -> Any:
+    from upsampler_bench.compare.rule import Rule
     from upsampler_bench.errors import PlanError
-    from upsampler_bench.verdicts.judge import Rule
 
     text = threshold.strip()
     try:
@@ -145,11 +145,11 @@ def _rule(threshold: str) -> Any:
 
 def _stored(old: str, new: str, threshold: float, fail_on: str, output_dir: Path | None, formats: Sequence[str]) -> int:
     from upsampler_bench import storage
-    from upsampler_bench.compare import stored
+    from upsampler_bench.compare import stored_runs
 
-    found = stored.compare(storage.load(Path(old)), storage.load(Path(new)), threshold)
-    _tell(stored.report(found, old, new), output_dir, formats)
-    return stored.code(found, fail_on)
+    found = stored_runs.compare(storage.load(Path(old)), storage.load(Path(new)), threshold)
+    _tell(stored_runs.report(found, old, new), output_dir, formats)
+    return stored_runs.code(found, fail_on)
 
 
 def _tell(report: Report, output_dir: Path | None, formats: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from upsampler_bench.commands import work
 from upsampler_bench.errors import PlanError
 
 if TYPE_CHECKING:
-    from upsampler_bench.exports._commit import Commit
+    from upsampler_bench.export._commit import Commit
 
 FORMS = "asv, bencher, github-action, junit, pytest-benchmark"
 HASH = re.compile(r"[0-9a-f]{7,64}")
@@ -26,17 +26,17 @@ def export(
     commit: Annotated[str | None, typer.Option(help="What was measured, e.g. HEAD; asv needs it.")] = None,
 ) -> None:
     """Write a stored run as pytest-benchmark, Bencher, asv, github-action-benchmark or JUnit read it."""
-    from upsampler_bench import exports, storage
-    from upsampler_bench.exports import _commit, _figures
+    from upsampler_bench import export, storage
+    from upsampler_bench.export import _commit, _figures
 
     if not to:
         raise PlanError(f"nothing to write: --to says what, one of {FORMS}")
     for name in to:
-        exports.get(name)
+        export.get(name)
     run = storage.load(results)
     run = _commit.named(run, resolve(commit)) if commit else run
     folder = output_dir or (results if results.is_dir() else results.parent)
-    written = exports.write(run, folder, to)
+    written = export.write(run, folder, to)
     for one in written:
         print(one)
     if without := _figures.untold(run):
@@ -50,7 +50,7 @@ def resolve(name: str) -> Commit:
     Raises:
         PlanError: it is neither.
     """
-    from upsampler_bench.exports._commit import Commit
+    from upsampler_bench.export._commit import Commit
 
     command = ["git", "show", "--no-patch", "--format=%H %cI", "--end-of-options", f"{name}^{{commit}}", "--"]
     try:

@@ -13,8 +13,8 @@ from upsampler_bench.commands.options import (
     Batch,
     Device,
     Formats,
-    Host,
     Image,
+    Model,
     OutputDir,
     Plugin,
     Resume,
@@ -31,7 +31,7 @@ OK, FAILED = 0, 1
 
 def run(
     plan: Annotated[
-        str, typer.Option(help="A plan (paper, host, sweep, smoke, fused) or a .toml file.")
+        str, typer.Option(help="A plan (paper, model, sweep, smoke, fused) or a .toml file.")
     ] = DEFAULT_PLAN,
     upsampler: Upsampler = None,
     shape: Shape = None,
@@ -39,7 +39,7 @@ def run(
     batch: Batch = None,
     dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
     layout: Annotated[list[str] | None, typer.Option(help="contiguous or channels_last.")] = None,
-    host: Host = None,
+    model: Model = None,
     image: Image = None,
     mode: Annotated[list[str] | None, typer.Option(help="inference, train or probe (what works).")] = None,
     device: Device = None,
@@ -49,12 +49,12 @@ def run(
     compile_: Annotated[bool | None, typer.Option("--compile", help="Measure under torch.compile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of inputs, weights and order.")] = None,
     budget: Annotated[float | None, typer.Option(help="Seconds of timed calls in all; 0: no limit.")] = None,
-    cap: Annotated[float | None, typer.Option(help="Seconds of timed calls an operator.")] = None,
-    precision: Annotated[float | None, typer.Option(help="Interval to stop at: 0.01 is ±1 %.")] = None,
+    max_time: Annotated[float | None, typer.Option(help="Seconds of timed calls an operator.")] = None,
+    target_ci: Annotated[float | None, typer.Option(help="Interval to stop at: 0.01 is ±1 %.")] = None,
     malloc: Annotated[str | None, typer.Option(help="keep or default (CPU).")] = None,
     cache: Annotated[str | None, typer.Option(help="cold or warm (CUDA).")] = None,
     cuda_graph: Annotated[bool | None, typer.Option("--cuda-graph", help="Time a graph's replay.")] = None,
-    step_limit: Annotated[float | None, typer.Option(help="Seconds one step may hang.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds one step may hang.")] = None,
     memory_limit: Annotated[int | None, typer.Option(help="Bytes the process may hold (CPU).")] = None,
     plugin: Plugin = None,
     output_dir: OutputDir = None,
@@ -62,7 +62,7 @@ def run(
     resume: Resume = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any operator failed.")] = False,
 ) -> None:
-    """Measure operators, alone or in a host, write results.json and the reports, print the table.
+    """Measure operators, alone or in a model, write results.json and the reports, print the table.
 
     A key on the command line replaces the plan's. Another plan than the default writes into a folder of its own below
     reports/<device>. Exit codes: 0 fine, 1 an operator failed (--strict), 2 misuse or
@@ -81,7 +81,7 @@ def capabilities(
     metrics: Annotated[list[str] | None, typer.Option(help="Only these, e.g. bfloat16 or onnx_export.")] = None,
     device: Device = None,
     threads: Threads = None,
-    step_limit: Annotated[float | None, typer.Option(help="Seconds that one may hang.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that one may hang.")] = None,
     plugin: Plugin = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Where to write; reports/<device>/capabilities by default.")
@@ -105,7 +105,7 @@ def paper(
     ] = None,
     device: Device = None,
     threads: Threads = None,
-    batch: Annotated[list[int] | None, typer.Option(help="B in the host; 1, on a GPU 4 and 16.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="B in the model; 1, on a GPU 4 and 16.")] = None,
     plugin: Plugin = None,
     output_dir: Annotated[Path | None, typer.Option(help="Where to write; reports/<device>/paper by default.")] = None,
     formats: Formats = None,
@@ -114,10 +114,10 @@ def paper(
     """Hold the paper's figures against ours: Fig. 1 and 8, Tables 1-4, 6, 8 and 9.
 
     Measures what is not measured yet (the bare operators, SegFormer-B1 with each of them, the ablation's steps, the
-    parameters of the other hosts), and writes one report of it all. Exit codes: 0 fine, 2 misuse or nothing measured,
+    parameters of the other models), and writes one report of it all. Exit codes: 0 fine, 2 misuse or nothing measured,
     130 interrupted (the same command goes on).
     """
-    from upsampler_bench import sections
+    from upsampler_bench.paper import sections
 
     check_formats(formats)
     given = dict(locals())

@@ -13,8 +13,8 @@ FORMATS = (*TEXTS, "html", *PICTURES)
 
 Upsampler = Annotated[list[str] | None, typer.Option("--upsampler", "-u", help="A name, or a shell wildcard.")]
 Shape = Annotated[list[str] | None, typer.Option(help="CxHxW of the low-resolution feature.", metavar="CxHxW")]
-Host = Annotated[list[str] | None, typer.Option(help="A model to measure in; or your own module:function.")]
-Image = Annotated[list[str] | None, typer.Option(help="HxW of a host's image.", metavar="HxW")]
+Model = Annotated[list[str] | None, typer.Option(help="A model to measure in; or your own module:function.")]
+Image = Annotated[list[str] | None, typer.Option(help="HxW of a model's image.", metavar="HxW")]
 Batch = Annotated[list[int] | None, typer.Option(help="B.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:i.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads, 1 by default; 0: all.")]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from upsampler_bench.results import Run
-    from upsampler_bench.session import Session
+    from upsampler_bench.runner.session import Session
 
 INTERRUPTED = 130
 DEFAULT_PLAN = "paper"
@@ -31,7 +31,7 @@ def perform(plan_name: str, flags: dict[str, Any], output: Path | None, formats:
     check_formats(formats)
     ready = prepare(plan_name, flags, output, resume=resume)
     found = measure(ready)
-    tell((found,), ready.keeper.place(found.environment), formats)
+    tell((found,), ready.writer.place(found.environment), formats)
     if found.ended == "interrupted":
         console(stderr=True).print("Interrupted; the same command with --resume goes on.", highlight=False)
         raise typer.Exit(INTERRUPTED)
@@ -44,7 +44,8 @@ def prepare(plan_name: str, flags: dict[str, Any], output: Path | None, *, resum
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
-    from upsampler_bench import plan, session
+    from upsampler_bench import plan
+    from upsampler_bench.runner import session
 
     keys = {key.replace("-", "_"): value for key, value in plan.read(plan_name).items()}
     # Another plan's run does not take the place of the main report.
@@ -62,10 +63,10 @@ def prepare(plan_name: str, flags: dict[str, Any], output: Path | None, *, resum
 
 def measure(ready: Session) -> Run:
     """Runs it, and tells on standard error how it goes."""
-    from upsampler_bench.progress import listener
+    from upsampler_bench.runner.progress import listener
 
-    with listener(console(stderr=True), len(ready.cases)) as teller:
-        return ready.run(teller)
+    with listener(console(stderr=True), len(ready.cases)) as listener_:
+        return ready.run(listener_)
 
 
 def fitted(text: str) -> str:

@@ -1,3 +1,4 @@
+# torch-free
 """Absolute budgets of a TOML file held against the head of a comparison.
 
 A table an operator, a line a metric: `latency = "1.5x bilinear"` or `"2 ms"`, `memory = "160 MiB"`, `gflops`, `params`.
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upsampler_bench.case import INFERENCE, TIMED, TRAIN
+from upsampler_bench.compare.comparison import Duel
+from upsampler_bench.compare.rule import UNCLEAR
+from upsampler_bench.compare.samples import HEAD, STATISTICS, Point
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
-from upsampler_bench.limits import QUANTITIES, Limit, parse
+from upsampler_bench.recommend.limits import QUANTITIES, Limit, parse
 from upsampler_bench.stats import Estimate, estimate
-from upsampler_bench.verdicts.duel import Duel
-from upsampler_bench.verdicts.judge import UNCLEAR
-from upsampler_bench.verdicts.points import HEAD, STATISTICS, Point
 
 if sys.version_info >= (3, 11):
     import tomllib

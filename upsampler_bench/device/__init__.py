@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from upsampler_bench import processor
 from upsampler_bench.case import Settings
-from upsampler_bench.device._cpu import Cpu
-from upsampler_bench.device._cuda import Cuda
-from upsampler_bench.device._types import LAUNCH_BOUND, OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
+from upsampler_bench.device import processor
+from upsampler_bench.device.cpu import Cpu
+from upsampler_bench.device.cuda import Cuda
+from upsampler_bench.device.types import LAUNCH_BOUND, OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
 from upsampler_bench.errors import DeviceError
 
 __all__ = [

@@ -43,7 +43,7 @@ class Format(Protocol):
 
 def names() -> tuple[str, ...]:
     """The formats there are; none is imported."""
-    return discovery.modules(__name__, "as_")
+    return discovery.modules(__name__)
 
 
 def get(name: str) -> Format:
@@ -53,7 +53,7 @@ def get(name: str) -> Format:
         PlanError: there is no such format.
         MissingPackage: it needs a package that is not installed.
     """
-    return cast(Format, discovery.load(__name__, name, "as_"))
+    return cast(Format, discovery.load(__name__, name))
 
 
 def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Path]:

@@ -1,7 +1,7 @@
 """What is measured: one metric (or a family read in one go) a file; the file's name is the metric's.
 
 A module is a metric by having `INFOS` and either `measure` (read once) or `call` and `readings` (timed in rounds).
-One that is read of bare operators only, or of hosts only, says so in `KINDS`.
+One that is read of bare operators only, or of models only, says so in `KINDS`.
 One of the mode "probe" tries whether something works: it raises where it does not, and what it raises is the reason.
 """
 
@@ -13,10 +13,11 @@ from upsampler_bench import discovery
 from upsampler_bench.case import PROBE, Case
 from upsampler_bench.device import Call, Device, Timings
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workloads.workload import Workload
 
+METRICS, CAPABILITIES = FOLDERS = "upsampler_bench.metrics", "upsampler_bench.capabilities"
 COUNTED = ("bool", "1")
-OPERATOR, HOST = "operator", "host"
+OPERATOR, MODEL = "operator", "model"
 
 
 class Metric(Protocol):
@@ -63,8 +64,8 @@ class Timed(Metric, Protocol):
 
 
 def names() -> tuple[str, ...]:
-    """Every metric module's name."""
-    return discovery.modules(__name__)
+    """The names of all metrics and capabilities."""
+    return tuple(name for folder in FOLDERS for name in discovery.modules(folder))
 
 
 def get(name: str) -> Metric:
@@ -73,7 +74,8 @@ def get(name: str) -> Metric:
     Raises:
         PlanError: there is none.
     """
-    return cast(Metric, discovery.load(__name__, name))
+    folder = CAPABILITIES if name in discovery.modules(CAPABILITIES) else METRICS
+    return cast(Metric, discovery.load(folder, name))
 
 
 def is_timed(metric: Metric) -> TypeGuard[Timed]:
@@ -89,13 +91,13 @@ def is_once(metric: Metric) -> TypeGuard[Once]:
 def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
     """The metrics of a case, by name: those wanted, or all, as far as they are of its mode and of its kind."""
     found = {name: get(name) for name in wanted or names()}
-    kind = HOST if case.host else OPERATOR
+    kind = MODEL if case.model else OPERATOR
     return {name: one for name, one in found.items() if one.INFOS[0].mode == case.mode and kind in kinds(one)}
 
 
 def kinds(metric: Metric) -> tuple[str, ...]:
-    """What a metric is read of: bare operators, hosts, or both (where its module does not say)."""
-    return cast(tuple[str, ...], getattr(metric, "KINDS", (OPERATOR, HOST)))
+    """What a metric is read of: bare operators, models, or both (where its module does not say)."""
+    return cast(tuple[str, ...], getattr(metric, "KINDS", (OPERATOR, MODEL)))
 
 
 def is_probe(metric: Metric) -> TypeGuard[Probe]:

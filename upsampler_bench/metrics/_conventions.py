@@ -152,8 +152,6 @@ def _nothing(inputs: Values, outputs: Values) -> int:
 
 MAC = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpolation=1, blend=1)
 PAPER = handles(transposed_at_output=True, bilinear_sample=PAPER_SAMPLE, interpolation=0, blend=2)
-# As `mac`, but nothing for what fixed rules of interpolation multiply.
-LEARNED = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpolation=0, blend=1)
 # What common tools add to a model's count though it multiplies nothing; published figures of whole models hold it.
 EXTRAS = _additions()
-ALL = {"mac": MAC, "paper": PAPER, "learned": LEARNED, "extras": EXTRAS}
+ALL = {"mac": MAC, "paper": PAPER, "extras": EXTRAS}

@@ -19,7 +19,7 @@ from upsampler_bench.case import INFERENCE, Settings
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import _conventions
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workload import Workload, make
+from upsampler_bench.workloads.workload import Workload, make
 
 MAC = MetricInfo(
     "flops_mac",
@@ -63,13 +63,13 @@ _found: WeakKeyDictionary[nn.Module, Counts] = WeakKeyDictionary()
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Traces one forward; a fused twin is counted by its reference, since fusing leaves the mathematics as it is.
 
-    An operation that no handle knows is named in the fact "uncounted". A host's fact "extras" is what common tools
+    An operation that no handle knows is named in the fact "uncounted". A model's fact "extras" is what common tools
     count besides: biases of convolutions, 2 an element of a batch norm, 1 of a ReLU.
     """
     found = of(workload)
     unknown = ", ".join(found.unknown)
     facts: dict[str, float | str] = {"uncounted": unknown} if unknown else {}
-    facts |= {"extras": float(found.by_convention["extras"])} if workload.case.host else {}
+    facts |= {"extras": float(found.by_convention["extras"])} if workload.case.model else {}
     notes = (f"not counted: {unknown}",) if unknown else ()
     return tuple(
         Reading(info.name, ((found.by_convention[name],),), METHOD, notes, facts)

@@ -6,7 +6,7 @@ from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Call, Timings
 from upsampler_bench.metrics import _timed
 from upsampler_bench.results import Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workloads.workload import Workload
 
 INFOS = _timed.infos("latency", "Latency", INFERENCE, "one forward under inference mode", 10)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workloads.workload import Workload
 
 WHAT = "Peak bytes allocated during one forward beyond parameters and inputs, the output included."
 PEAK = MetricInfo("inference_memory", "Inference memory", "B", INFERENCE, exact=True, place=20, description=WHAT)

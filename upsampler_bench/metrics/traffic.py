@@ -1,4 +1,4 @@
-"""The bytes that one forward moves, operation by operation, beside the least that any implementation moves.
+"""Memory traffic of one forward, counted operation by operation, and the minimum of any implementation.
 
 An operation reads each of its tensors once and writes its results once; a view moves nothing. So a chain of operations
 moves every grid, mask and window that it makes twice or more, a fused one none of them. What an operation reads again
@@ -18,29 +18,29 @@ from torch.utils._pytree import tree_iter
 
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import floor
+from upsampler_bench.metrics import roofline
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workloads.workload import Workload
 
 MOVED = MetricInfo(
-    "traffic",
-    "Bytes moved",
+    "memory_traffic",
+    "Memory traffic",
     "B",
     INFERENCE,
     exact=True,
     place=21,
     description="Bytes that the operations of one forward read and write: each its tensors once.",
 )
-LEAST = MetricInfo(
-    "least_traffic",
-    "Least bytes",
+MINIMUM = MetricInfo(
+    "minimum_traffic",
+    "Minimum traffic",
     "B",
     INFERENCE,
-    bounds="traffic",
+    bounds="memory_traffic",
     place=22,
-    description="Inputs and parameters read once and the output written once: what the floor takes its time for.",
+    description="Inputs and parameters read once and the output written once: the bytes that the roofline time counts.",
 )
-INFOS = (MOVED, LEAST)
+INFOS = (MOVED, MINIMUM)
 KINDS = ("operator",)
 METHOD = "tensors of every operation of one eager forward"
 # What makes a tensor without writing to it, and what writes to one without reading it.
@@ -53,8 +53,8 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Counts over one forward."""
     with Traffic() as counted:
         workload.eager_forward()
-    least = floor.least_bytes(workload)
-    return Reading(MOVED.name, ((counted.moved,),), METHOD), Reading(LEAST.name, ((least,),), "each tensor once")
+    least = roofline.minimum_traffic(workload)
+    return Reading(MOVED.name, ((counted.moved,),), METHOD), Reading(MINIMUM.name, ((least,),), "each tensor once")
 
 
 class Traffic(TorchDispatchMode):

@@ -6,9 +6,9 @@ from upsampler_bench.case import TRAIN
 from upsampler_bench.device import Call, Timings
 from upsampler_bench.metrics import _timed
 from upsampler_bench.results import Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workloads.workload import Workload
 
-WHAT = "one forward and backward, in a host with its loss (cross-entropy on random labels) and a step of AdamW"
+WHAT = "one forward and backward, in a model with its loss (cross-entropy on random labels) and a step of AdamW"
 INFOS = _timed.infos("train_latency", "Training time", TRAIN, WHAT, 30)
 
 

@@ -6,15 +6,15 @@ from upsampler_bench.case import TRAIN
 from upsampler_bench.device import Device
 from upsampler_bench.metrics.memory import notes
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workload import Workload
+from upsampler_bench.workloads.workload import Workload
 
 WHAT = (
-    "Peak bytes over forward and backward (in a host over a training step) beyond parameters, optimiser state and "
+    "Peak bytes over forward and backward (in a model over a training step) beyond parameters, optimiser state and "
     "inputs; output and all gradients included."
 )
 KEPT = "Bytes alive after the forward, the output included."
 PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=WHAT)
-SAVED = MetricInfo("saved_memory", "Held after forward", "B", TRAIN, exact=True, place=98, description=KEPT)
+SAVED = MetricInfo("saved_memory", "Saved for backward", "B", TRAIN, exact=True, place=98, description=KEPT)
 INFOS = (PEAK, SAVED)
 
 

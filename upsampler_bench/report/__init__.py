@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from upsampler_bench.case import PROBE
-from upsampler_bench.report import capabilities, facts, footnotes, gallery, held, operator_facts, tables
+from upsampler_bench.paper import reproduction
+from upsampler_bench.report import capabilities, facts, footnotes, gallery, operator_facts, tables
+from upsampler_bench.report.conditions import Scene
 from upsampler_bench.report.lines import Condition, conditions, slugs
 from upsampler_bench.report.parts import Report, Table
 from upsampler_bench.report.pictures import Picture
-from upsampler_bench.report.scenes import Scene
 from upsampler_bench.results import Run
 
 __all__ = ["Report", "from_run", "from_runs"]
@@ -22,7 +23,7 @@ def from_run(run: Run) -> Report:
 
 
 def from_runs(runs: Sequence[Run]) -> Report:
-    """Everything that several runs tell, side by side: of other devices, dtypes or revisions, or of other hosts."""
+    """Everything that several runs tell, side by side: of other devices, dtypes or revisions, or of other models."""
     told = [(run, (*conditions(run), *conditions(run, probed=True))) for run in runs]
     labels = facts.labels(runs)
     marks = footnotes.marks(told)
@@ -31,7 +32,7 @@ def from_runs(runs: Sequence[Run]) -> Report:
         title=facts.title(runs),
         facts=facts.all_facts(labels, told),
         tables=tuple(_table(one, marks) for one in sections),
-        published=held.tables(runs),
+        published=reproduction.tables(runs),
         pictures=tuple(_pictures(sections)),
         methods=tuple(dict.fromkeys(method for one in told for method in facts.methods(*one))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),

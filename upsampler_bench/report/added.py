@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from upsampler_bench.report import numbers
+from upsampler_bench import units
 from upsampler_bench.report.lines import Line
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.stats import Estimate, estimate
@@ -17,12 +17,12 @@ def added(line: Line, base: Line, info: MetricInfo) -> Estimate | None:
     ours, theirs = line.find(info), base.find(info)
     if ours is None or theirs is None:
         return None
-    return numbers.convert(_difference(info, ours[1], theirs[1]), numbers.unit(info.unit))
+    return units.convert(_difference(info, ours[1], theirs[1]), units.unit(info.unit))
 
 
 def signed(value: float) -> str:
     """An addition as it is printed: +1.43, −0.20, +0."""
-    text = numbers.short(abs(value))
+    text = units.short(abs(value))
     return f"{MINUS if value < 0 and text != '0' else '+'}{text}"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from upsampler_bench import published
+from upsampler_bench.paper import published
+from upsampler_bench.report.conditions import FLOPS, Scene, estimate, squashed
 from upsampler_bench.report.lines import Line
 from upsampler_bench.report.pictures import Point, Scatter
-from upsampler_bench.report.scenes import FLOPS, Scene, estimate, squashed
 from upsampler_bench.results import MetricInfo
 from upsampler_bench.stats import Estimate, paired_ratio
 
@@ -23,7 +23,7 @@ def bubble(scene: Scene) -> Scatter | None:
     """Both in one plane, for the paper's own shape; None where fewer than two operators were measured in it."""
     case, base, speed = scene.condition.case, scene.condition.line(BASE), scene.run.metric(SPEED)
     shape = (case.batch, case.channels, case.height, case.width, case.scale)
-    if shape != PAPER or case.host or base is None or speed is None:
+    if shape != PAPER or case.model or base is None or speed is None:
         return None
     measured = [one for line in scene.condition.lines if (one := _measured(scene, line, base, speed))]
     if len(measured) < 2:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from upsampler_bench.report import footnotes, numbers
+from upsampler_bench import units
+from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
 from upsampler_bench.report.tables import CONDITION, present
@@ -19,7 +20,7 @@ def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
     infos = present(run, condition)
     # Seconds, since what is waited for here takes that long.
     columns = tuple(
-        Column(info.name, info.title, "s" if info.unit == "s" else numbers.unit(info.unit).name, place)
+        Column(info.name, info.title, "s" if info.unit == "s" else units.unit(info.unit).name, place)
         for place, info in enumerate(infos)
     )
     rows = tuple(_row(run, line, infos, marks) for line in condition.lines)
@@ -47,4 +48,4 @@ def _text(value: float, unit: str) -> str:
         return f"{value:.1f}"
     if not value:
         return NO
-    return "yes" if unit == "bool" else numbers.exact(value)
+    return "yes" if unit == "bool" else units.exact(value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from upsampler_bench import published
-from upsampler_bench.report import numbers
+from upsampler_bench import units
+from upsampler_bench.paper import published
+from upsampler_bench.report.conditions import FLOPS, estimate, squashed
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Bar, BarChart, Panel, Point, Scatter
-from upsampler_bench.report.scenes import FLOPS, estimate, squashed
 from upsampler_bench.report.tables import present, rank
 from upsampler_bench.results import MetricInfo, Run
 from upsampler_bench.stats import Estimate
@@ -39,18 +39,18 @@ def scatter(run: Run, condition: Condition, slug: str) -> Scatter | None:
     if speed is None:
         return None
     base = estimate(condition.line(run.settings.baseline), cost) if cost else None
-    over = cost and base and (condition.case.host or _adds(condition, cost, base))
+    over = cost and base and (condition.case.model or _adds(condition, cost, base))
     offset = base.value if base and over else 0.0
     points = [one for line in condition.lines if (one := _point(line, speed, cost, offset))]
     if len(points) < 2:
         return None
-    unit, log = numbers.unit(speed.unit).name, squashed([one.x for one in points])
+    unit, log = units.unit(speed.unit).name, squashed([one.x for one in points])
     return Scatter(
         title=f"Speed on {run.environment.device_name} and published quality",
         subtitle=condition.words,
         x_axis=f"{speed.title} ({unit}{', log scale' if log else ''}), measured",
         y_axis="mIoU (%), published",
-        size_title=f"{numbers.unit(cost.unit).name}" if cost else "",
+        size_title=f"{units.unit(cost.unit).name}" if cost else "",
         points=tuple(points),
         caption=" ".join([*_areas(run, cost, offset), *_left_out(condition, points)]),
         log=log,
@@ -80,15 +80,15 @@ def _bar(line: Line, info: MetricInfo, offset: float | None, baseline: bool) -> 
         return Bar(line.name, None, line.why_not(info) or NOTHING)
     if offset is not None:
         added = one.value - offset
-        return Bar(line.name, added, numbers.short(one.value) if baseline else f"+{numbers.short(added)}")
+        return Bar(line.name, added, units.short(one.value) if baseline else f"+{units.short(added)}")
     if info.exact or not one.is_bounded or one.low == one.high:
-        return Bar(line.name, one.value, numbers.short(one.value))
-    return Bar(line.name, one.value, numbers.short(one.value), one.low, one.high)
+        return Bar(line.name, one.value, units.short(one.value))
+    return Bar(line.name, one.value, units.short(one.value), one.low, one.high)
 
 
 def _axis(run: Run, info: MetricInfo, offset: float | None, log: bool) -> str:
     over = f"added to {run.settings.baseline}" if offset is not None else ""
-    parts = [" ".join(one for one in (numbers.unit(info.unit).name, over) if one), "log scale" if log else ""]
+    parts = [" ".join(one for one in (units.unit(info.unit).name, over) if one), "log scale" if log else ""]
     return ", ".join(one for one in parts if one)
 
 

@@ -72,7 +72,7 @@ def _picked(told: Sequence[tuple[str, ...]], places: Sequence[int]) -> list[str]
 
 def _subjects(run: Run) -> str:
     """What was measured, in a word or two."""
-    told = (one.case.host or ("capabilities" if one.case.mode == PROBE else "operators") for one in run.measurements)
+    told = (one.case.model or ("capabilities" if one.case.mode == PROBE else "operators") for one in run.measurements)
     return ", ".join(dict.fromkeys(told)) or "nothing"
 
 
@@ -104,7 +104,7 @@ def protocol(one: Settings, where: Environment) -> str:
             f"operators of one input timed interleaved in rounds, each in an order shuffled anew (seed {one.seed})",
             f"warm-up of at least {one.warmup_seconds:g} s and {one.warmup_calls} calls",
             f"at least {one.min_samples} samples, until the 95 % interval of the median is within "
-            f"±{100 * one.precision:g} %, for at most {one.cap:g} s of calls an operator",
+            f"±{100 * one.target_ci:g} %, for at most {one.max_time:g} s of calls an operator",
             *own,
             "under torch.compile" if one.compile else "eager",
         ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from upsampler_bench.report import charts, host_panel
+from upsampler_bench.report import charts, model_panel
 from upsampler_bench.report.bubble import bubble
+from upsampler_bench.report.conditions import Scene
 from upsampler_bench.report.pareto import pareto
 from upsampler_bench.report.pictures import Picture
 from upsampler_bench.report.radar import radar
 from upsampler_bench.report.rooflines import roofline
-from upsampler_bench.report.scenes import Scene
 from upsampler_bench.report.sweeps import sweeps
 from upsampler_bench.report.tables import present
 
@@ -29,8 +29,8 @@ def pictures(scenes: Sequence[Scene]) -> Iterator[Picture]:
 
 
 def _own(scene: Scene, scenes: Sequence[Scene]) -> Iterator[Picture | None]:
-    hosted = bool(scene.condition.case.host)
-    yield host_panel.panel(scene, scenes) if hosted else charts.panel(scene.run, scene.condition, scene.slug)
+    in_model = bool(scene.condition.case.model)
+    yield model_panel.panel(scene, scenes) if in_model else charts.panel(scene.run, scene.condition, scene.slug)
     yield charts.scatter(scene.run, scene.condition, scene.slug)
     yield bubble(scene)
     yield pareto(scene)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ class Line:
     def find(self, info: MetricInfo) -> tuple[Measurement, Reading] | None:
         """A metric's reading and where it stands; one without a finite value is none."""
         found = ((one, one.reading(info.name)) for one in self._best_first(info))
-        return next(((one, reading) for one, reading in found if reading and usable(reading)), None)
+        return next(((one, reading) for one, reading in found if reading and reading.is_usable), None)
 
     def read(self, info: MetricInfo) -> Reading | None:
         """A metric's reading, also one without a value; None where there is none."""
@@ -51,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One shape, dtype, layout, device and host, with a line for each operator."""
+    """One shape, dtype, layout, device and model, with a line for each operator."""
 
     case: Case
     lines: tuple[Line, ...]
@@ -62,11 +61,11 @@ class Condition:
         """E.g. '1×256×120×120, ×2, float32, contiguous, cpu', or 'segformer-b1 on 512×512 images, batch 1, ...'."""
         case = self.case
         if not case.height:  # somebody's own benchmark, of no shape that we know
-            return ", ".join(one for one in (case.host, case.dtype, case.layout, case.device, *self.how) if one)
-        if case.host:
-            image = "" if case.host.startswith("stages(") else f" on {case.height}×{case.width} images"
+            return ", ".join(one for one in (case.model, case.dtype, case.layout, case.device, *self.how) if one)
+        if case.model:
+            image = "" if case.model.startswith("stages(") else f" on {case.height}×{case.width} images"
             return ", ".join(
-                [f"{case.host}{image}", f"batch {case.batch}", case.dtype, case.layout, case.device, *self.how]
+                [f"{case.model}{image}", f"batch {case.batch}", case.dtype, case.layout, case.device, *self.how]
             )
         shape = "×".join(str(size) for size in (case.batch, case.channels, case.height, case.width))
         said = [shape, f"×{case.scale}", case.dtype, case.layout, case.device, *self.how]
@@ -75,11 +74,6 @@ class Condition:
     def line(self, name: str) -> Line | None:
         """An operator's line, or None."""
         return next((one for one in self.lines if one.name == name), None)
-
-
-def usable(reading: Reading) -> bool:
-    """Whether a reading has samples with a finite median."""
-    return bool(reading.samples) and math.isfinite(reading.estimate.value)
 
 
 def conditions(run: Run, *, probed: bool = False) -> tuple[Condition, ...]:

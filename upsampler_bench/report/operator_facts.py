@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from upsampler_bench import published
 from upsampler_bench.case import PROBE
+from upsampler_bench.paper import published
 from upsampler_bench.report.parts import OperatorFacts
 from upsampler_bench.results import Run, UpsamplerInfo
 

@@ -1,15 +1,15 @@
 """Latency against memory: which operators no other beats in both.
 
-Of the training step where all operators need the same memory for a forward, as in a host whose peak is elsewhere.
+Of the training step where all operators need the same memory for a forward, as in a model whose peak is elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from upsampler_bench.report.conditions import PARAMS, Scene, estimate, missing, squashed, unit_and_scale
 from upsampler_bench.report.lines import Line
 from upsampler_bench.report.pictures import Point, Scatter
-from upsampler_bench.report.scenes import PARAMS, Scene, estimate, missing, squashed, unit_and_scale
 from upsampler_bench.results import MetricInfo
 
 COSTS = (("latency", "inference_memory"), ("train_latency", "train_memory"))
@@ -69,10 +69,10 @@ def _point(line: Line, speed: MetricInfo, memory: MetricInfo) -> Point | None:
 
 
 def _learned(scene: Scene, points: Sequence[Point]) -> tuple[str, ...]:
-    """The front of the operators that have parameters, in a host more than with the baseline, where it is another."""
+    """The front of the operators that have parameters, in a model more than with the baseline, where it is another."""
     weights = scene.first(PARAMS[::-1])
     found = {line.name: estimate(line, weights) for line in scene.condition.lines}
-    base = estimate(scene.baseline, weights) if scene.condition.case.host else None
+    base = estimate(scene.baseline, weights) if scene.condition.case.model else None
     least = base.value if base else 0.0
     learning = [one for one in points if (own := found[one.name]) and own.value > least]
     inner = front(learning)
@@ -84,6 +84,6 @@ def _caption(
 ) -> Iterator[str]:
     yield f"Solid line and bold: Pareto front, which no operator beats in both: {', '.join(best)}."
     if learned:
-        what = f"add parameters to {scene.run.settings.baseline}" if scene.condition.case.host else "have parameters"
+        what = f"add parameters to {scene.run.settings.baseline}" if scene.condition.case.model else "have parameters"
         yield f"Dashed: the front of the operators that {what}: {', '.join(learned)}."
     yield from missing(scene.condition, infos, {one.name for one in points})

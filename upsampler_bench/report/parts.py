@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from upsampler_bench.paper.parts import PublishedTable
 from upsampler_bench.report.pictures import Picture
 
 NOTHING = "–"
@@ -89,60 +90,6 @@ class Table:
     def troubled(self) -> tuple[Row, ...]:
         """The rows that say why they are not whole."""
         return tuple(row for row in self.rows if row.reason or row.status != "measured")
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One published figure held against ours.
-
-    Attributes:
-        figure: what it is, with its unit, e.g. "GFLOPs"; one of its table's `figures`.
-        published, ours: as they are printed, e.g. "+34.4" and "+34.43"; `ours` is empty where there is none.
-        published_value, our_value: the numbers themselves, in the figure's unit.
-        deviation: ours beside the published one, as printed, e.g. "+0.1 %"; empty where there is none of ours.
-        verdict: "reproduced", "differs", "needs training", or "not measured"; empty where the paper prints no figure
-            (`published` is empty) and ours stands alone.
-        why: of "differs" and "not measured" the reason; else what a reader must know of how it was published.
-    """
-
-    figure: str
-    published: str
-    ours: str = ""
-    published_value: float | None = None
-    our_value: float | None = None
-    deviation: str = ""
-    verdict: str = "not measured"
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HeldRow:
-    """One row of a published table: a cell for each of its figures that the paper gives."""
-
-    name: str
-    cells: tuple[Held, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedTable:
-    """A table or figure of the paper, each of its figures held against ours.
-
-    Attributes:
-        name: stable, e.g. "table4".
-        title: e.g. "Table 4: SegFormer-B1 on ADE20K".
-        about: how its figures are counted here, in sentences.
-        figures: the columns, in order.
-    """
-
-    name: str
-    title: str
-    about: str
-    figures: tuple[str, ...]
-    rows: tuple[HeldRow, ...]
-
-    def count(self, verdict: str) -> int:
-        """How many of its cells have this verdict."""
-        return sum(cell.verdict == verdict for row in self.rows for cell in row.cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from upsampler_bench.report import numbers
+from upsampler_bench import units
+from upsampler_bench.report.conditions import FLOPS, PARAMS, Scene, estimate, missing
 from upsampler_bench.report.lines import Line
 from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Outline, Radar
-from upsampler_bench.report.scenes import FLOPS, PARAMS, Scene, estimate, missing
 from upsampler_bench.results import MetricInfo
 
 COSTS = (("latency",), ("inference_memory",), ("train_memory",), ("train_latency",), FLOPS, PARAMS)
@@ -37,8 +37,8 @@ def radar(scene: Scene) -> Radar | None:
     titles = tuple(info.title for info in infos)
     caption = " ".join(_caption(scene, infos, lines))
     title, name = f"Costs on {scene.device}: outwards is better", scene.run.settings.baseline
-    units = tuple(numbers.unit(info.unit).name for info in infos)
-    return Radar(title, scene.condition.words, titles, outlines, caption, scene.slug, baseline=name, units=units)
+    axis_units = tuple(units.unit(info.unit).name for info in infos)
+    return Radar(title, scene.condition.words, titles, outlines, caption, scene.slug, baseline=name, units=axis_units)
 
 
 def places(values: Sequence[float | None]) -> list[float | None]:
@@ -64,7 +64,7 @@ def _text(line: Line, info: MetricInfo) -> str:
     found = estimate(line, info)
     if found is None:
         return line.why_not(info) or NOTHING
-    return f"{numbers.short(found.value)} {numbers.unit(info.unit).name}".strip()
+    return f"{units.short(found.value)} {units.unit(info.unit).name}".strip()
 
 
 def _caption(scene: Scene, infos: Sequence[MetricInfo], lines: Sequence[Line]) -> Iterator[str]:

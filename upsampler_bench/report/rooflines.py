@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from upsampler_bench.report.conditions import Scene, missing
 from upsampler_bench.report.lines import Line
 from upsampler_bench.report.pictures import Reached, Roofline
-from upsampler_bench.report.scenes import Scene, missing
 from upsampler_bench.results import MetricInfo
 
-SPEED, FLOOR = "latency", "floor"
+SPEED, FLOOR = "latency", "roofline_time"
 NEEDED = ("bytes", "macs", "copying", "multiplying")
 
 
 def roofline(scene: Scene) -> Roofline | None:
-    """What the bare operators reach; None in a host, or where nothing has both a latency and a floor."""
+    """What the bare operators reach; None in a model, or where nothing has both a latency and a floor."""
     speed, floor = scene.first((SPEED,)), scene.first((FLOOR,))
-    if scene.condition.case.host or speed is None or floor is None:
+    if scene.condition.case.model or speed is None or floor is None:
         return None
     facts = {line.name: found for line in scene.condition.lines if (found := _facts(line, floor))}
     points = tuple(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from upsampler_bench.case import Case
+from upsampler_bench.report.conditions import Scene, estimate, unit_and_scale
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.pictures import Curve, Curves
-from upsampler_bench.report.scenes import Scene, estimate, unit_and_scale
 from upsampler_bench.results import MetricInfo
 
 FEWEST = 3
@@ -129,7 +129,7 @@ def _curve(sweep: Sweep, group: Sequence[Scene], info: MetricInfo, name: str) ->
 def _words(sweep: Sweep, scene: Scene) -> str:
     """The condition in words, the swept size as a letter."""
     case, condition = scene.condition.case, scene.condition
-    if case.host:
+    if case.model:
         return condition.words.replace(f"{case.height}×{case.width} images", "H×W images", 1)
     shape = [case.batch, case.channels, case.height, case.width]
     said = "×".join(str(one) for one in shape)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
+from upsampler_bench import units
 from upsampler_bench.case import PROBE
-from upsampler_bench.report import footnotes, numbers
+from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
 from upsampler_bench.results import MetricInfo, Run
@@ -14,7 +15,7 @@ from upsampler_bench.stats import Estimate, quantile
 
 # What a narrow table keeps first; all other metrics follow in the run's own order.
 FIRST = ("latency", "inference_memory", "flops_paper", "params_weights", "train_latency", "train_memory")
-CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "host")
+CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,12 @@ def _row(run: Run, line: Line, makers: list[Maker]) -> Row:
 
 
 def _makers(run: Run, condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -> list[Maker]:
-    unit, place, bounded = numbers.unit(info.unit), rank(run, info.name), run.metric(info.bounds)
+    unit, place, bounded = units.unit(info.unit), rank(run, info.name), run.metric(info.bounds)
     column = Column(info.name, info.title, unit.name, place, detail=bounded is not None)
     makers = [Maker(column, lambda line: _value(run, line, info, marks))]
     if bounded:
-        title = f"{bounded.title} / {info.title.lower()}"
-        above = Column(f"{bounded.name}_over_{info.name}", title, numbers.RATIO.name, place + 1)
+        title = f"× {info.title.removesuffix(' time').lower()}"
+        above = Column(f"{bounded.name}_over_{info.name}", title, units.RATIO.name, place + 1)
         return [*makers, Maker(above, lambda line: _above(run, line, info, marks))]
     if not info.is_single:
         tail = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit.name, place, detail=True)
@@ -71,11 +72,11 @@ def _makers(run: Run, condition: Condition, info: MetricInfo, marks: Mapping[str
     ratios = []
     if info.relative and any(_compared(run, line, info) for line in condition.lines):
         title = f"{info.title} / {run.settings.baseline}"
-        ratio = Column(f"{info.name}_ratio", title, numbers.RATIO.name, place + 1)
+        ratio = Column(f"{info.name}_ratio", title, units.RATIO.name, place + 1)
         ratios.append(Maker(ratio, lambda line: _ratio(run, line, info)))
     if info.relative and any(_faster(run, line, info) for line in condition.lines):
         title = f"{info.title}: speed-up over reference"
-        gained = Column(f"{info.name}_speedup", title, numbers.RATIO.name, place + 1)
+        gained = Column(f"{info.name}_speedup", title, units.RATIO.name, place + 1)
         ratios.append(Maker(gained, lambda line: _shown(_faster(run, line, info))))
     return [makers[0], *ratios, *makers[1:]]
 
@@ -85,15 +86,15 @@ def _value(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> 
     if found is None:
         return _missing(line, info)
     said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
-    return _cell(numbers.convert(found[1].estimate, numbers.unit(info.unit)), info.is_single, said)
+    return _cell(units.convert(found[1].estimate, units.unit(info.unit)), info.is_single, said)
 
 
 def _cell(one: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
     if is_exact or (one.low == one.high and one.is_bounded):
-        return Cell(numbers.exact(one.value), one.value, marks=marks)
+        return Cell(units.exact(one.value), one.value, marks=marks)
     if not one.is_bounded:
-        return Cell(numbers.rough(one.value), one.value, marks=marks)
-    return Cell(numbers.noisy(one)[0], one.value, one.low, one.high, marks=marks)
+        return Cell(units.rough(one.value), one.value, marks=marks)
+    return Cell(units.noisy(one)[0], one.value, one.low, one.high, marks=marks)
 
 
 def _compared(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
@@ -123,8 +124,8 @@ def _shown(one: Estimate | None) -> Cell:
     if one is None:
         return Cell()
     if not one.is_bounded:
-        return Cell(numbers.rough(one.value), one.value)
-    text, interval = numbers.noisy(one)
+        return Cell(units.rough(one.value), one.value)
+    text, interval = units.noisy(one)
     return Cell(text, one.value, one.low, one.high, interval)
 
 
@@ -134,9 +135,9 @@ def _above(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> 
     found = line.find(bounded) if bounded else None
     if bounded is None or found is None or least is None or not least[1].estimate.value:
         return _missing(line, bounded or info)
-    unit = numbers.Unit(numbers.RATIO.name, least[1].estimate.value)
+    unit = units.Unit(units.RATIO.name, least[1].estimate.value)
     said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
-    return _cell(numbers.convert(found[1].estimate, unit), bounded.exact, said)
+    return _cell(units.convert(found[1].estimate, unit), bounded.exact, said)
 
 
 def _tail(line: Line, info: MetricInfo) -> Cell:
@@ -144,8 +145,8 @@ def _tail(line: Line, info: MetricInfo) -> Cell:
     value = quantile(found[1].samples, 0.9) if found else None
     if value is None:
         return _missing(line, info)
-    shown = value / numbers.unit(info.unit).size
-    return Cell(numbers.exact(shown), shown)
+    shown = value / units.unit(info.unit).size
+    return Cell(units.exact(shown), shown)
 
 
 def _count(line: Line, info: MetricInfo) -> Cell:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from upsamplers.base import require_features
 from upsamplers.fused._launch import Twin, dense, require_fusible
-from upsamplers.interpolate import Interpolate
+from upsamplers.operators.interpolate import Interpolate
 from upsamplers.registry import register
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from upsamplers.base import require_features
-from upsamplers.carafe import Carafe
 from upsamplers.fused._launch import SOFTMAX, Twin, dense, require_fusible
+from upsamplers.operators.carafe import Carafe
 from upsamplers.registry import register
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from upsamplers.base import require_features
-from upsamplers.dysample import PAPER, DySample
 from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.operators.dysample import PAPER, DySample
 from upsamplers.registry import register
 
 # Of the twin with its projections inside: a program has all output pixels of 16 input pixels at least.

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from upsamplers.base import require_features, require_guide
-from upsamplers.fade import PAPER, Fade
 from upsamplers.fused._launch import SOFTMAX, Twin, dense, require_fusible
+from upsamplers.operators.fade import PAPER, Fade
 from upsamplers.registry import register
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.operators.sapa import Sapa
 from upsamplers.registry import register
-from upsamplers.sapa import Sapa
 
 
 @register("sapa-b-triton", devices=("cuda",), reference="sapa-b", paper="Lu et al., NeurIPS 2022", year=2022)

@@ -1,0 +1,1 @@
+"""Scripts and data behind decisions; not part of the package."""

@@ -1,0 +1,112 @@
+"""What makes an ONNX file portable, on files made by hand; and one operator exported for real."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import upsamplers
+from upsampler_bench import metrics
+from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.metrics import No, NotApplicable
+from upsampler_bench.workloads import workload
+
+onnx = pytest.importorskip("onnx")
+helper = onnx.helper
+SETTINGS = Settings()
+PLUGIN = str(Path(__file__).parents[1] / "capability_plugins.py")
+
+
+def sample(mode=None, domain=""):
+    named = {} if mode is None else {"mode": mode}
+    return helper.make_node("GridSample", ["x", "grid"], ["y"], domain=domain, **named)
+
+
+def graph(*nodes, name="main"):
+    kind = onnx.TensorProto.FLOAT
+    given = [helper.make_tensor_value_info(one, kind, [1, 1, 2, 2]) for one in ("x", "grid")]
+    return helper.make_graph(list(nodes), name, given, [helper.make_tensor_value_info("y", kind, None)])
+
+
+def branching(node):
+    """A node whose branches, at a second depth, hold another."""
+    bare = helper.make_graph([node], "inner", [], [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)])
+    inner = helper.make_node("If", ["c"], ["y"], then_branch=bare, else_branch=bare)
+    outer = helper.make_graph([inner], "outer", [], list(bare.output))
+    return helper.make_node("If", ["c"], ["y"], then_branch=outer, else_branch=outer)
+
+
+def calling(node):
+    """A model that reaches a node through a function of its own."""
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)]
+    function = helper.make_function("local", "upsample", ["x", "grid"], ["y"], [node], opsets[:1])
+    call = helper.make_node("upsample", ["x", "grid"], ["y"], domain="local")
+    return helper.make_model(graph(call), opset_imports=opsets, functions=[function])
+
+
+def model(*nodes, opset=18):
+    return helper.make_model(graph(*nodes), opset_imports=[helper.make_opsetid("", opset)])
+
+
+def why_not(found):
+    from upsampler_bench.capabilities import _onnx_file
+
+    return _onnx_file.why_not_portable(found, 18)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [model(sample("bilinear")), model(sample()), model(branching(sample("bilinear"))), calling(sample("bilinear"))],
+    ids=["plain", "by default", "in a branch", "in a function"],
+)
+def test_a_file_whose_samples_are_bilinear_is_portable(found):
+    assert why_not(found) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (model(sample("nearest")), "GridSample has mode nearest, expected bilinear"),
+        (model(sample("linear")), "GridSample has mode linear, expected bilinear"),
+        (model(branching(sample("nearest"))), "GridSample has mode nearest"),
+        (calling(sample("bicubic")), "GridSample has mode bicubic"),
+        (model(sample("bilinear", domain="mine")), "operators of no standard domain: mine::GridSample"),
+        (calling(sample("bilinear", domain="mine")), "operators of no standard domain: mine::GridSample"),
+        (model(sample("bilinear"), opset=20), "the file is of opset 20, asked for was 18"),
+    ],
+)
+def test_what_another_runtime_would_read_otherwise_is_named(found, said):
+    assert why_not(found).startswith(said)
+
+
+def export(name, scale=2):
+    case = Case(name, PROBE, 2, 8, 6, 5, scale=scale)
+    built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
+    return metrics.get("onnx_export").measure(built, None)
+
+
+def test_where_a_package_is_missing_the_cell_names_the_extra(monkeypatch):
+    def hidden(name):
+        return None if name.startswith("onnxruntime") else True
+
+    monkeypatch.setattr(metrics.get("onnx_export"), "find_spec", hidden)
+    with pytest.raises(NotApplicable, match=r"needs onnxruntime: pip install 'upsampler-bench\[export\]'"):
+        export("nearest")
+
+
+@pytest.mark.usefixtures("registry_restored")
+def test_what_the_exporter_refuses_is_told_by_its_cause():
+    upsamplers.load_plugin(PLUGIN)
+    with pytest.raises(No) as told:
+        export("asks-the-model")
+    assert "data-dependent" in str(told.value)
+    assert "Next steps" not in str(told.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="needs onnxruntime")
+def test_one_file_of_opset_18_serves_two_sizes_with_eagers_values():
+    (reading,) = export("dysample")
+    assert reading.samples == (1.0,)
+    assert reading.facts["opset"] == 18
+    assert reading.facts["error"] < 1e-4

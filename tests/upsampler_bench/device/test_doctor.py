@@ -1,0 +1,69 @@
+"""The doctor's findings, and a device's conditions while it runs."""
+
+import time
+
+import pytest
+from fake_device import FakeDevice
+
+from upsampler_bench import device
+from upsampler_bench.case import Settings
+from upsampler_bench.device import doctor, environment
+from upsampler_bench.errors import DeviceError
+
+
+def findings(monkeypatch, load):
+    monkeypatch.setattr("psutil.getloadavg", lambda: (load, load, load))
+    return {one.what: one for one in doctor.examine("cpu")}
+
+
+def test_a_quiet_machine_gets_no_advice_about_its_load(monkeypatch):
+    assert findings(monkeypatch, 0.0)["load"].advice == ""
+
+
+def test_a_busy_machine_is_advised(monkeypatch):
+    assert "trust ratios only" in findings(monkeypatch, 99.0)["load"].advice
+
+
+def test_openmp_variables_are_found(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert "OMP_NUM_THREADS" in findings(monkeypatch, 0.0)["OpenMP variables"].found
+
+
+def test_another_distribution_called_pynvml_is_advised_against(monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda package: "1.0")
+    assert "pip uninstall pynvml" in findings(monkeypatch, 0.0)["NVML binding"].advice
+
+
+def test_names_of_devices_are_resolved_or_refused():
+    assert device.resolve("cpu") == "cpu"
+    assert device.resolve("auto") in ("cpu", "cuda:0")
+    for wrong in ("gpu", "cuda:x", "cuda:99", ""):
+        with pytest.raises(DeviceError):
+            device.resolve(wrong)
+
+
+def test_the_environment_says_where_and_with_what():
+    found = environment.capture(FakeDevice())
+    assert (found.device_name, found.device_kind, found.slug) == ("Fake 1000", "fake", "fake-1000")
+    assert found.versions["torch"]
+    assert found.machine["heap"] == "fake heap"
+    assert found.conditions[0]["at"] == "start"
+
+
+def test_a_watcher_keeps_extremes_and_why_a_device_was_throttled():
+    readings = iter([{"clock": 5.0, "throttled": ""}, {"clock": 3.0, "throttled": "power cap, power brake"}])
+    last = {"clock": 9.0}
+    with environment.ConditionMonitor(lambda: next(readings, last)) as monitor:
+        time.sleep(0.5)
+    summary = monitor.summary()
+    assert (summary["clock_min"], summary["clock_max"]) == (3.0, 9.0)
+    assert summary["throttled"] == "power brake, power cap"
+
+
+def test_the_cpu_times_each_call_and_names_its_threads():
+    cpu = device.create("cpu", Settings(malloc="default", threads=1))
+    taken = cpu.time(lambda: sum(range(1000)), 5)
+    assert len(taken.device) == 5
+    assert min(taken.device) > 0
+    assert cpu.timing_method() == "perf_counter around single calls, 1 thread, default heap"
+    device.create("cpu", Settings(malloc="default"))

@@ -1,0 +1,79 @@
+"""Tensor memory equals the hand count to the byte, real and fake."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import upsamplers
+from upsampler_bench.device.tensor_memory import LiveStorages
+from upsampler_bench.runner import operators
+
+C, H, W = 256, 120, 120
+X = C * H * W * 4
+OUT = 4 * X
+POINTS = 2 * 4 * 4 * H * W * 4  # x and y of 4 groups' 4 points an input pixel, float32
+
+
+def _peaks(name, fake):
+    with FakeTensorMode() if fake else nullcontext():
+        module, x = upsamplers.create(name, C), torch.randn(1, C, H, W)
+        with torch.inference_mode(), LiveStorages() as forward:
+            module(x)
+        x.requires_grad_()
+        with LiveStorages() as both:
+            out = module(x)
+            both.mark()
+            out.backward(torch.ones_like(out))
+    return forward.peak, both.marked, both.peak
+
+
+@pytest.mark.parametrize("fake", [False, True], ids=["real", "fake"])
+@pytest.mark.parametrize(
+    ("name", "forward", "saved", "backward"),
+    [
+        # Backward: the output, its gradient, and x's gradient.
+        ("nearest", OUT, OUT, 2 * OUT + X),
+        ("bilinear", OUT, OUT, 2 * OUT + X),
+        # As bilinear, and the gradients of weight and bias.
+        ("deconv", OUT, OUT, 2 * OUT + X + C * C * 9 * 4 + C * 4),
+        # Forward: the output, the points read, and while they are still held the points before the pixel shuffle.
+        # Backward: the output and its gradient; x's gradient through the samples, through the offsets, and their sum;
+        # the gradients of weight and bias.
+        ("dysample", OUT + 2 * POINTS, OUT + POINTS, 2 * OUT + 3 * X + (32 * C + 32) * 4),
+    ],
+)
+def test_peaks_equal_the_hand_count(name, forward, saved, backward, fake):
+    assert _peaks(name, fake) == (forward, saved, backward)
+
+
+@pytest.mark.parametrize("name", operators.names("cpu"))
+def test_fake_and_real_memory_are_the_same(name):
+    def peak(fake):
+        with FakeTensorMode() if fake else nullcontext():
+            module, x = upsamplers.create(name, 64), torch.randn(1, 64, 12, 10)
+            guide = (module.make_guide(torch.randn(1, 64, 24, 20)),) if module.needs_guide else ()
+            with torch.inference_mode(), LiveStorages() as storages:
+                module(x, *guide)
+        return storages.peak
+
+    assert peak(True) == peak(False)
+
+
+def test_views_and_what_existed_before_are_not_counted():
+    old = torch.randn(1000)
+    with LiveStorages() as storages:
+        new = old + 1
+        new.view(10, 100)[0].add_(1)
+        old.mul_(2)
+    assert storages.peak == 4000
+
+
+def test_what_is_freed_is_taken_off():
+    with LiveStorages() as storages:
+        for _ in range(3):
+            torch.zeros(250)
+        assert storages.live == 0
+        kept = torch.zeros(250)
+    assert (storages.peak, kept.numel()) == (1000, 250)

@@ -1,0 +1,240 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
+
+from upsampler_bench import formats, report, storage
+from upsampler_bench.case import Settings
+from upsampler_bench.errors import OutputError, PlanError
+from upsampler_bench.figures.palette import colour
+from upsampler_bench.formats import csv as csv_format
+from upsampler_bench.formats import latex, markdown, terminal
+from upsampler_bench.results import MetricInfo, Reading, Run
+
+ALL = formats.names()
+PICTURES = ("png", "svg")
+TEXTS = tuple(name for name in ALL if name not in PICTURES)
+PRINTED = ("csv", "latex", "markdown", "terminal")
+NASTY = "my|o_p&{$^}~\\%#<b>[red]"
+
+
+def nasty_run() -> Run:
+    run = plain_run({"bilinear": FIGURES["bilinear"], NASTY: FIGURES["carafe"], "dysample": FIGURES["dysample"]})
+    broken = tuple(
+        replace(one, status="failed", reason="a | b\n& [bold]c_d $x$", readings=()) if one.case.mode == "train" else one
+        for one in run.measurements
+    )
+    return replace(run, measurements=broken)
+
+
+def test_the_formats_are_the_files_of_the_folder() -> None:
+    assert {"terminal", "csv", "json", "markdown", "latex", "png", "svg"} <= set(ALL)
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="no format 'cvs'; did you mean 'csv'"):
+        formats.write(report.from_run(sample_run()), tmp_path, ["json", "cvs"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        formats.write(report.from_run(sample_run()), tmp_path / "file", ["csv"])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_format_writes_files_and_says_what_it_is(name: str, tmp_path: Path) -> None:
+    written = formats.write(report.from_run(sample_run()), tmp_path / "new", [name, name])
+    assert written
+    assert len(set(written)) == len(written)
+    assert all(path.stat().st_size for path in written)
+    assert formats.get(name).ABOUT
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_format_gives_the_same_bytes_each_time(name: str) -> None:
+    made = report.from_run(sample_run())
+    assert formats.get(name).files(made) == formats.get(name).files(made)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("run", [nasty_run(), Run(ENVIRONMENT, Settings(), METRICS, ())], ids=["nasty", "empty"])
+def test_every_format_takes_odd_names_and_an_empty_run(name: str, run: Run) -> None:
+    formats.get(name).files(report.from_run(run))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_tells_each_operator_the_reasons_and_the_device(name: str) -> None:
+    said = " ".join(formats.render(name, report.from_run(sample_run())).replace("\\", "").split())
+    assert all(operator in said for operator in FIGURES)
+    assert "out of memory: tried to allocate 391.2 MiB" in said
+    assert name == "csv" or (ENVIRONMENT.device_name in said and "perf_counter_ns, heap kept" in said)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_not_printed(name: str) -> None:
+    with pytest.raises(PlanError, match=f"{name} draws pictures"):
+        formats.render(name, report.from_run(sample_run()))
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_what_is_printed_is_as_the_golden_file(name: str, golden: Callable[[str, str], None]) -> None:
+    for file, content in formats.get(name).files(report.from_run(sample_run())).items():
+        golden(file, content.decode())
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_interrupted_run_is_said_to_be_so(name: str) -> None:
+    said = formats.render(name, report.from_run(replace(sample_run(), ended="interrupted")))
+    assert name == "csv" or "interrupted" in said
+
+
+def test_the_terminal_format_is_plain_and_at_most_80_wide_where_there_is_no_terminal() -> None:
+    for run in (sample_run(), nasty_run()):
+        said = formats.render("terminal", report.from_run(run))
+        assert max(map(len, said.splitlines())) <= 80
+        assert "\x1b" not in said
+
+
+def test_columns_without_room_stand_in_a_table_below() -> None:
+    (table,) = report.from_run(sample_run()).tables
+    assert len(terminal.fitting(table, 300, table.shown)) == len(table.shown)
+    narrow = [table.columns[place].name for place in terminal.fitting(table, 80, table.shown)]
+    assert narrow == ["latency", "latency_ratio", "inference_memory", "flops_paper", "params_weights"]
+    said = formats.render("terminal", report.from_run(sample_run()))
+    assert said.partition("The paper's figures")[0].count("dysample-s+ ") == 2
+    assert "(mac)" in said
+
+
+def test_the_csv_is_tidy_with_units_in_its_header() -> None:
+    run = plain_run(FIGURES)
+    small = tuple(replace(one, case=replace(one.case, height=60)) for one in run.measurements)
+    made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
+    rows = list(csv.DictReader(io.StringIO(csv_format.show(made))))
+    assert len(rows) == 2 * len(FIGURES)
+    assert {row["height"] for row in rows} == {"60", "120"}
+    assert {"latency_ms", "latency_low_ms", "latency_ratio", "latency_ratio_high", "train_memory_mib"} <= set(rows[0])
+    assert list(rows[0])[-2:] == ["status", "reason"]
+    assert float(rows[0]["train_memory_mib"]) == 126.5625
+
+
+def test_the_json_is_valid_and_holds_tables_and_charts() -> None:
+    data = json.loads(formats.render("json", report.from_run(sample_run())))
+    assert data["tables"][0]["rows"][0]["cells"][0]["value"] == pytest.approx(8.6, rel=0.01)
+    assert data["pictures"][0]["charts"][0]["bars"]
+
+
+def test_markdown_rows_have_as_many_cells_as_the_header_whatever_the_names_hold() -> None:
+    (table,) = report.from_run(nasty_run()).tables
+    counts = {line.replace("\\\\", "").replace("\\|", "").count("|") for line in markdown.rows(table)}
+    assert len(counts) == 1
+
+
+def test_latex_is_escaped_and_balanced() -> None:
+    said = latex.show(report.from_run(nasty_run()))
+    assert r"my\textbar{}o\_p\&\{\$\textasciicircum{}\}\textasciitilde{}\textbackslash{}\%\#" in said
+    bare = said.replace("\\\\", "").replace(r"\{", "").replace(r"\}", "")
+    assert bare.count("{") == bare.count("}")
+    body = said[said.index(r"\midrule") : said.index(r"\bottomrule")]
+    assert len({line.replace(r"\&", "").count("&") for line in body.splitlines()[1:-1]}) == 1
+
+
+def test_png_and_svg_hold_the_same_figures_and_conditions_are_told_apart() -> None:
+    run = plain_run({name: FIGURES[name] for name in ("bilinear", "dysample")})
+    small = tuple(replace(one, case=replace(one.case, height=60)) for one in run.measurements)
+    made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
+    stems = [{Path(file).stem for file in formats.get(name).files(made)} for name in PICTURES]
+    kinds = ("panel", "scatter", "pareto", "radar")
+    expected = {f"{kind}-1x256x{size}x120" for kind in kinds for size in (60, 120)}
+    assert stems[0] == stems[1] == {*expected, "bubble-1x256x120x120"}
+
+
+def test_pictures_are_what_their_names_say() -> None:
+    made = report.from_run(sample_run())
+    drawn = {name: one for kind in PICTURES for name, one in formats.get(kind).files(made).items()}
+    assert all(one.startswith(b"\x89PNG") for name, one in drawn.items() if name.endswith(".png"))
+    for one in (one for name, one in drawn.items() if name.endswith(".svg")):
+        assert ElementTree.fromstring(one).tag.endswith("svg")
+        assert b"<dc:date>" not in one
+
+
+def test_a_colour_depends_on_the_name_alone_and_variants_differ() -> None:
+    shades = {colour(name) for name in FIGURES}
+    assert len(shades) == len(FIGURES)
+    assert colour("somebodys-own") == colour("somebodys-own")
+
+
+def test_telling_needs_neither_torch_nor_the_operators_and_text_needs_no_pandas_nor_matplotlib(tmp_path: Path) -> None:
+    storage.save(sample_run(), tmp_path)
+    told = f"""
+import sys
+from upsampler_bench import formats, report, storage
+made = report.from_run(storage.load({str(tmp_path)!r}))
+formats.write(made, {str(tmp_path)!r}, ["csv", "markdown", "json", "latex"])
+heavy = {{"torch", "upsamplers", "pandas", "matplotlib", "numpy"}} & set(sys.modules)
+assert not heavy, heavy
+formats.write(made, {str(tmp_path)!r}, formats.names())
+heavy = {{"torch", "upsamplers", "pandas", "matplotlib.pyplot"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_line_of_a_latex_table_has_as_many_cells_as_its_head() -> None:
+    more = [MetricInfo(f"extra_{one}", f"Extra {one}", "1", "inference", exact=True) for one in range(6)]
+    run = sample_run()
+    reading = Reading("extra_5", ((1.0,),), "counted")
+    rich = replace(run.measurements[0], readings=(*run.measurements[0].readings, reading))
+    run = replace(run, metrics=(*run.metrics, *more), measurements=(rich, *run.measurements[1:]))
+    said = formats.render("latex", report.from_run(run)).partition(r"\end{tabular}")[0]
+    head = said.split(r"\begin{tabular}{@{}l")[1].split("@{}}")[0]
+    rows = [line for line in said.splitlines() if line.endswith("\\\\")]
+    assert len(rows) > 12
+    assert {line.count(" & ") for line in rows} == {len(head)}
+
+
+def test_a_figure_of_too_few_rounds_gets_no_interval_and_says_so() -> None:
+    run = sample_run()
+    few = replace(run.measurements[0].reading("latency"), rounds=((0.0123,), (0.0127,)))
+    kept = tuple(one for one in run.measurements[0].readings if one.metric != "latency")
+    run = replace(run, measurements=(replace(run.measurements[0], readings=(*kept, few)), *run.measurements[1:]))
+    (table,) = report.from_run(run).tables
+    cell = next(row for row in table.rows if row.name == run.measurements[0].case.upsampler).cells[0]
+    assert (cell.low, cell.interval) == (None, "")
+    assert "fewer than six rounds" in formats.render("markdown", report.from_run(run))
+
+
+def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    old = ("panel-1x8x6x5.png", "panel-1x8x6x5.csv", "sweep-size.png", "sweep-size.csv")
+    kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "roofline.svg")
+    for name in (*old, *kept):
+        (tmp_path / name).write_bytes(b"before")
+    formats.write(report.from_run(sample_run()), tmp_path, ["png"])
+    kinds = ("panel", "scatter", "bubble", "pareto", "radar")
+    drawn = {f"{kind}.{suffix}" for kind in kinds for suffix in ("png", "csv")}
+    assert {one.name for one in tmp_path.iterdir()} == {*kept, *drawn}
+
+
+def test_published_figures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "published.csv").write_bytes(b"before")
+    formats.write(report.from_run(plain_run({"bilinear": FIGURES["bilinear"]})), tmp_path, ["png"])
+    assert (tmp_path / "published.csv").exists()
+    formats.write(report.from_run(plain_run({"mine": FIGURES["bilinear"]})), tmp_path, ["csv"])
+    assert not (tmp_path / "published.csv").exists()
+
+
+def test_both_picture_formats_share_the_numbers_beside_each_picture(tmp_path: Path) -> None:
+    run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe", "dysample")})
+    written = formats.write(report.from_run(run), tmp_path, PICTURES)
+    assert len(set(written)) == len(written)
+    assert {one.stem for one in written if one.suffix == ".csv"} == {one.stem for one in written}

@@ -1,0 +1,160 @@
+import html.parser
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample_page import NASTY, page_report, probed_run, stranger_report
+from sample_run import ENVIRONMENT, METRICS, sample_run
+
+from upsampler_bench import formats, report
+from upsampler_bench.case import Settings
+from upsampler_bench.results import Run, UpsamplerInfo
+
+MIB = 2**20
+
+
+def page(made=None) -> str:
+    return formats.render("html", made or page_report())
+
+
+def without_library(text: str) -> str:
+    """The page less the packed drawing library."""
+    return re.sub(r'(id="plotly">)[A-Za-z0-9+/=]+', r"\1", text)
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects elements with their attributes, and the text of each kind of script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.scripts: list[str] = []
+        self.inside = False
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+        self.inside = tag == "script"
+        self.scripts += [""] * self.inside
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.scripts[-1] += data
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    return reader
+
+
+def test_the_page_is_one_file_under_six_mebibytes_and_the_same_each_time():
+    (name, content), *others = formats.get("html").files(page_report()).items()
+    assert (name, others) == ("report.html", [])
+    assert len(content) < 6 * MIB
+    assert formats.get("html").files(page_report()) == {name: content}
+
+
+@pytest.mark.parametrize("made", [page_report(), stranger_report()], ids=["ours", "stranger"])
+def test_nothing_is_fetched_from_anywhere(made):
+    reader = read(page(made))
+    assert not {"link", "img", "iframe", "object", "embed", "base", "audio", "video"} & {tag for tag, _ in reader.found}
+    for _, attributes in reader.found:
+        assert "src" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+        assert not [name for name in attributes if name.startswith("on")]
+    assert not re.search(r"url\(|@import|https?://", without_library(page()))
+
+
+def test_a_policy_lets_only_the_scripts_of_the_page_run():
+    text = page()
+    policy = next(found["content"] for tag, found in read(text).found if found.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    script_policy = policy.split(";")[1]
+    assert "unsafe" not in script_policy
+    assert "*" not in script_policy
+    assert len(read(text).scripts) == 3
+
+
+def test_what_a_stranger_says_is_text_everywhere():
+    text = without_library(page(stranger_report()))
+    reader = read(text)
+    assert len(reader.scripts) == 3
+    assert not {"img", "b", "i"} & {tag for tag, found in reader.found if "onerror" in found or "onmouseover" in found}
+    assert "<img" not in text
+    assert "</script><script>w" not in text
+    assert "{{ 7*7 }}" in text
+    assert "&lt;img src=x onerror=window.pwned=1&gt;" in text
+
+
+def test_the_data_is_json_that_no_name_can_end():
+    raw = read(page(stranger_report())).scripts[0]
+    assert not set("<>&\u2028\u2029") & set(raw)
+    data = json.loads(raw)
+    assert set(NASTY) <= {one["name"] for one in data["operators"]}
+    assert [one["kind"] for one in data["pictures"]][-4:] == ["scatter", "radar", "curves", "roofline"]
+
+
+def test_a_report_without_tables_and_one_in_which_all_failed_say_so_and_draw_nothing():
+    empty = page(report.from_run(Run(ENVIRONMENT, Settings(), METRICS, ())))
+    assert "Nothing was measured, so there is no table." in empty
+    assert 'id="chooser"' not in empty
+    assert 'class="plots' not in empty
+    lost = tuple(replace(one, status="failed", reason="no kernel", readings=()) for one in sample_run().measurements)
+    failed = page(report.from_run(replace(sample_run(), measurements=lost)))
+    assert "No operator gave a number under this condition." in failed
+    assert failed.count("failed: no kernel") >= 12
+    assert 'class="plots' not in failed
+
+
+def test_verdicts_are_counted_and_told_by_sign_and_word_with_the_reason_in_the_text():
+    text = " ".join(page().split())
+    assert "<span>✓ 1 reproduced</span><span>≠ 1 differs</span><span>◷ 1 needs training</span>" in text
+    assert "∅ 1 not measured" in text
+    assert '<td class="is-differs" title="counted at its output">' in text
+    assert "<li>counted at its output</li>" in text
+
+
+def test_a_bar_over_the_baselines_is_the_ratio_that_the_table_holds():
+    made = page_report()
+    data = json.loads(read(page(made)).scripts[0])
+    bar = next(one for one in data["pictures"][0]["charts"][0]["bars"] if one["name"] == "dysample")
+    table = made.tables[0]
+    place = [one.name for one in table.columns].index("latency_ratio")
+    cell = next(row for row in table.rows if row.name == "dysample").cells[place]
+    assert bar["ratio"] == [cell.value, cell.low, cell.high]
+
+
+def test_operators_are_told_with_what_they_were_seen_to_do():
+    known = {one.name: one for one in report.from_run(probed_run()).operators}
+    assert known["carafe"].needs_guide
+    assert (known["dysample"].miou, known["mine"].miou) == (43.21, None)
+    assert known["dysample"].capabilities == {"onnx_export": True, "deterministic": True}
+    assert known["dysample+"].capabilities["onnx_export"] is False
+    assert known["nearest"].capabilities["onnx_export"] is None
+    assert known["dysample-s"].capabilities == {}
+
+
+def test_a_no_of_one_run_outweighs_the_yes_of_another_and_a_twin_is_as_good_as_its_reference():
+    run = probed_run()
+    worse = tuple(
+        replace(one, readings=tuple(replace(two, rounds=((0.0,),) if two.rounds else ()) for two in one.readings))
+        for one in run.measurements
+    )
+    twin = replace(run, upsamplers=(UpsamplerInfo("dysample-triton", reference="dysample"),))
+    known = {one.name: one for one in report.from_runs([run, replace(run, measurements=worse), twin]).operators}
+    assert known["dysample"].capabilities == {"onnx_export": False, "deterministic": False}
+    assert known["nearest"].capabilities["onnx_export"] is None
+    assert known["dysample-triton"].miou == 43.21
+
+
+def test_naming_the_formats_loads_neither_the_template_engine_nor_the_drawing_library():
+    code = "import sys\nfrom upsampler_bench import cli, formats\nformats.names()\n"
+    code += "assert not {'jinja2', 'plotly'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

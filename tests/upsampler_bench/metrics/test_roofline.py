@@ -1,0 +1,200 @@
+"""The least work of each operator by hand, the rates it is turned into a time with, and how a report tells it."""
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+import torch
+from fake_device import FakeDevice
+from report_reading import FEW, cell, with_reading
+from sample_run import METRICS, plain_run
+
+from upsampler_bench import report
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.device import rates
+from upsampler_bench.formats import csv as csv_format
+from upsampler_bench.metrics import flops, roofline
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.workloads import workload
+
+C, H, W = 64, 6, 5
+X = C * H * W * 4
+OUT = GUIDE = 4 * X
+# x's own shape, an index of eight bytes each.
+INDICES = 2 * X
+PIXELS = H * W
+DECONV = (C * C * 9 + C) * 4
+
+
+def built(name, mode="inference", dtype="float32"):
+    case = Case(name, mode, 1, C, H, W, dtype=dtype)
+    return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
+
+
+def parameters(name):
+    return sum(one.numel() * one.element_size() for one in built(name).module.parameters())
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Rates of small buffers and products, forgotten before and after."""
+    monkeypatch.setattr(rates, "BUFFER", 2**10)
+    monkeypatch.setattr(rates, "FEATURES", 2)
+    monkeypatch.setattr(rates, "_measured", {})
+
+
+@pytest.fixture
+def run():
+    """A made-up run in which every forward has a floor of 4 ms."""
+    facts = {"bytes": 2e6, "macs": 3e9, "copying": 5e9, "multiplying": 7e9, "binds": "bytes"}
+    found = replace(plain_run(FEW), metrics=(*METRICS, *roofline.INFOS))
+    for name in FEW:
+        found = with_reading(found, Case(name), Reading("roofline_time", ((0.004,),), "least bytes", facts=facts))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "train"),
+    [
+        # The output's gradient is read and x's written; nothing that was read before is needed again.
+        ("nearest", X + OUT, 2 * X + 2 * OUT),
+        ("bilinear", X + OUT, 2 * X + 2 * OUT),
+        # The weights' gradient needs x again.
+        ("deconv", X + DECONV + OUT, 3 * X + 2 * DECONV + 2 * OUT),
+        # Indices are read again, and take no gradient.
+        ("max-unpool", X + INDICES + OUT, 2 * X + 2 * INDICES + 2 * OUT),
+    ],
+)
+def test_the_least_bytes_equal_the_hand_count(name, forward, train):
+    assert roofline.minimum_traffic(built(name)) == forward
+
+
+@pytest.mark.parametrize("name", ["indexnet", "fade", "sapa-b"])
+def test_a_guide_is_an_input_as_any(name):
+    own = parameters(name)
+    assert roofline.minimum_traffic(built(name)) == X + GUIDE + own + OUT
+
+
+def test_half_precision_moves_half_the_bytes():
+    assert roofline.minimum_traffic(built("deconv", dtype="bfloat16")) == (X + DECONV + OUT) // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "train"),
+    [
+        ("nearest", 0, 0),
+        # Weights that nobody learns: only x has a gradient.
+        ("bilinear", 16 * C * PIXELS, 2 * 16 * C * PIXELS),
+        ("deconv", C * C * 9 * PIXELS, 3 * C * C * 9 * PIXELS),
+    ],
+)
+def test_the_least_multiply_adds_equal_the_hand_count(name, forward, train):
+    assert flops.of(built(name)).by_convention["mac"] == forward
+
+
+def test_counting_leaves_a_module_in_the_mode_it_is_in():
+    one = built("indexnet", "train")
+    before = {name: value.clone() for name, value in one.module.state_dict().items()}
+    flops.of(one)
+    assert all(part.training for part in one.module.modules())
+    assert all(torch.equal(value, before[name]) for name, value in one.module.state_dict().items())
+
+
+@pytest.mark.usefixtures("small")
+def test_a_floor_is_the_longer_of_its_two_times_and_says_how_it_came_about():
+    for name, durations in (("nearest", (0.5,)), ("deconv", (2.0,))):
+        (reading,) = roofline.measure(built(name), FakeDevice(durations))
+        facts = reading.facts
+        times = {"bytes": facts["bytes"] / facts["copying"], "multiply-adds": facts["macs"] / facts["multiplying"]}
+        assert reading.samples == (max(times.values()),)
+        assert facts["binds"] == max(times, key=times.get)
+        assert (facts["seconds_moving"], facts["seconds_multiplying"]) == tuple(times.values())
+        assert "fake clock" in reading.method
+
+
+@pytest.mark.usefixtures("small")
+def test_rates_are_of_the_fastest_call_and_measured_once_for_each_dtype():
+    device = FakeDevice((0.5, 0.25))
+    found = rates.measured(device, torch.float32)
+    assert found.copying == 2 * 2**10 / 0.25
+    assert found.multiplying == 256**3 / 0.25
+    calls = device.calls
+    assert rates.measured(FakeDevice(), torch.float32) is found
+    assert device.calls == calls
+    assert rates.measured(device, torch.float64) is not found
+
+
+@pytest.mark.usefixtures("small")
+def test_products_grow_until_a_call_takes_long_enough(monkeypatch):
+    monkeypatch.setattr(rates, "LARGEST_SIDE", 1024)
+    monkeypatch.setattr(rates, "LARGEST_IMAGE", 32)
+    device = FakeDevice((1e-6,))
+    device.time = lambda call, count: device.__class__.time(device, lambda: None, count)
+    assert rates.measured(device, torch.float32).multiplying == pytest.approx(1024**3 / 1e-6)
+
+
+@pytest.mark.usefixtures("small")
+def test_where_there_are_no_products_in_half_precision_those_of_float32_count(monkeypatch):
+    matrices = rates._matrices
+
+    def lacking(dtype, place):
+        if dtype == torch.float16:
+            raise NotImplementedError("addmm_impl_cpu_ not implemented for Half")
+        yield from matrices(dtype, place)
+
+    monkeypatch.setattr(rates, "_matrices", lacking)
+    monkeypatch.setattr(rates, "_convolutions", lacking)
+    assert rates.measured(FakeDevice((0.25,)), torch.float16).multiplying == 256**3 / 0.25
+
+
+def test_rates_leave_the_random_numbers_of_everyone_else_alone(small):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    rates.measured(FakeDevice((0.25,)), torch.float32)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_a_report_says_how_many_times_its_floor_an_operator_takes(run):
+    made = report.from_run(run)
+    above, latency = cell(made, "carafe", "latency_over_roofline_time"), cell(made, "carafe", "latency")
+    assert above.value == pytest.approx(latency.value / 4)
+    assert (above.low, above.high) == (pytest.approx(latency.low / 4), pytest.approx(latency.high / 4))
+
+
+def test_people_see_the_ratio_and_machines_also_the_floor(run):
+    made = report.from_run(run)
+    shown = {made.tables[0].columns[place] for place in made.tables[0].shown}
+    assert "× roofline" in {one.heading for one in shown}
+    assert "roofline_time" not in {one.name for one in shown}
+    first = next(csv.DictReader(io.StringIO(csv_format.show(made))))
+    assert float(first["roofline_time_ms"]) == 4
+    assert float(first["latency_over_roofline_time"]) > 1
+
+
+def test_a_floor_has_neither_a_bar_chart_nor_a_note_that_it_was_read_once(run):
+    made = report.from_run(run)
+    assert "roofline_time" not in {chart.name for chart in made.pictures[0].charts}
+    assert not any("rounds" in text for _, text in made.footnotes)
+
+
+def test_what_a_floor_did_not_count_is_a_footnote_of_the_ratio(run):
+    reading = Reading("roofline_time", ((0.004,),), "least bytes", facts={"uncounted": "aten::roll"})
+    made = report.from_run(with_reading(run, Case("carafe"), reading))
+    (mark,) = cell(made, "carafe", "latency_over_roofline_time").marks
+    assert dict(made.footnotes)[mark] == "not counted: aten::roll"
+
+
+def test_whatever_bounds_a_metric_gets_that_metrics_ratio(run):
+    least = MetricInfo("fewest", "Fewest bytes", "B", "inference", exact=True, bounds="inference_memory")
+    run = replace(run, metrics=(*run.metrics, least))
+    made = report.from_run(with_reading(run, Case("bilinear"), Reading("fewest", ((2.0**20,),), "by hand")))
+    assert cell(made, "bilinear", "inference_memory_over_fewest").text == "56.25"
+    assert cell(made, "carafe", "inference_memory_over_fewest").text == "–"
+
+
+def test_a_bound_of_what_was_not_measured_is_a_column_as_any(run):
+    run = replace(run, metrics=roofline.INFOS)
+    (column,) = report.from_run(run).tables[0].columns
+    assert (column.heading, column.detail) == ("Roofline time (ms)", False)

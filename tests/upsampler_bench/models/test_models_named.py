@@ -1,0 +1,162 @@
+"""Models by their names, arguments and files: what is found, and how the rest is refused."""
+
+import sys
+
+import pytest
+import torch
+
+import upsamplers
+from upsampler_bench import models
+from upsampler_bench.errors import MissingPackage, PlanError
+
+MINE = """
+from torch import nn
+
+LIMIT = 3
+
+
+class Mine(nn.Module):
+    def __init__(self, make_upsampler):
+        super().__init__()
+        self.stage = make_upsampler(8)
+
+    def forward(self, image):
+        return self.stage.upsample_to(image.repeat(1, 3, 1, 1)[:, :8, ::2, ::2], image)
+
+
+def build(make_upsampler):
+    return Mine(make_upsampler)
+"""
+
+
+def nearest(channels, guide_channels=None):
+    return upsamplers.create("nearest", channels, guide_channels=guide_channels)
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    path = tmp_path / "my_own_model.py"
+    path.write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield path
+    sys.modules.pop("my_own_model", None)
+
+
+def test_the_models_are_named_by_their_files_and_nothing_is_imported_to_list_them():
+    assert models.names() == (
+        "depthformer-swin-t", "fpn-r50", "fpn-r50-panoptic", "maskformer-swin-b", "segformer-b1", "stages",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["fpn-r50", "segformer-b1", "stages(256x16x16)"])
+def test_a_name_that_can_be_a_models_passes(name):
+    models.check(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("segformer-b2", "did you mean 'segformer-b1'"),
+        ("fpn_r50", "did you mean 'fpn-r50'"),
+        ("fpn-r51(3)", "did you mean 'fpn-r50'"),
+        ("", "there are depthformer-swin-t, fpn-r50"),
+        ("zzz", "give your own as module:function"),
+    ],
+)
+@pytest.mark.parametrize("asked", [models.check, models.get])
+def test_an_unknown_model_is_refused_with_the_nearest_name(asked, name, hint):
+    with pytest.raises(PlanError, match=f"no model {name!r}".replace("(", r"\(").replace(")", r"\)")) as refused:
+        asked(name)
+    assert hint in str(refused.value)
+
+
+def test_an_argument_is_refused_where_none_is_taken():
+    with pytest.raises(PlanError, match=r"model 'segformer-b1' takes no argument, 'segformer-b1\(3\)' was given"):
+        models.get("segformer-b1(3)")
+
+
+def test_an_argument_is_asked_for_where_one_is_needed():
+    with pytest.raises(PlanError, match="model 'stages' needs an argument: a list of stages CxHxW or CxHxW/G"):
+        models.get("stages")
+
+
+def test_a_model_whose_package_is_missing_names_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "upsampler_bench.models.fpn_r50", raising=False)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingPackage, match="model 'fpn_r50' needs the package transformers"):
+        models.get("fpn-r50")
+
+
+@pytest.mark.parametrize("where", ["file", "module"])
+def test_a_users_own_model_comes_from_a_file_or_a_module(mine, where):
+    name = f"{mine if where == 'file' else mine.stem}:build"
+    models.check(name)
+    model = models.get(name)
+    assert model.name == name
+    assert model.why_not(7, 5) is None
+    assert model.shapes(7, 5) == ((3, 7, 5),)
+    assert not model.takes_features
+    assert model.build(nearest)(torch.rand(2, 3, 7, 5)).shape == (2, 8, 7, 5)
+
+
+@pytest.mark.parametrize("asked", [models.check, models.get])
+@pytest.mark.parametrize("what", ["LIMIT", "nothing", ""])
+def test_a_function_that_is_not_there_is_refused(mine, asked, what):
+    with pytest.raises(PlanError, match=f"has no function {what!r}; expected one that takes make_upsampler"):
+        asked(f"{mine}:{what}")
+
+
+@pytest.mark.parametrize("asked", [models.check, models.get])
+def test_a_file_that_does_not_load_is_refused_with_its_reason(tmp_path, asked):
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0")
+    with pytest.raises(PlanError, match=r"cannot load model .*ZeroDivisionError: division by zero"):
+        asked(f"{broken}:build")
+    with pytest.raises(PlanError, match=r"cannot load model .*no file .*absent\.py"):
+        asked(f"{tmp_path / 'absent.py'}:build")
+    with pytest.raises(PlanError, match=r"cannot load model 'no_such_module:build'.*No module named 'no_such_module'"):
+        asked("no_such_module:build")
+
+
+def test_stages_have_inputs_of_their_own_and_upsample_each():
+    model = models.get("stages(8x3x4/6 + 4x5x5)")
+    assert model.takes_features
+    assert model.why_not(7, 5) is None
+    assert list(model.shapes(7, 5)) == [(8, 3, 4), (6, 6, 8), (4, 5, 5), (4, 10, 10)]
+    found = model.build(nearest)(*(torch.rand(2, *shape) for shape in model.shapes(7, 5)))
+    assert [tuple(one.shape) for one in found] == [(2, 8, 6, 8), (2, 4, 10, 10)]
+
+
+def test_stages_ask_for_the_guide_that_they_were_given():
+    requested = []
+
+    def make(*channels):
+        requested.append(channels)
+        return nearest(*channels)
+
+    models.get("stages(8x3x4/6+4x5x5)").build(make)
+    assert requested == [(8, 6), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("argument", "stage"),
+    [
+        ("", ""),
+        ("256", "256"),
+        ("256x16", "256x16"),
+        ("256x16x16x2", "256x16x16x2"),
+        ("256x16x16/", "256x16x16/"),
+        ("256x16x16/0", "256x16x16/0"),
+        ("0x16x16", "0x16x16"),
+        ("-8x16x16", "-8x16x16"),
+        ("8x1.5x16", "8x1.5x16"),
+        ("8x4x4+", ""),
+        ("8x4x4,8x4x4", "8x4x4,8x4x4"),
+    ],
+)
+def test_what_is_no_list_of_stages_is_refused_with_the_stage_at_fault(argument, stage):
+    with pytest.raises(PlanError) as refused:
+        models.get(f"stages({argument})")
+    assert str(refused.value) == (
+        f"stage {stage!r}: expected CxHxW or CxHxW/G in whole numbers from 1, such as 256x16x16/64"
+    )

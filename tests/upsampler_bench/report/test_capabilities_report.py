@@ -1,0 +1,111 @@
+"""Capabilities in a report: a table of their own, every no with its reason, and nothing else of a report changed."""
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from sample_probe import LEFT, NO_CUDA, TITLES, mixed_run, probed_run
+from sample_run import sample_run
+
+from upsampler_bench import formats, report, storage
+from upsampler_bench.formats import terminal
+
+
+@pytest.fixture(scope="module")
+def made():
+    return report.from_run(probed_run())
+
+
+def cell(made, operator, metric, table=-1):
+    table = made.tables[table]
+    row = next(one for one in table.rows if one.name == operator)
+    return row.cells[[column.name for column in table.columns].index(metric)]
+
+
+def reasons(made, operator, metric):
+    return [dict(made.footnotes)[mark] for mark in cell(made, operator, metric).marks]
+
+
+@pytest.mark.parametrize(
+    ("operator", "metric", "text", "value", "said"),
+    [
+        ("bilinear", "float16", "yes", 1.0, []),
+        ("carafe", "float16", "no", 0.0, ["output is float32, expected float16"]),
+        ("carafe", "compile_time", "–", None, ["crashed the process: SIGSEGV"]),
+        ("bilinear", "compile_time", "12.3", 12.34, []),
+        ("bilinear", "scales", "1–4", 4.0, []),
+        ("carafe", "scales", "2 4", 2.0, ["not ×1, ×3: refused"]),
+        ("bicubic", "scales", "no", 0.0, ["not ×1, ×2, ×3, ×4: refused"]),
+        ("carafe", "channels_last", "in", 1.0, [LEFT]),
+        ("bilinear", "cuda_graph", "–", None, [NO_CUDA]),
+        ("bicubic", "onnx_export", "–", None, []),
+        ("mine", "float16", "–", None, []),
+    ],
+)
+def test_a_cell_says_yes_or_no_or_why_it_is_neither(made, operator, metric, text, value, said):
+    found = cell(made, operator, metric)
+    assert (found.text, found.value) == (text, value)
+    assert reasons(made, operator, metric) == said
+
+
+def test_a_run_of_probes_alone_draws_no_picture_and_tells_no_timing(made):
+    assert made.pictures == ()
+    stated = dict(made.facts)
+    assert "Protocol" not in stated
+    assert "tried" in stated["Probing"]
+    assert not {"Timed numbers", "Units"} & {title for title, _ in made.legend}
+    assert [title for title, _ in made.legend] == list(TITLES.values())
+    assert (made.tables[0].troubled[0].name, len(made.tables)) == ("mine", 1)
+
+
+def test_probing_changes_nothing_of_what_was_timed():
+    plain, mixed = report.from_run(sample_run()), report.from_run(mixed_run())
+    assert mixed.tables[0] == plain.tables[0]
+    assert mixed.pictures == plain.pictures
+    assert [table.compact for table in mixed.tables] == [False, True]
+    assert dict(mixed.facts)["Protocol"] == dict(plain.facts)["Protocol"]
+    assert dict(mixed.facts)["Input (B×C×H×W)"] == dict(plain.facts)["Input (B×C×H×W)"]
+
+
+def test_the_matrix_stands_in_80_columns_with_the_reasons_below(made, golden):
+    text = terminal.files(made)["report.txt"].decode()
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("dysample-naive") == 1, "all columns stand beside each other"
+    golden("capabilities.txt", text)
+
+
+def test_markdown_and_latex_show_every_column(made):
+    head = next(line for line in formats.render("markdown", made).splitlines() if line.startswith("| Upsampler"))
+    assert head.count("|") == len(TITLES) + 2
+    latex = formats.render("latex", made)
+    assert rf"\begin{{tabular}}{{@{{}}l{'r' * len(TITLES)}@{{}}}}" in latex
+    assert r"no\textsuperscript{" in latex
+
+
+def test_the_csv_has_each_reason_in_its_row(made):
+    rows = {row["upsampler"]: row for row in csv.DictReader(io.StringIO(formats.render("csv", made)))}
+    assert (rows["carafe"]["float16"], rows["bilinear"]["float16"], rows["mine"]["float16"]) == ("0", "1", "")
+    assert (rows["bilinear"]["compile_time_s"], rows["bilinear"]["mode"]) == ("12.34", "probe")
+    assert "fp16: output is float32, expected float16; " in rows["carafe"]["reason"]
+    assert rows["mine"]["reason"] == "RuntimeError: this operator has a bug"
+
+
+def test_the_frame_has_a_row_for_what_could_not_be_tried():
+    frame = storage.to_frame(mixed_run()).set_index(["upsampler", "mode", "metric"])
+    row = frame.loc[("bilinear", "probe", "cuda_graph")]
+    assert row.notes == NO_CUDA
+    assert row.isna().value
+    assert frame.loc[("carafe", "probe", "float16")].value == 0.0
+
+
+def test_a_run_of_probes_survives_its_file(tmp_path):
+    assert storage.load(storage.save(probed_run(), tmp_path)) == probed_run()
+
+
+def test_an_interrupted_run_shows_what_was_tried(made):
+    run = probed_run()
+    few = replace(run, ended="interrupted", measurements=run.measurements[:2])
+    drawn = report.from_run(few)
+    assert drawn.warning
+    assert [row.name for row in drawn.tables[0].rows] == ["nearest", "bilinear"]

@@ -1,0 +1,245 @@
+import math
+from dataclasses import replace
+
+import pytest
+from sample_pictures import COPY, MODEL, PRODUCTS, TWELVE, bounded_run, model_run, swept_run
+from sample_run import FIGURES, plain_run, sample_run
+
+from upsampler_bench import report
+from upsampler_bench.case import Case
+from upsampler_bench.paper import published
+from upsampler_bench.report.pareto import front
+from upsampler_bench.report.pictures import Panel, Picture, Point
+from upsampler_bench.report.radar import places
+from upsampler_bench.report.sweeps import slope
+from upsampler_bench.results import Run
+
+MINUS = "−"
+
+
+def pictures(*runs: Run) -> dict[str, Picture]:
+    """All pictures by the stem of their file."""
+    return {"-".join(filter(None, (one.name, one.slug))): one for one in report.from_runs(runs).pictures}
+
+
+def charts(panel: Panel) -> dict[str, dict]:
+    return {chart.name: {bar.name: bar for bar in chart.bars} for chart in panel.charts}
+
+
+def point(name: str, x: float, y: float) -> Point:
+    return Point(name, x, y, 0, x, x)
+
+
+def test_the_model_panel_shows_additions_with_their_sign_and_the_baselines_total() -> None:
+    panel = pictures(model_run())["panel"]
+    found = charts(panel)
+    assert list(found) == ["latency", "train_memory", "train_latency", "flops_paper", "params_weights", "miou"]
+    memory = found["train_memory"]
+    assert (memory["deconv"].value, memory["deconv"].text) == (pytest.approx(284), "+284")
+    assert (memory["nearest"].value, memory["nearest"].text) == (pytest.approx(-16), f"{MINUS}16")
+    assert (memory["bilinear"].value, memory["bilinear"].text) == (0, "940")
+    assert (memory["carafe"].value, memory["carafe"].text) == (None, "failed")
+    assert found["flops_paper"]["nearest"].text.startswith(MINUS)
+    assert all(list(bars) == list(TWELVE) for bars in found.values())
+
+
+def test_a_timed_addition_is_the_median_of_paired_differences_with_its_interval() -> None:
+    added = charts(pictures(model_run())["panel"])["latency"]
+    for name in ("nearest", "carafe", "pixel-shuffle"):
+        bar = added[name]
+        assert bar.low < bar.value < bar.high
+        # Made up as 20 ms times the cost beyond bilinear's, in rounds up to a tenth slower.
+        assert bar.value == pytest.approx(1.05 * 20 * (TWELVE[name] - 1), rel=0.06)
+    assert added["nearest"].high < 0 < added["carafe"].low
+    assert added["bilinear"].low is None
+
+
+def test_an_addition_of_other_rounds_has_no_interval() -> None:
+    run, case = model_run(), Case("carafe", **MODEL)
+    measured = run.measurement(case)
+    other = tuple(replace(one, method="another clock") for one in measured.readings)
+    bar = charts(pictures(run.with_measurement(replace(measured, readings=other)))["panel"])["latency"]["carafe"]
+    assert (bar.low, bar.high) == (None, None)
+    assert bar.value == pytest.approx(44, rel=0.2)
+
+
+def test_the_model_panel_takes_the_latency_of_the_operators_alone_where_the_runs_hold_it() -> None:
+    found = pictures(model_run(), plain_run(FIGURES))
+    (panel,) = [one for name, one in found.items() if name.startswith("panel") and "segformer" in name]
+    assert "operator alone" in panel.charts[0].title
+    bars = charts(panel)["latency"]
+    assert bars["dysample"].value == pytest.approx(12.4, rel=0.02)
+    assert (bars["sapa-b"].value, bars["sapa-b"].text) == (None, "not measured")
+    assert "train_latency" in charts(panel)
+
+
+def test_the_model_panel_prints_the_published_quality_as_it_is() -> None:
+    panel = pictures(model_run())["panel"]
+    miou = panel.charts[-1]
+    assert ("published" in miou.title, miou.dots, miou.baseline) == (True, True, 41.68)
+    assert charts(panel)["miou"]["dysample-s+"].text == "43.58"
+    assert charts(panel)["miou"]["nearest"].text == "not published"
+    assert "not measured here" in panel.caption
+
+
+def test_another_model_has_no_published_quality() -> None:
+    run = model_run()
+    other = tuple(replace(one, case=replace(one.case, model="mine")) for one in run.measurements)
+    assert "miou" not in charts(pictures(replace(run, measurements=other))["panel"])
+
+
+def test_a_model_without_its_baseline_is_drawn_as_measured() -> None:
+    run = model_run()
+    kept = tuple(one for one in run.measurements if one.case.upsampler != "bilinear")
+    panel = pictures(replace(run, measurements=kept))["panel"]
+    assert charts(panel)["train_memory"]["deconv"].value == pytest.approx(1224)
+
+
+def test_the_bubble_holds_ours_and_theirs_as_ratios_to_bilinear() -> None:
+    run = plain_run(FIGURES)
+    bubble = pictures(run)["bubble"]
+    by = {(one.name, one.source): one for one in bubble.points}
+    ours = run.ratio(Case("dysample"), "latency")
+    assert (by["dysample", "measured"].x, by["dysample", "measured"].low) == (ours.value, ours.low)
+    assert by["dysample", "published"].x == pytest.approx(6.2 / 1.6)
+    assert by["bilinear", "measured"].x == by["bilinear", "published"].x == 1
+    assert by["carafe", "published"].size == 1.5
+    assert by["carafe", "measured"].size == pytest.approx(99584 * 14400 / 1e9)
+    assert by["carafe", "published"].high == pytest.approx(12.7 / 1.6)
+    known = published.segformer_b1_ade20k()
+    assert all(one.y == known[one.name].miou for one in bubble.points)
+    assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in bubble.caption
+
+
+def test_the_bubble_is_of_the_papers_shape_alone() -> None:
+    assert "bubble" not in pictures(swept_run((64,)))
+    assert "bubble" not in pictures(model_run())
+
+
+def test_the_front_is_what_no_point_beats() -> None:
+    points = [point("a", 1, 9), point("b", 2, 5), point("c", 3, 5), point("d", 4, 1), point("e", 4, 2)]
+    assert front(points) == ("a", "b", "d")
+    assert front([*points, point("twin", 2, 5)]) == ("a", "b", "twin", "d")
+    assert front([]) == ()
+
+
+def test_the_pareto_picture_names_the_front_of_all_and_that_of_those_that_learn() -> None:
+    pareto = pictures(sample_run())["pareto"]
+    assert pareto.front == ("nearest",)
+    assert pareto.learned == ("dysample-naive", "deconv")
+    assert "Not measured: mine (failed)." in pareto.caption
+    assert {one.name for one in pareto.points} == set(FIGURES) - {"mine"}
+
+
+def test_in_a_model_those_learn_that_add_parameters_to_the_baselines() -> None:
+    run = model_run()
+    whole = tuple(
+        replace(
+            one,
+            readings=tuple(
+                replace(found, rounds=((found.samples[0] + 13.7e6,),)) if found.metric == "params_weights" else found
+                for found in one.readings
+            ),
+        )
+        for one in run.measurements
+    )
+    pareto = pictures(replace(run, measurements=whole))["pareto"]
+    assert (pareto.front, pareto.learned) == (("nearest",), ("dysample-s",))
+
+
+def test_a_place_on_a_radars_axis_is_logarithmic_and_what_costs_nothing_is_at_the_rim() -> None:
+    assert places([1.0, 10.0, 100.0, None]) == [1.0, pytest.approx(0.5), 0.0, None]
+    assert places([0.0, 1.0, 100.0]) == [1.0, 0.9, 0.0]
+    assert places([7.0, 7.0]) == [1.0, 1.0]
+    assert places([0.0, None]) == [1.0, None]
+
+
+def test_the_radar_says_whose_numbers_lack() -> None:
+    radar = pictures(sample_run())["radar"]
+    outlines = {one.name: one for one in radar.outlines}
+    place = radar.axes.index("Train memory")
+    assert (outlines["carafe"].values[place], outlines["carafe"].texts[place]) == (None, "failed")
+    assert "carafe (Train memory: failed" in radar.caption
+    assert "Not measured: mine (failed)." in radar.caption
+    assert all(value is None or 0 <= value <= 1 for one in radar.outlines for value in one.values)
+    assert radar.baseline == "bilinear"
+
+
+def test_a_slope_is_of_least_squares_in_logarithms() -> None:
+    assert slope([(x, 3 * x**1.5, 0, 0) for x in (1.0, 2.0, 8.0)]) == pytest.approx(1.5)
+    assert slope([(1.0, 1.0, 1, 1), (2.0, 1.0, 1, 1), (4.0, 4.0, 1, 1)]) == pytest.approx(1.0)
+    assert slope([(2.0, 5.0, 5, 5)]) is None
+
+
+def test_a_sweep_over_sizes_has_a_curve_an_operator_and_says_what_failed() -> None:
+    found = pictures(swept_run())
+    sweep = found["sweep-size"]
+    assert {name for name in found if name.startswith("sweep")} == {"sweep-size", "sweep-size-memory"}
+    assert [text for _, text in sweep.sizes] == ["30²", "60²", "120²", "240²"]
+    curves = {one.name: one for one in sweep.curves}
+    assert list(curves) == list(TWELVE)
+    assert curves["carafe"].slope == pytest.approx(1, abs=0.02)
+    assert len(curves["pixel-shuffle"].points) == 3
+    assert "pixel-shuffle (failed at 240²)" in sweep.caption
+
+
+def test_a_sweep_over_channels_tells_linear_from_quadratic() -> None:
+    sweep = pictures(swept_run((64,), (32, 64, 128)))["sweep-channels"]
+    slopes = {one.name: one.slope for one in sweep.curves}
+    assert slopes["carafe"] == pytest.approx(1, abs=0.05)
+    assert slopes["deconv"] == pytest.approx(2, abs=0.05)
+    assert "1×C×64×64" in sweep.subtitle
+
+
+def test_two_sizes_are_no_sweep_and_sizes_of_several_runs_are_one() -> None:
+    assert not [name for name in pictures(swept_run((30, 60))) if name.startswith("sweep")]
+    runs = [swept_run((size,)) for size in (30, 60, 120)]
+    assert len(pictures(*runs)["sweep-size"].sizes) == 3
+
+
+def test_sweeps_that_differ_are_told_apart() -> None:
+    found = pictures(swept_run((16, 32, 64), (32, 64, 128)))
+    expected = {f"sweep-size-c{count}" for count in (32, 64, 128)} | {
+        f"sweep-channels-h{one}-w{one}" for one in (16, 32, 64)
+    }
+    assert expected < set(found)
+
+
+def test_the_roofline_holds_what_is_reached_against_the_rates_of_the_run() -> None:
+    roofline = pictures(bounded_run())["roofline"]
+    by = {one.name: one for one in roofline.points}
+    assert (roofline.copying, roofline.multiplying) == (COPY, PRODUCTS)
+    # Latency is made up as (1 + cost) times the floor, in rounds up to a tenth slower.
+    for name in ("bilinear", "dysample-s+"):
+        assert by[name].share == pytest.approx(1 / (1 + TWELVE[name]) / 1.05, rel=0.06)
+        assert by[name].bound == pytest.approx(min(PRODUCTS, by[name].intensity * COPY))
+    assert by["nearest"].intensity == by["nearest"].bound == 0
+    assert by["nearest"].share == pytest.approx(by["nearest"].copying / COPY)
+    assert "nearest" in roofline.caption
+    assert "Not measured: fade (failed)." in roofline.caption
+    assert "dysample: aten::frobnicate" in roofline.caption
+
+
+def test_nothing_is_drawn_of_a_run_in_which_all_failed() -> None:
+    run = bounded_run()
+    lost = tuple(replace(one, status="failed", reason="no", readings=()) for one in run.measurements)
+    assert pictures(replace(run, measurements=lost)) == {}
+
+
+def test_pictures_of_two_runs_of_one_condition_say_which_run_they_are_of() -> None:
+    other = replace(sample_run(), environment=replace(sample_run().environment, device_name="Another"))
+    found = [one for one in report.from_runs([sample_run(), other]).pictures if one.name == "pareto"]
+    assert len({one.slug for one in found}) == 2
+    assert "Another" in found[1].subtitle
+
+
+def test_every_number_drawn_is_finite() -> None:
+    for one in pictures(bounded_run()).values():
+        values = [number for point in getattr(one, "points", ()) for number in (getattr(point, "x", 0.0),)]
+        assert all(map(math.isfinite, values))
+
+
+def test_areas_in_a_model_are_additions_though_one_operator_adds_less_than_nothing() -> None:
+    sizes = {one.name: one.size for one in pictures(model_run())["scatter"].points}
+    assert sizes["bilinear"] == 0
+    assert sizes["pixel-shuffle"] == pytest.approx(1.44)

@@ -1,0 +1,188 @@
+from dataclasses import replace
+
+import pytest
+from report_reading import FEW, cell, columns, row, with_reading
+from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
+
+from upsampler_bench import report
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.report.parts import Cell
+from upsampler_bench.results import MetricInfo, Reading, Run, UpsamplerInfo
+
+
+def test_both_modes_of_an_operator_are_one_row_in_run_order() -> None:
+    made = report.from_run(sample_run())
+    assert [row.name for row in made.tables[0].rows] == list(FIGURES)
+    assert cell(made, "deconv", "latency").value == pytest.approx(222.4, rel=0.01)
+    assert cell(made, "deconv", "train_latency").value == pytest.approx(700.3, rel=0.01)
+
+
+def test_numbers_are_in_the_units_that_the_columns_name() -> None:
+    made = report.from_run(sample_run())
+    units = {column.name: column.unit for column in made.tables[0].columns}
+    assert (units["latency"], units["inference_memory"], units["flops_mac"]) == ("ms", "MiB", "GFLOPs")
+    assert cell(made, "bilinear", "inference_memory").value == 56.25
+    assert cell(made, "bilinear", "flops_mac").value == pytest.approx(0.0589824)
+    assert cell(made, "pixel-shuffle", "params_all").text == "2,360,320"
+
+
+def test_a_relative_metric_has_its_paired_ratio_with_its_interval_beside_it() -> None:
+    run = sample_run()
+    made, ratio = report.from_run(run), run.ratio(Case("dysample"), "latency")
+    assert ratio is not None
+    shown = cell(made, "dysample", "latency_ratio")
+    assert (shown.value, shown.low, shown.high) == (ratio.value, ratio.low, ratio.high)
+    assert columns(made)[:2] == ["latency", "latency_ratio"]
+    assert "–" in shown.interval
+    assert cell(made, "bilinear", "latency_ratio") == Cell("1", 1.0)
+    assert "inference_memory_ratio" not in columns(made)
+
+
+def test_p90_needs_64_samples() -> None:
+    run, case = plain_run(FEW), Case("carafe")
+    made = report.from_run(with_reading(run, case, Reading("latency", ((0.1,) * 63,), "m")))
+    assert cell(made, "dysample", "latency_p90").value is not None
+    assert cell(made, "carafe", "latency_p90").value is None
+
+
+def test_a_failure_keeps_its_row_with_the_reason_and_what_was_measured() -> None:
+    made = report.from_run(sample_run())
+    carafe, mine = row(made, "carafe"), row(made, "mine")
+    assert (carafe.status, carafe.reason[:21]) == ("failed", "train: out of memory:")
+    assert cell(made, "carafe", "latency").value
+    assert cell(made, "carafe", "train_memory").text == "failed"
+    assert mine.reason == "output has shape (1, 256, 240, 239), expected (1, 256, 240, 240)"
+    assert [row.name for row in made.tables[0].troubled] == ["bicubic", "carafe", "mine"]
+
+
+def test_a_metric_that_nobody_knows_yet_gets_its_column_and_one_without_readings_gets_none() -> None:
+    infos = (MetricInfo("energy", "Energy", "J", "inference"), MetricInfo("noise", "Noise", "dB", "inference"))
+    run = replace(plain_run(FEW), metrics=(*METRICS, *infos))
+    made = report.from_run(with_reading(run, Case("carafe"), Reading("energy", ((2.5, 2.6),), "a meter")))
+    assert "energy" in columns(made)
+    assert "noise" not in columns(made)
+    assert cell(made, "carafe", "energy").value == pytest.approx(2.55)
+    assert cell(made, "dysample", "energy").text == "–"
+
+
+def test_a_reading_without_samples_or_without_a_finite_value_is_none() -> None:
+    run = with_reading(plain_run(FEW), Case("carafe"), Reading("latency", ((),), "m"))
+    run = with_reading(run, Case("dysample"), Reading("latency", ((float("nan"),),), "m"))
+    made = report.from_run(run)
+    assert [cell(made, name, "latency").value for name in ("carafe", "dysample")] == [None, None]
+
+
+def test_notes_and_uncounted_operators_become_footnotes_said_once() -> None:
+    note = Reading("latency", ((0.1,),), "m", ("launch-bound",))
+    run = with_reading(with_reading(plain_run(FEW), Case("carafe"), note), Case("dysample"), note)
+    uncounted = Reading("flops_mac", ((5.0,),), "m", facts={"uncounted": "aten::roll"})
+    made = report.from_run(with_reading(run, Case("dysample"), uncounted))
+    assert [text for _, text in made.footnotes].count("launch-bound") == 1
+    marks = dict(made.footnotes)
+    assert marks[cell(made, "carafe", "latency").marks[0]] == "launch-bound"
+    assert marks[cell(made, "dysample", "flops_mac").marks[0]] == "not counted: aten::roll"
+
+
+def test_a_column_with_several_methods_says_which_rows_each_is_for() -> None:
+    odd = Reading("inference_memory", ((5.0,),), "allocator peak")
+    made = report.from_run(with_reading(plain_run(FEW), Case("carafe"), odd))
+    said = {one.text: one.rows for one in made.methods if "Inference memory" in one.columns}
+    assert said == {"live storages": ("bilinear", "dysample"), "allocator peak": ("carafe",)}
+    whole = [one for one in report.from_run(plain_run(FEW)).methods if "Inference memory" in one.columns]
+    assert [(one.columns, one.rows) for one in whole] == [(("Inference memory", "Train memory"), ())]
+
+
+def test_device_versions_input_protocol_and_time_are_stated() -> None:
+    stated = dict(report.from_run(sample_run()).facts)
+    assert ENVIRONMENT.device_name in stated["Device"]
+    assert "torch 2.13.0+cpu" in stated["Versions"]
+    assert "float32" in stated["Input (B×C×H×W)"]
+    assert "warm-up of at least 0.1 s" in stated["Protocol"]
+    assert "2026-11-21" in stated["When"]
+
+
+@pytest.mark.parametrize(("ended", "said"), [("complete", ""), ("interrupted", "was interrupted"), ("partial", "not")])
+def test_a_run_that_is_not_whole_is_said_to_be_so(ended: str, said: str) -> None:
+    warning = report.from_run(replace(sample_run(), ended=ended)).warning
+    assert said in warning
+    assert bool(said) == bool(warning)
+
+
+def test_several_conditions_have_a_table_and_charts_each_with_files_named_apart() -> None:
+    run = plain_run(FEW)
+    small = [replace(one, case=replace(one.case, height=60, dtype="float16")) for one in run.measurements]
+    made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
+    assert [table.condition["dtype"] for table in made.tables] == ["float32", "float16"]
+    assert [one.slug for one in made.pictures if one.name == "panel"] == [
+        "1x256x120x120-float32",
+        "1x256x60x120-float16",
+    ]
+    assert cell(made, "dysample", "latency_ratio", table=1).value
+
+
+def test_a_twin_follows_its_reference_and_says_how_much_faster_it_is() -> None:
+    figures = {"carafe": FIGURES["carafe"], **FEW, "carafe-fused": FIGURES["dysample"]}
+    run = plain_run(figures)
+    infos = tuple(replace(one, reference="carafe") if one.name == "carafe-fused" else one for one in run.upsamplers)
+    made = report.from_run(replace(run, upsamplers=infos))
+    assert [row.name for row in made.tables[0].rows] == ["carafe", "carafe-fused", "bilinear", "dysample"]
+    gained, ratio = cell(made, "carafe-fused", "latency_speedup"), cell(made, "carafe-fused", "latency_ratio")
+    expected = cell(made, "carafe", "latency_ratio").value / ratio.value
+    assert gained.value == pytest.approx(expected, rel=0.02)
+    assert gained.low < gained.value < gained.high
+    assert gained.text.startswith("10.")
+    assert cell(made, "carafe", "latency_speedup").value is None
+    assert "latency_speedup" not in columns(report.from_run(run))
+
+
+def test_twins_of_each_other_are_not_lost() -> None:
+    run = replace(
+        plain_run(FEW), upsamplers=(UpsamplerInfo("carafe", "", "dysample"), UpsamplerInfo("dysample", "", "carafe"))
+    )
+    assert {row.name for row in report.from_run(run).tables[0].rows} == set(FEW)
+
+
+def test_without_the_baseline_there_is_no_ratio_and_no_dashed_line() -> None:
+    made = report.from_run(plain_run({"carafe": FIGURES["carafe"], "dysample": FIGURES["dysample"]}))
+    assert "latency_ratio" not in columns(made)
+    assert all(chart.baseline is None for chart in made.pictures[0].charts)
+
+
+def test_a_run_without_measurements_is_still_told() -> None:
+    made = report.from_run(Run(ENVIRONMENT, Settings(), METRICS, ()))
+    assert (made.tables, made.pictures) == ((), ())
+    assert made.warning
+
+
+def test_the_panel_shows_the_six_figures_of_the_paper_in_its_order() -> None:
+    charts = report.from_run(sample_run()).pictures[0].charts
+    expected = ["latency", "inference_memory", "train_memory", "train_latency", "flops_paper", "params_weights"]
+    assert [chart.name for chart in charts] == expected
+    assert all([bar.name for bar in chart.bars] == list(FIGURES) for chart in charts)
+
+
+def test_additive_metrics_are_drawn_as_additions_and_failures_as_empty_slots() -> None:
+    charts = {chart.name: chart for chart in report.from_run(sample_run()).pictures[0].charts}
+    bars = {bar.name: bar for bar in charts["params_weights"].bars}
+    assert (bars["dysample"].text, bars["bilinear"].text) == ("+8,192", "0")
+    assert (bars["mine"].value, bars["mine"].text) == (None, "failed")
+    assert charts["flops_paper"].axis == "GFLOPs added to bilinear, log scale"
+
+
+def test_one_very_large_bar_makes_the_axis_logarithmic_and_the_axis_says_so() -> None:
+    charts = {chart.name: chart for chart in report.from_run(sample_run()).pictures[0].charts}
+    assert (charts["latency"].log, charts["latency"].axis) == (True, "ms, log scale")
+    assert (charts["inference_memory"].log, charts["inference_memory"].axis) == (False, "MiB")
+
+
+def test_the_scatter_names_who_has_no_published_quality_and_who_was_not_measured() -> None:
+    run = plain_run(FIGURES)
+    (gone,) = [one for one in run.measurements if one.case == Case("carafe")]
+    run = run.with_measurement(replace(gone, status="failed", reason="no", readings=()))
+    (scatter,) = [one for one in report.from_run(run).pictures if one.name == "scatter"]
+    assert {point.name for point in scatter.points} == {
+        *("bilinear", "deconv", "pixel-shuffle", "dysample", "dysample+", "dysample-s", "dysample-s+")
+    }
+    assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in scatter.caption
+    assert "Not measured: carafe." in scatter.caption
+    assert "published" in scatter.y_axis

@@ -1,0 +1,114 @@
+"""The pytest plug-in, in a project of somebody's own: what it times, refuses, stores, and what it leaves alone."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from upsampler_bench import storage
+from upsampler_bench.case import Case
+from upsampler_bench.errors import PlanError
+
+pytestmark = pytest.mark.slow
+
+pytest.importorskip("pytest_benchmark")
+pytest_plugins = ["pytester"]
+
+OPERATORS = """
+import torch
+from upsamplers import Upsampler, register
+
+@register("mine")
+class Mine(Upsampler):
+    def forward(self, x):
+        return torch.nn.functional.interpolate(x, scale_factor=2.0)
+
+@register("too-small")
+class TooSmall(Upsampler):
+    def forward(self, x):
+        return x
+"""
+TESTS = """
+import pytest
+import torch
+
+def test_mine(upsampler_benchmark):
+    threads = torch.get_num_threads()
+    figures = upsampler_benchmark("mine", shape=(4, 6, 5), plugin="operators.py", rounds=7)
+    assert figures["inference_memory"] == 4 * 4 * 12 * 10
+    assert figures.get("latency", 1) > 0
+    assert torch.get_num_threads() == threads
+
+def test_train(upsampler_benchmark):
+    upsampler_benchmark("bilinear", shape=(2, 4, 6, 5), mode="train", rounds=3)
+
+def test_theirs(benchmark):
+    benchmark.pedantic(sum, args=([1, 2],), rounds=4)
+
+def test_wrong(upsampler_benchmark):
+    upsampler_benchmark("too-small", shape=(4, 6, 5), plugin="operators.py")
+
+def test_unknown(upsampler_benchmark):
+    upsampler_benchmark("bilinaer", shape=(4, 6, 5))
+"""
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    """A project with an operator of its own; runs its tests with these options."""
+    # Where our tests run side by side, pytest-benchmark would take theirs to do so too, and not time them.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    pytester.makepyfile(operators=OPERATORS, test_own=TESTS)
+
+    def run(*options):
+        return pytester.runpytest_subprocess("-q", "-W", "error::DeprecationWarning", "--benchmark-storage=s", *options)
+
+    return run
+
+
+def test_a_project_benchmarks_its_own_operator_and_reads_it_as_a_run(project, pytester):
+    done = project("--benchmark-json=stored.json")
+    done.assert_outcomes(passed=3, failed=2)
+    done.stdout.fnmatch_lines(["*too-small/*wrong output: shape (1, 4, 6, 5), expected (1, 4, 12, 10)*"])
+    done.stdout.fnmatch_lines(["*did you mean 'bilinear'*"])
+    stored = json.loads((pytester.path / "stored.json").read_text())
+    mine = next(one for one in stored["benchmarks"] if one["name"] == "test_mine")
+    assert mine["stats"]["rounds"] == 7
+    assert mine["extra_info"]["shape"] == "1x4x6x5"
+    assert {"flops_mac", "params_all", "inference_memory", "dtype", "threads"} <= mine["extra_info"].keys()
+    run = storage.load(pytester.path / "stored.json")
+    reading = run.measurement(Case("mine", channels=4, height=6, width=5)).reading("latency")
+    assert reading.samples == tuple(mine["stats"]["data"])
+    trained = run.measurement(Case("bilinear", "train", 2, 4, 6, 5))
+    assert len(trained.reading("train_latency").samples) == 3
+    assert run.environment.versions["torch"]
+    assert [one.case.upsampler for one in run.measurements][-1] == "test_theirs"
+
+
+def test_benchmark_options_work(project, pytester):
+    project("-k", "train", "--benchmark-disable", "--benchmark-json=none.json").assert_outcomes(passed=1, deselected=4)
+    assert not (pytester.path / "none.json").exists()
+
+
+def test_starting_pytest_imports_nothing_heavy():
+    code = "import sys, upsampler_bench.testing.plugin\n"
+    code += "assert not {'torch', 'upsamplers', 'pandas', 'numpy', 'fvcore', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"shape": (1, 2)}, r"expected \(C, H, W\)"),
+        ({"shape": (4, 0, 5)}, "all whole and above 0"),
+        ({"dtype": "float8"}, "no dtype 'float8'; there are float32"),
+        ({"mode": "probe"}, "no mode 'probe'"),
+        ({"colour": "red"}, "no key 'colour' of a case"),
+    ],
+)
+def test_what_is_no_case_is_refused(words, said):
+    from upsampler_bench.testing import operator_benchmark
+
+    with pytest.raises(PlanError, match=said):
+        operator_benchmark.ask("bilinear", **{"shape": (4, 6, 5), **words})

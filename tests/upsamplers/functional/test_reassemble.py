@@ -1,0 +1,266 @@
+"""Reassembly against unfold-and-multiply, and its two forms against each other."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from live_storages import peak_bytes
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from upsamplers.errors import Unsupported
+from upsamplers.functional._torch import window_products
+from upsamplers.functional._torch.window_blocks import Cut, cut_for
+from upsamplers.functional._torch.window_products import gradients
+from upsamplers.functional.reassemble import reassemble, shifted_sum
+
+
+def plain(x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2) -> Tensor:
+    batch, channels, height, width = x.shape
+    windows = F.unfold(x, kernel, padding=kernel // 2)
+    windows = windows.view(batch, groups, channels // groups, kernel**2, height, 1, width, 1)
+    weights = weights.view(batch, groups, 1, kernel**2, height, scale, width, scale)
+    return (windows * weights).sum(3).view(batch, channels, scale * height, scale * width)
+
+
+def make(batch, channels, height, width, kernel, groups, scale, dtype=torch.float64):
+    torch.manual_seed(0)
+    x = torch.randn(batch, channels, height, width, dtype=torch.float64)
+    weights = torch.randn(batch, groups * kernel**2, scale * height, scale * width, dtype=torch.float64)
+    grad = torch.randn(batch, channels, scale * height, scale * width, dtype=torch.float64)
+    return x.to(dtype), weights.to(dtype), grad.to(dtype)
+
+
+def results(form, x, weights, grad, kernel, **options):
+    """The output and both gradients."""
+    x, weights = x.detach().requires_grad_(), weights.detach().requires_grad_()
+    out = form(x, weights, kernel, **options)
+    return out.detach(), *torch.autograd.grad(out, (x, weights), grad)
+
+
+def assert_same(found, expected, relative):
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
+
+
+SIZES = [(1, 1), (5, 7), (1, 6), (9, 4)]
+
+
+@pytest.mark.parametrize("form", [reassemble, shifted_sum])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_values_and_gradients_are_those_of_unfold_and_multiply(scale, kernel, layout, form):
+    for height, width in SIZES:
+        for batch, channels, groups in ((1, 6, 1), (2, 6, 3), (2, 32, 1)):
+            x, weights, grad = make(batch, channels, height, width, kernel, groups, scale)
+            x, grad = x.to(memory_format=layout), grad.to(memory_format=layout)
+            options = {"groups": groups, "scale": scale}
+            found = results(form, x, weights, grad, kernel, **options)
+            assert_same(found, results(plain, x, weights, grad, kernel, **options), 1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "relative"), [(torch.float32, 2e-6), (torch.bfloat16, 8e-3), (torch.float16, 1e-3)])
+def test_every_dtype_is_as_exact_as_its_result_can_be(dtype, relative):
+    x, weights, grad = make(2, 64, 7, 9, 5, 2, 2, dtype)
+    found = results(reassemble, x, weights, grad, 5, groups=2)
+    exact = results(plain, x.double(), weights.double(), grad.double(), 5, groups=2)
+    assert all(one.dtype == dtype for one in found)
+    # Half a unit in the last place and a little for float32 itself: nothing was summed in half precision.
+    assert_same(found, exact, relative)
+
+
+def rows_of(images, rows, channels, pitch):
+    def cut(x, kernel, groups, scale):
+        return Cut(kernel, groups, scale, images, min(rows, x.shape[2]), channels, pitch, x.dtype)
+
+    return cut
+
+
+@pytest.mark.parametrize("cut", [(1, 1, 4, 4), (1, 2, 3, 5), (1, 3, 6, 8), (1, 7, 6, 6), (2, 11, 4, 4), (3, 11, 6, 7)])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_the_blocks_do_not_show_in_the_result(monkeypatch, kernel, cut):
+    x, weights, grad = make(3, 12, 11, 6, kernel, 2, 2)
+    expected = results(plain, x, weights, grad, kernel, groups=2)
+    monkeypatch.setattr(window_products, "cut_for", rows_of(*cut))
+    assert_same(results(reassemble, x, weights, grad, kernel, groups=2), expected, 1e-12)
+
+
+def test_blocks_are_small_on_cpu_and_cover_whole_images_where_these_are_small():
+    large = cut_for(torch.empty(2, 256, 120, 120, device="meta"), 5, 1, 2)
+    assert (large.images, large.channels, large.dtype) == (1, 256, torch.float32)
+    cpu = cut_for(torch.empty(1, 1, 1, 1).expand(2, 4096, 400, 400), 5, 1, 2)
+    assert (cpu.images, cpu.rows) == (1, 1)
+    assert cpu.channels < 4096
+    small = cut_for(torch.empty(1, 1, 1, 1).expand(64, 32, 7, 7).bfloat16(), 5, 1, 2)
+    assert small.images > 1
+    assert small.rows == 7
+    assert small.dtype == torch.float32
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_output_has_the_memory_format_of_x(layout):
+    x, weights, _ = make(2, 6, 5, 7, 3, 1, 2)
+    assert reassemble(x.to(memory_format=layout), weights, 3).is_contiguous(memory_format=layout)
+
+
+def test_any_strides_are_read():
+    x, weights, grad = make(2, 6, 5, 7, 3, 1, 2)
+    expected = results(reassemble, x, weights, grad, 3)
+    strided = [one.transpose(2, 3).contiguous().transpose(2, 3) for one in (x, weights, grad)]
+    assert_same(results(reassemble, *strided, 3), expected, 1e-15)
+    ones = torch.ones((), dtype=torch.float64).expand_as(grad)
+    assert_same(results(reassemble, x, weights, ones, 3), results(plain, x, weights, ones.clone(), 3), 1e-12)
+
+
+def test_first_and_second_derivatives_are_exact():
+    x, weights, _ = make(2, 4, 3, 2, 3, 2, 2)
+    arguments = (x.requires_grad_(), weights.requires_grad_())
+    assert torch.autograd.gradcheck(lambda a, b: reassemble(a, b, 3, groups=2), arguments)
+    x, weights, _ = make(1, 2, 2, 3, 3, 1, 2)
+    arguments = (x.requires_grad_(), weights.requires_grad_())
+    assert torch.autograd.gradgradcheck(lambda a, b: reassemble(a, b, 3), arguments)
+
+
+@pytest.mark.parametrize("needed", [0, 1])
+def test_only_the_needed_gradient_is_made(monkeypatch, needed):
+    x, weights, grad = make(1, 6, 5, 7, 3, 1, 2)
+    expected = results(plain, x, weights, grad, 3)[1 + needed]
+    made = []
+    module = sys.modules[reassemble.__module__]
+    monkeypatch.setattr(module, "gradients", lambda *args, **kw: made.extend(gradients(*args, **kw)) or tuple(made))
+    (x, weights)[needed].requires_grad_()
+    reassemble(x, weights, 3).backward(grad)
+    assert made[1 - needed] is None
+    assert_same([(x, weights)[needed].grad], [expected], 1e-12)
+
+
+def test_repeated_runs_agree_to_the_last_bit():
+    x, weights, grad = make(2, 64, 33, 30, 5, 1, 2, torch.float32)
+    first = results(reassemble, x, weights, grad, 5)
+    for _ in range(3):
+        assert all(torch.equal(a, b) for a, b in zip(results(reassemble, x, weights, grad, 5), first, strict=True))
+
+
+def test_inputs_are_never_written_to():
+    tensors = make(2, 6, 5, 7, 3, 1, 2)
+    copies = [one.clone() for one in tensors]
+    results(reassemble, *tensors, 3)
+    assert all(torch.equal(one, copy) for one, copy in zip(tensors, copies, strict=True))
+
+
+def test_what_is_not_finite_stays_in_the_windows_that_see_it():
+    x, weights, _ = make(1, 6, 9, 9, 3, 1, 2)
+    x[0, 2, 8, 8] = torch.inf
+    out = reassemble(x, weights, 3)
+    broken = ~out.isfinite()
+    assert broken[0, 2, 14:, 14:].all()
+    assert broken.sum() == 16
+
+
+def test_the_peak_forward_is_at_most_1_6_outputs():
+    x, weights, _ = make(1, 256, 60, 60, 5, 1, 2, torch.float32)
+    output = 4 * 256 * 120 * 120
+    with torch.inference_mode():
+        assert peak_bytes(lambda: reassemble(x, weights, 5)) <= 1.6 * output
+
+
+def test_the_peak_of_a_training_step_is_at_most_4_outputs():
+    x, weights, _ = make(1, 256, 60, 60, 5, 1, 2, torch.float32)
+    output = 4 * 256 * 120 * 120
+    x.requires_grad_()
+    weights.requires_grad_()
+
+    def step():
+        out = reassemble(x, weights, 5)
+        grad = torch.ones_like(out)
+        out.backward(grad)
+        return out, grad
+
+    assert peak_bytes(step) <= 4 * output
+
+
+def test_only_x_and_the_weights_are_kept_for_backward():
+    x, weights, _ = make(1, 6, 5, 7, 3, 1, 2)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
+        reassemble(x.requires_grad_(), weights.requires_grad_(), 3)
+    assert sorted(one.data_ptr() for one in kept) == sorted([x.data_ptr(), weights.data_ptr()])
+
+
+def test_weights_are_cast_to_the_dtype_of_x():
+    x, weights, _ = make(1, 6, 5, 7, 3, 1, 2, torch.bfloat16)
+    assert reassemble(x, weights.float(), 3).dtype == torch.bfloat16
+
+
+def test_autocast_does_not_change_the_result():
+    x, weights, grad = make(1, 6, 5, 7, 3, 1, 2, torch.float32)
+    expected = results(reassemble, x, weights, grad, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = results(reassemble, x, weights, grad, 3)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_fake_tensors_pass_through():
+    with FakeTensorMode():
+        x = torch.empty(2, 6, 5, 7).to(memory_format=torch.channels_last).requires_grad_()
+        weights = torch.empty(2, 9, 10, 14, requires_grad=True)
+        out = reassemble(x, weights, 3)
+        out.sum().backward()
+    assert out.shape == (2, 6, 10, 14)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert x.grad is not None
+    assert x.grad.shape == x.shape
+
+
+def test_a_compiled_program_takes_any_size():
+    compiled = torch.compile(lambda x, w: reassemble(x, w, 3), fullgraph=True, dynamic=True, backend="aot_eager")
+    for height, width in ((5, 7), (4, 9), (6, 6)):
+        x, weights, grad = make(2, 4, height, width, 3, 1, 2)
+        found = results(lambda x, w, _: compiled(x, w), x, weights, grad, 3)
+        assert_same(found, results(plain, x, weights, grad, 3), 1e-12)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_program_takes_any_size(strict):
+    class Module(torch.nn.Module):
+        def forward(self, x, weights):
+            return reassemble(x, weights, 3, scale=1)
+
+    x, weights, _ = make(2, 4, 5, 7, 3, 1, 1)
+    sizes = {0: torch.export.Dim("b"), 2: torch.export.Dim("h"), 3: torch.export.Dim("w")}
+    program = torch.export.export(Module(), (x, weights), dynamic_shapes=(sizes, sizes), strict=strict)
+    x, weights, _ = make(3, 4, 8, 6, 3, 1, 1)
+    assert_same([program.module()(x, weights)], [plain(x, weights, 3, scale=1)], 1e-12)
+
+
+def test_a_trace_is_k2_multiplications_of_the_output_and_no_loop_over_rows():
+    x, weights, _ = make(2, 6, 5, 7, 3, 2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        traced = torch.jit.trace(lambda x, w: reassemble(x, w, 3, groups=2), (x, weights))
+    nodes = [node for node in traced.inlined_graph.nodes() if node.kind() in ("aten::mul", "aten::mul_")]
+    assert [node.output().type().sizes() for node in nodes] == 9 * [[4, 3, 10, 14]]
+    assert not any("as_strided" in node.kind() or "bmm" in node.kind() for node in traced.inlined_graph.nodes())
+    assert_same([traced(x, weights)], [plain(x, weights, 3, groups=2)], 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((1, 4, 10, 14), {"kernel": 2}, "odd kernel"),
+        ((1, 9, 10, 14), {"kernel": 3, "groups": 4}, "not divisible by 4"),
+        ((1, 9, 10, 14), {"kernel": 3, "scale": 3}, "expected (1, 9, 15, 21)"),
+        ((1, 25, 10, 14), {"kernel": 3}, "expected (1, 9, 10, 14)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shape, options, message):
+    with pytest.raises(Unsupported) as refusal:
+        reassemble(torch.zeros(1, 6, 5, 7), torch.zeros(shape), **options)
+    assert message in str(refusal.value)

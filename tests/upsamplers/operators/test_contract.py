@@ -1,0 +1,252 @@
+"""What every registered operator promises: each claim is held against every name there is."""
+
+import contextlib
+import copy
+import io
+import pickle
+import re
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from every_operator import (
+    CHANNELS,
+    NAMES,
+    ROUNDING,
+    build,
+    differentiable,
+    fit_for,
+    inputs,
+    output_and_gradients,
+    size_out,
+    trained,
+    worst,
+)
+from torch import Tensor
+from torch.func import functional_call
+
+import upsamplers
+from upsamplers import Unsupported
+
+AT_SCALES = tuple(
+    (name, scale) for name in NAMES for scale in (1, 2, 3, 4) if not upsamplers.get(name).why_not(scale=scale)
+)
+
+
+LIMITED = tuple(name for name in NAMES if upsamplers.get(name).scales)
+
+
+GUIDED = tuple(name for name in NAMES if upsamplers.get(name).needs_guide)
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "channels_last": lambda one: one.to(memory_format=torch.channels_last),
+    "strided": lambda one: one.repeat_interleave(2, dim=3)[..., ::2],
+    "sliced": lambda one: F.pad(one, (1, 2, 1, 1))[..., 1:-1, 1:-2],
+    "transposed": lambda one: one.transpose(2, 3).contiguous().transpose(2, 3),
+}
+
+
+every_operator = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.mark.parametrize(("name", "scale"), AT_SCALES)
+def test_output_is_s_times_as_large(name: str, scale: int) -> None:
+    module = trained(name, scale)
+    given = inputs(module)
+    assert module(*given).shape == size_out(module, given[0])
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_scale_that_it_does_not_list_is_refused(name: str) -> None:
+    scales = upsamplers.get(name).scales
+    with pytest.raises(Unsupported, match=f"not by {max(scales) + 1}"):
+        upsamplers.create(name, CHANNELS[0], scale=max(scales) + 1)
+
+
+@every_operator
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (7, 1), (3, 5), (8, 2)])
+def test_any_size_is_accepted(name: str, height: int, width: int) -> None:
+    module = trained(name).train()
+    # A norm over one single value or a reflection of nothing is no upsampling; only guided operators have them.
+    may_refuse = module.needs_guide and min(height, width) == 1
+    with contextlib.suppress(*[Unsupported] * may_refuse):
+        given = inputs(module, height, width, batch=1)
+        out = module(*given)
+        assert out.shape == size_out(module, given[0])
+        assert out.isfinite().all()
+
+
+@every_operator
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_every_dtype_is_kept_and_agrees_with_float32(name: str, dtype: torch.dtype) -> None:
+    module = trained(name)
+    given = fit_for(inputs(module), dtype)
+    out = module.to(dtype)(*given)
+    expected = module.float()(*fit_for(given, torch.float32))
+    assert out.dtype == dtype
+    assert worst([out], [expected]) <= ROUNDING[dtype]
+
+
+@every_operator
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_memory_layout_changes_no_value_and_no_gradient(name: str, layout: str) -> None:
+    module = trained(name)
+    given = inputs(module)
+    laid_out = tuple(LAYOUTS[layout](one) for one in given)
+    assert not any(one.is_contiguous() for one in laid_out)
+    expected = output_and_gradients(module, module, given)
+    assert worst(output_and_gradients(module, module, laid_out), expected) <= ROUNDING[torch.float32]
+
+
+@every_operator
+def test_the_module_too_may_be_channels_last(name: str) -> None:
+    module = trained(name)
+    given = inputs(module)
+    expected = module(*given)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    out = module(*(LAYOUTS["channels_last"](one) for one in given))
+    assert worst([out], [expected]) <= ROUNDING[torch.float32]
+
+
+@every_operator
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_under_autocast_the_output_has_the_dtype_of_x(name: str, dtype: torch.dtype) -> None:
+    module = trained(name)
+    given = fit_for(inputs(module), dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        out, *gradients = output_and_gradients(module, module, given)
+    expected = module(*fit_for(given, torch.float32))
+    assert out.dtype == gradients[0].dtype == dtype
+    assert worst([out], [expected]) <= ROUNDING[torch.bfloat16]
+
+
+@every_operator
+def test_gradients_reach_x_and_every_parameter(name: str) -> None:
+    module = trained(name)
+    x, *guide = differentiable(inputs(module))
+    module(x, *guide).square().sum().backward()
+    silent = [key for key, one in module.named_parameters() if one.grad is None or not one.grad.any()]
+    assert not silent
+    assert x.grad is not None
+    assert x.grad.any()
+
+
+@every_operator
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    module = trained(name)
+    given = differentiable(fit_for(inputs(module, 3, 2), torch.float64))
+    module.double()
+    names = [key for key, _ in module.named_parameters()]
+
+    def forward(*values: Tensor) -> Tensor:
+        own = dict(zip(names, values[len(given) :], strict=True))
+        return functional_call(module, own, values[: len(given)])  # type: ignore[no-any-return]
+
+    assert torch.autograd.gradcheck(forward, (*given, *module.parameters()), fast_mode=True)
+
+
+@every_operator
+def test_gradients_that_can_be_differentiated_again_are_the_same(name: str) -> None:
+    module = trained(name).double()
+    leaves = differentiable(fit_for(inputs(module, 4, 3), torch.float64))
+    wanted = [one for one in (*leaves, *module.parameters()) if one.requires_grad]
+    grad = torch.randn_like(module(*leaves))
+    plain = torch.autograd.grad(module(*leaves), wanted, grad)
+    again = torch.autograd.grad(module(*leaves), wanted, grad, create_graph=True)
+    assert worst([one.detach() for one in again], plain) <= ROUNDING[torch.float64]
+
+
+@every_operator
+@pytest.mark.usefixtures("two_threads")
+def test_forward_and_backward_repeat_bit_for_bit(name: str) -> None:
+    module = trained(name)
+    given = inputs(module, 9, 11)
+    first, second = (output_and_gradients(module, module, given) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@every_operator
+def test_inputs_are_never_written_to(name: str) -> None:
+    module = trained(name)
+    leaves = differentiable(inputs(module))
+    before = [one.detach().clone() for one in leaves]
+    out = module(*leaves)
+    grad = torch.randn_like(out)
+    grad_before = grad.clone()
+    out.backward(grad)
+    with torch.inference_mode():
+        module(*(one.detach() for one in leaves))
+    assert all(torch.equal(one, other) for one, other in zip((*leaves, grad), (*before, grad_before), strict=True))
+    assert all(one._version == 0 for one in leaves)
+
+
+@every_operator
+def test_its_state_loads_into_a_fresh_module(name: str) -> None:
+    module, stored = trained(name), io.BytesIO()
+    torch.save(module.state_dict(), stored)
+    stored.seek(0)
+    fresh = build(name).eval()
+    fresh.load_state_dict(torch.load(stored, weights_only=True))
+    given = inputs(module)
+    assert torch.equal(fresh(*given), module(*given))
+
+
+@every_operator
+def test_copies_and_pickles_work_alike(name: str) -> None:
+    module = trained(name)
+    given = inputs(module)
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(twin(*given), module(*given))
+
+
+@every_operator
+def test_repr_tells_channels_and_scale(name: str) -> None:
+    module = build(name)
+    assert re.search(rf"\b{module.channels}, scale={module.scale}\b", repr(module))
+
+
+@every_operator
+@pytest.mark.parametrize(("small", "large"), [((13, 13), (25, 25)), ((23, 40), (45, 80))])
+def test_beside_odd_levels_it_has_the_features_size(name: str, small: tuple[int, int], large: tuple[int, int]) -> None:
+    module = trained(name)
+    if module.scale != 2:
+        pytest.skip("does not double")
+    x, feature = torch.randn(1, module.channels, *small), torch.randn(1, module.channels, *large)
+    with torch.no_grad():
+        out = module.upsample_to(x, feature)
+        padded = F.pad(feature, (0, 2 * small[1] - large[1], 0, 2 * small[0] - large[0]), mode="replicate")
+        whole = module(x, module.make_guide(padded)) if module.needs_guide else module(x)
+    assert out.shape == (1, module.channels, *large)
+    assert torch.equal(out, whole[..., : large[0], : large[1]])
+
+
+@every_operator
+@pytest.mark.parametrize("size", [(24, 26), (26, 27), (13, 13)])
+def test_beside_a_feature_of_another_size_it_names_both_shapes(name: str, size: tuple[int, int]) -> None:
+    module = build(name)
+    x, feature = torch.randn(1, module.channels, 13, 13), torch.randn(1, module.channels, *size)
+    with pytest.raises(Unsupported) as refusal:
+        module.upsample_to(x, feature)
+    assert str(tuple(x.shape)) in str(refusal.value)
+    assert str(tuple(feature.shape)) in str(refusal.value)
+
+
+@every_operator
+def test_what_is_no_feature_is_refused(name: str) -> None:
+    module = build(name)
+    x, *guide = inputs(module)
+    for wrong in (torch.cat((x, x[:, :1]), dim=1), x[0], x[:, :, :0], x[None]):
+        with pytest.raises(Unsupported, match=re.escape(str(tuple(wrong.shape)))):
+            module(wrong, *guide)
+    with pytest.raises(Unsupported, match="int32"):
+        module(x.int(), *guide)
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_a_guide_of_another_size_is_refused(name: str) -> None:
+    module = build(name)
+    x, guide = inputs(module)
+    with pytest.raises(Unsupported, match=re.escape(str(tuple(guide[..., 1:].shape)))):
+        module(x, guide[..., 1:])

@@ -1,0 +1,211 @@
+"""The guided operators and SIERRA against their naive forms, and what each of them refuses."""
+
+from __future__ import annotations
+
+import naive_operators as naive
+import pytest
+import torch
+from live_storages import peak_bytes
+from torch.func import functional_call
+
+import upsamplers
+from upsamplers import Unsupported
+
+# name, channels, guide channels, scale, options, (H, W)
+CASES = [
+    ("max-unpool", 3, 3, 2, {}, (5, 4)),
+    ("max-unpool", 3, 3, 3, {}, (2, 5)),
+    ("max-unpool", 3, 3, 1, {}, (2, 5)),
+    ("indexnet", 5, 3, 2, {}, (5, 4)),
+    ("a2u", 5, 32, 2, {}, (5, 4)),
+    ("a2u", 5, 64, 2, {}, (1, 7)),
+    ("a2u", 5, 32, 2, {}, (9, 2)),
+    ("fade", 5, 3, 2, {}, (5, 4)),
+    ("fade", 5, 3, 3, {"up_kernel": 3, "compressed_channels": 7}, (5, 4)),
+    ("fade-gated", 5, 5, 2, {}, (5, 4)),
+    ("fade-gated", 5, 5, 4, {"up_kernel": 3}, (2, 1)),
+    ("fade-lite", 5, 3, 2, {}, (5, 4)),
+    ("fade-lite", 5, 5, 3, {"up_kernel": 3, "gated": True}, (5, 4)),
+    ("sapa-b", 32, 64, 2, {}, (5, 4)),
+    ("sapa-b", 32, 32, 3, {"up_kernel": 3, "embedding_channels": 5}, (1, 6)),
+    ("sierra", 5, None, 2, {}, (5, 4)),
+    ("sierra", 5, None, 3, {"up_kernel": 5}, (1, 6)),
+    ("sierra", 5, None, 1, {}, (3, 3)),
+    ("jbu", 5, 3, 2, {}, (5, 4)),
+    ("jbu", 5, 8, 3, {"radius": 2, "key_channels": 6}, (2, 3)),
+    ("jbu", 5, 3, 1, {}, (4, 6)),
+    ("jbu", 5, 3, 4, {}, (1, 2)),
+]
+FORMS = {"max-unpool": naive.max_unpool, "sapa-b": naive.sapa, "fade-gated": naive.fade, "fade-lite": naive.fade}
+
+
+def trained(name, channels, guide_channels, scale, options):
+    torch.manual_seed(0)
+    module = upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels, **options).double().eval()
+    state = {key: value.detach() + 0.3 * torch.rand_like(value) for key, value in module.named_parameters()}
+    buffers = {key: value for key, value in module.named_buffers() if "batches" not in key}
+    buffers = {key: value + torch.rand_like(value) if "running" in key else value for key, value in buffers.items()}
+    return module, {key: value.requires_grad_() for key, value in state.items()}, buffers
+
+
+@pytest.mark.parametrize(("name", "channels", "guide_channels", "scale", "options", "size"), CASES)
+def test_values_and_all_gradients_are_those_of_the_naive_form(name, channels, guide_channels, scale, options, size):
+    module, parameters, buffers = trained(name, channels, guide_channels, scale, options)
+    x = torch.randn(2, channels, *size, dtype=torch.float64, requires_grad=True)
+    inputs, given = [x], [x]
+    if guide_channels:
+        guide = torch.randn(2, guide_channels, scale * size[0], scale * size[1], dtype=torch.float64)
+        inputs.append(guide.requires_grad_(name != "max-unpool"))
+        given.append(module.make_guide(guide))
+    out = functional_call(module, {**parameters, **buffers}, tuple(given))
+    seen = {key: value for key, value in options.items() if key in ("radius", "up_kernel") and "fade" not in name}
+    expected = FORMS.get(name, getattr(naive, name, None))({**parameters, **buffers}, *inputs, scale, **seen)
+    wanted = [one for one in (*inputs, *parameters.values()) if one.requires_grad]
+    grad = torch.randn_like(out)
+    found = (out, *torch.autograd.grad(out, wanted, grad))
+    for one, other in zip(found, (expected, *torch.autograd.grad(expected, wanted, grad)), strict=True):
+        # The buffer of SIERRA was rounded to float32 before it became float64.
+        limit = 1e-6 if name == "sierra" else 1e-11
+        assert (one - other).abs().max() <= limit * other.abs().max().clamp_min(1)
+
+
+def test_parameters_are_those_that_are_published():
+    for name, guide, weights, every in (
+        ("indexnet", 256, 2_099_200, 2_100_224),
+        ("a2u", 256, 9_728, 10_790),
+        ("fade", 256, 47_168, 47_257),
+        ("fade-gated", 256, 47_424, 47_514),
+        ("fade-lite", 256, 13_025, 13_075),
+        ("sapa-b", 256, 16_384, 17_472),
+        ("jbu", 3, 6_069, 6_233),
+        ("sierra", None, 0, 0),
+        ("max-unpool", 256, 0, 0),
+    ):
+        module = upsamplers.create(name, 256, guide_channels=guide)
+        assert sum(one.numel() for one in module.parameters()) == every, name
+        assert sum(one.numel() for one in module.parameters() if one.dim() > 1) == weights, name
+
+
+def test_initial_values_are_those_of_the_papers():
+    fade = upsamplers.create("fade-gated", 64)
+    convolutions = [one for one in fade.modules() if isinstance(one, torch.nn.Conv2d)]
+    assert len(convolutions) == 4
+    for one in convolutions:
+        fan = one.weight[0].numel() + one.weight[:, 0].numel()
+        assert one.weight.abs().max() <= (6 / fan) ** 0.5
+        assert float(one.weight.detach().std()) == pytest.approx((2 / fan) ** 0.5, rel=0.2)
+        assert one.bias is None or not one.bias.any()
+    sapa = upsamplers.create("sapa-b", 64)
+    for one in (sapa.q, sapa.k):
+        assert float(one.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+        assert not one.bias.any()
+    jbu = upsamplers.create("jbu", 4)
+    assert (jbu.range_temp.item(), jbu.sigma_spatial.item()) == (0, 1)
+
+
+def test_no_gradient_reaches_the_feature_that_indices_come_from():
+    module = upsamplers.create("max-unpool", 3)
+    feature = torch.randn(1, 3, 4, 4, requires_grad=True)
+    module.upsample_to(torch.randn(1, 3, 2, 2, requires_grad=True), feature).sum().backward()
+    assert feature.grad is None
+
+
+def test_training_changes_only_the_running_statistics_of_indexnet():
+    module = upsamplers.create("indexnet", 4).train()
+    module(torch.randn(2, 4, 3, 3), torch.randn(2, 4, 6, 6))
+    assert int(module.indexnet[1].num_batches_tracked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "options", "message"),
+    [
+        ("max-unpool", 4, {"guide_channels": 3}, "3 guide channels beside 4"),
+        ("indexnet", 4, {"scale": 3}, "indexnet upsamples by 2 only, not by 3"),
+        ("a2u", 32, {"scale": 4}, "a2u upsamples by 2 only, not by 4"),
+        ("a2u", 48, {}, "48 channels are not divisible by 32"),
+        ("fade", 4, {"up_kernel": 4}, "up_kernel must be odd, not 4"),
+        ("fade", 4, {"compressed_channels": 0}, "compressed_channels must be a whole number from 1, not 0"),
+        ("fade-gated", 4, {"guide_channels": 3}, "expected 4 guide channels, not 3"),
+        ("fade-lite", 4, {"compressed_channels": 64}, "25 channels of its window, not to 64"),
+        ("sapa-b", 48, {}, "48 channels are not divisible by 32"),
+        ("sapa-b", 32, {"guide_channels": 33}, "33 channels are not divisible by 32"),
+        ("sapa-b", 32, {"embedding_channels": True}, "embedding_channels must be a whole number from 1, not True"),
+        ("sierra", 4, {"up_kernel": 2}, "up_kernel must be odd, not 2"),
+        ("jbu", 4, {"radius": 1.5}, "radius must be a whole number from 1, not 1.5"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_with_a_reason(name, channels, options, message):
+    with pytest.raises(Unsupported) as refusal:
+        upsamplers.create(name, channels, **options)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["max-unpool", "indexnet", "a2u", "fade", "fade-gated", "sapa-b", "jbu"])
+def test_a_mismatch_names_both_shapes_and_what_was_expected(name):
+    module = upsamplers.create(name, 32)
+    x = torch.randn(2, 32, 13, 13)
+    with pytest.raises(Unsupported) as refusal:
+        module(x, torch.randn(2, 32, 25, 25))
+    expected = (2, 32, 13, 13) if name == "max-unpool" else (2, 32, 26, 26)
+    for said in ((2, 32, 25, 25), (2, 32, 13, 13), expected):
+        assert str(said) in str(refusal.value)
+
+
+def test_a_guide_of_another_dtype_or_none_is_refused():
+    module, x = upsamplers.create("fade", 8), torch.randn(1, 8, 3, 3)
+    for guide, said in ((torch.randn(1, 8, 6, 6).half(), "expected x's, torch.float32"), (None, "the guide is None")):
+        with pytest.raises(Unsupported, match=said):
+            module(x, guide)
+
+
+def test_an_image_of_0_to_255_overflows_nothing_in_half_precision():
+    torch.manual_seed(0)
+    module = upsamplers.create("jbu", 8, guide_channels=3).half().eval()
+    assert module(torch.randn(1, 8, 8, 8).half(), (255 * torch.rand(1, 3, 16, 16)).half()).isfinite().all()
+
+
+def test_a_feature_that_windows_do_not_cover_gives_no_indices():
+    with pytest.raises(Unsupported, match="sides divisible by the scale 2"):
+        upsamplers.create("max-unpool", 3).make_guide(torch.randn(1, 3, 7, 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("indexnet", (1, 1), "one single value"),
+        ("a2u", (1, 1), "one value a group"),
+        ("sapa-b", (1, 1), "one value a group"),
+        ("jbu", (1, 4), "too few pixels to reflect 3"),
+    ],
+)
+def test_what_a_norm_or_a_reflection_cannot_take_is_refused(name, size, message):
+    module = upsamplers.create(name, 32).train()
+    with pytest.raises(Unsupported, match=message):
+        module(torch.randn(1, 32, *size), torch.randn(1, 32, 2 * size[0], 2 * size[1]))
+
+
+# Forward and forward + backward, over the output's bytes, at 256 channels.
+PEAKS = {"a2u": (2.5, 6), "fade": (2.5, 6), "fade-gated": (2.5, 6), "fade-lite": (2.5, 6), "sapa-b": (2.5, 6),
+         "sierra": (2.5, 4), "max-unpool": (1.1, 3), "indexnet": (2.5, 6), "jbu": (3.5, 8.5)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PEAKS)
+def test_peak_memory_stays_within_its_bound(name):
+    module = upsamplers.create(name, 256)
+    x, feature = torch.randn(1, 256, 40, 40), torch.randn(1, 256, 80, 80)
+    given = (x, module.make_guide(feature)) if module.needs_guide else (x,)
+    with torch.inference_mode():
+        module.eval()
+        alone = peak_bytes(lambda: module(*given))
+        module.train()
+    leaves = [one.requires_grad_(one.is_floating_point()) for one in given]
+
+    def step():
+        out = module(*leaves)
+        grad = torch.ones_like(out)
+        out.backward(grad)
+        return out, grad
+
+    output = feature.nbytes
+    assert alone <= PEAKS[name][0] * output
+    assert peak_bytes(step) <= PEAKS[name][1] * output

@@ -1,0 +1,1 @@
+"""What works, tested: one probe per file, a metric of the mode "probe" (see `upsampler_bench.metrics`)."""

@@ -1,0 +1,43 @@
+"""Whether the operator compiles as one graph, and how long that takes."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from upsampler_bench.capabilities import _compiler, _probing
+from upsampler_bench.case import PROBE
+from upsampler_bench.device import Device
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.workloads.workload import Workload
+
+WHOLE = _probing.info(
+    "compiles", "comp full", 209, "torch.compile(fullgraph=True) makes one graph of a forward, with eager's values."
+)
+TIME = MetricInfo(
+    "compile_time",
+    "comp",
+    "s",
+    PROBE,
+    place=211,
+    description="Seconds that the first call under torch.compile takes, from empty caches.",
+)
+INFOS = (WHOLE, TIME)
+BACKEND = "inductor"
+METHOD = f"torch.compile by {BACKEND} from empty caches, one compiling thread"
+SECONDS = 5.0
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Compiles for one size, times the first call and holds its output against eager's."""
+    built = _probing.variant(workload)
+    wanted = {"output": _probing.forward(built)}
+    with _compiler.cold(workload.case.device), torch.no_grad():
+        program = torch.compile(built.module, fullgraph=True, dynamic=False, backend=BACKEND)
+        begun = time.perf_counter()
+        found = {"output": program(*built.inputs)}
+        device.synchronize()
+        taken = time.perf_counter() - begun
+    error = _probing.hold(found, wanted, _probing.rounding(workload), "eager")
+    return (*_probing.yes(WHOLE, METHOD, error=error), Reading(TIME.name, ((taken,),), METHOD))

@@ -1,0 +1,44 @@
+"""Whether a forward can be captured in a CUDA graph."""
+
+from __future__ import annotations
+
+import torch
+
+from upsampler_bench import device as devices
+from upsampler_bench.capabilities import _probing
+from upsampler_bench.case import Settings
+from upsampler_bench.device import Device
+from upsampler_bench.metrics import NotApplicable
+from upsampler_bench.results import Reading
+from upsampler_bench.workloads.workload import Workload
+
+INFO = _probing.info(
+    "cuda_graph", "CUDA graph", 213, "A forward is captured in a CUDA graph, whose replay follows its inputs."
+)
+INFOS = (INFO,)
+METHOD = "replay of a captured forward with other inputs, held against eager"
+SECONDS = 0.1
+CAPTURING = Settings(cuda_graph=True, cache="warm", threads=0)
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Captures a forward, writes other inputs where the first were, and replays it."""
+    if device.kind != "cuda":
+        raise NotApplicable("needs CUDA")
+    built = _probing.variant(workload)
+    kept: list[torch.Tensor] = []
+
+    def call() -> None:
+        kept[:] = [_probing.forward(built)]
+
+    replay = devices.create(device.name, CAPTURING).captured(call)
+    captured = kept[0]
+    with torch.no_grad():
+        for one in built.inputs:
+            one.copy_(one.flip(0) if one.shape[0] > 1 else one)
+        built.inputs[0].neg_()
+    replay()
+    device.synchronize()
+    wanted = {"output": _probing.forward(built)}
+    error = _probing.hold({"output": captured}, wanted, _probing.rounding(workload), "eager")
+    return _probing.yes(INFO, METHOD, error=error)

@@ -1,0 +1,69 @@
+"""The part of a model's forward that its upsamplers take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from upsampler_bench.case import INFERENCE
+from upsampler_bench.device import Device
+from upsampler_bench.metrics import MODEL
+from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.stats import interval_ranks
+from upsampler_bench.workloads.workload import Workload
+from upsamplers import Upsampler
+
+INFO = MetricInfo(
+    "time_in_upsamplers",
+    "Time in upsamplers",
+    "share",
+    INFERENCE,
+    place=12,
+    description="The part of one forward of the model that passes inside its upsamplers.",
+)
+INFOS = (INFO,)
+KINDS = (MODEL,)
+# As few forwards as an interval of the median takes.
+FORWARDS = next(count for count in range(1, 100) if interval_ranks(count))
+Span = tuple[object, object]
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Times whole forwards and the upsamplers within each of them; a compiled model in its eager form."""
+    rounds = []
+    for _ in range(FORWARDS):
+        with _watched(workload.module, device) as spans:
+            begin = device.moment()
+            workload.eager_forward()
+            end = device.moment()
+        inside = sum(device.seconds(*span) for span in spans)
+        rounds.append((inside / device.seconds(begin, end),))
+    notes = ("the share is that of the eager form",) if workload.is_compiled else ()
+    method = f"moments before and after each upsampler, {device.timing_method()}"
+    return (Reading(INFO.name, tuple(rounds), method, notes),)
+
+
+@contextmanager
+def _watched(model: nn.Module, device: Device) -> Iterator[list[Span]]:
+    """Collects when each upsampler of the model begins and ends; one inside another counts with the outer."""
+    begun: list[object] = []
+    spans: list[Span] = []
+
+    def enter(*_: object) -> None:
+        begun.append(device.moment())
+
+    def leave(*_: object) -> None:
+        begin = begun.pop()
+        if not begun:
+            spans.append((begin, device.moment()))
+
+    stages = [one for one in model.modules() if isinstance(one, Upsampler)]
+    hooks = [one.register_forward_pre_hook(enter) for one in stages]
+    hooks += [one.register_forward_hook(leave) for one in stages]
+    try:
+        yield spans
+    finally:
+        for hook in hooks:
+            hook.remove()

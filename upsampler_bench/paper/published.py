@@ -1,0 +1,123 @@
+# torch-free
+"""The figures that the DySample paper (arXiv 2308.15085) printed, read from the CSV files beside this one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from upsampler_bench.discovery import nearest
+from upsampler_bench.errors import PlanError
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Fig. 1: x2 of a 256x120x120 feature on one RTX 3090; `source` is "text", or "figure" (read off, ±0.1 ms)."""
+
+    ms: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A row of Table 4: SegFormer-B1 on ADE20K, in per cent.
+
+    `gflops` and `params` are the whole model's for bilinear, and additions to it for every other operator.
+    """
+
+    gflops: float
+    params: float
+    miou: float
+    biou: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """A row of Tables 1 to 3: dysample with these options; `miou` and `ap` as printed, in per cent."""
+
+    table: int
+    initial_position: str
+    dynamic: bool
+    scope_factor: float
+    groups: int
+    miou: str
+    ap: str
+
+    @property
+    def upsampler(self) -> str:
+        """The operator of this row as plans name it: dysample with the options that are not its own in brackets."""
+        options = {
+            "initial_position": "" if self.initial_position == "bilinear" else self.initial_position,
+            "dynamic_scope": "true" if self.dynamic else "",
+            "scope_factor": "" if self.dynamic else str(self.scope_factor),
+            "groups": "" if self.groups == GROUPS else str(self.groups),
+        }
+        return f"dysample[{','.join(f'{key}={value}' for key, value in options.items() if value)}]"
+
+    @property
+    def registered(self) -> str:
+        """The name under which the same operator is registered; empty where it is not."""
+        options = (self.initial_position, self.dynamic, self.scope_factor, self.groups)
+        return REGISTERED.get(options, "")
+
+
+# Of dysample as it is registered; a dynamic scope has the factor that it has in the paper.
+GROUPS = 4
+# The steps of the ablation that have names of their own: (initial position, dynamic, scope factor, groups).
+REGISTERED = {
+    ("nearest", False, 1.0, 1): "dysample-naive",
+    ("bilinear", False, 0.25, 4): "dysample",
+    ("bilinear", True, 0.5, 4): "dysample+",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The tables there are, by file name."""
+    found = (one.name for one in (resources.files(__package__) / "data").iterdir())
+    return tuple(sorted(one.removesuffix(".csv") for one in found if one.endswith(".csv")))
+
+
+@cache
+def rows(name: str) -> tuple[Mapping[str, str], ...]:
+    """One table as it was typed in: a mapping a row, blank where the paper gives nothing.
+
+    Raises:
+        PlanError: there is no such table.
+    """
+    if name not in names():
+        raise PlanError(f"no published table {name!r}; {nearest(name, names())}")
+    text = (resources.files(__package__) / "data" / f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def latency_rtx3090() -> dict[str, Latency]:
+    """The published latency by operator."""
+    return {row["upsampler"]: Latency(float(row["latency_ms"]), row["source"]) for row in rows("latency_rtx3090")}
+
+
+def segformer_b1_ade20k() -> dict[str, Segmentation]:
+    """Table 4 by operator."""
+    return {row["upsampler"]: _segmentation(row) for row in rows("segformer_b1_ade20k")}
+
+
+def finer_gflops() -> dict[str, str]:
+    """Table 4's GFLOPs by operator as the authors print them elsewhere, with a digit more; not all have one."""
+    return {row["upsampler"]: row["gflops"] for row in rows("segformer_b1_finer")}
+
+
+def ablation() -> tuple[Ablation, ...]:
+    """Tables 1 to 3, row by row: what two tables share is in each of them."""
+    return tuple(_ablation(row) for row in rows("ablation"))
+
+
+def _ablation(row: Mapping[str, str]) -> Ablation:
+    factor, groups, dynamic = float(row["scope_factor"]), int(row["groups"]), row["scope"] == "dynamic"
+    return Ablation(int(row["table"]), row["initial_position"], dynamic, factor, groups, row["miou"], row["ap"])
+
+
+def _segmentation(row: Mapping[str, str]) -> Segmentation:
+    params = float(row["params_k"]) * 1e3
+    return Segmentation(float(row["gflops"]), params, float(row["miou"]), float(row["biou"]))

@@ -1,0 +1,1 @@
+"""How cases are measured: a run, its measuring processes, and what happens inside one of them."""

@@ -1,0 +1,149 @@
+"""A measuring process seen from its parent: started, listened to, interrupted, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+
+from upsampler_bench.runner.protocol import Message, Request, read_message, write_request
+
+GRACE_SECONDS = 10.0
+SLICE_SECONDS = 0.5
+TAIL_LINES = 12
+
+
+class Silent(Exception):
+    """The process gave no sign of life for too many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"silent for {seconds:g} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Whose code a process measures.
+
+    Attributes:
+        python: the interpreter, which must find this package; empty: this one.
+        path: looked through for modules before all else.
+        cwd: where the process stands; empty: here.
+    """
+
+    python: str = ""
+    path: tuple[str, ...] = ()
+    cwd: str = ""
+
+
+HERE = Side()
+
+
+class Process:
+    """One measuring process."""
+
+    def __init__(self, request: Request, side: Side = HERE) -> None:
+        self._limit = request.settings.timeout
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
+        # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
+        self._child = subprocess.Popen(
+            [side.python or sys.executable, "-m", "upsampler_bench.runner.worker"],
+            cwd=side.cwd or None,
+            env=environment(side),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code tells
+            self._child.stdin.write(write_request(request).encode())
+            self._child.stdin.flush()
+
+    def hear(self) -> Message | None:
+        """The next message, or None when the process has ended or closed its output.
+
+        Raises:
+            Silent: none came for as long as one step may take.
+        """
+        waited = 0.0
+        while waited < self._limit:
+            try:
+                line = self._lines.get(timeout=SLICE_SECONDS)
+            except queue.Empty:
+                # What an operator started may hold the pipe open after the process itself has ended.
+                if self._child.poll() is not None and self._lines.empty():
+                    return None
+                waited += SLICE_SECONDS
+                continue
+            return read_message(line) if line is not None and line.endswith(b"\n") else None
+        raise Silent(self._limit)
+
+    def interrupt(self) -> None:
+        """Asks the process to stop after the call it is in, and to say what it has; a short limit from now on."""
+        self._limit = min(self._limit, GRACE_SECONDS)
+        if self._child.poll() is None and os.name != "nt":  # there the console has told it already
+            self._child.send_signal(signal.SIGINT)
+
+    def end(self, *, patience: float = GRACE_SECONDS) -> int:
+        """Waits for the process, kills it if it has not ended by then, and returns its exit code.
+
+        Args:
+            patience: seconds to wait.
+
+        Returns:
+            Zero, the code it ended with, or the negative number of the signal that ended it.
+        """
+        try:
+            return self._child.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+        finally:
+            self._end_session()
+
+    def _end_session(self) -> None:
+        """Ends what the process may have left behind, which would hold its pipe open and disturb later timings."""
+        with contextlib.suppress(OSError, AttributeError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin and self._child.stdin.close()
+        self._listener.join(timeout=SLICE_SECONDS)
+
+    def last_words(self) -> str:
+        """The last lines of what it wrote to standard error."""
+        self._errors.seek(0)
+        return "\n".join(self._errors.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
+
+    def _listen(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+
+def environment(side: Side) -> dict[str, str] | None:
+    """The environment of a process of that side; None: as ours."""
+    if not side.path:
+        return None
+    before = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*side.path, *([before] if before else [])])}
+
+
+def why_ended(code: int, step: str) -> str:
+    """An exit code as a row's reason."""
+    where = f" in step '{step}'" if step else ""
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        guess = ", most likely out of memory" if -code == signal.SIGKILL else ""
+        return f"crashed the process{where}: {name}{guess}"
+    return f"ended the process{where} with code {code}"

@@ -1,0 +1,77 @@
+"""The measuring process: reads one request from standard input and streams what it sees to standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import psutil
+
+from upsampler_bench import device
+from upsampler_bench.device import environment
+from upsampler_bench.errors import BenchError
+from upsampler_bench.runner import operators
+from upsampler_bench.runner.group import Group
+from upsampler_bench.runner.protocol import Message, Request, read_request, write_message
+
+FREE_SHARE = 0.9
+Emit = Callable[[Message], None]
+
+
+def main() -> int:
+    """Measures one group; what operators print goes to standard error."""
+    channel = os.dup(1)
+    os.dup2(2, 1)
+    request = read_request(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    interrupt = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupt.set())
+
+    def emit(message: Message) -> None:
+        rest = write_message(message)
+        while rest:
+            rest = rest[os.write(channel, rest) :]
+
+    measure(request, emit, interrupt.is_set)
+    return 0
+
+
+def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> None:
+    """Loads what the request needs, says where it is, and measures."""
+    sys.path[:] = [*request.path, *(place for place in sys.path if place not in request.path)]
+    try:
+        operators.load(request.plugins, request.specs)
+        operators.add_variants(case.upsampler for case in request.cases)
+        place = device.create(request.device, request.settings)
+    except BenchError as problem:
+        emit(Message("unusable", text=str(problem)))
+        return
+    if place.kind == "cpu":
+        _limit_memory(request.settings.memory_limit)
+    emit(Message("environment", environment=environment.capture(place)))
+    Group(request, place, emit, interrupted).measure()
+    emit(Message("conditions", facts={"at": "end", **place.conditions()}))
+    emit(Message("end"))
+
+
+def _limit_memory(limit: int) -> None:
+    """Makes an operator that eats all memory fail here, before the system kills some process of its own choice."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        wanted = limit or int(psutil.virtual_memory().available * FREE_SHARE)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _end_with_parent() -> None:
+    """The parent never closes our input while it lives: without a parent nobody wants the readings."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,0 @@
-"""Slower, faster, the same or unclear: what processes' timings on two sides say, and types to keep them in."""

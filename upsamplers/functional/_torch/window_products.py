@@ -1,0 +1,246 @@
+"""Reassembly and its gradients as batched products of small matrices, a few rows of pixels at a time.
+
+The s² output pixels of one input pixel share its window: together they are one product of their weights (s², k²) with
+the window (k², C). No window is ever copied out. A slab holds, for each pixel of a few rows, the k pixels of its column
+of the window; so a window is k neighbours in the slab, k² rows of C numbers, and the windows overlap.
+
+Buffers are laid out pixel by pixel, channels last, their rows with the zero border of the windows: P = H + k - 1 rows
+of Q = W + k - 1 pixels. A block of R = B · rows · Q pixels is run as one list of N = R - k + 1 windows; the few that
+straddle two rows are computed and dropped. D >= C is the distance from one pixel's channels to the next's. Weights are
+laid out as taps (B, H, Q, s², k²), the k² column by column as in the slab.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from upsamplers.functional._torch.window_blocks import Cut, cut_for
+
+
+def weighted_sums(x: Tensor, weights: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
+    """The reassembled x (B, C, sH, sW), in x's dtype and memory format; see `reassemble`."""
+    batch, channels, height, width = x.shape
+    cut = cut_for(x, kernel, groups, scale)
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    out = torch.empty(
+        (batch, channels, scale * height, scale * width),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last if last else torch.contiguous_format,
+    )
+    for images, weight_channels, group in cut.weighted(batch):
+        taps = _taps(weights[images, weight_channels], cut)
+        for depth in cut.depths(group, channels):
+            _sum_part(x[images, depth], taps, out[images, depth], cut)
+    return out
+
+
+def gradients(
+    x: Tensor, weights: Tensor, grad: Tensor, kernel: int, groups: int, scale: int, *, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of x and of the weights, from that of the output.
+
+    Args:
+        x: (B, C, H, W).
+        weights: (B, Zk², sH, sW).
+        grad: (B, C, sH, sW).
+        kernel, groups, scale: k, Z and s.
+        needs: whether x's gradient is needed, and whether the weights' is.
+
+    Returns:
+        (B, C, H, W) and (B, Zk², sH, sW), None where it is not needed.
+    """
+    cut = cut_for(x, kernel, groups, scale)
+    grad_x = torch.empty_like(x) if needs[0] else None
+    grad_weights = torch.empty_like(weights) if needs[1] else None
+    for images, weight_channels, group in cut.weighted(x.shape[0]):
+        taps = _taps(weights[images, weight_channels], cut)
+        grad_taps = None if grad_weights is None else torch.zeros_like(taps)
+        for depth in cut.depths(group, x.shape[1]):
+            part = None if grad_x is None else grad_x[images, depth]
+            _grad_part(x[images, depth], taps, grad[images, depth], part, grad_taps, cut)
+        if grad_weights is not None and grad_taps is not None:
+            _by_pixel(grad_weights[images, weight_channels], cut).copy_(_inner(grad_taps, cut))
+    return grad_x, grad_weights
+
+
+def window_dots(x: Tensor, high: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
+    """Products of each high-resolution pixel with the window of x around it: the gradient of the weights.
+
+    Args:
+        x: (B, C, H, W).
+        high: (B, C, sH, sW).
+        kernel, groups, scale: k, Z and s.
+
+    Returns:
+        (B, Zk², sH, sW) in x's dtype: summed over each group's channels, zero where a tap lies outside x.
+    """
+    batch, channels, height, width = x.shape
+    cut = cut_for(x, kernel, groups, scale)
+    out = x.new_empty((batch, groups * kernel**2, scale * height, scale * width))
+    for images, taps_of_group, group in cut.weighted(batch):
+        by_pixel = _by_pixel(out[images, taps_of_group], cut)
+        spread = None
+        for band in cut.bands(height):
+            taps = _zero_taps(by_pixel[:, band], cut)
+            if spread is None:
+                slab, spread = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut).zero_()
+            for depth in cut.depths(group, channels):
+                source = _subpixels(high[images, depth], cut.scale)[:, band]
+                _subpixels_in(spread, source, cut.border, cut).copy_(source)
+                _add_dots(taps, spread, _windows(slab, x[images, depth], band, cut), source.shape[-1], cut)
+            by_pixel[:, band].copy_(_inner(taps, cut))
+    return out
+
+
+def _sum_part(x: Tensor, taps: Tensor, out: Tensor, cut: Cut) -> None:
+    """Writes out (B, C, sH, sW), the reassembly of x (B, C, H, W) with taps."""
+    slab, sums = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut)
+    target = _subpixels(out, cut.scale)  # (B, H, W, s, s, C)
+    for band in cut.bands(x.shape[2]):
+        windows = _windows(slab, x, band, cut)
+        torch.bmm(_tap_list(taps[:, band], cut), windows, out=sums[: windows.shape[0]])
+        target[:, band].copy_(_subpixels_in(sums, target[:, band], 0, cut))
+
+
+def _grad_part(
+    x: Tensor, taps: Tensor, grad: Tensor, grad_x: Tensor | None, grad_taps: Tensor | None, cut: Cut
+) -> None:
+    """Writes one part's grad_x (B, C, H, W) and adds to grad_taps, from grad (B, C, sH, sW) of the output."""
+    channels, height = x.shape[1:3]
+    slab, spread = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut).zero_()
+    sums = None if grad_x is None else _zero_sums(x, cut)
+    source = _subpixels(grad, cut.scale)  # (B, H, W, s, s, C)
+    for band in cut.bands(height):
+        _subpixels_in(spread, source[:, band], cut.border, cut).copy_(source[:, band])
+        if grad_taps is not None:
+            _add_dots(grad_taps[:, band], spread, _windows(slab, x, band, cut), channels, cut)
+        if sums is not None:
+            _add_spread(sums, spread, slab, taps, band, cut)
+    if grad_x is not None and sums is not None:
+        grad_x.permute(0, 2, 3, 1).copy_(sums[:, cut.border : cut.border + height, :, :channels])
+
+
+def _add_dots(taps: Tensor, spread: Tensor, windows: Tensor, channels: int, cut: Cut) -> None:
+    """Adds to a band of taps (B, rows, Q, s², k²) the products of its pixels in `spread` with their windows."""
+    own = spread[cut.border : cut.border + windows.shape[0], :, :channels]  # (N, s², C)
+    total = _tap_list(taps, cut)
+    torch.baddbmm(total, own, windows[..., :channels].transpose(1, 2), out=total)
+
+
+def _add_spread(sums: Tensor, spread: Tensor, products: Tensor, taps: Tensor, band: slice, cut: Cut) -> None:
+    """Adds a band's share of x's gradient to sums (B, P, W, D).
+
+    Output row by output row, what an input pixel receives comes from the k output columns around it: seen from there,
+    the window lies in `spread`, and the k rows that it goes to are the rows of a product (k, k·s²) x (k·s², C).
+    """
+    k, subpixels, pitch = products.shape[1], spread.shape[1], spread.shape[2]
+    batch, rows = sums.shape[0], band.stop - band.start
+    pixels = taps[:, band].shape[:3].numel()
+    count = pixels - k + 1
+    around = spread[:pixels].flatten(0, 1).unfold(0, k * subpixels, subpixels).transpose(1, 2)  # (N, k·s², D)
+    torch.bmm(_turned(taps[:, band], cut), around, out=products[:count])
+    by_row = products[:pixels].view(batch, rows, -1, k, pitch)[:, :, : sums.shape[2]]  # (B, rows, W, k, D)
+    # Windows overlap: what is added at once must not.
+    if rows < k:
+        for row in range(rows):
+            first = band.start + row
+            sums[:, first : first + k].add_(by_row[:, row].transpose(1, 2))
+    else:
+        for down in range(k):
+            sums[:, band.start + down : band.stop + down].add_(by_row[:, :, :, down])
+
+
+def _padded(x: Tensor, band: slice, cut: Cut) -> Tensor:
+    """A band of x (B, C, H, W) with its border, zero beyond the image: (B, rows + k - 1, Q, D)."""
+    batch, channels, height, width = x.shape
+    first, last = max(0, band.start - cut.border), min(height, band.stop + cut.border)
+    above = first - (band.start - cut.border)
+    shape = (batch, band.stop - band.start + 2 * cut.border, width + 2 * cut.border, cut.pitch)
+    padded = torch.zeros(shape, dtype=cut.dtype, device=x.device)
+    inner = padded[:, above : above + last - first, cut.border : cut.border + width, :channels]
+    inner.copy_(x[:, :, first:last].permute(0, 2, 3, 1))
+    return padded
+
+
+def _zero_sums(x: Tensor, cut: Cut) -> Tensor:
+    """Zeros (B, P, W, D), at least in float32, for sums over the rows of a window."""
+    shape = (x.shape[0], x.shape[2] + 2 * cut.border, x.shape[3], cut.pitch)
+    return torch.zeros(shape, dtype=torch.promote_types(cut.dtype, torch.float32), device=x.device)
+
+
+def _buffer(taps: Tensor, each: int, cut: Cut) -> Tensor:
+    """Room for a block, (R, each, D)."""
+    batch, _, columns = taps.shape[:3]
+    return taps.new_empty((batch * cut.rows * columns, each, cut.pitch))
+
+
+def _windows(slab: Tensor, x: Tensor, band: slice, cut: Cut) -> Tensor:
+    """Fills the slab with a band of x and returns its overlapping windows (N, k², D)."""
+    columns = _padded(x, band, cut).unfold(1, cut.kernel, 1).transpose(3, 4)  # (B, rows, Q, k, D)
+    pixels = columns.shape[:3].numel()
+    slab[:pixels].view(columns.shape).copy_(columns)
+    return slab[:pixels].flatten(0, 1).unfold(0, cut.kernel**2, cut.kernel).transpose(1, 2)
+
+
+def _taps(weights: Tensor, cut: Cut) -> Tensor:
+    """Weights (B, k², sH, sW) as taps (B, H, Q, s², k²)."""
+    by_pixel = _by_pixel(weights, cut)
+    taps = _zero_taps(by_pixel, cut)
+    _inner(taps, cut).copy_(by_pixel)
+    return taps
+
+
+def _zero_taps(by_pixel: Tensor, cut: Cut) -> Tensor:
+    """Zeros (B, H, Q, s², k²) for weights seen as (B, H, W, s, s, k, k)."""
+    batch, height, width = by_pixel.shape[:3]
+    shape = (batch, height, width + 2 * cut.border, cut.scale**2, cut.kernel**2)
+    return torch.zeros(shape, dtype=cut.dtype, device=by_pixel.device)
+
+
+def _by_pixel(weights: Tensor, cut: Cut) -> Tensor:
+    """Weights (B, k², sH, sW) seen as (B, H, W, s, s, k, k), the window column by column."""
+    square = weights.unflatten(1, (cut.kernel, cut.kernel))
+    split: Tensor = square.unflatten(4, (-1, cut.scale)).unflatten(3, (-1, cut.scale))  # (B, k, k, H, s, W, s)
+    return split.permute(0, 3, 5, 4, 6, 2, 1)
+
+
+def _inner(taps: Tensor, cut: Cut) -> Tensor:
+    """Taps (B, H, Q, s², k²) without their border, seen as (B, H, W, s, s, k, k)."""
+    inner = taps[:, :, cut.border : taps.shape[2] - cut.border]
+    seen: Tensor = inner.unflatten(4, (cut.kernel, cut.kernel)).unflatten(3, (cut.scale, cut.scale))
+    return seen
+
+
+def _tap_list(taps: Tensor, cut: Cut) -> Tensor:
+    """A band of taps as a list beside its windows, (N, s², k²): they belong to the pixel in the window's middle."""
+    pixels = taps.flatten(0, 2)
+    return pixels[cut.border : pixels.shape[0] - cut.border]
+
+
+def _turned(taps: Tensor, cut: Cut) -> Tensor:
+    """A band of taps as seen by the input, (N, k, k·s²): what the k columns around a pixel send to it, for each row.
+
+    The column at step u of the window sends with its tap k-1-u, which lies one pixel on and one tap column back.
+    """
+    k, subpixels, window = cut.kernel, cut.scale**2, cut.kernel**2
+    flat = taps.flatten(0, 2)
+    shape = (flat.shape[0] - k + 1, k, k, subpixels)
+    strides = (subpixels * window, 1, subpixels * window - k, window)
+    turned = flat.as_strided(shape, strides, flat.storage_offset() + window - k)
+    return turned.reshape(shape[0], k, k * subpixels)
+
+
+def _subpixels(image: Tensor, scale: int) -> Tensor:
+    """An image (B, C, sH, sW) seen as (B, H, W, s, s, C)."""
+    split: Tensor = image.unflatten(3, (-1, scale)).unflatten(2, (-1, scale))  # (B, C, H, s, W, s)
+    return split.permute(0, 2, 4, 3, 5, 1)
+
+
+def _subpixels_in(buffer: Tensor, like: Tensor, first: int, cut: Cut) -> Tensor:
+    """The start of a buffer (R, s², D) seen as the band `like` (B, rows, W, s, s, C) at pixel `first` of rows."""
+    batch, rows, width, scale, _, channels = like.shape
+    columns = width + 2 * cut.border
+    block = buffer[: batch * rows * columns].view(batch, rows, columns, scale, scale, -1)
+    return block[:, :, first : first + width, ..., :channels]

@@ -1,0 +1,134 @@
+"""FADE: reassembly weights from both the encoder's and the decoder's feature."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upsamplers.base import Upsampler, require_features, require_guide, require_option
+from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional.reassemble import reassemble
+from upsamplers.registry import register
+
+PAPER = "Lu et al., ECCV 2022"
+
+
+@register("fade", paper=PAPER, year=2022)
+@register("fade-gated", paper=PAPER, year=2022, gated=True)
+@register("fade-lite", paper="Lu et al., IJCV 2024", year=2024, lite=True)
+class Fade(Upsampler):
+    """Fusing the Assets of Decoder and Encoder (ECCV 2022, section 3; "lite": IJCV 2024).
+
+    The encoder feature and x, each compressed by a 1×1 convolution, go through one shared encoder, that of x at its own
+    resolution ("semi-shift convolution"); their sum, softmaxed over the window, reassembles x. Gated, the result is
+    blended with the encoder feature by a gate predicted from x.
+
+    Args:
+        channels: C.
+        scale: s.
+        guide_channels: G; C by default, and C where gated.
+        up_kernel: k, the side of the window; odd.
+        compressed_channels: between compressors and encoder; 64 by default; not where lite, which compresses to k².
+        gated: blends with the encoder feature.
+        lite: a depthwise encoder on k² channels.
+
+    Raises:
+        Unsupported: gated with G other than C, or an option does not fit.
+    """
+
+    needs_guide = True
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int = 2,
+        guide_channels: int | None = None,
+        up_kernel: int = 5,
+        compressed_channels: int | None = None,
+        gated: bool = False,
+        lite: bool = False,
+    ) -> None:
+        super().__init__(channels, scale=scale)
+        require_option("up_kernel", up_kernel, odd=True)
+        taps = up_kernel**2
+        default = taps if lite else 64
+        inside = default if compressed_channels is None else compressed_channels
+        require_option("compressed_channels", inside)
+        if lite and inside != taps:
+            raise Unsupported(f"fade-lite compresses to the k² = {taps} channels of its window, not to {inside}")
+        self.up_kernel, self.guide_channels = up_kernel, guide_channels or channels
+        if gated and self.guide_channels != channels:
+            raise Unsupported(
+                f"a gate blends x with the encoder feature: expected {channels} guide channels, not {guide_channels}"
+            )
+        self.ker_generator = _KernelGenerator(channels, self.guide_channels, inside, up_kernel, scale, lite=lite)
+        self.gate_generator = _GateGenerator(channels, scale) if gated else None
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x or the guide is not such a feature.
+        """
+        require_features(x, self.channels)
+        require_guide(guide, x, self.guide_channels, self.scale)
+        weights = self.weights(x, guide)
+        if self.gate_generator is None:
+            return reassemble(x, weights, self.up_kernel, scale=self.scale)
+        gate = self.gate_generator(x)  # (B, 1, sH, sW)
+        if is_being_captured():
+            out = reassemble(x, weights, self.up_kernel, scale=self.scale)
+            return torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
+        # The gate goes into the weights, and the guide onto the output, so that both are never held at once.
+        out = reassemble(x, weights * (1 - gate), self.up_kernel, scale=self.scale)
+        return out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
+
+    def weights(self, x: Tensor, guide: Tensor) -> Tensor:
+        """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""
+        logits: Tensor = self.ker_generator(x, guide)
+        return logits.softmax(1)
+
+
+class _KernelGenerator(nn.Module):
+    """Logits (B, k², sH, sW) from both features."""
+
+    def __init__(
+        self, channels: int, guide_channels: int, inside: int, up_kernel: int, scale: int, *, lite: bool
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.compressor_en = nn.Conv2d(guide_channels, inside, 1)
+        self.compressor_de = nn.Conv2d(channels, inside, 1, bias=False)
+        self.content_encoder = nn.Conv2d(inside, up_kernel**2, 3, padding=1, groups=inside if lite else 1)
+        for layer in (self.compressor_en, self.compressor_de, self.content_encoder):
+            _xavier(layer)
+
+    def parts(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """What x (B, k², H, W) and the guide (B, k², sH, sW) add to the logits."""
+        return self.content_encoder(self.compressor_de(x)), self.content_encoder(self.compressor_en(guide))
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        own, fine = self.parts(x, guide)
+        return fine + F.interpolate(own, scale_factor=float(self.scale), mode="nearest")
+
+
+class _GateGenerator(nn.Module):
+    """A gate (B, 1, sH, sW) in [0, 1] from x (B, C, H, W)."""
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.conv = nn.Conv2d(channels, 1, 1)
+        _xavier(self.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.conv(x).sigmoid(), scale_factor=float(self.scale), mode="nearest")
+
+
+def _xavier(layer: nn.Conv2d) -> None:
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

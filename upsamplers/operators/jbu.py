@@ -1,0 +1,110 @@
+"""JBU: a learned joint bilateral upsampler."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upsamplers.base import Upsampler, coordinate_dtype, require_features, require_guide, require_option
+from upsamplers.errors import Unsupported
+from upsamplers.functional.affinity import local_affinity
+from upsamplers.functional.reassemble import reassemble
+from upsamplers.registry import register
+
+DROPOUT, LEAST_SUM, FIXUP_SHARE = 0.1, 1e-7, 0.1
+TEMPERATURES = (1e-4, 1e4)
+
+
+@register("jbu", paper="FeatUp, Fu et al., ICLR 2024", year=2024)
+class JBU(Upsampler):
+    """One stage of FeatUp's learned joint bilateral upsampler (ICLR 2024, section 3.2).
+
+    The bicubically upsampled x is averaged over a window of output pixels, weighted by how alike their guide is to the
+    middle's (range) and how near they are (spatial), plus a learned correction. The guide may have any channels, such
+    as those of an RGB image.
+
+    Args:
+        channels: C.
+        scale: s.
+        guide_channels: G; C by default.
+        radius: the window has 2 · radius + 1 pixels a side.
+        key_channels: of the projection in which the guide's pixels are compared.
+
+    Raises:
+        Unsupported: an option is no whole number from 1.
+    """
+
+    needs_guide = True
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int = 2,
+        guide_channels: int | None = None,
+        radius: int = 3,
+        key_channels: int = 32,
+    ) -> None:
+        super().__init__(channels, scale=scale)
+        require_option("radius", radius)
+        require_option("key_channels", key_channels)
+        self.guide_channels = guide_channels or channels
+        self.radius, self.kernel = radius, 2 * radius + 1
+        taps = self.kernel**2
+        self.range_temp = nn.Parameter(torch.tensor(0.0))
+        self.sigma_spatial = nn.Parameter(torch.tensor(1.0))
+        self.range_proj = _projection(self.guide_channels, key_channels)
+        self.fixup_proj = _projection(taps + self.guide_channels, taps)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and a guide (B, G, sH, sW) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x or the guide is not such a feature, or the output has too few pixels to reflect.
+        """
+        require_features(x, self.channels)
+        require_guide(guide, x, self.guide_channels, self.scale)
+        if min(guide.shape[2:]) <= self.radius:
+            raise Unsupported(
+                f"jbu: an output of {guide.shape[2]} x {guide.shape[3]} has too few pixels to reflect {self.radius} at "
+                f"each border; expected sides from {self.radius + 1}"
+            )
+        weights = self.weights(guide)
+        smooth = F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+        return reassemble(smooth.to(x.dtype), weights, self.kernel, scale=1, border="reflection")
+
+    def weights(self, guide: Tensor) -> Tensor:
+        """The weights (B, k², sH, sW) of the window around each output pixel, from a guide (B, G, sH, sW)."""
+        combined = self._range_weights(guide) * self._spatial_weights(guide.dtype).view(1, -1, 1, 1)
+        combined = (combined / combined.sum(1, keepdim=True).clamp_min(LEAST_SUM)).to(guide.dtype)
+        return combined + FIXUP_SHARE * self._correction(combined, guide)
+
+    def _range_weights(self, guide: Tensor) -> Tensor:
+        """By likeness of the guide: (B, G, sH, sW) -> (B, k², sH, sW); they sum to one."""
+        # In half precision the products of what an image's 0..255 is projected to would overflow.
+        projected = self.range_proj(guide).to(coordinate_dtype(guide))  # (B, D, sH, sW)
+        temperature = self.range_temp.clamp(*map(math.log, TEMPERATURES)).exp()  # in this order it never overflows
+        logits = local_affinity(projected, projected, self.kernel, scale=1, border="reflection")
+        return (temperature * logits).softmax(1)
+
+    def _spatial_weights(self, dtype: torch.dtype) -> Tensor:
+        """By nearness on a grid of [-1, 1]²: (k²)."""
+        steps = torch.linspace(-1, 1, self.kernel, dtype=dtype, device=self.sigma_spatial.device)
+        squares = steps.square()
+        return torch.exp(-(squares.unsqueeze(1) + squares).flatten() / (2 * self.sigma_spatial.square()))
+
+    def _correction(self, weights: Tensor, guide: Tensor) -> Tensor:
+        """`fixup_proj` of (weights, guide) concatenated, without the concatenated copy: (B, k², sH, sW)."""
+        first = self.fixup_proj[0]
+        assert isinstance(first, nn.Conv2d)
+        of_weights, of_guide = first.weight.split((weights.shape[1], guide.shape[1]), dim=1)
+        mixed = F.conv2d(guide, of_guide, first.bias) + F.conv2d(weights, of_weights)  # (B, k², sH, sW)
+        corrected: Tensor = self.fixup_proj[1:](mixed)
+        return corrected
+
+
+def _projection(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inside, outside, 1), nn.GELU(), nn.Dropout(DROPOUT), nn.Conv2d(outside, outside, 1))

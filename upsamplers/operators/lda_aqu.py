@@ -1,0 +1,163 @@
+"""LDA-AQU: upsampling by attention to learned points around each output pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upsamplers.base import Upsampler, coordinate_dtype, require_divisible, require_features, require_option
+from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.point_blocks import Neighbourhood
+from upsamplers.functional._torch.precision import without_autocast
+from upsamplers.functional.attended_points import attended_points
+from upsamplers.registry import register
+
+
+@register("lda-aqu", paper="Du et al., ACM MM 2024", year=2024)
+class LDAAQU(Upsampler):
+    """Adaptive Query-guided Upsampling via Local Deformable Attention (ACM MM 2024, section 3).
+
+    The query of an output pixel is interpolated from x. It says how far the k x k points around the pixel are moved,
+    and by its products with the keys found there, how much of x there goes into the pixel.
+
+    All but x and the output is float32 at least, under autocast too: a point that may move by 11 pixels is otherwise
+    rounded by more than the whole output is.
+
+    Args:
+        channels: C, divisible by the reduction.
+        scale: s.
+        reduction: r; queries and keys have C/r channels, a multiple of the groups, at least two for each.
+        kernel: k, the side of the window of points; odd.
+        groups: Z; each of the Z contiguous channel groups has points of its own, and one attention serves all.
+        offset_range: how far a point may be moved along an axis, in output pixels; above 0.
+
+    Raises:
+        Unsupported: the channels do not fit, or an option is none of these.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int = 2,
+        reduction: int = 4,
+        kernel: int = 3,
+        groups: int = 2,
+        offset_range: float = 11,
+    ) -> None:
+        super().__init__(channels, scale=scale)
+        require_option("kernel", kernel, odd=True)
+        require_option("reduction", reduction)
+        require_option("groups", groups)
+        _require_range(offset_range)
+        require_divisible(channels, reduction, "the reduction of LDA-AQU")
+        inside = channels // reduction
+        require_divisible(inside, groups, f"the groups of LDA-AQU's queries, which have C/{reduction} channels")
+        if inside == groups:
+            raise Unsupported(
+                f"{channels} channels, reduced by {reduction} and cut into {groups} groups, leave the norm one single "
+                f"value, which it can only forget; expected at least {2 * reduction * groups} channels"
+            )
+        self.reduction = reduction
+        self.hood = Neighbourhood(kernel, groups, float(offset_range))
+        self.layer_norm = _ChannelNorm(channels)
+        self.proj_q = nn.Conv2d(channels, inside, 1, bias=False)
+        self.proj_k = nn.Conv2d(channels, inside, 1, bias=False)
+        self.conv_offset = _offset_layers(inside // groups, 2 * kernel**2)
+        self.relative_position_bias_table = nn.Parameter(torch.empty(1, 1, 1, kernel**2, inside))
+        for layer in (self.proj_q, self.proj_k):
+            nn.init.xavier_uniform_(layer.weight)
+        # As trunc_normal_, which looks at what it drew and so cannot run on fake tensors.
+        with torch.no_grad():
+            nn.init.normal_(self.relative_position_bias_table, std=0.02).clamp_(-2, 2)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LDAAQU:
+        """As of any module; but the table has five dimensions, for which there is no channels_last."""
+        flat = lambda one: fn(one.flatten(0, 3)).view(one.shape) if one.dim() == 5 else fn(one)  # noqa: E731
+        super()._apply(flat, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature.
+        """
+        require_features(x, self.channels)
+        with without_autocast(x):
+            normed = _normed(self.layer_norm.norm, x.permute(0, 2, 3, 1).to(coordinate_dtype(x)))  # (B, H, W, C)
+            key = _projected(normed, self.proj_k)
+            query = _projected(normed, self.proj_q)
+            del normed
+            size = (self.scale * x.shape[2], self.scale * x.shape[3])
+            query = F.interpolate(query, size=size, mode="bilinear", align_corners=True)  # (B, C/r, sH, sW)
+            bias = self.relative_position_bias_table.flatten(0, 3)  # (k², C/r)
+            return attended_points(x, key, query, bias, self.offsets(query), self.hood)
+
+    def offsets(self, query: Tensor) -> Tensor:
+        """What moves the points, before tanh and range, from the queries.
+
+        The layers that the groups share run once, on all groups beside each other: folded into the batch they would be
+        copied.
+
+        Args:
+            query: (B, C/r, sH, sW), channels_last.
+
+        Returns:
+            (B, 2Zk², sH, sW), channels ordered group · point · coordinate (y, x).
+        """
+        groups, (batch, channels, tall, wide) = self.hood.groups, query.shape
+        depthwise, norm, activation, projection = self.conv_offset
+        assert isinstance(depthwise, nn.Conv2d)
+        assert isinstance(norm, _ChannelNorm)
+        assert isinstance(projection, nn.Conv2d)
+        out = _convolved(query, depthwise, groups=channels, copies=groups)
+        # Channels last, the groups of a pixel lie like pixels side by side.
+        out = out.permute(0, 2, 3, 1).reshape(batch, tall, wide * groups, channels // groups)
+        out = activation(_normed(norm.norm, out))
+        out = out.reshape(batch, tall, wide, channels).permute(0, 3, 1, 2)
+        return _convolved(out, projection, groups=groups, copies=groups)
+
+
+class _ChannelNorm(nn.Module):
+    """Holds a layer norm over channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+
+def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """The norm of x (…, C), in x's dtype."""
+    return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
+
+
+def _projected(pixels: Tensor, layer: nn.Conv2d) -> Tensor:
+    """A 1×1 convolution of (B, H, W, C), in its dtype: (B, C', H, W), channels_last."""
+    return F.linear(pixels, layer.weight.flatten(1).to(pixels.dtype)).permute(0, 3, 1, 2)
+
+
+def _convolved(x: Tensor, layer: nn.Conv2d, *, groups: int = 1, copies: int = 1) -> Tensor:
+    """The convolution of x, in x's dtype, with copies of a layer's filters side by side."""
+    weight = layer.weight.to(x.dtype).repeat(copies, 1, 1, 1)
+    bias = None if layer.bias is None else layer.bias.to(x.dtype).repeat(copies)
+    return F.conv2d(x, weight, bias, padding=layer.kernel_size[0] // 2, groups=groups)
+
+
+def _offset_layers(inside: int, outside: int) -> nn.Sequential:
+    depthwise = nn.Conv2d(inside, inside, 3, padding=1, groups=inside, bias=False)
+    projection = nn.Conv2d(inside, outside, 3, padding=1)
+    nn.init.xavier_uniform_(depthwise.weight)
+    nn.init.zeros_(projection.weight)
+    nn.init.zeros_(projection.bias)  # type: ignore[arg-type]
+    return nn.Sequential(depthwise, _ChannelNorm(inside), nn.GELU(), projection)
+
+
+def _require_range(offset_range: object) -> None:
+    fits = isinstance(offset_range, int | float) and not isinstance(offset_range, bool)
+    if not fits or not 0 < offset_range < math.inf:  # type: ignore[operator]
+        raise Unsupported(f"offset_range must be a number of output pixels above 0, not {offset_range!r}")

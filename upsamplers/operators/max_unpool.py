@@ -1,0 +1,70 @@
+"""Max unpooling: each value goes back to where max pooling took it from."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from upsamplers.base import Upsampler, require_features
+from upsamplers.errors import Unsupported
+from upsamplers.registry import register
+
+
+@register("max-unpool", paper="Badrinarayanan et al., TPAMI 2017", year=2017)
+class MaxUnpool(Upsampler):
+    """SegNet's unpooling (section 3): x is placed at the indices of the feature's maxima, the rest is zero.
+
+    The guide is those indices, which `make_guide` takes from an encoder feature by s x s max pooling; no gradient
+    reaches the feature.
+
+    Args:
+        channels: C.
+        scale: s.
+        guide_channels: G, which must be C.
+
+    Raises:
+        Unsupported: G is not C.
+    """
+
+    needs_guide = True
+
+    def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
+        super().__init__(channels, scale=scale)
+        if guide_channels not in (None, channels):
+            raise Unsupported(
+                f"max-unpool: {guide_channels} guide channels beside {channels}; each channel of x is placed by the "
+                "maxima of its own channel of the feature, so they must be as many"
+            )
+
+    def make_guide(self, feature: Tensor) -> Tensor:
+        """The flat indices (B, C, H, W) of the maxima of the feature's s x s windows, from (B, C, sH, sW).
+
+        Raises:
+            Unsupported: the feature is not such a one.
+        """
+        require_features(feature, self.channels, "the feature")
+        if feature.shape[2] % self.scale or feature.shape[3] % self.scale:
+            raise Unsupported(
+                f"the feature has shape {tuple(feature.shape)}; expected sides divisible by the scale {self.scale} "
+                "(`upsample_to` takes features of other sizes)"
+            )
+        return F.max_pool2d(feature.detach(), self.scale, return_indices=True)[1]
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature, or the guide is not made by `make_guide`.
+        """
+        require_features(x, self.channels)
+        if guide.shape != x.shape or guide.dtype != torch.int64:
+            raise Unsupported(
+                f"the guide is {guide.dtype} of shape {tuple(guide.shape)}; expected the int64 indices of shape "
+                f"{tuple(x.shape)} that make_guide(feature) makes, beside x {tuple(x.shape)}"
+            )
+        tall, wide = self.scale * x.shape[2], self.scale * x.shape[3]
+        empty = x.new_zeros((x.shape[0], x.shape[1], tall * wide))
+        placed = empty.scatter_(2, guide.flatten(2), x.flatten(2)).view(*x.shape[:2], tall, wide)
+        last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        return placed.contiguous(memory_format=torch.channels_last) if last else placed

@@ -1,0 +1,88 @@
+"""SAPA: reassembly weights are the likeness of the encoder's pixel to the decoder's around it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from upsamplers.base import Upsampler, require_divisible, require_features, require_guide, require_option
+from upsamplers.errors import Unsupported
+from upsamplers.functional.affinity import local_affinity
+from upsamplers.functional.reassemble import reassemble
+from upsamplers.registry import register
+
+NORM_GROUPS = 32
+
+
+@register("sapa-b", paper="Lu et al., NeurIPS 2022", year=2022)
+class Sapa(Upsampler):
+    """Similarity-Aware Point Affiliation, its base variant (NeurIPS 2022, section 3.2; bilinear similarity).
+
+    Queries are projected from the normalised encoder feature, keys from the normalised x; the softmax over their local
+    affinity reassembles x itself. Windows reach over the border with keys of zero, which take part in the softmax.
+
+    Args:
+        channels: C, a multiple of 32.
+        scale: s.
+        guide_channels: G, a multiple of 32; C by default.
+        up_kernel: k, the side of the window; odd.
+        embedding_channels: of queries and keys.
+
+    Raises:
+        Unsupported: the channels do not fit, or an option does not.
+    """
+
+    needs_guide = True
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int = 2,
+        guide_channels: int | None = None,
+        up_kernel: int = 5,
+        embedding_channels: int = 32,
+    ) -> None:
+        super().__init__(channels, scale=scale)
+        self.guide_channels = guide_channels or channels
+        require_option("up_kernel", up_kernel, odd=True)
+        require_option("embedding_channels", embedding_channels)
+        require_divisible(channels, NORM_GROUPS, "the groups of SAPA's norm of x")
+        require_divisible(self.guide_channels, NORM_GROUPS, "the groups of SAPA's norm of the guide")
+        self.up_kernel = up_kernel
+        self.norm_y = nn.GroupNorm(NORM_GROUPS, self.guide_channels)
+        self.norm_x = nn.GroupNorm(NORM_GROUPS, channels)
+        self.q = nn.Conv2d(self.guide_channels, embedding_channels, 1)
+        self.k = nn.Conv2d(channels, embedding_channels, 1)
+        for layer in (self.q, self.k):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x or the guide is not such a feature, or a group of the norm has one single value.
+        """
+        self.require_inputs(x, guide)
+        return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
+
+    def require_inputs(self, x: Tensor, guide: Tensor) -> None:
+        """Refuses what is not such an x or guide.
+
+        Raises:
+            Unsupported: naming what was found and what is accepted.
+        """
+        require_features(x, self.channels)
+        require_guide(guide, x, self.guide_channels, self.scale)
+        for what, one in (("x", x), ("the guide", guide)):
+            if one.shape[1] * one.shape[2] * one.shape[3] == NORM_GROUPS:
+                raise Unsupported(f"sapa-b: {what} {tuple(one.shape)} has one value a group, which no norm can take")
+
+    def weights(self, x: Tensor, guide: Tensor) -> Tensor:
+        """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""
+        query, key = self.query_and_key(x, guide)
+        return local_affinity(query, key, self.up_kernel, scale=self.scale).softmax(1)
+
+    def query_and_key(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """The queries (B, D, sH, sW) of the guide and the keys (B, D, H, W) of x."""
+        return self.q(self.norm_y(guide)), self.k(self.norm_x(x))

@@ -1,0 +1,69 @@
+"""SIERRA: reassembly weights from two priors, of gradients and of distances, without parameters."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from upsamplers.base import Upsampler, coordinate_dtype, require_features, require_option
+from upsamplers.functional.reassemble import reassemble
+from upsamplers.registry import register
+
+SOFTENING = 0.2
+
+
+@register("sierra", paper="SIERRA, CVIU 2023", year=2023)
+class Sierra(Upsampler):
+    """Parameter-free reassembly (CVIU 2023): a neighbour weighs more the nearer and the more alike it is.
+
+    Args:
+        channels: C.
+        scale: s.
+        up_kernel: k, the side of the window; odd.
+
+    Raises:
+        Unsupported: the window has no middle.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, *, scale: int = 2, up_kernel: int = 3) -> None:
+        super().__init__(channels, scale=scale)
+        require_option("up_kernel", up_kernel, odd=True)
+        self.up_kernel = up_kernel
+        self.register_buffer("kernel", _distance_prior(up_kernel, scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, C, sH, sW).
+
+        Raises:
+            Unsupported: x is not such a feature.
+        """
+        require_features(x, self.channels)
+        return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """The reassembly weights (B, k², sH, sW) of x (B, C, H, W), at least in float32; they sum to one."""
+        prior = self._gradient_prior(x.mean(1, keepdim=True, dtype=coordinate_dtype(x)))  # (B, k², H, W)
+        logits = prior.unsqueeze(2) * self.kernel.to(prior.dtype)[:, :, None, None]  # (B, k², s², H, W)
+        return F.pixel_shuffle(logits.softmax(1).flatten(1, 2), self.scale)  # (B, k², sH, sW)
+
+    def _gradient_prior(self, mean: Tensor) -> Tensor:
+        """How alike each neighbour's channel mean is: (B, 1, H, W) -> (B, k², H, W)."""
+        padded = F.pad(mean, (self.up_kernel // 2,) * 4)
+        neighbours = [
+            padded[:, :, down : down + mean.shape[2], across : across + mean.shape[3]]
+            for down in range(self.up_kernel)
+            for across in range(self.up_kernel)
+        ]
+        return ((torch.cat(neighbours, 1) - mean).square() + SOFTENING).reciprocal()
+
+
+def _distance_prior(kernel: int, scale: int) -> Tensor:
+    """How near each neighbour is to each output pixel of the middle one, (k², s²)."""
+    offsets = torch.arange(kernel) - kernel // 2
+    steps = (torch.arange(scale) - (scale - 1) / 2) / scale
+    neighbours = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), -1).view(-1, 1, 2)  # (k², 1, 2)
+    centres = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).view(1, -1, 2)  # (1, s², 2)
+    return ((centres - neighbours).square().sum(-1) + SOFTENING).reciprocal()

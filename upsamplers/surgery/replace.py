@@ -1,0 +1,99 @@
+"""`upsamplers.replace`: looks, decides for every place, and only then changes the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from upsamplers.base import require_option
+from upsamplers.errors import ReplacementError
+from upsamplers.registry import get, names
+from upsamplers.surgery.choice import listed, modules_named, paths_within, upsample_modules
+from upsamplers.surgery.plan import Plan, carry_out, decide
+from upsamplers.surgery.report import Replacement
+from upsamplers.surgery.trace import Trace, watch
+
+
+def replace(
+    model: nn.Module,
+    operator: str,
+    /,
+    *,
+    example: Any = None,
+    modules: str | Iterable[str] | None = None,
+    calls: bool | str | Iterable[str] = False,
+    channels: int | None = None,
+    step: int | None = None,
+    **options: Any,
+) -> Replacement:
+    """Puts an operator in the place of a model's own upsampling, in place, and says what it replaced and what not.
+
+    An example is run once (in eval mode, without gradients; the model and the random states stay as they were) to see
+    every place's channels and scale. Build the optimizer, compile and distribute after replacing: the weights are new.
+
+    Args:
+        model: is changed.
+        operator: a registered name that needs no guide, e.g. "dysample".
+        example: what the model's forward takes: one argument as it is, several as a tuple, keyword arguments as a
+            dict. The sides of an image should divide by all of the model's strides.
+        modules: the paths of the modules to replace, e.g. `["neck.up", "head.*.deconv"]` (`*`: any part of one name,
+            `**`: any number); any that takes one (B, C, H, W) to (B, C, sH, sW) will do. By default every nn.Upsample.
+        calls: True also replaces the calls of F.interpolate in all forwards; one path or several: those in these
+            modules and within them. Say the paths where a model interpolates what is no feature (position embeddings,
+            masks, logits). The operators are the submodule `upsamplers`, by the call's ordinal; a forward with more
+            calls than the example's raises Unsupported. Not for calls that torch.utils.checkpoint recomputes there.
+        channels: C of the nn.Upsample modules that no example shows.
+        step: reaches a larger scale by a chain of operators of this one: with 2, scale 8 by three, as papers do.
+        options: the operator's own, see its class.
+
+    Returns:
+        What was replaced and what was left, and why; print it.
+
+    Raises:
+        UnknownUpsampler: the operator is not registered.
+        UnknownModule: a path is no module's.
+        Unsupported: step is no whole number from 2.
+        ReplacementError: the operator needs a guide, an example is needed, or nothing at all could be replaced.
+    """
+    _refuse_unusable(model, operator, calls, example, step)
+    chosen = upsample_modules(model) if modules is None else modules_named(model, listed(modules))
+    trace = Trace() if example is None else watch(model, example, chosen)
+    plan = Plan(model, operator, options, step, trace, {module: name for name, module in model.named_modules()})
+    decide(plan, chosen, channels, paths_within(model, None if calls is True else listed(calls or ())))
+    if not plan.replaced:
+        raise ReplacementError(_nothing(_report(plan), modules, example))
+    carry_out(plan)
+    return _report(plan)
+
+
+def _report(plan: Plan) -> Replacement:
+    return Replacement(plan.operator, tuple(plan.replaced), tuple(plan.left))
+
+
+def _refuse_unusable(model: nn.Module, operator: str, calls: Any, example: Any, step: Any) -> None:
+    if step is not None:
+        require_option("step", step, least=2)
+    if get(operator).needs_guide:
+        others = ", ".join(name for name in names() if not get(name).needs_guide)
+        raise ReplacementError(
+            f"{operator} needs a guide, and what upsamples x alone has none to give; operators without one: {others}"
+        )
+    if isinstance(model, nn.Upsample):
+        raise ReplacementError(
+            f"the model is itself an nn.Upsample, which nothing holds; use upsamplers.create({operator!r}, channels)"
+        )
+    if "_orig_mod" in model._modules:
+        raise ReplacementError("the model is compiled; replace in what was compiled, and compile it then")
+    if calls is not False and example is None:
+        raise ReplacementError("calls= needs example=, what the model's forward takes: calls are found by running it")
+
+
+def _nothing(report: Replacement, modules: Any, example: Any) -> str:
+    if report.left:
+        return f"nothing was replaced\n{report}"
+    if modules is not None:
+        return "nothing was replaced: modules= names none"
+    hint = "" if example is not None else "; with example= and calls=True its calls of F.interpolate are replaced"
+    return f"nothing was replaced: the model has no nn.Upsample; modules= names other modules{hint}"
