@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from upsampler_bench.commands.work import INTERRUPTED, console
+from upsampler_bench.commands.console import console
+from upsampler_bench.commands.exit_codes import INTERRUPTED
 
 app = typer.Typer(no_args_is_help=True, help="Measure the false-alarm rate and the power of compare on this machine.")
 FOLDER = Path("reports/study")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from upsampler_bench.baseline.baseline_file import FILE
+from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.options import Plugin, Upsampler
-from upsampler_bench.commands.work import WIDTH, console, fitted
 
 if TYPE_CHECKING:
     from upsampler_bench.baseline.baseline_file import Baseline, Change, Difference

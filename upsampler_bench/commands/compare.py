@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import Batch, Device, Plugin, Shape, Upsampler
-from upsampler_bench.commands.work import check_formats, console
+from upsampler_bench.commands.reporting import check_formats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

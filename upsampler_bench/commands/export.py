@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from upsampler_bench.commands import work
+from upsampler_bench.commands.console import console
 from upsampler_bench.errors import PlanError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def export(
         print(one)
     if without := _figures.untold(run):
         told = f"{len(without)} of {len(run.measurements)} cases have no figure; of these only asv and junit tell"
-        work.console(stderr=True).print(told, highlight=False, soft_wrap=True)
+        console(stderr=True).print(told, highlight=False, soft_wrap=True)
 
 
 def resolve(name: str) -> Commit:

@@ -22,3 +22,4 @@ Plugin = Annotated[list[str] | None, typer.Option(help="A module or .py file tha
 Formats = Annotated[list[str] | None, typer.Option("--format", "-f", help=f"One of {', '.join(FORMATS)}.")]
 OutputDir = Annotated[Path | None, typer.Option(help="Where to write; reports/<device> by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]

@@ -186,7 +186,7 @@ def test_choosing_loads_no_torch(tmp_path):
 
 
 def test_where_nothing_is_stored_the_least_is_measured_and_said(invoke, monkeypatch):
-    from upsampler_bench.commands import choose as command
+    from upsampler_bench.commands import recommend as command
 
     asked = []
 

@@ -1,25 +1,22 @@
-"""What commands that measure or tell have in common: prepare, measure, write, print."""
+"""Commands that measure: a plan made ready, measured with its progress shown, and reported."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from upsampler_bench.errors import ResultsError
+from upsampler_bench.commands.console import console, minutes
+from upsampler_bench.commands.exit_codes import INTERRUPTED
+from upsampler_bench.commands.reporting import check_formats, tell
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from upsampler_bench.results import Run
     from upsampler_bench.runner.session import Session
 
-INTERRUPTED = 130
 DEFAULT_PLAN = "paper"
-WIDTH = 80
 
 
 def perform(plan_name: str, flags: dict[str, Any], output: Path | None, formats: Sequence[str], *, resume: bool) -> Run:
@@ -67,55 +64,3 @@ def measure(ready: Session) -> Run:
 
     with listener(console(stderr=True), len(ready.cases)) as listener_:
         return ready.run(listener_)
-
-
-def fitted(text: str) -> str:
-    """A message within the width, its own lines apart; no word or path is broken."""
-    lines = (textwrap.wrap(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in text.splitlines())
-    return "\n".join("\n".join(one) for one in lines)
-
-
-def tell(found: Sequence[Run], folder: Path, formats: Sequence[str]) -> None:
-    """Writes one report of these runs in every format, and prints it.
-
-    Raises:
-        ResultsError: a run is not whole.
-        PlanError, MissingPackage, OutputError: a format cannot be written.
-    """
-    from upsampler_bench import formats as all_formats
-    from upsampler_bench import report as reports
-
-    try:
-        drawn = reports.from_runs(found)
-    except (TypeError, ValueError, AttributeError, KeyError) as problem:
-        raise ResultsError(f"not a whole stored run: {type(problem).__name__}: {problem}") from problem
-    written = all_formats.write(drawn, folder, formats)
-    print(all_formats.render("terminal", drawn))
-    names = ", ".join(one.name for one in written if not all_formats.is_picture(one))
-    pictures = sum(one.suffix in all_formats.PICTURES for one in written)
-    drawn_too = f"{', and ' * bool(names)}{pictures} pictures" if pictures else ""
-    console(stderr=True).print(f"Wrote {names}{drawn_too} into {folder}", highlight=False)
-
-
-def check_formats(formats: Sequence[str] | None) -> None:
-    """Refuses unknown formats before anything is measured.
-
-    Raises:
-        PlanError, MissingPackage: there is no such format, or it needs a package that is not installed.
-    """
-    from upsampler_bench import formats as all_formats
-
-    for name in formats or ():
-        all_formats.get(name)
-
-
-def minutes(seconds: float) -> str:
-    """Seconds in words."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Where to print."""
-    from rich.console import Console
-
-    return Console(stderr=stderr)

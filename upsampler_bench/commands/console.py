@@ -1,0 +1,36 @@
+"""Printing: where to, how wide, durations in words."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 80
+
+
+def fitted(text: str) -> str:
+    """A message within the width, its own lines apart; no word or path is broken."""
+    lines = (textwrap.wrap(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in text.splitlines())
+    return "\n".join("\n".join(one) for one in lines)
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where to print."""
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def print_text(text: str) -> None:
+    """Letters that the output's encoding lacks are replaced."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
