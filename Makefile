@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat figures test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,9 +47,6 @@ bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused twins, hold them a
 
 repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
 	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)
-
-figures: $(STAMP)  ## Redraw docs/figures: what every operator reads, after a short training each
-	@$(BIN)/python docs/drawing/draw_operators.py $(ARGS)
 
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)

@@ -1,29 +1,23 @@
-"""The page of the operators says what is true: sections, figures, formulas."""
+"""The pages of the operators are true: their formulas are what the operators cost, their links lead somewhere."""
 
 import inspect
 import re
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from test_flops import CLOSED_FORMS
 
 import upsamplers
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 
 DOCS = Path(__file__).parents[1] / "docs"
-sys.path.insert(0, str(DOCS / "drawing"))
-import _formulas  # noqa: E402
-
-sys.path.remove(str(DOCS / "drawing"))
-PAGE = (DOCS / "operators.md").read_text(encoding="utf-8")
-# A twin's mathematics is its reference's.
-NAMES = [name for name in upsamplers.names() if not upsamplers.get(name).reference]
-FORMULAS = list(_formulas.printed(PAGE))
-SECTIONS = re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL)
-# Channels, guide channels, scale and what else changes, where an operator cannot have 144, 96 and 3.
+OVERVIEW = (DOCS / "operators.md").read_text(encoding="utf-8")
+PAGES = {path: path.read_text(encoding="utf-8") for path in sorted((DOCS / "operators").glob("*.md"))}
+COMPARISON = {"C": 256, "G": 256, "s": 2}
+# Channels, guide channels and scale of a second check, and what else a formula's symbols are then, where an operator
+# cannot have 144, 96 and 3.
 OTHERWISE = {
     "deconv": (144, 96, 3, {"k": 5}),
     "max-unpool": (144, 144, 3, {}),
@@ -35,30 +29,122 @@ OTHERWISE = {
 }
 
 
-def section(name):
-    return next(text for heading, text in SECTIONS if f"`{name}`" in heading)
+@dataclass
+class Costs:
+    """One operator's row in the table of its page.
+
+    Attributes:
+        weights, others, mac, paper: formulas; mac and paper are multiply-adds per input pixel.
+        per_image, per_call: formulas of what is done once per image or call besides.
+        symbols: the values of symbols other than C, G and s.
+    """
+
+    weights: str
+    others: str
+    mac: str
+    paper: str
+    per_image: str
+    per_call: str
+    symbols: dict
 
 
-def formula(cell):
-    """The formula of a table's cell."""
-    return re.match(r"\$([^$]+)\$", cell)[1]
+def formulas(cell):
+    return re.findall(r"\$([^$]+)\$", cell)
 
 
-def counted(module):
-    weights = sum(one.numel() for one in module.parameters() if one.dim() > 1)
-    return weights, sum(one.numel() for one in module.parameters()) - weights
+def costs(row):
+    weights, others, mac, paper, symbols = row.split(" | ")
+    once = {unit: re.search(rf"and \$([^$]+)\$ once an? {unit}", mac) for unit in ("image", "call")}
+    return Costs(
+        formulas(weights)[0],
+        formulas(others)[0],
+        formulas(mac)[0],
+        formulas(mac)[0] if paper == "the same" else formulas(paper)[0],
+        once["image"][1] if once["image"] else "0",
+        once["call"][1] if once["call"] else "0",
+        {symbol: int(value) for symbol, value in (text.split(" = ") for text in formulas(symbols))},
+    )
 
 
-def test_every_operator_has_a_section_and_they_stand_in_the_registry_s_order():
-    named = [re.findall(r"`([^`]+)`", heading) for heading, _ in SECTIONS]
-    assert sorted(name for names in named for name in names) == sorted(NAMES)
-    firsts = [names[0] for names in named if names]
-    assert firsts == [name for name in NAMES if name in firsts]
+ROW = re.compile(r"^\| `([^`]+)` \| (\$.*) \|$", re.MULTILINE)
+COSTS = {name: costs(row) for page in PAGES.values() for name, row in ROW.findall(page)}
+PAGE_OF = {name: page for page in PAGES.values() for name in re.findall(r"`([^`]+)`", page.partition("\n")[0])}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_section_names_every_option_its_paper_and_whether_it_is_guided(name):
-    spec, text = upsamplers.get(name), section(name)
+def evaluate(formula, values):
+    """The value of a formula: sums, products, powers and fractions of whole numbers and one-letter symbols."""
+    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)//(\2))", formula)
+    tokens = []
+    for token in re.findall(r"\d+|[A-Za-z]|//|[-+^()]|\S", text):
+        is_operand = token.isalnum() or token == "("
+        if is_operand and tokens and (tokens[-1].isalnum() or tokens[-1] == ")"):
+            tokens.append("*")
+        if token.isalpha():
+            token = str(values[token])
+        elif not (token.isdigit() or token in ("//", "+", "-", "^", "(", ")")):
+            raise ValueError(f"{formula}: {token!r} is not part of a formula")
+        tokens.append(token.replace("^", "**"))
+    return int(eval("".join(tokens), {"__builtins__": {}}))
+
+
+def created(name, channels, guide_channels, scale):
+    with torch.device("meta"):
+        module = upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels)
+    return module.to_empty(device="cpu").eval()
+
+
+def parameter_counts(module):
+    weights = sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
+    return weights, sum(parameter.numel() for parameter in module.parameters()) - weights
+
+
+def check(name, channels, guide_channels, scale, symbols, batch, height, width):
+    """Holds every formula of an operator to its module, as integers."""
+    row, module = COSTS[name], created(name, channels, guide_channels, scale)
+    values = {**row.symbols, "C": channels, "G": guide_channels, "s": scale, **symbols}
+    assert parameter_counts(module) == (evaluate(row.weights, values), evaluate(row.others, values))
+    inputs = [torch.zeros(batch, channels, height, width)]
+    if module.needs_guide:
+        inputs.append(module.make_guide(torch.zeros(batch, guide_channels, scale * height, scale * width)))
+    once = batch * evaluate(row.per_image, values) + evaluate(row.per_call, values)
+    for formula, convention in ((row.mac, conventions.MAC), (row.paper, conventions.PAPER)):
+        expected = batch * height * width * evaluate(formula, values) + once
+        assert flops.count(module, tuple(inputs), convention) == (expected, ())
+
+
+@pytest.mark.parametrize("name", COSTS)
+@pytest.mark.parametrize("size", [(1, 4, 5), (2, 5, 3)], ids=str)
+def test_formulas_are_the_costs_in_the_comparison(name, size):
+    check(name, 256, 256, 2, {}, *size)
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_formulas_are_the_costs_at_other_channels_and_scales(name):
+    check(name, *OTHERWISE.get(name, (144, 96, 3, {})), 1, 4, 5)
+
+
+def test_every_page_documents_registered_operators_with_their_costs():
+    assert set(PAGE_OF) == set(COSTS)
+    assert set(PAGE_OF) <= set(upsamplers.names())
+
+
+def test_the_comparison_has_every_documented_operator_with_the_formulas_of_its_page():
+    rows = re.findall(r"^\| \[`([^`]+)`\]\(([^)]+)\) \| (.*) \|$", OVERVIEW, re.MULTILINE)
+    assert {name for name, _, _ in rows} == set(COSTS)
+    for name, link, row in rows:
+        _, guide, weights, printed_weights, mac, printed_mac = row.split(" | ")
+        assert (DOCS / link).read_text(encoding="utf-8") is not None
+        assert PAGES[DOCS / link] == PAGE_OF[name]
+        assert (formulas(weights)[0], formulas(mac)[0]) == (COSTS[name].weights, COSTS[name].mac)
+        values = {**COMPARISON, **COSTS[name].symbols}
+        assert printed_weights == f"{evaluate(COSTS[name].weights, values):,}"
+        assert printed_mac == f"{evaluate(COSTS[name].mac, values):,}"
+        assert (guide == "yes") == upsamplers.get(name).needs_guide
+
+
+@pytest.mark.parametrize("name", PAGE_OF)
+def test_a_page_names_every_option_the_paper_and_what_is_required(name):
+    spec, text = upsamplers.get(name), PAGE_OF[name]
     options = set(inspect.signature(spec.cls.__init__).parameters) - {"self", "channels", "scale", "guide_channels"}
     options_line = text.partition("**Options.**")[2].partition("- **Costs.**")[0]
     assert set(re.findall(r"`([a-z_]+)`", options_line)) >= options
@@ -68,73 +154,28 @@ def test_a_section_names_every_option_its_paper_and_whether_it_is_guided(name):
     assert str(spec.year or "") in text.partition("**Source.**")[2]
 
 
-def test_every_figure_is_linked_and_every_link_leads_somewhere():
-    links = re.findall(r"\]\(([^)#:]+)\)", PAGE)
-    assert all((DOCS / link).is_file() for link in links), links
-    drawn = {f"figures/{one.name}" for one in (DOCS / "figures").iterdir()}
-    assert drawn == {link for link in links if link.startswith("figures/")}
-    assert all(one.stat().st_size < 120 * 1024 for one in (DOCS / "figures").iterdir())
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+def test_every_link_leads_to_a_file(path):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert all((path.parent / link).exists() for link in links), links
 
 
-def test_the_tables_of_formulas_are_current():
-    assert _formulas.page_with_tables(PAGE) == PAGE, "run: make figures"
-    assert [name for name, _ in FORMULAS[: len(NAMES)]] == NAMES
+def test_every_figure_is_shown_on_a_page_and_small():
+    shown = {link for text in (OVERVIEW, *PAGES.values()) for link in re.findall(r"figures/([^)]+)\)", text)}
+    files = list((DOCS / "figures").iterdir())
+    assert {path.name for path in files} == shown
+    assert all(path.stat().st_size < 120 * 1024 for path in files)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_weights_and_multiply_adds_of_the_comparison_are_those_of_the_module(name):
-    _, _, weights, printed_weights, mac, printed_mac = next(cells for one, cells in FORMULAS if one == name)
-    known = _formulas.values(_formulas.BY_NAME[name])
-    found = _formulas.evaluate(formula(weights), known), _formulas.evaluate(formula(mac), known)
-    assert [f"{one:,}" for one in found] == [printed_weights, printed_mac]
-    assert found == (counted(created(name, 256, 256, 2))[0], CLOSED_FORMS[name][0])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_formulas_of_a_section_also_hold_for_other_channels_and_scales(name):
-    *plain, paper, _ = [cells for one, cells in FORMULAS if one == name][1]
-    costs, (channels, guide_channels, scale, own) = _formulas.BY_NAME[name], OTHERWISE.get(name, (144, 96, 3, {}))
-    known = _formulas.values(costs, C=channels, G=guide_channels, s=scale, **own)
-    module = created(name, channels, guide_channels, scale)
-    weights, others, mac = (_formulas.evaluate(formula(cell), known) for cell in plain)
-    assert counted(module) == (weights, others)
-    assert per_pixel(name, module, channels, guide_channels) == mac
-    paper = plain[2] if paper == "the same" else paper
-    assert _formulas.evaluate(formula(paper), _formulas.values(costs)) == CLOSED_FORMS[name][1]
-
-
-def created(name, channels, guide_channels, scale):
-    with torch.device("meta"):
-        return upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels).eval()
-
-
-def per_pixel(name, module, channels, guide_channels):
-    """Multiply-adds for an input pixel, without what is done once an image or a call."""
-    module, (height, width) = module.to_empty(device="cpu"), (4, 5)
-    given = [torch.zeros(1, channels, height, width)]
-    if module.needs_guide:
-        feature = torch.zeros(1, guide_channels, module.scale * height, module.scale * width)
-        given.append(module.make_guide(feature))
-    count, unknown = flops.count(module, tuple(given), conventions.MAC)
-    assert not unknown
-    return (count - {"a2u": 108 * guide_channels, "jbu": 7}.get(name, 0)) / (height * width)
-
-
-def test_what_is_no_formula_is_refused():
-    for text in ("Cx", "__import__", "C.G", r"\sum C"):
-        with pytest.raises(ValueError, match=re.escape(text)):
-            _formulas.evaluate(text, {"C": 1, "G": 2})
-
-
-def test_mathematics_is_balanced_and_what_github_renders():
-    assert PAGE.count("$$") % 2 == 0
-    blocks = PAGE.split("$$")
-    displayed, rest = blocks[1::2], "".join(blocks[::2])
+@pytest.mark.parametrize("page", [OVERVIEW, *PAGES.values()], ids=["operators", *(path.stem for path in PAGES)])
+def test_mathematics_is_balanced_and_what_github_renders(page):
+    assert page.count("$$") % 2 == 0
+    blocks = page.split("$$")
     inline = []
-    for paragraph in re.split(r"\n\s*\n|\n(?=[|-])", rest):
+    for paragraph in re.split(r"\n\s*\n|\n(?=[|-])", "".join(blocks[::2])):
         assert paragraph.count("$") % 2 == 0, paragraph
         inline += paragraph.split("$")[1::2]
-    for block in (*displayed, *inline):
+    for block in (*blocks[1::2], *inline):
         depth = 0
         for sign in re.sub(r"\\[{}]", "", block):
             depth += {"{": 1, "}": -1}.get(sign, 0)
@@ -145,18 +186,17 @@ def test_mathematics_is_balanced_and_what_github_renders():
         assert not re.search(r"\\[^A-Za-z]|\\operatorname", block), block
 
 
-def test_the_weights_of_a2u_lie_within_the_bounds_that_the_page_prints():
+def test_the_weights_of_a2u_lie_within_the_bounds_of_its_page():
     weights = upsamplers.create("a2u", 32).weights(50 * torch.randn(1, 32, 16, 16))
-    low, high = (float(one) for one in re.search(r"between\s+([\d.]+) and ([\d.]+\d)", section("a2u")).groups())
+    low, high = (float(bound) for bound in re.search(r"between\s+([\d.]+) and ([\d.]+\d)", PAGE_OF["a2u"]).groups())
     assert low == round(1 / (1 + 8 * torch.e), 3)
     assert high == round(torch.e / (torch.e + 8), 3)
     assert weights.min() >= low - 5e-4
     assert weights.max() <= high + 5e-4
 
 
-def test_the_middle_of_sierra_weighs_at_least_what_the_page_prints():
-    least = float(re.search(r"weighs at least ([\d.]+\d)", section("sierra"))[1])
+def test_the_middle_of_sierra_weighs_at_least_what_its_page_says():
+    least = float(re.search(r"weighs at least ([\d.]+\d)", PAGE_OF["sierra"])[1])
     for x in (torch.ones(1, 1, 8, 8), torch.randn(1, 1, 8, 8)):
-        found = upsamplers.create("sierra", 1).weights(x)[:, 4].min()
-        assert found >= least
+        assert upsamplers.create("sierra", 1).weights(x)[:, 4].min() >= least
     assert upsamplers.create("sierra", 1).weights(torch.ones(1, 1, 8, 8))[:, 4].min() < least + 1e-4
