@@ -10,7 +10,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from upsampler_bench import benchmark_json
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo, Reading, Run, UpsamplerInfo
@@ -67,7 +66,7 @@ def write_whole(target: Path, content: bytes) -> None:
 
 
 def load(path: str | Path) -> Run:
-    """Reads a stored run: a results.json, a folder that holds one, or what pytest-benchmark stored.
+    """Reads a stored run: a results.json, or a folder that holds one.
 
     Raises:
         ResultsError: there is none, it is not a run, or a newer version wrote it.
@@ -83,8 +82,6 @@ def load(path: str | Path) -> Run:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise ResultsError(f"cannot read {source} as a stored run: {problem}") from problem
     try:
-        if benchmark_json.is_one(data):
-            data = benchmark_json.as_stored(data)
         _refuse_other_schema(data, source)
         return _run(_from_schema_1(data) if data["schema"] == 1 else data)
     except ResultsError:

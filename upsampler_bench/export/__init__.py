@@ -1,4 +1,4 @@
-"""One export a file: `as_<name>.py` turns a Run into files that other people's dashboards read; this room calls it."""
+"""One export per file: `<name>.py` turns a Run into files that other tools and dashboards read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from upsampler_bench.storage import write_whole
 
 
 class Export(Protocol):
-    """What an export's module has.
+    """The contents of an export's module.
 
     Attributes:
         ABOUT: one line for a list of the exports.
@@ -22,16 +22,12 @@ class Export(Protocol):
     ABOUT: str
 
     def files(self, run: Run) -> Mapping[str, bytes]:
-        """The run as files: their contents by path, relative to the folder they are written into.
-
-        Raises:
-            PlanError: the run lacks what this export cannot do without.
-        """
+        """The contents of the files by path, relative to the folder they are written into."""
 
 
 def names() -> tuple[str, ...]:
-    """The exports there are; none is imported."""
-    return tuple(one.replace("_", "-") for one in discovery.modules(__name__))
+    """The available exports; none is imported."""
+    return tuple(name.replace("_", "-") for name in discovery.modules(__name__))
 
 
 def get(name: str) -> Export:
@@ -39,6 +35,7 @@ def get(name: str) -> Export:
 
     Raises:
         PlanError: there is no such export.
+        MissingPackage: the export needs a package that is not installed.
     """
     if name.replace("_", "-") not in names():
         raise PlanError(f"no export {name!r}; {discovery.nearest(name, names())}")
@@ -49,11 +46,11 @@ def write(run: Run, folder: str | Path, chosen: Iterable[str]) -> list[Path]:
     """Writes the run in each of these forms into a folder, and returns the files.
 
     Raises:
-        PlanError: there is no such export, or the run lacks what it needs; nothing is written then.
+        PlanError, MissingPackage: an export is not available; nothing is written then.
         OutputError: the folder cannot be written.
     """
-    loaded = [get(name) for name in dict.fromkeys(chosen)]
-    made = {Path(folder) / name: content for one in loaded for name, content in one.files(run).items()}
-    for target, content in made.items():
-        write_whole(target, content)
-    return list(made)
+    exports = [get(name) for name in dict.fromkeys(chosen)]
+    contents = {Path(folder) / name: content for export in exports for name, content in export.files(run).items()}
+    for path, content in contents.items():
+        write_whole(path, content)
+    return list(contents)

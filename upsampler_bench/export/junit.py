@@ -1,4 +1,4 @@
-"""The run as JUnit XML: a suite a condition, a test case an operator, so that a CI shows what failed and why."""
+"""The run as JUnit XML: one suite per condition, one test case per operator, so that a CI shows what failed and why."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
-from upsampler_bench.export import _commit
-from upsampler_bench.export._figures import of, timed
+from upsampler_bench.export._values import latency_of, values_of
 from upsampler_bench.results import FAILED, MEASURED, Measurement, Run
 
-ABOUT = "JUnit XML: a test case an operator and condition (junit.xml)"
+ABOUT = "JUnit XML: one test case per operator and condition (junit.xml)"
 FILE = "junit.xml"
 # What XML 1.0 has no way to write, not even escaped.
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def files(run: Run) -> dict[str, bytes]:
-    """junit.xml: failed cases are failures with their reason, other cases without a figure are skipped."""
+    """junit.xml: failed cases are failures with their reason, other cases that were not measured are skipped."""
     groups: dict[str, list[Measurement]] = {}
-    for one in run.measurements:
-        groups.setdefault(one.case.group, []).append(one)
-    root = ElementTree.Element("testsuites", _counts(run, run.measurements))
-    root.set("name", "upsampler-bench")
-    for name, found in groups.items():
-        root.append(_suite(run, name, found))
+    for measurement in run.measurements:
+        groups.setdefault(measurement.case.group, []).append(measurement)
+    root = ElementTree.Element("testsuites", {"name": "upsampler-bench", **_counts(run, run.measurements)})
+    for name, measurements in groups.items():
+        suite = ElementTree.SubElement(root, "testsuite", {"name": clean(name), **_counts(run, measurements)})
+        suite.set("timestamp", run.started[: len("2026-01-01T00:00:00")])
+        suite.set("hostname", clean(run.environment.device_name))
+        suite.extend(_test(run, measurement) for measurement in measurements)
     ElementTree.indent(root, " ")
     return {FILE: ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"}
 
@@ -34,51 +35,42 @@ def clean(text: str) -> str:
     return UNWRITABLE.sub("\ufffd", text)
 
 
-def _suite(run: Run, name: str, found: Sequence[Measurement]) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", {"name": clean(name), **_counts(run, found)})
-    suite.set("timestamp", _commit.moment(run.started).strftime("%Y-%m-%dT%H:%M:%S"))
-    suite.set("hostname", clean(run.environment.device_name))
-    suite.extend(_test(run, one) for one in found)
-    return suite
-
-
-def _counts(run: Run, found: Sequence[Measurement]) -> dict[str, str]:
-    failed = sum(one.status == FAILED for one in found)
-    skipped = sum(one.status not in (FAILED, MEASURED) for one in found)
-    seconds = sum(_seconds(run, one) for one in found)
+def _counts(run: Run, measurements: Sequence[Measurement]) -> dict[str, str]:
+    failed = sum(one.status == FAILED for one in measurements)
+    measured = sum(one.status == MEASURED for one in measurements)
     return {
-        "tests": str(len(found)),
+        "tests": str(len(measurements)),
         "failures": str(failed),
         "errors": "0",
-        "skipped": str(skipped),
-        "time": f"{seconds:.9f}",
+        "skipped": str(len(measurements) - failed - measured),
+        "time": f"{sum(_seconds(run, one) for one in measurements):.9f}",
     }
 
 
-def _test(run: Run, one: Measurement) -> ElementTree.Element:
-    name, group = clean(one.case.upsampler), clean(one.case.group)
-    test = ElementTree.Element("testcase", {"classname": group, "name": name, "time": f"{_seconds(run, one):.9f}"})
-    if one.status != MEASURED:
-        kind = "failure" if one.status == FAILED else "skipped"
-        reason = clean(one.reason) or f"{one.status}, no reason recorded"
-        told = ElementTree.SubElement(test, kind, {"message": " ".join(reason.split()), "type": clean(one.status)})
-        told.text = reason
-    if said := clean("\n".join(_lines(run, one))):
-        ElementTree.SubElement(test, "system-out").text = said
+def _test(run: Run, measurement: Measurement) -> ElementTree.Element:
+    name, group = clean(measurement.case.upsampler), clean(measurement.case.group)
+    attributes = {"classname": group, "name": name, "time": f"{_seconds(run, measurement):.9f}"}
+    test = ElementTree.Element("testcase", attributes)
+    if measurement.status != MEASURED:
+        kind = "failure" if measurement.status == FAILED else "skipped"
+        reason = clean(measurement.reason) or f"{measurement.status}, no reason recorded"
+        attributes = {"message": " ".join(reason.split()), "type": clean(measurement.status)}
+        ElementTree.SubElement(test, kind, attributes).text = reason
+    if output := clean("\n".join(_lines(run, measurement))):
+        ElementTree.SubElement(test, "system-out").text = output
     return test
 
 
-def _lines(run: Run, one: Measurement) -> list[str]:
-    """What was read of a case, a line a figure, in base units."""
-    found = [(figure, figure.interval) for figure in of(run, one)]
-    return [
-        f"{figure.info.name}: {figure.estimate.value:.9g} {figure.info.unit}"
-        + (f" ({interval[0]:.9g} to {interval[1]:.9g})" if interval else "")
-        for figure, interval in found
-    ]
+def _lines(run: Run, measurement: Measurement) -> list[str]:
+    """The values of a case, one per line, in base units."""
+    lines = []
+    for value in values_of(run, measurement):
+        interval = " ({:.9g} to {:.9g})".format(*value.interval) if value.interval else ""
+        lines.append(f"{value.info.name}: {value.estimate.value:.9g} {value.info.unit}{interval}")
+    return lines
 
 
-def _seconds(run: Run, one: Measurement) -> float:
+def _seconds(run: Run, measurement: Measurement) -> float:
     """The median latency, 0 where there is none."""
-    found = timed(run, one)
-    return found.estimate.value if found else 0.0
+    latency = latency_of(run, measurement)
+    return latency.estimate.value if latency else 0.0

@@ -1,28 +1,25 @@
-"""What pytest finds of this package: a fixture by which a project benchmarks, and gates, an operator of its own.
+"""The pytest plug-in: a fixture with which a project benchmarks, and gates, an operator of its own.
 
     def test_mine(upsampler_benchmark):
-        figures = upsampler_benchmark("mine", shape=(64, 32, 32))
-        assert figures["inference_memory"] <= 2**20
+        values = upsampler_benchmark("mine", shape=(64, 32, 32))
+        assert values["inference_memory"] <= 2**20
 
-pytest-benchmark times it, so its options work: --benchmark-json, --benchmark-compare-fail=median:5%, ... What it stores
-can be read by `upsampler-bench report`. Nothing heavy is imported before a test asks for the fixture.
+pytest-benchmark times it, so its options work: --benchmark-json, --benchmark-compare-fail=median:5%, ... Nothing heavy
+is imported before a test uses the fixture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pytest
 
-if TYPE_CHECKING:
-    from upsampler_bench.testing.operator_benchmark import Sitting
-
-Figures = dict[str, float]
+Values = dict[str, float]
 
 
 class UpsamplerBenchmark(Protocol):
-    """What the fixture gives."""
+    """What the fixture returns."""
 
     def __call__(
         self,
@@ -33,8 +30,8 @@ class UpsamplerBenchmark(Protocol):
         threads: int = 1,
         plugin: str = "",
         **case: Any,
-    ) -> Figures:
-        """Checks an operator's output, reads its exact figures, and times it; once a test.
+    ) -> Values:
+        """Checks an operator's output, reads its exact metrics, and times it; once per test.
 
         Args:
             upsampler: a registered name, options in brackets where wanted ("dysample[groups=1]").
@@ -45,21 +42,18 @@ class UpsamplerBenchmark(Protocol):
             case: other fields of a case: scale, dtype, layout, device ("cpu", "cuda:0", "auto"), mode ("train").
 
         Returns:
-            The exact figures by metric, in bytes, multiply-adds and counts, and the median time in seconds ("latency",
-            of mode "train" "train_latency") unless --benchmark-disable is on.
+            The exact values by metric, in bytes, multiply-adds and counts, and the median time in seconds ("latency",
+            in mode "train" "train_latency") unless --benchmark-disable is on.
 
         Raises:
-            PlanError, DeviceError, UpsamplerError: there is no such operator, case or device.
-            pytest.fail.Exception: the operator's output is wrong.
+            UpsamplerError: the operator refuses the case.
+            pytest.fail.Exception: there is no such operator, case or device, or the output is wrong.
         """
 
 
-_SITTING: pytest.StashKey[Sitting] = pytest.StashKey()
-
-
 @pytest.fixture
-def upsampler_benchmark(benchmark: Any, request: pytest.FixtureRequest) -> UpsamplerBenchmark:
-    """Benchmarks one operator by pytest-benchmark, after its output was checked."""
+def upsampler_benchmark(benchmark: Any) -> UpsamplerBenchmark:
+    """Benchmarks one operator with pytest-benchmark, after its output was checked."""
 
     def measure(
         upsampler: str,
@@ -68,29 +62,21 @@ def upsampler_benchmark(benchmark: Any, request: pytest.FixtureRequest) -> Upsam
         rounds: int = 0,
         threads: int = 1,
         plugin: str = "",
-        **case: Any,
-    ) -> Figures:
-        from upsampler_bench.errors import PlanError
+        **keys: Any,
+    ) -> Values:
+        from upsampler_bench.errors import DeviceError, PlanError
         from upsampler_bench.testing import operator_benchmark
         from upsamplers.errors import UnknownUpsampler
 
         try:
-            asked = operator_benchmark.ask(upsampler, shape, threads=threads, plugin=plugin, **case)
-        except (PlanError, UnknownUpsampler) as problem:
-            hint = "; import the module that registers it, or give plugin=" * isinstance(problem, UnknownUpsampler)
-            pytest.fail(f"{problem}{hint}", pytrace=False)
-        sitting = request.config.stash.setdefault(_SITTING, operator_benchmark.Sitting())
+            case = operator_benchmark.case_of(upsampler, shape, plugin=plugin, **keys)
+        except UnknownUpsampler as problem:
+            pytest.fail(f"{problem}; import the module that registers it, or pass plugin=", pytrace=False)
+        except (PlanError, DeviceError) as problem:
+            pytest.fail(str(problem), pytrace=False)
         try:
-            return operator_benchmark.measure(asked, benchmark, sitting, rounds)
-        except operator_benchmark.Wrong as problem:
-            pytest.fail(f"{asked.case.key}: {problem}", pytrace=False)
+            return operator_benchmark.measure(case, benchmark, threads=threads, rounds=rounds)
+        except operator_benchmark.WrongOutput as problem:
+            pytest.fail(f"{case.key}: {problem}", pytrace=False)
 
     return measure
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Adds to what pytest-benchmark stores what a report needs: the device, the settings, the metrics."""
-    sitting = config.stash.get(_SITTING, None)
-    if sitting is not None:
-        sitting.add_to(output_json)
