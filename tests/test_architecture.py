@@ -63,7 +63,7 @@ def room(module):
 def is_torch_free(path):
     """Whether a file belongs to the half that reads stored runs and never loads torch."""
     inside = path.relative_to(INSTRUMENT).parts
-    is_at_top = len(inside) == 1 and path.stem not in ("__main__", "cli", "capacity", "unallocated")
+    is_at_top = len(inside) == 1 and path.stem not in ("__main__", "cli", "capacity")
     return is_at_top or inside[0] in TORCH_FREE_ROOMS or path.read_text(encoding="utf-8").startswith("# torch-free\n")
 
 

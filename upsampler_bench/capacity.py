@@ -1,201 +1,294 @@
-"""The largest square input whose step fits in a given memory: counted without memory, then confirmed by a real step."""
+"""The largest square input whose forward or training step fits in a given memory.
+
+The bytes of a step are counted under FakeTensorMode, which needs neither memory nor the device, and confirmed by a real
+step where the device is present (docs/decisions/0016-choosing.md). torch is imported where something is counted: an
+estimate from a stored run needs none.
+"""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-import torch
+from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
+from upsampler_bench.errors import DeviceError, PlanError
+from upsampler_bench.results import Measurement, Run
 
-from upsampler_bench import device as devices
-from upsampler_bench import unallocated
-from upsampler_bench.case import Case, Settings
-from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device
-from upsampler_bench.errors import DeviceError
-from upsampler_bench.sizes import Capacity, Confirmation, Need
-from upsampler_bench.workloads.workload import make
+if TYPE_CHECKING:
+    from torch import nn
 
-START, MOST_STEPS = 64, 12
-# Up to this side a CPU's blocks are counted in full; beyond it on strips.
-FULL, ROUGH, SURE = 256, 8, 32
-# The sizes above the largest that are tried too, where trying one takes less than this.
-BEYOND, QUICK = 3, 0.3
-# Elements of x (B, C, H, W) in a step that confirms on a CPU: about a second for a slow operator.
-CONFIRMED = 256 * 96**2
-TRIES = 4
+    from upsampler_bench.device import Device
+    from upsampler_bench.workloads.workload import Workload
+
+PEAKS = {INFERENCE: "inference_memory", TRAIN: "train_memory"}
+ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
+COUNTED, EXTRAPOLATED, ESTIMATED = "counted", "counted on strips of full width, extrapolated", "estimate"
+# Where the search begins; and how near to the largest side it ends, as a share of the side.
+START, PRECISION = 64, 1 / 256
+# Bytes of output from which on a CPU's blocks no longer grow, so that the peak is linear in the height.
+LINEAR_FROM = 64 * 2**20
+# Elements of x in a step that confirms on a CPU: about a second for a slow operator.
+CONFIRMED_ELEMENTS = 256 * 96**2
+# Shares of the side found that are tried on a GPU until a step fits.
+SHARES = (1.0, 0.98, 0.92, 0.82)
 
 
-def place(name: str) -> tuple[str, Device | None]:
-    """The device to count for, and the device itself where it is here.
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes of one step: of the parameters (buffers included), of the inputs, and the peak beyond both."""
 
-    A GPU that is not here can be counted for: what fits on it can be asked on a laptop.
+    parameters: int
+    inputs: int
+    peak: int
+
+    @property
+    def total(self) -> int:
+        """The memory that the step needs."""
+        return self.parameters + self.inputs + self.peak
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A real step: bytes counted and measured.
+
+    Attributes:
+        side: its H = W.
+        measured: None where the step failed.
+        reason: why it failed; else empty.
+    """
+
+    side: int
+    predicted: int
+    measured: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The largest H = W of one operator in one mode.
+
+    Attributes:
+        case: at that size.
+        side: 0: no size fits.
+        need: at that size.
+        method: how `need` was found.
+        confirmation: a real step; None where none was asked for or the device is not present.
+        reason: why no size fits; else empty.
+    """
+
+    case: Case
+    side: int = 0
+    need: Need | None = None
+    method: str = ""
+    confirmation: Confirmation | None = None
+    reason: str = ""
+
+
+def resolve(name: str) -> tuple[str, Device | None]:
+    """The device to count for, and the device itself where it is present: a GPU need not be.
 
     Raises:
-        DeviceError: there is no device of that name anywhere.
+        DeviceError: there is no device of that name.
     """
+    from upsampler_bench import device
+
     try:
-        found = devices.resolve(name)
+        resolved = device.resolve(name)
     except DeviceError:
         kind, _, index = name.partition(":")
         if kind != "cuda" or not (index.isdigit() or name == kind):
             raise
         return f"cuda:{index or 0}", None
-    return found, devices.create(found, Settings(cache="warm"))
+    return resolved, device.create(resolved, Settings(cache="warm"))
 
 
 def largest(case: Case, memory: int, device: Device | None) -> Capacity:
-    """The largest H = W of a case that fits in these bytes, and, given its device, confirmed there.
+    """The largest H = W of a case that fits in `memory` bytes, confirmed on the device where one is given.
 
-    Whatever an operator raises is the reason why it has no size.
+    An operator that fails has no size; the error is the reason.
     """
     try:
-        found = _found(case, memory)
-        return _confirmed(found, memory, device) if device and found.need else found
+        capacity = _search(case, memory)
+        return _confirm(capacity, memory, device) if device and capacity.need else capacity
     except Exception as problem:
-        return Capacity(case, reason=_words(problem))
+        return Capacity(case, reason=_message(problem))
 
 
-def _found(case: Case, memory: int) -> Capacity:
-    search = _Search(case, memory)
-    side = search.run()
-    if not side:
-        return Capacity(case, reason=search.why_not())
-    return Capacity(search.at(side), side, search.known[side], search.method(side))
+def _search(case: Case, memory: int) -> Capacity:
+    """Narrows the side between one that fits and one that does not; guesses the next from the bytes per pixel."""
+    fits, too_large, side = Capacity(case), 0, START
+    while True:
+        at_side = replace(case, height=side, width=side)
+        need, method = needed(at_side)
+        if need.total <= memory:
+            fits = Capacity(at_side, side, need, method)
+        else:
+            too_large = side
+        margin = 1 + int(fits.side * PRECISION)
+        if too_large and too_large - fits.side <= margin:
+            break
+        side = math.isqrt(side**2 * max(memory - need.parameters, 0) // (need.inputs + need.peak))
+        if side <= fits.side or (too_large and side >= too_large):
+            side = (fits.side + too_large) // 2 if too_large else fits.side + margin
+    return fits if fits.side else replace(fits, reason=f"1×1 needs {need.total:,} bytes")
 
 
-@dataclass
-class _Search:
-    """Looks for the largest side that fits; what a side needs grows with its area, but for the steps of blocks.
+def needed(case: Case) -> tuple[Need, str]:
+    """What one step of a case needs, and how it was found: counted, or on a CPU extrapolated from two strips of it."""
+    row = case.batch * case.channels * case.width * case.scale**2 * ITEMSIZE[case.dtype]
+    height = -(-LINEAR_FROM // row)
+    if case.device != "cpu" or 3 * height >= case.height:
+        return count(case), COUNTED
+    low, high = (count(replace(case, height=rows)) for rows in (height, 2 * height))
+    more = case.height - height
+    inputs = low.inputs + (high.inputs - low.inputs) * more // height
+    return Need(low.parameters, inputs, low.peak + (high.peak - low.peak) * more // height), EXTRAPOLATED
 
-    Attributes:
-        known: what sides need, each counted once.
-        strips: of those not counted in full, the heights of the strips that were.
+
+def count(case: Case) -> Need:
+    """Counts one step of a case under FakeTensorMode: the same bytes as a real step's, for every registered operator.
+
+    Raises:
+        upsamplers.UpsamplerError: the operator refuses the case.
+        Exception: whatever the operator raises, also because it reads values, of which there are none.
     """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
 
-    case: Case
-    memory: int
-    known: dict[int, Need] = field(default_factory=dict)
-    strips: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    _took: float = 0.0
+    import upsamplers
+    from upsampler_bench.device.tensor_memory import LiveStorages
+    from upsampler_bench.workloads.workload import DTYPES
 
-    def run(self) -> int:
-        """The largest side found to fit; 0: none."""
-        side = self._next(START, self._need(START))
-        for _ in range(2):
-            if side > FULL and self.case.device == "cpu":
-                side = self._next(side, self._on_strips(side, ROUGH)[0])
-        for _ in range(MOST_STEPS):
-            if not side or side in self.known:
-                break
-            side = self._next(side, self._need(side))
-        return self._beyond(self._below(max(side, 1)))
-
-    def at(self, side: int) -> Case:
-        """The case at a side."""
-        return replace(self.case, height=side, width=side)
-
-    def method(self, side: int) -> str:
-        """How a side's need was counted."""
-        heights = self.strips.get(side)
-        return f"counted on strips of {', '.join(map(str, heights))} rows, extended" if heights else "counted"
-
-    def why_not(self) -> str:
-        """Why no side fits."""
-        least = min(self.known)
-        return f"{least}×{least} needs {self.known[least].total:,} bytes"
-
-    def _next(self, side: int, found: Need) -> int:
-        room = self.memory - found.parameters
-        return math.isqrt(side * side * room // (found.inputs + found.peak)) if room > 0 else 0
-
-    def _fits(self, side: int) -> bool:
-        return self._need(side).total <= self.memory
-
-    def _below(self, side: int) -> int:
-        """The first side downwards that fits, tried one by one and then in growing steps; 0: none."""
-        step = 1
-        while side > 0 and not self._fits(side):
-            side, step = side - (step + 1) // 2, step + 1
-        return max(side, 0)
-
-    def _beyond(self, side: int) -> int:
-        """Upwards, where counting is quick: over a gap too, where blocks of another height need less."""
-        tried = side
-        while side and tried < side + BEYOND and self._took < QUICK:
-            tried += 1
-            side = tried if self._fits(tried) else side
-        return side
-
-    def _need(self, side: int) -> Need:
-        if side not in self.known:
-            begun = time.monotonic()
-            self.known[side] = self._counted(side)
-            self._took = time.monotonic() - begun
-        return self.known[side]
-
-    def _counted(self, side: int) -> Need:
-        """In full, or, as soon as three strips in a row grow alike, extended from them."""
-        rows = SURE
-        while self.case.device == "cpu" and side > FULL and 4 * rows < side:
-            found, alike = self._on_strips(side, rows)
-            if alike:
-                self.strips[side] = (rows, 2 * rows, 4 * rows)
-                return found
-            rows *= 2
-        return unallocated.need(self.at(side))
-
-    def _on_strips(self, side: int, rows: int) -> tuple[Need, bool]:
-        """Extended from strips of rows, twice and four times as many; and whether they grew alike, to the byte."""
-        low, middle, high = (unallocated.need(replace(self.at(side), height=factor * rows)) for factor in (1, 2, 4))
-        left = side - 4 * rows
-        inputs, peak = (high.inputs - middle.inputs, high.peak - middle.peak)
-        alike = peak == 2 * (middle.peak - low.peak) and inputs == 2 * (middle.inputs - low.inputs)
-        more = Need(high.parameters, high.inputs + inputs * left // (2 * rows), high.peak + peak * left // (2 * rows))
-        return more, alike
+    kind = case.device.partition(":")[0]
+    if reason := upsamplers.get(case.upsampler).why_not(scale=case.scale, device=kind):
+        raise upsamplers.Unsupported(reason)
+    # Operators take the same path for meta tensors as on a GPU, and torch without CUDA has no fake CUDA tensors.
+    device = torch.device("cpu" if kind == "cpu" else "meta")
+    with device:
+        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+        module = module.to(dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        as_fake: Any = fake.from_tensor
+        for part in module.modules():
+            for tensors in (part._parameters, part._buffers):
+                tensors.update(
+                    {name: fake.from_tensor(tensor) for name, tensor in tensors.items() if tensor is not None}
+                )
+        workload = _workload(case, module, device)
+        with LiveStorages() as storages:
+            out = workload.step_for_memory(storages.mark)
+        del out
+        return _need(workload, storages.peak)
 
 
-def _confirmed(found: Capacity, memory: int, device: Device) -> Capacity:
-    """Takes a real step: on a CPU of a size that takes about a second, on a GPU of the size itself.
+def measure(case: Case, device: Device) -> Need:
+    """Measures one real step of a case.
 
-    Where a GPU takes more than was counted (its libraries' workspaces, its allocator's rounding), the size is lowered
-    to one that was seen to fit.
+    Raises:
+        upsamplers.UpsamplerError: the operator refuses the case.
+        RuntimeError, MemoryError: it does not fit.
     """
+    import torch
+
+    from upsampler_bench.workloads.workload import make
+
+    workload = _workload(case, make(case, Settings()), torch.device(case.device))
+    return _need(workload, device.peak(workload.step_for_memory).peak)
+
+
+def _workload(case: Case, module: nn.Module, device: Any) -> Workload:
+    """The operator with contiguous inputs of its own."""
+    import torch
+
+    import upsamplers
+    from upsampler_bench.workloads.workload import DTYPES, Workload
+
+    options: dict[str, Any] = {"dtype": DTYPES[case.dtype], "device": device}
+    inputs: tuple[Any, ...] = (torch.rand(case.batch, case.channels, case.height, case.width, **options),)
+    if upsamplers.get(case.upsampler).needs_guide:
+        feature = torch.rand(case.batch, case.channels, case.scale * case.height, case.scale * case.width, **options)
+        with torch.no_grad():
+            inputs = (*inputs, module.make_guide(feature))  # type: ignore[operator]
+    if case.mode == TRAIN:
+        inputs = tuple(tensor.requires_grad_() if tensor.is_floating_point() else tensor for tensor in inputs)
+    return Workload(case, module, module, inputs)
+
+
+def _need(workload: Workload, peak: int) -> Need:
+    parameters = [*workload.module.parameters(), *workload.module.buffers()]
+    # Guides may share their storage with x.
+    inputs = {id(storage): storage for storage in (tensor.untyped_storage() for tensor in workload.inputs)}
+    return Need(
+        sum(tensor.untyped_storage().nbytes() for tensor in parameters),
+        sum(storage.nbytes() for storage in inputs.values()),
+        peak,
+    )
+
+
+def _confirm(capacity: Capacity, memory: int, device: Device) -> Capacity:
+    """Takes a real step: on a CPU one of about a second, on a GPU at the size found or a smaller that fits."""
     if device.kind == "cpu":
-        side = min(found.side, math.isqrt(max(1, CONFIRMED // (found.case.batch * found.case.channels))))
-        return replace(found, confirmation=_taken(found.case, side, device))
-    for side in _sides(found, memory, device):
-        taken = _taken(found.case, side, device)
-        found = replace(found, confirmation=taken)
-        if taken.measured is not None and taken.measured <= memory:
-            case = replace(found.case, height=side, width=side)
-            return replace(found, case=case, side=side, need=unallocated.need(case))
-    return found
-
-
-def _sides(found: Capacity, memory: int, device: Device) -> Iterator[int]:
-    """The side found, and then ever smaller ones."""
-    for share in range(TRIES):
+        elements = capacity.case.batch * capacity.case.channels
+        side = min(capacity.side, math.isqrt(max(1, CONFIRMED_ELEMENTS // elements)))
+        return replace(capacity, confirmation=_real_step(capacity.case, side, device))
+    for share in SHARES:
+        side = max(1, int(capacity.side * share))
         device.release()
-        yield max(1, found.side * (100 - 2 * share**2) // 100)
+        step = _real_step(capacity.case, side, device)
+        if step.measured is not None and step.measured <= memory:
+            case = replace(capacity.case, height=side, width=side)
+            return replace(capacity, case=case, side=side, need=needed(case)[0], confirmation=step)
+    return replace(capacity, confirmation=step)
 
 
-def _taken(case: Case, side: int, device: Device) -> Confirmation:
-    """One real step, held against its prediction."""
+def _real_step(case: Case, side: int, device: Device) -> Confirmation:
+    from upsampler_bench.device import OUT_OF_MEMORY_ERRORS
+
     case = replace(case, height=side, width=side)
-    predicted = unallocated.need(case).total
+    predicted = needed(case)[0].total
     try:
-        work = unallocated.assembled(case, make(case, Settings()), torch.device(case.device))
-        peak = device.peak(work.step_for_memory).peak
-        return Confirmation(side, predicted, unallocated.held(work, peak).total)
+        return Confirmation(side, predicted, measure(case, device).total)
     except OUT_OF_MEMORY_ERRORS:
         return Confirmation(side, predicted, reason="out of memory")
     except RuntimeError as problem:
-        return Confirmation(side, predicted, reason=_words(problem))
+        return Confirmation(side, predicted, reason=_message(problem))
 
 
-def _words(problem: Exception) -> str:
+def _message(problem: Exception) -> str:
     text = " ".join(str(problem).split())
-    named = type(problem).__module__.startswith("upsamplers")
-    return text if named else f"{type(problem).__name__}: {text[:160]}"
+    is_ours = type(problem).__module__.startswith("upsamplers")
+    return text if is_ours else f"{type(problem).__name__}: {text[:160]}"
+
+
+def estimates(run: Run, memory: int) -> tuple[Capacity, ...]:
+    """Capacities from a run's stored peaks, scaled by area.
+
+    Raises:
+        PlanError: the run has no memory readings.
+    """
+    found = []
+    for measurement in run.measurements:
+        metric = PEAKS.get(measurement.case.mode, "")
+        reading = measurement.reading(metric)
+        if reading and reading.samples and not measurement.case.model:
+            found.append(_estimate(run, measurement, reading.samples[0], memory))
+    if not found:
+        raise PlanError("this run measured no memory; 'upsampler-bench run' does, or leave out --from to count sizes")
+    return tuple(found)
+
+
+def _estimate(run: Run, measurement: Measurement, peak: float, memory: int) -> Capacity:
+    """A guide is taken to be as large as the encoder feature."""
+    case = measurement.case
+    needs_guide = any(info.needs_guide for info in run.upsamplers if info.name == case.upsampler)
+    area, itemsize = case.height * case.width, ITEMSIZE[case.dtype]
+    inputs = case.batch * case.channels * area * itemsize * (1 + case.scale**2 * needs_guide)
+    counts = (one.reading("params_all") for one in run.measurements if one.case.upsampler == case.upsampler)
+    parameters = next((int(count.samples[0]) for count in counts if count and count.samples), 0) * itemsize
+    side = math.isqrt(int(area * max(memory - parameters, 0) / (inputs + peak)))
+    if not side:
+        return Capacity(case, method=ESTIMATED, reason=f"the parameters alone need {parameters:,} bytes")
+    share = side**2 / area
+    need = Need(parameters, round(inputs * share), round(peak * share))
+    return Capacity(replace(case, height=side, width=side), side, need, ESTIMATED)

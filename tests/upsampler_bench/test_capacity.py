@@ -1,4 +1,4 @@
-"""`upsampler-bench capacity`: what is counted without memory is what a real step takes, and the largest size fits."""
+"""`upsampler-bench capacity`: the counted bytes equal a real step's, and the largest size fits."""
 
 import json
 import subprocess
@@ -9,27 +9,21 @@ import pytest
 import torch
 from sample_choice import measured_run
 
-from upsampler_bench import capacity, storage, unallocated
+from upsampler_bench import capacity, storage
 from upsampler_bench.case import INFERENCE, TRAIN, Case
 from upsampler_bench.device import Peak
 from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.errors import DeviceError
-from upsampler_bench.recommend import sizes_told
 from upsampler_bench.runner import operators
-from upsampler_bench.workloads.workload import make
 
 MIB = 2**20
 NAMES = operators.names("cpu")
 pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
-def really(case):
-    """What a step takes that is really done."""
-    work = unallocated.assembled(case, make(case, capacity.Settings()), torch.device("cpu"))
-    with LiveStorages() as storages:
-        out = work.step_for_memory(storages.mark)
-    del out
-    return unallocated.held(work, storages.peak)
+@pytest.fixture
+def cpu():
+    return capacity.resolve("cpu")[1]
 
 
 def case_of(name, mode=INFERENCE, side=17, **changes):
@@ -38,52 +32,48 @@ def case_of(name, mode=INFERENCE, side=17, **changes):
 
 @pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
 @pytest.mark.parametrize("name", NAMES)
-def test_counted_without_memory_is_what_a_real_step_takes(name, mode):
-    for changes in ({}, {"batch": 2, "dtype": "bfloat16"}):
-        case = replace(case_of(name, mode), **changes)
-        assert unallocated.need(case) == really(case)
+@pytest.mark.parametrize("changes", [{}, {"batch": 2, "dtype": "bfloat16"}], ids=["float32", "bfloat16"])
+def test_the_counted_bytes_equal_those_of_a_real_step(name, mode, changes, cpu):
+    case = replace(case_of(name, mode), **changes)
+    assert capacity.count(case) == capacity.measure(case, cpu)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("lda-aqu", "float64"), ("carafe", "float16"), ("dysample", "float64")])
-def test_other_dtypes_are_counted_alike(name, dtype):
-    for mode in (INFERENCE, TRAIN):
-        case = case_of(name, mode, dtype=dtype)
-        assert unallocated.need(case) == really(case)
-
-
-def test_counting_leaves_tensors_as_they_were():
-    unallocated.need(case_of("carafe", TRAIN))
-    assert "device" not in vars(torch.Tensor)
-    assert torch.empty(1, device="meta").device.type == "meta"
+@pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
+@pytest.mark.parametrize(("name", "dtype"), [("carafe", "float16"), ("carafe", "float64"), ("dysample", "float64")])
+def test_other_dtypes_are_counted_alike(name, dtype, mode, cpu):
+    case = case_of(name, mode, dtype=dtype)
+    assert capacity.count(case) == capacity.measure(case, cpu)
 
 
 @pytest.mark.parametrize(("name", "mode"), [("bilinear", INFERENCE), ("carafe", TRAIN), ("sapa-b", TRAIN)])
-def test_the_size_found_fits_in_a_real_step_and_the_next_does_not(name, mode):
-    room = 16 * MIB
-    found = capacity.largest(case_of(name, mode), room, None)
-    at = [really(replace(found.case, height=side, width=side)).total for side in (found.side, found.side + 1)]
-    assert at[0] == found.need.total
-    assert at[0] <= room < at[1]
+def test_the_size_found_fits_in_a_real_step_and_the_next_does_not(name, mode, cpu):
+    available = 16 * MIB
+    found = capacity.largest(case_of(name, mode), available, None)
+    at, above = (
+        capacity.measure(replace(found.case, height=side, width=side), cpu) for side in (found.side, found.side + 1)
+    )
+    assert at == found.need
+    assert at.total <= available < above.total
 
 
 @pytest.mark.parametrize(
-    ("name", "mode"), [("sierra", TRAIN), ("dlu", TRAIN), ("indexnet", INFERENCE), ("deconv", TRAIN)]
+    ("name", "mode"), [("dysample", TRAIN), ("dlu", INFERENCE), ("indexnet", INFERENCE), ("deconv", TRAIN)]
 )
-def test_strips_say_what_the_whole_needs(name, mode):
-    search = capacity._Search(Case(name, mode), 1)
-    assert search._counted(700) == unallocated.need(search.at(700))
-    assert search.strips[700][-1] < 700
+def test_large_sizes_on_a_cpu_are_extrapolated_from_strips_to_the_byte(name, mode):
+    case = Case(name, mode, height=260, width=260)
+    need, method = capacity.needed(case)
+    assert method == capacity.EXTRAPOLATED
+    assert need == capacity.count(case)
 
 
-def test_a_cpu_confirms_to_the_byte_at_a_size_of_its_own():
-    _, cpu = capacity.place("cpu")
+def test_a_cpu_confirms_at_a_size_of_its_own(cpu):
     found = capacity.largest(Case("dysample"), 200 * MIB, cpu)
-    assert found.confirmation.is_exact
+    assert found.confirmation.measured == found.confirmation.predicted
     assert found.confirmation.side < found.side
 
 
 class Greedy:
-    """A GPU whose libraries take some memory for themselves, or which has none."""
+    """A GPU whose libraries take some memory of their own, or which has none."""
 
     kind = "cuda"
 
@@ -115,16 +105,16 @@ def test_a_gpu_that_is_too_small_confirms_nothing():
     assert found.confirmation.reason == "out of memory"
 
 
-def test_what_refuses_or_does_not_fit_says_why():
+def test_an_operator_that_refuses_or_does_not_fit_gets_a_reason():
     assert "6 channels are not divisible by 4" in capacity.largest(Case("dysample", channels=6), MIB, None).reason
     assert "needs" in capacity.largest(Case("pixel-shuffle"), MIB, None).reason
 
 
-def test_a_gpu_that_is_not_here_is_counted_for():
+def test_sizes_are_counted_for_a_gpu_that_is_not_present():
     if not torch.cuda.is_available():
-        assert capacity.place("cuda") == ("cuda:0", None)
+        assert capacity.resolve("cuda") == ("cuda:0", None)
     with pytest.raises(DeviceError):
-        capacity.place("tpu")
+        capacity.resolve("tpu")
 
 
 def test_the_command_prints_one_row_an_operator(invoke):
@@ -132,11 +122,11 @@ def test_the_command_prints_one_row_an_operator(invoke):
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("nearest", "carafe"))}
     assert (code, err) == (0, "")
     assert [rows["nearest"][0], rows["nearest"][3]] == ["57", "40"]
-    assert "to the byte" in " ".join(out.split())
+    assert "measured bytes equal the counted" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_the_command_for_machines(invoke):
+def test_the_command_prints_json(invoke):
     arguments = ("--memory", "16MiB", "-u", "nearest", "--device", "cpu", "--no-confirm", "--json")
     code, out, _ = invoke("capacity", *arguments)
     forward, step = json.loads(out)
@@ -161,13 +151,13 @@ def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, said):
     assert said in " ".join(err.split())
 
 
-def test_nothing_that_fits_is_exit_code_1(invoke):
+def test_exit_code_1_where_nothing_fits(invoke):
     code, out, _ = invoke("capacity", "--memory", "1MiB", "-u", "pixel-shuffle", "--device", "cpu")
     assert code == 1
     assert "pixel-shuffle, inference: " in out
 
 
-def test_a_stored_run_gives_an_estimate_that_says_so_without_torch(tmp_path):
+def test_an_estimate_from_a_stored_run_needs_no_torch(tmp_path):
     storage.save(measured_run(), tmp_path / "here")
     code = (
         "import sys\nfrom upsampler_bench import cli\n"
@@ -177,5 +167,5 @@ def test_a_stored_run_gives_an_estimate_that_says_so_without_torch(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
     assert "Estimated from the stored peak" in ran.stdout
-    forward, _ = (one for one in sizes_told.estimates(measured_run(), 2**30) if one.case.upsampler == "nearest")
+    forward, _ = (one for one in capacity.estimates(measured_run(), 2**30) if one.case.upsampler == "nearest")
     assert abs(forward.side - capacity.largest(Case("nearest"), 2**30, None).side) <= 1

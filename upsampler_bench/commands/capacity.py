@@ -1,53 +1,69 @@
-"""capacity: how large an input fits."""
+"""capacity: the largest input that fits in a memory."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upsampler_bench.commands.console import console, print_text
+from upsampler_bench.commands.console import WIDTH, console, print_text
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Upsampler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from upsampler_bench.capacity import Capacity
+    from upsampler_bench.case import Case
 
-    from upsampler_bench.sizes import Capacity
+COUNTED = (
+    "Counted: parameters, inputs (x, and the guide where the operator takes one) and the peak beyond both, which in "
+    "training includes all gradients. Not counted: memory that kernels and the allocator take beyond tensors; leave "
+    "some room."
+)
+EXTRAPOLATED = "Large sizes on a CPU are extrapolated from strips of full width; the result may be 1 % too large."
+ESTIMATED = (
+    "Estimated from the stored peak at its own shape, scaled by area; a guide is taken to be as large as the encoder "
+    "feature. Without --from sizes are counted."
+)
 
 
 def capacity(
-    memory: Annotated[str, typer.Option(help="E.g. 24GiB.")],
+    memory: Annotated[str, typer.Option(help="Memory available, e.g. 24GiB.")],
     upsampler: Upsampler = None,
-    channels: Annotated[int, typer.Option(help="C.", min=1)] = 256,
-    batch: Annotated[int, typer.Option(help="B.", min=1)] = 1,
-    scale: Annotated[int, typer.Option(help="s.", min=1)] = 2,
+    channels: Annotated[int, typer.Option(help="Channels of the feature.", min=1)] = 256,
+    batch: Annotated[int, typer.Option(help="Batch size.", min=1)] = 1,
+    scale: Annotated[int, typer.Option(help="Upsampling factor.", min=1)] = 2,
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16 or float64.")] = "float32",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i; also a GPU that is not here.")] = "auto",
-    confirm: Annotated[bool, typer.Option("--confirm/--no-confirm", help="Take real steps too.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i; a GPU need not be present.")] = "auto",
+    confirm: Annotated[bool, typer.Option("--confirm/--no-confirm", help="Confirm by a real step.")] = True,
     stored: Annotated[
         Path | None, typer.Option("--from", help="Estimate from a stored run instead; needs no torch.")
     ] = None,
     plugin: Plugin = None,
     as_json: Json = False,
 ) -> None:
-    """Say how large an input fits in a memory: the largest H = W of a forward, and of a training step.
+    """Find the largest input (H = W) whose forward or training step fits in a memory.
 
-    Counted without memory, operator by operator, and confirmed by real steps: on a GPU at the size found, on a CPU at
-    a size that takes about a second. Exit codes: 0 fine, 1 nothing fits, 2 misuse.
+    Counted per operator without using memory and confirmed by a real step: on a GPU at the size found, on a CPU at a
+    size that takes about a second. Exit codes: 0 fine, 1 nothing fits, 2 misuse.
     """
-    from upsampler_bench.recommend import limits, sizes_told
+    from upsampler_bench.recommend import limits
 
-    room = limits.memory(memory)
+    available = limits.memory(memory)
     if stored is not None:
-        found = _estimated(stored, room, upsampler)
+        capacities = _estimated(stored, available, upsampler)
     else:
         keys = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
-        found = _counted(room, upsampler, keys, plugin or (), confirm=confirm)
-    print_text(json.dumps(sizes_told.data(found, room), indent=1) if as_json else sizes_told.text(found, room))
-    raise typer.Exit(FINE if any(one.side for one in found) else FAILED)
+        capacities = _counted(available, upsampler, keys, plugin or (), confirm=confirm)
+    if as_json:
+        print_text(json.dumps([_data(one, available) for one in capacities], indent=1))
+    else:
+        print_text(text(capacities, available))
+    raise typer.Exit(FINE if any(one.side for one in capacities) else FAILED)
 
 
 def _counted(
@@ -59,34 +75,115 @@ def _counted(
 
     operators.load(plugin)
     operators.add_variants(upsampler or ())
-    place, device = counting.place(keys["device"])
-    shape = f"{keys['channels']}x1x1"
-    parsed = {"upsampler": list(upsampler or ["*"]), "shape": shape, "baseline": ""}
-    parsed |= {name: keys[name] for name in ("batch", "scale", "dtype")}
-    cases = plan.cases(plan.parse(parsed), operators.names(), place, operators.names(place))
-    said = console(stderr=True)
+    name, device = counting.resolve(keys["device"])
+    parsed = {"upsampler": list(upsampler or ["*"]), "shape": f"{keys['channels']}x1x1", "baseline": ""}
+    parsed |= {key: keys[key] for key in ("batch", "scale", "dtype")}
+    cases = plan.cases(plan.parse(parsed), operators.names(), name, operators.names(name))
+    stderr = console(stderr=True)
     if confirm and device is None:
-        said.print(f"No {place} is here: sizes are counted and not confirmed.", highlight=False)
-    found = []
-    with said.status("counting") as status:
+        stderr.print(f"{name} is not present: sizes are counted but not confirmed.", highlight=False)
+    capacities = []
+    with stderr.status("counting") as status:
         for case in cases:
             status.update(f"{case.upsampler}, {case.mode}")
-            found.append(counting.largest(case, memory, device if confirm else None))
-    return tuple(found)
+            capacities.append(counting.largest(case, memory, device if confirm else None))
+    return tuple(capacities)
 
 
 def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tuple[Capacity, ...]:
-    from fnmatch import fnmatchcase
-
+    from upsampler_bench import capacity as counting
     from upsampler_bench import storage
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
-    from upsampler_bench.recommend import sizes_told
 
-    found = sizes_told.estimates(storage.load(stored), memory)
-    names = tuple(dict.fromkeys(one.case.upsampler for one in found))
+    estimates = counting.estimates(storage.load(stored), memory)
+    names = tuple(dict.fromkeys(one.case.upsampler for one in estimates))
     for pattern in upsampler or ():
         if not any(fnmatchcase(name, pattern) for name in names):
             raise PlanError(f"no upsampler {pattern!r} in this run; {nearest(pattern, names)}")
-    wanted = upsampler or ["*"]
-    return tuple(one for one in found if any(fnmatchcase(one.case.upsampler, pattern) for pattern in wanted))
+    patterns = upsampler or ["*"]
+    return tuple(one for one in estimates if any(fnmatchcase(one.case.upsampler, pattern) for pattern in patterns))
+
+
+def text(capacities: Sequence[Capacity], memory: int) -> str:
+    """One table per condition, at most 80 columns wide."""
+    groups: dict[str, list[Capacity]] = {}
+    for capacity in capacities:
+        groups.setdefault(_condition(capacity.case), []).append(capacity)
+    return "\n\n\n".join("\n".join(_lines(condition, group, memory)) for condition, group in groups.items())
+
+
+def _condition(case: Case) -> str:
+    return f"{case.batch}×{case.channels}×H×H, ×{case.scale}, {case.dtype}, {case.layout}, {case.device}"
+
+
+def _lines(condition: str, capacities: Sequence[Capacity], memory: int) -> Iterator[str]:
+    yield from wrap(f"Largest H = W that fits in {size(memory)}: {condition}", WIDTH)
+    yield ""
+    names = dict.fromkeys(one.case.upsampler for one in capacities)
+    width = max(len("upsampler"), *map(len, names))
+    yield f"{'upsampler':{width}s}  {'inference':>9s}  {'needs':>10s}  {'training':>8s}  {'needs':>10s}"
+    cells = {(one.case.upsampler, one.case.mode): _cells(one) for one in capacities}
+    for name in names:
+        forward, train = (cells.get((name, mode), ("", "")) for mode in ("inference", "train"))
+        yield f"{name:{width}s}  {forward[0]:>9s}  {forward[1]:>10s}  {train[0]:>8s}  {train[1]:>10s}".rstrip()
+    yield ""
+    yield from wrap(ESTIMATED if all(one.method == "estimate" for one in capacities) else COUNTED, WIDTH)
+    if any("extrapolated" in one.method for one in capacities):
+        yield from wrap(EXTRAPOLATED, WIDTH)
+    yield from _confirmations(capacities)
+    for capacity in capacities:
+        step = capacity.confirmation
+        if reason := capacity.reason or (step.reason if step else ""):
+            where = f" at H = {step.side:,}" if step and not capacity.reason else ""
+            label = f"{capacity.case.upsampler}, {capacity.case.mode}{where}"
+            yield from wrap(f"{label}: {reason}", WIDTH, subsequent_indent="  ")
+
+
+def _cells(capacity: Capacity) -> tuple[str, str]:
+    return (f"{capacity.side:,}", size(capacity.need.total)) if capacity.need else ("–", "")
+
+
+def _confirmations(capacities: Sequence[Capacity]) -> Iterator[str]:
+    steps = [(one.case, one.confirmation) for one in capacities if one.confirmation and one.confirmation.measured]
+    if not steps:
+        return
+    if all(step.measured == step.predicted for _, step in steps):
+        sides = sorted({step.side for _, step in steps})
+        span = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
+        yield from wrap(f"Confirmed by {len(steps)} real steps at H = {span}: measured bytes equal the counted.", WIDTH)
+        return
+    yield "Real steps, measured bytes compared with counted:"
+    for case, step in steps:
+        change = (step.measured or 0) / step.predicted - 1
+        deviation = f"{change:+.2%}" if change else "equal"
+        yield f"  {case.upsampler}, {case.mode}: {size(step.measured or 0)} at H = {step.side:,}, {deviation}"
+
+
+def size(count: float) -> str:
+    """Bytes in MiB or GiB: "24 GiB", "23.99 GiB"."""
+    unit, name = (2.0**30, "GiB") if count >= 2**30 else (2.0**20, "MiB")
+    return f"{count / unit:,.0f} {name}" if (count / unit).is_integer() else f"{count / unit:.2f} {name}"
+
+
+def _data(capacity: Capacity, memory: int) -> dict[str, object]:
+    """In bytes."""
+    need, step = capacity.need, capacity.confirmation
+    confirmed = step and {
+        "side": step.side,
+        "counted": step.predicted,
+        "measured": step.measured,
+        "reason": step.reason,
+    }
+    return {
+        "upsampler": capacity.case.upsampler,
+        "mode": capacity.case.mode,
+        "memory": memory,
+        "side": capacity.side or None,
+        "condition": _condition(capacity.case),
+        **({"parameters": need.parameters, "inputs": need.inputs, "peak": need.peak} if need else {}),
+        "total": need.total if need else None,
+        "method": capacity.method,
+        "confirmed": confirmed,
+        "reason": capacity.reason,
+    }
