@@ -172,9 +172,7 @@ def count(case: Case) -> Need:
         as_fake: Any = fake.from_tensor
         for part in module.modules():
             for tensors in (part._parameters, part._buffers):
-                tensors.update(
-                    {name: fake.from_tensor(tensor) for name, tensor in tensors.items() if tensor is not None}
-                )
+                tensors.update({name: as_fake(real) for name, real in tensors.items() if real is not None})
         workload = _workload(case, module, device)
         with LiveStorages() as storages:
             out = workload.step_for_memory(storages.mark)

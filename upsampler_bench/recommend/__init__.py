@@ -1,9 +1,12 @@
-"""Which operator to take under given limits: decided from stored runs, and every verdict with its reason."""
+"""Which operator to use under given limits: decided from stored runs, with the reason for each operator.
+
+A room, not a file: `limits` is also what `compare` reads budgets with, and `text` prints.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from upsampler_bench.case import PROBE
@@ -15,10 +18,10 @@ from upsampler_bench.results import Run, UpsamplerInfo
 from upsampler_bench.stats import Estimate
 
 PASSES, BORDERLINE, UNKNOWN, FAILS = "passes", "borderline", "unknown", "fails"
-# From the best to the worst; an operator gets the worst of its findings.
-VERDICTS = (PASSES, BORDERLINE, UNKNOWN, FAILS)
+# From best to worst; an operator gets the worst result of its checks.
+RESULTS = (PASSES, BORDERLINE, UNKNOWN, FAILS)
 MIOU, GUIDE = "miou", "guide"
-# What may be chosen by, and the metric that it means.
+# The metric behind each key of --by; the published mIoU is none.
 ORDERS = {
     MIOU: "",
     "latency": "latency",
@@ -30,15 +33,25 @@ ORDERS = {
 }
 
 
+def judge(low: float, high: float, limit: float) -> str:
+    """Compares an interval with a limit: passes within it, fails beyond it, else borderline.
+
+    The rule of the command and of the page (docs/decisions/0016-choosing.md).
+    """
+    if high <= limit:
+        return PASSES
+    return FAILS if low > limit else BORDERLINE
+
+
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of an operator.
+class Criteria:
+    """What an operator must meet.
 
     Attributes:
-        limits: each the most of a metric.
-        no_guide: one that takes a guide will not do.
+        limits: the largest value of each limited metric.
+        no_guide: operators that take a guide fail.
         needs: names of capabilities.
-        by: a key of ORDERS: what makes one that passes the best.
+        by: a key of ORDERS: what the best of those that pass is chosen by.
     """
 
     limits: tuple[Limit, ...] = ()
@@ -48,27 +61,27 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One limit, capability or the guide, and whether an operator keeps it.
+class Check:
+    """The result of one limit, one capability or the guide for one operator.
 
     Attributes:
         about: the metric's name, the capability's, or "guide".
-        verdict: one of VERDICTS.
-        value: what the limit is held against, with its interval; None where there is none.
+        result: one of RESULTS.
+        value: what was compared with the limit; None where there is none.
         limit: None for a capability or the guide.
-        reason: why it is unknown, or why a capability is not there.
+        reason: why it is unknown, or why a capability is missing.
     """
 
     about: str
-    verdict: str
+    result: str
     value: Estimate | None = None
     limit: Limit | None = None
     reason: str = ""
 
     @property
     def excess(self) -> float:
-        """How far the limit is broken, as a share of it: 0.1 is 10 % above; infinite where no number says it."""
-        if self.verdict in (PASSES, BORDERLINE):
+        """How far the value is beyond the limit, as a share of it: 0.1 is 10 %; infinite where there is no value."""
+        if self.result in (PASSES, BORDERLINE):
             return 0.0
         return self.value.value / self.limit.most - 1 if self.value and self.limit else math.inf
 
@@ -78,171 +91,172 @@ class Candidate:
     """One operator under one condition.
 
     Attributes:
-        miou: as published (SegFormer-B1 on ADE20K, Table 4); None where it is not.
-        order: what it is chosen by, less is better; infinite where it is not known.
+        miou: as published (SegFormer-B1 on ADE20K, Table 4), or None.
+        order: what it is chosen by, less is better; infinite where it is unknown.
     """
 
     line: Line
-    findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
     miou: float | None
     order: float
 
     @property
     def name(self) -> str:
-        """The operator's."""
+        """The operator's name."""
         return self.line.name
 
     @property
-    def verdict(self) -> str:
-        """The worst of its findings'."""
-        return max((one.verdict for one in self.findings), key=VERDICTS.index, default=PASSES)
+    def result(self) -> str:
+        """The worst result of its checks."""
+        return max((check.result for check in self.checks), key=RESULTS.index, default=PASSES)
 
     @property
-    def decisive(self) -> tuple[Finding, ...]:
-        """The findings that its verdict comes from."""
-        return tuple(one for one in self.findings if one.verdict == self.verdict)
+    def decisive(self) -> tuple[Check, ...]:
+        """The checks with that result."""
+        return tuple(check for check in self.checks if check.result == self.result)
 
     @property
     def miss(self) -> tuple[int, float]:
-        """How far it fails: how often by no number, and by how much in all where a number says so."""
-        excess = [one.excess for one in self.decisive]
-        return sum(map(math.isinf, excess)), sum(one for one in excess if not math.isinf(one))
+        """How far it is from passing: the number of checks without a value, then the sum of the others' excess."""
+        excess = [check.excess for check in self.decisive]
+        return sum(map(math.isinf, excess)), sum(share for share in excess if math.isfinite(share))
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """All operators under one condition, each group the best first.
+class Recommendation:
+    """All operators under one condition, best first.
 
     Attributes:
-        run, condition: what was measured.
-        probed: the run that tells what works; None where there is none.
+        probed: the run in which capabilities were tested, or None.
     """
 
     run: Run
     condition: Condition
-    wish: Wish
+    criteria: Criteria
     candidates: tuple[Candidate, ...]
     probed: Run | None = None
 
-    def of(self, verdict: str) -> tuple[Candidate, ...]:
-        """Those with a verdict."""
-        return tuple(one for one in self.candidates if one.verdict == verdict)
+    def with_result(self, result: str) -> tuple[Candidate, ...]:
+        """The candidates with this result."""
+        return tuple(candidate for candidate in self.candidates if candidate.result == result)
 
     @property
     def best(self) -> Candidate | None:
-        """The first that surely passes; what it is chosen by may be unknown of all that do."""
-        return next(iter(self.of(PASSES)), None)
+        """The first that passes."""
+        return next(iter(self.with_result(PASSES)), None)
 
     @property
     def nearest_miss(self) -> Candidate | None:
-        """Of all that do not surely pass: a borderline one, an unknown one, else the one that fails by the least."""
-        missed = [one for one in self.candidates if one.verdict != PASSES]
-        return min(missed, key=lambda one: (VERDICTS.index(one.verdict), *one.miss), default=None)
+        """Of those that do not pass: a borderline one, an unknown one, else the one nearest to its limits."""
+        missed = [candidate for candidate in self.candidates if candidate.result != PASSES]
+        return min(missed, key=lambda candidate: (RESULTS.index(candidate.result), *candidate.miss), default=None)
 
 
-def choose(runs: Sequence[Run], wish: Wish, keep: Sequence[str] = ()) -> tuple[Choice, ...]:
-    """One choice for each condition that was measured.
+def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ()) -> tuple[Recommendation, ...]:
+    """One recommendation per measured condition.
 
     Args:
-        runs: measured ones and those in which capabilities were tried; one may be both.
-        wish: what is asked.
-        keep: parts of a condition, e.g. "256x120x120" or "bfloat16"; only conditions that have all of them are told.
+        runs: runs with measurements, and runs in which capabilities were tested; one run may be both.
+        criteria: what an operator must meet.
+        keep: parts of a condition, e.g. "256x120x120" or "bfloat16"; only conditions with all of them count.
 
     Raises:
-        PlanError: nothing was measured, or under no such condition.
+        PlanError: nothing was measured, or nothing under such a condition.
     """
-    found = [(run, one) for run in runs for one in conditions(run)]
-    if not found:
-        raise PlanError("no run among these measured an operator; 'upsampler-bench run' does")
-    kept = [(run, one) for run, one in found if all(_is_under(one, part) for part in keep)]
+    measured = [(run, condition) for run in runs for condition in conditions(run)]
+    if not measured:
+        raise PlanError("these runs contain no measured operator; 'upsampler-bench run' measures them")
+    kept = [(run, condition) for run, condition in measured if {*keep} <= _parts(condition)]
     if not kept:
-        there = "; ".join(dict.fromkeys(one.words for _, one in found))
-        raise PlanError(f"nothing was measured under {' '.join(keep)}; there are: {there}")
-    return tuple(_choice(run, one, wish, _probed(runs, run)) for run, one in kept)
+        available = "; ".join(dict.fromkeys(condition.words for _, condition in measured))
+        raise PlanError(f"nothing was measured under {' '.join(keep)}; there are: {available}")
+    mious = {name: row.miou for name, row in published.segformer_b1_ade20k().items()}
+    recommendations = []
+    for run, condition in kept:
+        probed = _probed(runs, run)
+        candidates = []
+        for line in condition.lines:
+            miou = mious.get(line.name)
+            checks = tuple(_checks(run, line, criteria, probed))
+            candidates.append(Candidate(line, checks, miou, _order(run, line, criteria.by, miou)))
+        candidates.sort(key=lambda one: (one.order, value_of(run, one.line, "latency", math.inf)))
+        recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), probed))
+    return tuple(recommendations)
 
 
-def _is_under(condition: Condition, part: str) -> bool:
+def _parts(condition: Condition) -> set[str]:
     case = condition.case
-    shape = f"{case.channels}x{case.height}x{case.width}"
-    return part in (shape, case.dtype, case.layout, case.device, case.device.partition(":")[0], case.model)
+    kind = case.device.partition(":")[0]
+    return {f"{case.channels}x{case.height}x{case.width}", case.dtype, case.layout, case.device, kind, case.model}
 
 
 def _probed(runs: Sequence[Run], run: Run) -> Run | None:
-    """The last run that tried capabilities on the same device, else on the same kind of device."""
-    tried = [one for one in runs if any(probe.case.mode == PROBE for probe in one.measurements)]
-    same = [one for one in tried if one.environment.device_name == run.environment.device_name]
-    alike = [one for one in tried if one.environment.device_kind == run.environment.device_kind]
-    return next(iter([*reversed(same), *reversed(alike)]), None)
+    """The last run that tested capabilities on the same device, else on the same kind of device."""
+    probed = [one for one in reversed(runs) if any(probe.case.mode == PROBE for probe in one.measurements)]
+    same = [one for one in probed if one.environment.device_name == run.environment.device_name]
+    alike = [one for one in probed if one.environment.device_kind == run.environment.device_kind]
+    return next(iter([*same, *alike]), None)
 
 
-def _choice(run: Run, condition: Condition, wish: Wish, probed: Run | None) -> Choice:
-    quality = {name: row.miou for name, row in published.segformer_b1_ade20k().items()}
-    infos = {one.name: one for one in run.upsamplers}
-    found = []
-    for line in condition.lines:
-        findings = (
-            *(_held(run, line, limit) for limit in wish.limits),
-            *(_guide(infos.get(line.name)) for _ in range(wish.no_guide)),
-            *(_tried(probed, line.name, name) for name in wish.needs),
-        )
-        miou = quality.get(line.name)
-        found.append(Candidate(line, findings, miou, _order(run, line, wish.by, miou)))
-    found.sort(key=lambda one: (one.order, read(run, one.line, "latency", math.inf)))
-    return Choice(run, condition, wish, tuple(found), probed)
-
-
-def read(run: Run, line: Line, metric: str, default: float) -> float:
+def value_of(run: Run, line: Line, metric: str, default: float) -> float:
     """A metric's value on a line, in its base unit."""
     info = run.metric(metric)
-    found = line.find(info) if info else None
-    return found[1].estimate.value if found else default
+    reading = line.find(info) if info else None
+    return reading[1].estimate.value if reading else default
 
 
-def ratio(run: Run, line: Line, metric: str) -> Estimate | None:
-    """A metric's ratio to the baseline's on a line; None where there is none."""
+def ratio_of(run: Run, line: Line, metric: str) -> Estimate | None:
+    """A metric's ratio to the baseline's on a line, or None."""
     info = run.metric(metric)
-    found = line.find(info) if info else None
-    return run.ratio(found[0].case, metric) if found else None
+    reading = line.find(info) if info else None
+    return run.ratio(reading[0].case, metric) if reading else None
 
 
 def _order(run: Run, line: Line, by: str, miou: float | None) -> float:
     if by == MIOU:
         return math.inf if miou is None else -miou
-    return read(run, line, ORDERS[by], math.inf)
+    return value_of(run, line, ORDERS[by], math.inf)
 
 
-def _held(run: Run, line: Line, limit: Limit) -> Finding:
-    """A limit held against the whole interval: only what lies below it surely passes."""
+def _checks(run: Run, line: Line, criteria: Criteria, probed: Run | None) -> Iterator[Check]:
+    for limit in criteria.limits:
+        yield _check_limit(run, line, limit)
+    if criteria.no_guide:
+        yield _check_guide(next((info for info in run.upsamplers if info.name == line.name), None))
+    for capability in criteria.needs:
+        yield _check_capability(probed, line.name, capability)
+
+
+def _check_limit(run: Run, line: Line, limit: Limit) -> Check:
     info = run.metric(limit.metric)
     found = line.find(info) if info else None
     if not info or not found:
-        why = (info and line.why_not(info) and line.reason) or "not measured"
-        return Finding(limit.metric, UNKNOWN, None, limit, why)
-    value = run.ratio(found[0].case, limit.metric) if limit.relative else found[1].estimate
+        reason = (info and line.why_not(info) and line.reason) or "not measured"
+        return Check(limit.metric, UNKNOWN, None, limit, reason)
+    measurement, reading = found
+    value = run.ratio(measurement.case, limit.metric) if limit.relative else reading.estimate
     if value is None:
-        return Finding(limit.metric, UNKNOWN, None, limit, f"no {run.settings.baseline or 'baseline'} to compare with")
-    if value.high <= limit.most:
-        return Finding(limit.metric, PASSES, value, limit)
-    return Finding(limit.metric, FAILS if value.low > limit.most else BORDERLINE, value, limit)
+        return Check(limit.metric, UNKNOWN, None, limit, f"no {run.settings.baseline or 'baseline'} to compare with")
+    return Check(limit.metric, judge(value.low, value.high, limit.most), value, limit)
 
 
-def _guide(info: UpsamplerInfo | None) -> Finding:
+def _check_guide(info: UpsamplerInfo | None) -> Check:
     if info is None:
-        return Finding(GUIDE, UNKNOWN, reason="the run does not say")
-    return Finding(GUIDE, FAILS if info.needs_guide else PASSES, reason="takes a guide" if info.needs_guide else "")
+        return Check(GUIDE, UNKNOWN, reason="not recorded in the run")
+    return Check(GUIDE, FAILS, reason="takes a guide") if info.needs_guide else Check(GUIDE, PASSES)
 
 
-def _tried(probed: Run | None, operator: str, capability: str) -> Finding:
-    """A capability's 0 is no; without a value it could not be tried."""
-    measurements = probed.measurements if probed else ()
-    for one in measurements:
-        if one.case.upsampler != operator or one.case.mode != PROBE:
+def _check_capability(probed: Run | None, operator: str, capability: str) -> Check:
+    """A capability's 0 is no; without a value it could not be tested."""
+    for measurement in probed.measurements if probed else ():
+        if measurement.case.upsampler != operator or measurement.case.mode != PROBE:
             continue
-        reading = one.reading(capability)
-        if reading is None and one.reason:
-            return Finding(capability, UNKNOWN, reason=one.reason)
+        reading = measurement.reading(capability)
+        if reading is None and measurement.reason:
+            return Check(capability, UNKNOWN, reason=measurement.reason)
         if reading is not None:
-            said = reading.notes[0] if reading.notes else ""
-            verdict = (PASSES if reading.samples[0] else FAILS) if reading.samples else UNKNOWN
-            return Finding(capability, verdict, reason="" if verdict == PASSES else said)
-    return Finding(capability, UNKNOWN, reason="not probed")
+            note = reading.notes[0] if reading.notes else ""
+            if not reading.samples:
+                return Check(capability, UNKNOWN, reason=note)
+            return Check(capability, PASSES) if reading.samples[0] else Check(capability, FAILS, reason=note)
+    return Check(capability, UNKNOWN, reason="not tested")

@@ -1,4 +1,4 @@
-"""What is asked of an operator, read from text: '1.5x', '20ms', '200MiB', '50K'; and the names of capabilities."""
+"""Limits read from text ('1.5x', '20ms', '200MiB', '50K'), and names of capabilities."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from upsampler_bench.results import MetricInfo
 NUMBER = re.compile(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµ×]*)", re.IGNORECASE)
 RATIO = ("x", "×")
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-BYTES = {"b": 1.0} | {
-    f"{letter}{ending}": base**power
-    for power, letter in enumerate("kmgt", start=1)
-    for ending, base in (("ib", 1024.0), ("b", 1000.0))
-}
+BYTES = {
+    "b": 1.0,
+    "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "tib": 2.0**40,
+    "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
+}  # fmt: skip
 COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 GIGA = {"": 1e9, "g": 1e9, "gmac": 1e9, "gmacs": 1e9, "gflops": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """How an option's text is read.
+    """How a limit's text is read.
 
     Attributes:
         metric: the name of the metric that it limits.
-        units: what one of each unit is in the metric's base unit.
+        units: the size of each unit in the metric's base unit.
         example: for messages.
         relative: whether a ratio to the baseline is accepted.
     """
@@ -42,15 +42,14 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The most that a metric may be: in its base unit, or, if relative, as a ratio to the baseline's."""
+    """The largest value of a metric: in its base unit, or, if relative, as a ratio to the baseline's."""
 
     metric: str
     most: float
     relative: bool
 
 
-MEMORY = Quantity("inference_memory", BYTES, "200MiB, 1.5GiB or 200MB")
-# By what is limited, in the order in which limits are told.
+# By the name in options and budget files, in the order in which limits are printed.
 QUANTITIES = {
     "latency": Quantity("latency", SECONDS, "20ms, 0.02s or 1.5x"),
     "train-latency": Quantity("train_latency", SECONDS, "20ms, 0.02s or 1.5x"),
@@ -61,66 +60,66 @@ QUANTITIES = {
 }
 
 
-def parse(name: str, text: str, called: str) -> Limit:
-    """A limit from what is limited, one of QUANTITIES, and what was given for it.
+def parse(name: str, text: str, label: str) -> Limit:
+    """The limit that a text gives for one of QUANTITIES.
 
     Args:
-        called: what the user calls it, for messages: an option, or a line of a file.
+        label: what the user knows it by, for messages: an option, or a line of a file.
 
     Raises:
-        PlanError: the text is not understood; says what would be.
+        PlanError: the text cannot be read; the message shows one that can.
     """
     quantity = QUANTITIES[name]
-    number, unit = _split(called, text, quantity)
-    if unit in RATIO and quantity.relative:
+    number, unit = _split(label, text, quantity)
+    if unit in RATIO:
         return Limit(quantity.metric, number, relative=True)
     return Limit(quantity.metric, number * quantity.units[unit], relative=False)
 
 
-def memory(text: str, called: str = "--memory") -> int:
+def memory(text: str, label: str = "--memory") -> int:
     """Bytes from text such as "24GiB".
 
     Raises:
-        PlanError: the text is not understood.
+        PlanError: the text cannot be read.
     """
-    number, unit = _split(called, text, Quantity("", BYTES, MEMORY.example, relative=False))
+    number, unit = _split(label, text, Quantity("", BYTES, "200MiB, 1.5GiB or 200MB", relative=False))
     return math.floor(number * BYTES[unit])
 
 
-def needed(asked: Sequence[str], known: Sequence[MetricInfo], others: Sequence[str] = ()) -> tuple[str, ...]:
-    """The capabilities that these words name: by the metric's name or title, or the beginning of one name alone.
+def _split(label: str, text: str, quantity: Quantity) -> tuple[float, str]:
+    match = NUMBER.fullmatch(text.strip())
+    number, unit = (float(match[1]), match[2].casefold()) if match else (0.0, "")
+    accepted = (*quantity.units, *(RATIO if quantity.relative else ()))
+    if not 0 < number < math.inf or unit not in accepted:
+        raise PlanError(f"{label} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
+    return number, unit
+
+
+def capabilities(words: Sequence[str], known: Sequence[MetricInfo], others: Sequence[str] = ()) -> tuple[str, ...]:
+    """The capabilities that words name: by the metric's name or title, or an unambiguous beginning of its name.
 
     Args:
-        asked: as the user wrote them, e.g. "onnx".
+        words: as the user wrote them, e.g. "onnx".
         known: the capabilities of a run.
-        others: names of capabilities that no run tells of.
+        others: names of capabilities that are in no run.
 
     Raises:
-        PlanError: a word names none; says which there are.
+        PlanError: there is no such capability; the message lists them.
     """
-    titles = {one.title.casefold(): one.name for one in known}
-    names = tuple(dict.fromkeys([*(one.name for one in known), *others]))
-    return tuple(dict.fromkeys(_needed(word, titles, names) for word in asked))
+    titles = {info.title.casefold(): info.name for info in known}
+    names = tuple(dict.fromkeys([*(info.name for info in known), *others]))
+    return tuple(dict.fromkeys(_capability(word, titles, names) for word in words))
 
 
-def _needed(word: str, titles: Mapping[str, str], names: tuple[str, ...]) -> str:
+def _capability(word: str, titles: Mapping[str, str], names: tuple[str, ...]) -> str:
     name = word.replace("-", "_")
     if name in names:
         return name
     if word.casefold() in titles:
         return titles[word.casefold()]
-    beginning = [one for one in names if one.startswith(name.casefold())]
-    if len(beginning) == 1:
-        return beginning[0]
-    meant = nearest(name, names)
-    listed = "" if meant.startswith("there are") else f" There are {', '.join(names)}"
-    raise PlanError(f"no capability {word!r}; {meant}{listed}")
-
-
-def _split(called: str, text: str, quantity: Quantity) -> tuple[float, str]:
-    found = NUMBER.fullmatch(text.strip())
-    number, unit = (float(found[1]), found[2].casefold()) if found else (0.0, "")
-    accepted = (*quantity.units, *(RATIO if quantity.relative else ()))
-    if not 0 < number < math.inf or unit not in accepted:
-        raise PlanError(f"{called} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
-    return number, unit
+    beginnings = [known for known in names if known.startswith(name.casefold())]
+    if len(beginnings) == 1:
+        return beginnings[0]
+    hint = nearest(name, names)
+    listed = "" if hint.startswith("there are") else f" There are {', '.join(names)}"
+    raise PlanError(f"no capability {word!r}; {hint}{listed}")

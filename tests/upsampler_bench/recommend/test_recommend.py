@@ -1,4 +1,4 @@
-"""`upsampler-bench recommend`: limits read from text, every operator's verdict, and what is printed."""
+"""`upsampler-bench recommend`: limits read from text, the result of every operator, and what is printed."""
 
 import json
 import subprocess
@@ -10,19 +10,27 @@ from sample_choice import TRIED, measured_run, tried_run
 
 from upsampler_bench import storage
 from upsampler_bench.errors import PlanError
-from upsampler_bench.recommend import BORDERLINE, FAILS, PASSES, UNKNOWN, Wish, choose, limits, words
+from upsampler_bench.recommend import BORDERLINE, FAILS, PASSES, UNKNOWN, Criteria, judge, limits, recommend, text
 from upsampler_bench.recommend.limits import Limit
 
 MIB = 2**20
 
 
-def chosen(*runs, keep=(), **wish):
-    (choice,) = choose(runs or (measured_run(), tried_run()), Wish(**wish), keep)
-    return choice
+def recommended(*runs, keep=(), **criteria):
+    (made,) = recommend(runs or (measured_run(), tried_run()), Criteria(**criteria), keep)
+    return made
 
 
-def names(choice, verdict):
-    return {one.name for one in choice.of(verdict)}
+def names(made, result):
+    return {candidate.name for candidate in made.with_result(result)}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "result"),
+    [(1.0, 1.5, PASSES), (1.5, 1.5, PASSES), (1.5, 1.6, BORDERLINE), (1.4, 1.6, BORDERLINE), (1.6, 1.7, FAILS)],
+)
+def test_an_interval_passes_within_the_limit_and_fails_beyond_it(low, high, result):
+    assert judge(low, high, 1.5) == result
 
 
 @pytest.mark.parametrize(
@@ -46,12 +54,12 @@ def test_a_limit_is_read_with_its_unit(option, text, limit):
     ("option", "text"),
     [("max-latency", "20"), ("max-latency", "-1ms"), ("max-memory", "0MiB"), ("max-params", "2x"), ("max-memory", "x")],
 )
-def test_a_limit_that_says_too_little_is_refused_with_an_example(option, text):
+def test_a_limit_without_number_or_unit_is_refused_with_an_example(option, text):
     with pytest.raises(PlanError, match=f"--{option} is .*; expected a number above 0 with its unit, such as"):
         limits.parse(option.removeprefix("max-"), text, f"--{option}")
 
 
-def test_memory_is_read_alike_everywhere():
+def test_memory_is_read_in_binary_and_decimal_units():
     assert limits.memory("24GiB") == 24 * 2**30
     assert limits.memory("1.5 GB") == 1_500_000_000
     with pytest.raises(PlanError):
@@ -63,83 +71,83 @@ def test_memory_is_read_alike_everywhere():
     [("onnx", "onnx_export"), ("cuda-graph", "cuda_graph"), ("bf16", "bfloat16"), ("compiles", "compiles")],
 )
 def test_a_capability_may_be_named_by_name_title_or_beginning(word, name):
-    assert limits.needed((word,), tried_run().metrics) == (name,)
+    assert limits.capabilities((word,), tried_run().metrics) == (name,)
 
 
-def test_an_unknown_capability_is_answered_with_those_there_are():
+def test_an_unknown_capability_is_refused_with_a_list():
     with pytest.raises(PlanError, match=r"no capability 'bfloat6'; did you mean 'bfloat16'\? There are bfloat16, onnx"):
-        limits.needed(("bfloat6",), tried_run().metrics)
+        limits.capabilities(("bfloat6",), tried_run().metrics)
 
 
-def test_the_best_published_one_that_passes_is_recommended():
-    choice = chosen(limits=(Limit("latency", 1.7, True), Limit("inference_memory", 64 * MIB, False)))
-    assert choice.best.name == "dysample"
-    assert names(choice, PASSES) == {"nearest", "bilinear", "dysample"}
-    broken = {one.name: [finding.about for finding in one.decisive] for one in choice.of(FAILS)}
+def test_the_best_published_operator_that_passes_is_recommended():
+    made = recommended(limits=(Limit("latency", 1.7, True), Limit("inference_memory", 64 * MIB, False)))
+    assert made.best.name == "dysample"
+    assert names(made, PASSES) == {"nearest", "bilinear", "dysample"}
+    broken = {one.name: [check.about for check in one.decisive] for one in made.with_result(FAILS)}
     assert broken["dysample+"] == ["inference_memory"]
     assert broken["carafe"] == ["latency", "inference_memory"]
 
 
 def test_an_interval_around_the_limit_is_borderline_and_not_recommended():
     run = measured_run(**{"dysample-s+": 15.47})
-    choice = chosen(run, limits=(Limit("latency", 1.7, True),))
-    (one,) = choice.of(BORDERLINE)
-    (finding,) = one.decisive
+    made = recommended(run, limits=(Limit("latency", 1.7, True),))
+    (one,) = made.with_result(BORDERLINE)
+    (check,) = one.decisive
     assert one.name == "dysample-s+"
-    assert finding.value.low <= 1.7 < finding.value.high
-    assert choice.best.name == "dysample+"
-    assert "Borderline, the limit lies within the interval:\n  dysample-s+     latency 1.69" in words.text([choice])
+    assert check.value.low <= 1.7 < check.value.high
+    assert made.best.name == "dysample+"
+    assert "Borderline, the limit is within the interval:\n  dysample-s+     latency 1.69" in text.text([made])
 
 
-def test_a_guide_is_refused_where_none_is_wanted():
-    assert names(chosen(no_guide=True), FAILS) == {"sapa-b"}
+def test_operators_with_a_guide_fail_where_none_is_available():
+    assert names(recommended(no_guide=True), FAILS) == {"sapa-b"}
 
 
-def test_what_was_not_tried_is_unknown_and_what_could_not_be_too():
-    choice = chosen(needs=("onnx_export",))
-    assert names(choice, FAILS) == {"dysample+"}
-    assert names(choice, UNKNOWN) == {"sapa-b"}
-    assert len(names(chosen(needs=("cuda_graph",)), UNKNOWN)) == 8
-    text = words.text([choice])
-    assert "no onnx_export (no such operator)" in text
-    assert "sapa-b: onnx_export (not probed)" in text
-    assert "upsampler-bench capabilities --metrics onnx_export" in text
+def test_a_capability_not_tested_or_not_testable_is_unknown():
+    made = recommended(needs=("onnx_export",))
+    assert names(made, FAILS) == {"dysample+"}
+    assert names(made, UNKNOWN) == {"sapa-b"}
+    assert len(names(recommended(needs=("cuda_graph",)), UNKNOWN)) == 8
+    printed = text.text([made])
+    assert "no onnx_export (no such operator)" in printed
+    assert "sapa-b: onnx_export (not tested)" in printed
+    assert "upsampler-bench capabilities --metrics onnx_export" in printed
 
 
 def test_a_limit_on_what_was_not_measured_is_unknown():
-    choice = chosen(measured_run(), limits=(Limit("nowhere", 1.0, False),))
-    assert len(choice.of(UNKNOWN)) == 8
-    assert choice.best is None
+    made = recommended(measured_run(), limits=(Limit("nowhere", 1.0, False),))
+    assert len(made.with_result(UNKNOWN)) == 8
+    assert made.best is None
 
 
 def test_nothing_passes_names_the_nearest_miss():
-    choice = chosen(limits=(Limit("latency", 8e-3, False),))
-    assert choice.best is None
-    assert choice.nearest_miss.name == "nearest"
-    assert "Nothing passes. The nearest miss is nearest: latency 8.5" in words.text([choice])
+    made = recommended(limits=(Limit("latency", 8e-3, False),))
+    assert made.best is None
+    assert made.nearest_miss.name == "nearest"
+    assert "Nothing passes. The nearest miss is nearest: latency 8.5" in text.text([made])
 
 
-def test_what_to_choose_by_may_be_said():
-    choice = chosen(by="latency")
-    assert choice.best.name == "nearest"
-    assert "Take nearest: the least latency, the best of 8 that pass." in words.text([choice])
-    assert "without a published mIoU" not in words.text([choice])
-    assert chosen(by="memory", limits=(Limit("latency", 12.2e-3, False),)).best.name == "nearest"
+def test_the_best_may_be_chosen_by_another_metric():
+    made = recommended(by="latency")
+    assert made.best.name == "nearest"
+    assert "Use nearest: the least latency, the best of 8 that pass." in text.text([made])
+    assert "without a published mIoU" not in text.text([made])
+    assert recommended(by="memory", limits=(Limit("latency", 12.2e-3, False),)).best.name == "nearest"
 
 
-def test_every_condition_is_answered_unless_one_is_asked_for():
+def test_every_condition_gets_a_recommendation_unless_one_is_selected():
     run = measured_run()
     small = tuple(replace(one, case=replace(one.case, height=60, width=60)) for one in run.measurements)
     both = replace(run, measurements=(*run.measurements, *small))
-    assert len(choose((both,), Wish())) == 2
-    assert chosen(both, keep=("256x60x60",)).condition.case.height == 60
+    assert len(recommend((both,), Criteria())) == 2
+    assert recommended(both, keep=("256x60x60",)).condition.case.height == 60
     with pytest.raises(PlanError, match="nothing was measured under 1x2x3; there are: 1×256×120×120"):
-        choose((both,), Wish(), ("1x2x3",))
+        recommend((both,), Criteria(), ("1x2x3",))
 
 
-def test_a_run_of_capabilities_alone_is_nothing_to_choose_from():
-    with pytest.raises(PlanError, match="no run among these measured an operator"):
-        choose((tried_run(),), Wish())
+def test_a_run_of_capabilities_alone_is_refused():
+    with pytest.raises(PlanError, match="these runs contain no measured operator"):
+        recommend((tried_run(),), Criteria())
 
 
 @pytest.fixture
@@ -153,7 +161,7 @@ def test_the_command_reads_the_newest_stored_run_with_its_capabilities(invoke):
     asked = ("--max-latency", "2.2x", "--max-memory", "200MiB", "--no-guide", "--needs", "onnx")
     code, out, err = invoke("recommend", *asked)
     assert (code, err) == (0, "")
-    assert "Take dysample-s+: 43.58 mIoU as published" in out
+    assert "Use dysample-s+: 43.58 mIoU as published" in out
     assert max(map(len, out.splitlines())) <= 80
     code, out, _ = invoke("recommend", *asked, "--json")
     (answer,) = json.loads(out)
@@ -162,7 +170,7 @@ def test_the_command_reads_the_newest_stored_run_with_its_capabilities(invoke):
 
 
 @pytest.mark.usefixtures("stored")
-def test_nothing_passes_is_exit_code_1_and_misuse_2(invoke):
+def test_exit_code_1_where_nothing_passes_and_2_for_misuse(invoke):
     assert invoke("recommend", "--max-latency", "1ms")[0] == 1
     for arguments, said in (
         (("--max-latency", "fast"), "--max-latency is 'fast'"),
@@ -176,7 +184,7 @@ def test_nothing_passes_is_exit_code_1_and_misuse_2(invoke):
 
 
 @pytest.mark.usefixtures("stored")
-def test_choosing_loads_no_torch(tmp_path):
+def test_recommending_loads_no_torch(tmp_path):
     code = (
         "import sys\nfrom upsampler_bench import cli\nsys.argv = ['upsampler-bench', 'recommend', '--needs', 'onnx']\n"
         "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
@@ -185,7 +193,7 @@ def test_choosing_loads_no_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
 
 
-def test_where_nothing_is_stored_the_least_is_measured_and_said(invoke, monkeypatch):
+def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatch):
     from upsampler_bench.commands import recommend as command
 
     asked = []
@@ -197,13 +205,13 @@ def test_where_nothing_is_stored_the_least_is_measured_and_said(invoke, monkeypa
     monkeypatch.setattr(command, "measure", measure)
     code, out, err = invoke("recommend", "--max-memory", "100MiB", "--needs", "onnx", "--device", "cpu")
     assert code == 0
-    assert "Take dysample-s+" in out
+    assert "Use dysample-s+" in out
     assert "measuring latency, memory, onnx_export now on cpu, about" in " ".join(err.split())
     assert asked == [(("latency", "memory"), {"inference"}), (("onnx_export",), {"probe"})]
 
 
-def test_a_run_of_another_device_kind_borrows_no_capabilities():
+def test_capabilities_of_another_kind_of_device_do_not_count():
     run = measured_run()
     elsewhere = replace(run, environment=replace(run.environment, device_name="H200", device_kind="cuda"))
-    choice = chosen(elsewhere, tried_run(), needs=("onnx_export",))
-    assert len(choice.of(UNKNOWN)) == 8
+    made = recommended(elsewhere, tried_run(), needs=("onnx_export",))
+    assert len(made.with_result(UNKNOWN)) == 8

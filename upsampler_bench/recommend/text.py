@@ -1,0 +1,230 @@
+"""Recommendations as text, at most 80 columns wide, and as plain data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from textwrap import wrap
+
+from upsampler_bench import units
+from upsampler_bench.recommend import (
+    BORDERLINE,
+    FAILS,
+    GUIDE,
+    MIOU,
+    ORDERS,
+    PASSES,
+    UNKNOWN,
+    Candidate,
+    Check,
+    Recommendation,
+    ratio_of,
+    value_of,
+)
+from upsampler_bench.recommend.limits import Limit
+from upsampler_bench.results import Run
+from upsampler_bench.stats import Estimate
+
+WIDTH, NAME = 80, 15
+SOURCE = "SegFormer-B1 on ADE20K, Table 4"
+PEAK = "Memory is the peak beyond parameters and inputs."
+# In sentences, at the head of a column, its unit, the unit's size.
+METRICS = {
+    "latency": ("latency", "latency", "ms", 1e-3),
+    "train_latency": ("training time", "train", "ms", 1e-3),
+    "inference_memory": ("memory", "memory", "MiB", 2.0**20),
+    "train_memory": ("training memory", "train mem.", "MiB", 2.0**20),
+    "params_all": ("parameters", "params", "", 1.0),
+    "flops_mac": ("multiply-adds", "MACs", "GFLOPs", 1e9),
+}
+
+
+def text(recommendations: Sequence[Recommendation]) -> str:
+    """All recommendations, one below the other."""
+    return "\n\n\n".join("\n".join(line.rstrip() for line in _lines(one)) for one in recommendations)
+
+
+def _lines(made: Recommendation) -> Iterator[str]:
+    yield from wrap(f"{made.run.environment.device_name}: {made.condition.words}", WIDTH)
+    yield from _hanging("Criteria: ", _criteria(made))
+    yield ""
+    yield from wrap(_conclusion(made), WIDTH)
+    passing = made.with_result(PASSES)
+    ranked = [one for one in passing if one.miou is not None or made.criteria.by != MIOU]
+    unranked = [one for one in passing if one not in ranked]
+    if passing:
+        yield from ("", *_table(made, ranked or unranked))
+    if ranked and unranked:
+        yield from ("", "Pass too, without a published mIoU:", *_table(made, unranked))
+    for title, result in (("Borderline, the limit is within the interval", BORDERLINE), ("Fail", FAILS)):
+        if candidates := made.with_result(result):
+            yield from ("", f"{title}:")
+            for one in sorted(candidates, key=lambda one: one.miss):
+                yield from _hanging(f"  {one.name:{NAME}s} ", _reasons(made.run, one))
+    yield from _unknown(made)
+    if any("memory" in limit.metric for limit in made.criteria.limits):
+        yield from ("", PEAK)
+
+
+def _criteria(made: Recommendation) -> str:
+    criteria = made.criteria
+    parts = [f"{METRICS[limit.metric][0]} at most {_limit(limit, made.run)}" for limit in criteria.limits]
+    parts += ["no guide"] if criteria.no_guide else []
+    return ", ".join([*parts, *criteria.needs]) or "none, every operator passes"
+
+
+def _conclusion(made: Recommendation) -> str:
+    best, by = made.best, made.criteria.by
+    if best is None:
+        summary = "Nothing passes."
+        if made.with_result(BORDERLINE) or made.with_result(UNKNOWN):
+            summary = "Nothing passes with certainty."
+        miss = made.nearest_miss
+        return f"{summary} The nearest miss is {miss.name}: {_reasons(made.run, miss)}." if miss else summary
+    count = len(made.with_result(PASSES))
+    among = f"the best of {count} that pass" if count > 1 else "the only one that passes"
+    if by == MIOU and best.miou is not None:
+        return f"Use {best.name}: {best.miou:.2f} mIoU as published ({SOURCE}), {among}."
+    if math.isinf(best.order):
+        lacking = "a published mIoU" if by == MIOU else f"a measured {by}"
+        return f"Use {best.name}: no operator that passes has {lacking}; it is the fastest."
+    return f"Use {best.name}: the least {by.replace('-', ' ')}, {among}."
+
+
+def _reasons(run: Run, candidate: Candidate) -> str:
+    return "; ".join(_reason(run, check) for check in candidate.decisive)
+
+
+def _reason(run: Run, check: Check) -> str:
+    limit, value = check.limit, check.value
+    about = METRICS[check.about][0] if check.about in METRICS else check.about
+    if limit is None or value is None:
+        if check.about == GUIDE:
+            return check.reason
+        about = f"no {about}" if check.result == FAILS else about
+        return f"{about} ({check.reason})" if check.reason else about
+    if check.result == BORDERLINE:
+        low, high = (_precise(end, limit) for end in (value.low, value.high))
+        return f"{about} {low} to {high}, limit {_limit(limit, run)}"
+    unit = "×" if limit.relative else f" {METRICS[limit.metric][2]}".rstrip()
+    amount = f"{units.short(_scaled(value.value, limit))}{unit}"
+    if check.excess < 1:
+        return f"{about} {amount}, {units.rough(100 * check.excess)} % above"
+    return f"{about} {amount}, {units.rough(1 + check.excess)} times the limit"
+
+
+def _scaled(value: float, limit: Limit) -> float:
+    return value if limit.relative else value / METRICS[limit.metric][3]
+
+
+def _precise(value: float, limit: Limit) -> str:
+    """With four digits, which show on which side of a limit it is."""
+    number = _scaled(value, limit)
+    return f"{units.fixed(number, units.decimals(number))}{'×' if limit.relative else ''}"
+
+
+def _limit(limit: Limit, run: Run) -> str:
+    amount = units.tick(_scaled(limit.most, limit))
+    return f"{amount}× {run.settings.baseline}" if limit.relative else f"{amount} {METRICS[limit.metric][2]}".strip()
+
+
+def _unknown(made: Recommendation) -> Iterator[str]:
+    unknown = made.with_result(UNKNOWN)
+    if not unknown:
+        return
+    yield from ("", "Unknown:")
+    names: dict[str, list[str]] = {}
+    for candidate in unknown:
+        names.setdefault(_reasons(made.run, candidate), []).append(candidate.name)
+    for reason, alike in names.items():
+        yield from _hanging("  ", f"{', '.join(alike)}: {reason}")
+    checks = {check.about: check for candidate in unknown for check in candidate.decisive}
+    untested = [about for about, check in checks.items() if check.limit is None and about != GUIDE]
+    if untested:
+        yield f"To test: upsampler-bench capabilities {' '.join(f'--metrics {about}' for about in untested)}"
+    if any(check.limit for check in checks.values()):
+        yield "To measure: upsampler-bench run"
+
+
+def _table(made: Recommendation, candidates: Sequence[Candidate]) -> list[str]:
+    """As many columns as fit: limited metrics first, then what is chosen by, then latency and memory."""
+    columns = [["", *(one.name for one in candidates)]]
+    if any(one.miou is not None for one in candidates):
+        columns.append(["mIoU", *("" if one.miou is None else units.fixed(one.miou, 2) for one in candidates)])
+    limited = [limit.metric for limit in made.criteria.limits]
+    for metric in dict.fromkeys([*limited, ORDERS[made.criteria.by], "latency", "inference_memory"]):
+        more = [*columns, *_columns(made.run, metric, candidates)]
+        if sum(max(map(len, column)) + 2 for column in more) - 2 <= WIDTH:
+            columns = more
+    first, *others = ([cell.ljust(max(map(len, column))) for cell in column] for column in columns)
+    rows = zip(first, *([cell.strip().rjust(len(cell)) for cell in column] for column in others), strict=True)
+    return ["  ".join(row) for row in rows]
+
+
+def _columns(run: Run, metric: str, candidates: Sequence[Candidate]) -> Iterator[list[str]]:
+    """A metric's column, and that of its ratio with the interval where it is a relative one."""
+    values = [value_of(run, one.line, metric, math.nan) for one in candidates]
+    if all(map(math.isnan, values)):
+        return
+    _, head, unit, scale = METRICS[metric]
+    yield [f"{head} {unit}".strip(), *("" if math.isnan(value) else units.short(value / scale) for value in values)]
+    info = run.metric(metric)
+    if info and info.relative and run.settings.baseline:
+        yield [f"/ {run.settings.baseline}", *(_ratio(ratio_of(run, one.line, metric)) for one in candidates)]
+
+
+def _ratio(ratio: Estimate | None) -> str:
+    if ratio is None:
+        return ""
+    if ratio.low == ratio.high == 1:
+        return "1×"
+    if not ratio.is_bounded or ratio.low == ratio.high:
+        return f"{units.rough(ratio.value)}×"
+    value, interval = units.noisy(ratio)
+    return f"{value} ({interval})×"
+
+
+def _hanging(first: str, rest: str) -> list[str]:
+    return wrap(first + rest, WIDTH, subsequent_indent=" " * len(first), drop_whitespace=True, break_on_hyphens=False)
+
+
+def data(recommendations: Sequence[Recommendation]) -> list[dict[str, object]]:
+    """All recommendations as plain data, in base units."""
+    return [
+        {
+            "device": made.run.environment.device_name,
+            "condition": made.condition.case.condition,
+            "words": made.condition.words,
+            "baseline": made.run.settings.baseline,
+            "asked": asdict(made.criteria),
+            "recommended": made.best and made.best.name,
+            "nearest_miss": None if made.best else made.nearest_miss and made.nearest_miss.name,
+            "operators": [_candidate_data(made.run, one) for one in made.candidates],
+        }
+        for made in recommendations
+    ]
+
+
+def _candidate_data(run: Run, candidate: Candidate) -> dict[str, object]:
+    values = {metric: value_of(run, candidate.line, metric, math.nan) for metric in METRICS}
+    checks = []
+    for check in candidate.checks:
+        value, limit = check.value, check.limit
+        checks.append(
+            {
+                "about": check.about,
+                "verdict": check.result,
+                "limit": limit and limit.most,
+                "relative": limit and limit.relative,
+                **({"value": value.value, "low": value.low, "high": value.high} if value else {}),
+                "reason": check.reason,
+            }
+        )
+    return {
+        "name": candidate.name,
+        "verdict": candidate.result,
+        "miou": candidate.miou,
+        "measured": {metric: value for metric, value in values.items() if not math.isnan(value)},
+        "findings": checks,
+    }
