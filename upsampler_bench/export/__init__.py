@@ -13,13 +13,7 @@ from upsampler_bench.storage import write_whole
 
 
 class Export(Protocol):
-    """The contents of an export's module.
-
-    Attributes:
-        ABOUT: one line for a list of the exports.
-    """
-
-    ABOUT: str
+    """The contents of an export's module."""
 
     def files(self, run: Run) -> Mapping[str, bytes]:
         """The contents of the files by path, relative to the folder they are written into."""

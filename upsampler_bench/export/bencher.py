@@ -1,7 +1,8 @@
-"""The run in Bencher Metric Format: {benchmark: {measure: {value, lower_value, upper_value}}}.
+"""The run in Bencher Metric Format, for `bencher run --adapter json`.
 
-A measure is named by its slug. Bencher's own `latency` is in nanoseconds; it creates measures that it does not know
-when it first reads them, in the unit that they are sent in: bytes and counts here.
+{benchmark: {measure: {value, lower_value, upper_value}}}. A measure is named by its slug. Bencher's own `latency` is
+in nanoseconds; it creates measures that it does not know when it first reads them, in the unit that they are sent in:
+bytes and counts here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import re
 from upsampler_bench.export._values import SECONDS, Value, values
 from upsampler_bench.results import MetricInfo, Run
 
-ABOUT = "Bencher Metric Format, for bencher run --adapter json (bencher.json)"
 FILE = "bencher.json"
 NANOSECONDS = 1e9
 

@@ -10,7 +10,6 @@ import json
 from upsampler_bench.export._values import Value, values
 from upsampler_bench.results import Run
 
-ABOUT = "github-action-benchmark, tool customSmallerIsBetter (github-action.json)"
 FILE = "github-action.json"
 UNITS = {"B": "bytes"}
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from upsampler_bench.export._values import latency_of, values_of
 from upsampler_bench.results import FAILED, MEASURED, Measurement, Run
 
-ABOUT = "JUnit XML: one test case per operator and condition (junit.xml)"
 FILE = "junit.xml"
 # What XML 1.0 has no way to write, not even escaped.
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

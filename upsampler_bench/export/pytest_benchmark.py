@@ -13,7 +13,6 @@ from pytest_benchmark.stats import Stats  # type: ignore[import-untyped,unused-i
 from upsampler_bench.export._values import Value, latency_of, values_of
 from upsampler_bench.results import Measurement, Run
 
-ABOUT = "pytest-benchmark JSON with all samples, for pytest-benchmark compare (pytest-benchmark.json)"
 FILE = "pytest-benchmark.json"
 # Of the format that is written.
 VERSION = "5.1.0"
