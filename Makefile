@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report repeat test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,7 @@ bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into reports/lo
 paper: $(STAMP)  ## Hold the paper's figures against ours, SegFormer-B1 and all (10 minutes, once)
 	@$(BIN)/upsampler-bench paper $(ARGS)
 
-bench-pytest: $(STAMP)  ## Every operator under pytest-benchmark, one after the other, into reports/local/
+bench-pytest: $(STAMP)  ## Time every operator with pytest-benchmark, into reports/local/
 	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)
 
 sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024
@@ -44,9 +44,6 @@ bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused twins, hold them a
 	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
 		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/fused" "$(BIN)/python tests/benchmarks/sanitize_fused.py"; do \
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
-
-repeat: $(STAMP)  ## Measure twice and show how far the ratios to bilinear differ
-	@$(BIN)/python tests/benchmarks/bench_repeat.py $(ARGS)
 
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)

@@ -1,4 +1,4 @@
-"""The benchmarks of this folder are collected only where pytest-benchmark is on: `make bench-pytest`."""
+"""The benchmarks of this folder are collected only with pytest-benchmark enabled: `make bench-pytest`."""
 
 from pathlib import Path
 

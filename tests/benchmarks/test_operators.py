@@ -1,7 +1,7 @@
 """Every registered operator under pytest-benchmark: `make bench-pytest`, e.g. ARGS="--shape 64x32x32 -k dysample".
 
-The figures of a comparison are those of `upsampler-bench run`, which times operators interleaved; these are for
-pytest-benchmark's own tools (compare, histograms, --benchmark-compare-fail), one operator after the other.
+Compare operators with `upsampler-bench run`, which times them interleaved; these times, one operator after the other,
+are for pytest-benchmark's own tools (compare, histograms, --benchmark-compare-fail).
 """
 
 import pytest
@@ -16,5 +16,5 @@ def test_operator(name, upsampler_benchmark, request):
     shape = tuple(int(size) for size in request.config.getoption("--shape").split("x"))
     try:
         upsampler_benchmark(name, shape=shape, rounds=ROUNDS, device=request.config.getoption("--device"))
-    except upsamplers.Unsupported as refused:
-        pytest.skip(str(refused))
+    except upsamplers.Unsupported as refusal:
+        pytest.skip(str(refusal))
