@@ -30,7 +30,7 @@ START, PRECISION = 64, 1 / 256
 LINEAR_FROM = 64 * 2**20
 # Elements of x in a step that confirms on a CPU: about a second for a slow operator.
 CONFIRMED_ELEMENTS = 256 * 96**2
-# Shares of the side found that are tried on a GPU until a step fits.
+# Shares of the counted side that are tried on a GPU until a step fits.
 SHARES = (1.0, 0.98, 0.92, 0.82)
 
 
@@ -73,7 +73,7 @@ class Capacity:
         side: 0: no size fits.
         need: at that size.
         method: how `need` was found.
-        confirmation: a real step; None where none was asked for or the device is not present.
+        confirmation: a real step; None where it was not requested or the device is not present.
         reason: why no size fits; else empty.
     """
 
@@ -265,15 +265,15 @@ def estimates(run: Run, memory: int) -> tuple[Capacity, ...]:
     Raises:
         PlanError: the run has no memory readings.
     """
-    found = []
+    capacities = []
     for measurement in run.measurements:
         metric = PEAKS.get(measurement.case.mode, "")
         reading = measurement.reading(metric)
         if reading and reading.samples and not measurement.case.model:
-            found.append(_estimate(run, measurement, reading.samples[0], memory))
-    if not found:
+            capacities.append(_estimate(run, measurement, reading.samples[0], memory))
+    if not capacities:
         raise PlanError("this run measured no memory; 'upsampler-bench run' does, or leave out --from to count sizes")
-    return tuple(found)
+    return tuple(capacities)
 
 
 def _estimate(run: Run, measurement: Measurement, peak: float, memory: int) -> Capacity:

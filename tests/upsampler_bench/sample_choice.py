@@ -1,4 +1,4 @@
-"""Made-up runs to choose from: a measured one and one in which capabilities were tried."""
+"""Made-up runs to recommend from: a measured one and one in which capabilities were tested."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, Upsam
 
 NAMES = ("nearest", "bilinear", "deconv", "carafe", "dysample", "dysample+", "dysample-s+", "sapa-b")
 MORE = {"sapa-b": (60.0, 90.0, 40000, 40000, 16384, 17472, 200.0, 240.0)}
-TRIED = ("bfloat16", "onnx_export", "cuda_graph", "compiles", "compiles_dynamic")
+PROBED = ("bfloat16", "onnx_export", "cuda_graph", "compiles", "compiles_dynamic")
 PROBES = tuple(
     MetricInfo(name, {"bfloat16": "bf16"}.get(name, name), "bool", PROBE, lower_is_better=False, exact=True)
-    for name in TRIED
+    for name in PROBED
 )
 
 
@@ -25,11 +25,11 @@ def measured_run(**changed):
     return replace(run, upsamplers=tuple(UpsamplerInfo(name, needs_guide=name == "sapa-b") for name in NAMES))
 
 
-def tried_run():
-    """All of them tried but sapa-b; dysample+ does not export, and nobody had a GPU."""
+def probed_run():
+    """All but sapa-b tested; dysample+ does not export, and no GPU was present."""
     run = Run(ENVIRONMENT, Settings(baseline=""), PROBES, tuple(map(UpsamplerInfo, NAMES)), ended="complete")
     for name in NAMES[:-1]:
-        readings = [Reading(one, ((1.0,),), "tried") for one in TRIED if one != "cuda_graph"]
+        readings = [Reading(one, ((1.0,),), "tried") for one in PROBED if one != "cuda_graph"]
         readings.append(Reading("cuda_graph", (), "tried", ("needs CUDA",)))
         if name == "dysample+":
             readings[1] = Reading("onnx_export", ((0.0,),), "tried", ("no such operator",))

@@ -56,6 +56,7 @@ def test_the_size_found_fits_in_a_real_step_and_the_next_does_not(name, mode, cp
     assert at.total <= available < above.total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mode"), [("dysample", TRAIN), ("dlu", INFERENCE), ("indexnet", INFERENCE), ("deconv", TRAIN)]
 )
@@ -136,7 +137,7 @@ def test_the_command_prints_json(invoke):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--memory", "much"), "--memory is 'much'; expected a number above 0 with its unit, such as 200MiB"),
         (("--memory", "1GiB", "-u", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
@@ -145,10 +146,10 @@ def test_the_command_prints_json(invoke):
         (("--memory", "1GiB", "--from", "nowhere"), "no stored run at nowhere"),
     ],
 )
-def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, said):
+def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, message):
     code, _, err = invoke("capacity", *arguments)
     assert (code, err.count("error: ")) == (2, 1)
-    assert said in " ".join(err.split())
+    assert message in " ".join(err.split())
 
 
 def test_exit_code_1_where_nothing_fits(invoke):
@@ -157,6 +158,7 @@ def test_exit_code_1_where_nothing_fits(invoke):
     assert "pixel-shuffle, inference: " in out
 
 
+@pytest.mark.slow
 def test_an_estimate_from_a_stored_run_needs_no_torch(tmp_path):
     storage.save(measured_run(), tmp_path / "here")
     code = (

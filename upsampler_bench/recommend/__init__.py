@@ -229,11 +229,11 @@ def _checks(run: Run, line: Line, criteria: Criteria, probed: Run | None) -> Ite
 
 def _check_limit(run: Run, line: Line, limit: Limit) -> Check:
     info = run.metric(limit.metric)
-    found = line.find(info) if info else None
-    if not info or not found:
+    usable = line.find(info) if info else None
+    if not info or not usable:
         reason = (info and line.why_not(info) and line.reason) or "not measured"
         return Check(limit.metric, UNKNOWN, None, limit, reason)
-    measurement, reading = found
+    measurement, reading = usable
     value = run.ratio(measurement.case, limit.metric) if limit.relative else reading.estimate
     if value is None:
         return Check(limit.metric, UNKNOWN, None, limit, f"no {run.settings.baseline or 'baseline'} to compare with")

@@ -141,6 +141,7 @@ def test_pytest_benchmark_gets_every_raw_sample():
     assert len({one["fullname"] for one in data["benchmarks"]}) == len(data["benchmarks"])
 
 
+@pytest.mark.slow
 def test_pytest_benchmark_compares_what_was_exported(tmp_path):
     pytest.importorskip("pytest_benchmark")
     export.write(sample_run(), tmp_path, ["pytest-benchmark"])
@@ -172,6 +173,7 @@ def test_an_export_whose_package_is_not_installed_says_how_to_install_it(monkeyp
         export.get("pytest-benchmark")
 
 
+@pytest.mark.slow
 def test_exports_load_nothing_heavy():
     code = "import sys\nfrom upsampler_bench import export\n[export.get(one) for one in export.names()]\n"
     code += "assert not {'torch', 'upsamplers', 'pandas', 'numpy', 'pytest'} & set(sys.modules)"

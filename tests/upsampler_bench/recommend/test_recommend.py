@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from sample_choice import TRIED, measured_run, tried_run
+from sample_choice import PROBED, measured_run, probed_run
 
 from upsampler_bench import storage
 from upsampler_bench.errors import PlanError
@@ -17,7 +17,7 @@ MIB = 2**20
 
 
 def recommended(*runs, keep=(), **criteria):
-    (made,) = recommend(runs or (measured_run(), tried_run()), Criteria(**criteria), keep)
+    (made,) = recommend(runs or (measured_run(), probed_run()), Criteria(**criteria), keep)
     return made
 
 
@@ -71,12 +71,12 @@ def test_memory_is_read_in_binary_and_decimal_units():
     [("onnx", "onnx_export"), ("cuda-graph", "cuda_graph"), ("bf16", "bfloat16"), ("compiles", "compiles")],
 )
 def test_a_capability_may_be_named_by_name_title_or_beginning(word, name):
-    assert limits.capabilities((word,), tried_run().metrics) == (name,)
+    assert limits.capabilities((word,), probed_run().metrics) == (name,)
 
 
 def test_an_unknown_capability_is_refused_with_a_list():
     with pytest.raises(PlanError, match=r"no capability 'bfloat6'; did you mean 'bfloat16'\? There are bfloat16, onnx"):
-        limits.capabilities(("bfloat6",), tried_run().metrics)
+        limits.capabilities(("bfloat6",), probed_run().metrics)
 
 
 def test_the_best_published_operator_that_passes_is_recommended():
@@ -147,23 +147,23 @@ def test_every_condition_gets_a_recommendation_unless_one_is_selected():
 
 def test_a_run_of_capabilities_alone_is_refused():
     with pytest.raises(PlanError, match="these runs contain no measured operator"):
-        recommend((tried_run(),), Criteria())
+        recommend((probed_run(),), Criteria())
 
 
 @pytest.fixture
 def stored(tmp_path):
     storage.save(measured_run(), tmp_path / "reports" / "here")
-    storage.save(tried_run(), tmp_path / "reports" / "here" / "capabilities")
+    storage.save(probed_run(), tmp_path / "reports" / "here" / "capabilities")
 
 
 @pytest.mark.usefixtures("stored")
 def test_the_command_reads_the_newest_stored_run_with_its_capabilities(invoke):
-    asked = ("--max-latency", "2.2x", "--max-memory", "200MiB", "--no-guide", "--needs", "onnx")
-    code, out, err = invoke("recommend", *asked)
+    criteria = ("--max-latency", "2.2x", "--max-memory", "200MiB", "--no-guide", "--needs", "onnx")
+    code, out, err = invoke("recommend", *criteria)
     assert (code, err) == (0, "")
     assert "Use dysample-s+: 43.58 mIoU as published" in out
     assert max(map(len, out.splitlines())) <= 80
-    code, out, _ = invoke("recommend", *asked, "--json")
+    code, out, _ = invoke("recommend", *criteria, "--json")
     (answer,) = json.loads(out)
     assert (code, answer["recommended"]) == (0, "dysample-s+")
     assert {one["name"]: one["verdict"] for one in answer["operators"]}["sapa-b"] == FAILS
@@ -172,17 +172,18 @@ def test_the_command_reads_the_newest_stored_run_with_its_capabilities(invoke):
 @pytest.mark.usefixtures("stored")
 def test_exit_code_1_where_nothing_passes_and_2_for_misuse(invoke):
     assert invoke("recommend", "--max-latency", "1ms")[0] == 1
-    for arguments, said in (
+    for arguments, message in (
         (("--max-latency", "fast"), "--max-latency is 'fast'"),
-        (("--needs", "onyx"), f"no capability 'onyx'; there are {', '.join(TRIED)}"),
+        (("--needs", "onyx"), f"no capability 'onyx'; there are {', '.join(PROBED)}"),
         (("--by", "latencies"), "--by is 'latencies'; did you mean 'latency'?"),
         (("nowhere",), "no stored run at nowhere"),
     ):
         code, _, err = invoke("recommend", *arguments)
         assert (code, err.count("error: ")) == (2, 1)
-        assert said in " ".join(err.split())
+        assert message in " ".join(err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stored")
 def test_recommending_loads_no_torch(tmp_path):
     code = (
@@ -196,22 +197,22 @@ def test_recommending_loads_no_torch(tmp_path):
 def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatch):
     from upsampler_bench.commands import recommend as command
 
-    asked = []
+    measured = []
 
     def measure(ready):
-        asked.append((ready.job.settings.metrics, {case.mode for case in ready.cases}))
-        return tried_run() if "onnx_export" in ready.job.settings.metrics else measured_run()
+        measured.append((ready.job.settings.metrics, {case.mode for case in ready.cases}))
+        return probed_run() if "onnx_export" in ready.job.settings.metrics else measured_run()
 
     monkeypatch.setattr(command, "measure", measure)
     code, out, err = invoke("recommend", "--max-memory", "100MiB", "--needs", "onnx", "--device", "cpu")
     assert code == 0
     assert "Use dysample-s+" in out
     assert "measuring latency, memory, onnx_export now on cpu, about" in " ".join(err.split())
-    assert asked == [(("latency", "memory"), {"inference"}), (("onnx_export",), {"probe"})]
+    assert measured == [(("latency", "memory"), {"inference"}), (("onnx_export",), {"probe"})]
 
 
 def test_capabilities_of_another_kind_of_device_do_not_count():
     run = measured_run()
     elsewhere = replace(run, environment=replace(run.environment, device_name="H200", device_kind="cuda"))
-    made = recommended(elsewhere, tried_run(), needs=("onnx_export",))
+    made = recommended(elsewhere, probed_run(), needs=("onnx_export",))
     assert len(made.with_result(UNKNOWN)) == 8

@@ -92,7 +92,7 @@ def test_starting_pytest_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("keys", "message"),
     [
         ({"shape": (1, 2)}, r"expected \(C, H, W\)"),
         ({"shape": (4, 0, 5)}, "all positive integers"),
@@ -101,8 +101,8 @@ def test_starting_pytest_imports_nothing_heavy():
         ({"colour": "red"}, "no key 'colour' of a case"),
     ],
 )
-def test_a_key_or_shape_that_is_not_valid_is_refused(words, said):
+def test_a_key_or_shape_that_is_not_valid_is_refused(keys, message):
     from upsampler_bench.testing import operator_benchmark
 
-    with pytest.raises(PlanError, match=said):
-        operator_benchmark.case_of("bilinear", **{"shape": (4, 6, 5), **words})
+    with pytest.raises(PlanError, match=message):
+        operator_benchmark.case_of("bilinear", **{"shape": (4, 6, 5), **keys})
