@@ -16,8 +16,6 @@ SCHEMA = 1
 # Of the root mean square. Other vector units (SSE, AVX2, AVX-512), threads and convolution libraries move a signature
 # by at most 1e-5 of it; one element in a hundred that is off by a hundredth of the rms moves it by about 7e-4.
 SIGNATURE_TOLERANCE = 1e-4
-# Repeated counts differ by 0.1 % (the median operator), at most by 0.6 %: 1,300 instructions of the smallest.
-INSTRUCTION_TOLERANCE, INSTRUCTION_SLACK = 0.01, 2000
 WORSE, BETTER, CHANGED, WRONG, ADDED, REMOVED = "worse", "better", "changed", "wrong", "added", "removed"
 SAME_EXIT, CHANGED_EXIT, WRONG_EXIT = 0, 1, 4
 FILE = Path("reports/baselines/cpu.json")
@@ -32,7 +30,6 @@ class Exact:
         counts: multiply-adds, parameters and bytes, by the metric's name.
         output, gradient: signatures, see `exact.signature`; compared within SIGNATURE_TOLERANCE of their "rms".
         operations: ATen operators dispatched in one forward, by name.
-        instructions: that the CPU executes in one forward; None: not counted.
         uncounted: operations that no FLOP handle knows.
         failed: why there is nothing of all that; begins with "wrong" where the output or the gradient is.
     """
@@ -41,7 +38,6 @@ class Exact:
     output: Mapping[str, float] = field(default_factory=dict)
     gradient: Mapping[str, float] = field(default_factory=dict)
     operations: Mapping[str, int] = field(default_factory=dict)
-    instructions: int | None = None
     uncounted: str = ""
     failed: str = ""
 
@@ -53,7 +49,6 @@ class Baseline:
     Attributes:
         condition: the shape, scale, dtype, layout and device of it all, as in `Case.condition`.
         torch: the public version, such as "2.13.0"; operations depend on it.
-        counted_with: versions that the instructions depend on; empty where none were counted.
         operators: by name.
         seed: of inputs and weights.
     """
@@ -61,7 +56,6 @@ class Baseline:
     condition: str
     torch: str
     operators: Mapping[str, Exact]
-    counted_with: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     schema: int = SCHEMA
 
@@ -92,11 +86,9 @@ class Difference:
 
 
 def diff(old: Baseline, new: Baseline) -> Difference:
-    """How `new` differs from `old`; counts of operations and instructions only where they can be compared."""
+    """How `new` differs from `old`; operations only where torch is the same."""
     same_torch = old.torch == new.torch
     notes = [] if same_torch else [f"operations are of torch {old.torch}, here is {new.torch}: not compared"]
-    if new.counted_with and old.counted_with != new.counted_with:
-        notes.append(_why_not_instructions(old.counted_with, new.counted_with))
     changes: list[Change] = []
     for name in sorted({*old.operators, *new.operators}):
         before, after = old.operators.get(name), new.operators.get(name)
@@ -106,17 +98,8 @@ def diff(old: Baseline, new: Baseline) -> Difference:
             )
             continue
         comparable = replace(after, operations=after.operations if same_torch else before.operations)
-        if old.counted_with != new.counted_with:
-            comparable = replace(comparable, instructions=None)
         changes.extend(_changes(name, before, comparable))
     return Difference(tuple(changes), tuple(notes))
-
-
-def _why_not_instructions(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    differing = [
-        f"{key} {old.get(key)}, here {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
-    ]
-    return f"instructions are of {'; '.join(differing)}: not compared" if old else "no instructions to compare with"
 
 
 def _changes(name: str, old: Exact, new: Exact) -> Iterator[Change]:
@@ -133,8 +116,6 @@ def _changes(name: str, old: Exact, new: Exact) -> Iterator[Change]:
         yield Change(name, "uncounted", CHANGED, old.uncounted or None, new.uncounted or None)
     yield from _counts(name, "", {"operations": total(old)}, {"operations": total(new)})
     yield from _counts(name, "of them ", old.operations, new.operations)
-    if not are_alike(old.instructions, new.instructions):
-        yield from _counts(name, "", {"instructions": old.instructions}, {"instructions": new.instructions})
 
 
 def _counts(name: str, what: str, old: Mapping[str, int | None], new: Mapping[str, int | None]) -> Iterator[Change]:
@@ -162,31 +143,18 @@ def total(one: Exact) -> int:
     return sum(one.operations.values())
 
 
-def are_alike(old: int | None, new: int | None) -> bool:
-    """Whether two counts of instructions are as near as repeated counts are; one that is missing is near to any."""
-    return old is None or new is None or abs(new - old) <= INSTRUCTION_TOLERANCE * old + INSTRUCTION_SLACK
-
-
 def settled(old: Baseline, new: Baseline) -> Baseline:
-    """`new`, with `old` values where they differ by rounding alone: a file written anew shows only what changed.
-
-    Instructions that were not counted anew stay where all else of the operator is as it was.
-    """
-    with_old = not new.counted_with and old.torch == new.torch
+    """`new`, with `old` values where they differ by rounding alone: a file written anew shows only what changed."""
     operators = {
-        name: _settled(old.operators[name], one, keep=with_old or old.counted_with == new.counted_with)
-        if name in old.operators
-        else one
+        name: _settled(old.operators[name], one) if name in old.operators else one
         for name, one in new.operators.items()
     }
-    return replace(new, operators=operators, counted_with=old.counted_with if with_old else new.counted_with)
+    return replace(new, operators=operators)
 
 
-def _settled(old: Exact, new: Exact, *, keep: bool) -> Exact:
+def _settled(old: Exact, new: Exact) -> Exact:
     changed = {one.metric.partition(" ")[0] for one in _changes("", old, new)}
     kept = {what: getattr(old, what) for what in ("output", "gradient") if {what, "failed"}.isdisjoint(changed)}
-    if keep and (not changed if new.instructions is None else "instructions" not in changed):
-        kept["instructions"] = new.instructions if old.instructions is None else old.instructions
     return replace(new, **kept)
 
 
@@ -239,18 +207,15 @@ def _making(path: Path) -> str:
 
 def _baseline(data: Mapping[str, Any]) -> Baseline:
     operators = {str(name): _exact(one) for name, one in data["operators"].items()}
-    versions = {str(key): str(value) for key, value in data["counted_with"].items()}
-    return Baseline(str(data["condition"]), str(data["torch"]), operators, versions, _whole(data["seed"]))
+    return Baseline(str(data["condition"]), str(data["torch"]), operators, _whole(data["seed"]))
 
 
 def _exact(data: Mapping[str, Any]) -> Exact:
-    instructions = data.get("instructions")
     return Exact(
         counts=_each(_whole, data.get("counts", {})),
         output=_each(float, data.get("output", {})),
         gradient=_each(float, data.get("gradient", {})),
         operations=_each(_whole, data.get("operations", {})),
-        instructions=None if instructions is None else _whole(instructions),
         uncounted=str(data.get("uncounted", "")),
         failed=str(data.get("failed", "")),
     )

@@ -19,9 +19,6 @@ from upsampler_bench.runner import group
 from upsampler_bench.workloads import output_check, workload
 
 CASE = Case("", INFERENCE, batch=1, channels=64, height=32, width=32)
-# Of instructions: callgrind follows about twenty million multiply-adds a second. What is left on so small a feature is
-# the work around the kernels, in Python and in dispatching, which no other count here sees.
-SMALL = replace(CASE, height=8, width=8)
 # The default heap: nothing is timed, and the process may go on to other things.
 SETTINGS = Settings(threads=1, malloc="default")
 METRICS = ("flops", "params", "memory", "train_memory", "traffic")
@@ -33,7 +30,7 @@ def fitting(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def record(name: str) -> Exact:
-    """Everything of one operator but instructions; what it raises becomes the reason for which there is nothing."""
+    """Everything of one operator; what it raises becomes the reason for which there is nothing."""
     threads = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,24 +22,18 @@ LABEL = 18
 app = typer.Typer(help="Hold what has no noise (FLOPs, bytes, outputs, ...) to a committed file.", no_args_is_help=True)
 
 Where = Annotated[Path, typer.Option("--file", help="The baseline.")]
-Counting = Annotated[
-    bool, typer.Option("--instructions", help="CPU instructions too, by valgrind: takes a minute more.")
-]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a command was asked for: operators (empty: all), plug-ins, and whether to count instructions."""
+    """What a command was asked for: operators (empty: all) and plug-ins."""
 
     upsampler: tuple[str, ...]
     plugin: tuple[str, ...]
-    instructions: bool
 
 
 @app.command()
-def check(
-    upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE, instructions: Counting = False
-) -> None:
+def check(upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE) -> None:
     """Hold every operator to the baseline, with no tolerance: a forward that costs one multiply-add more is told.
 
     Multiply-adds, parameters, peak bytes, operations, and within rounding what is computed. Operators that came or
@@ -50,10 +43,8 @@ def check(
     from upsampler_bench.baseline import baseline_file
 
     old = baseline_file.load(file)
-    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()), instructions)
+    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()))
     _refuse_other_condition(old, file)
-    if instructions and not old.counted_with:
-        _refuse(f"no instructions in {file}; '{baseline_file.COMMAND} --instructions' counts them")
     new = _recorded(asked)
     found = baseline_file.diff(baseline_file.only(old, new.operators) if asked.upsampler else old, new)
     _tell(found)
@@ -62,18 +53,15 @@ def check(
 
 
 @app.command()
-def update(
-    upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE, instructions: Counting = False
-) -> None:
+def update(upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE) -> None:
     """Write the baseline anew, of all operators or of those named, and say what changed; commit it with its cause.
 
-    Instructions that are not counted anew stay where nothing else of the operator changed. An operator that fails, or
-    whose output is wrong, keeps what was recorded of it. Exit codes: 0 written, 1 an operator failed, 2 misuse, 4 an
-    output or a gradient is wrong.
+    An operator that fails, or whose output is wrong, keeps what was recorded of it. Exit codes: 0 written, 1 an
+    operator failed, 2 misuse, 4 an output or a gradient is wrong.
     """
     from upsampler_bench.baseline import baseline_file
 
-    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()), instructions)
+    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()))
     old = baseline_file.load(file) if file.exists() else None
     if old is not None and asked.upsampler:
         _refuse_other_condition(old, file)
@@ -103,8 +91,6 @@ def _after(old: Baseline, new: Baseline, file: Path, *, part: bool) -> Baseline:
 
     if part and old.torch != new.torch:
         _refuse(f"{file} is of torch {old.torch}, here is {new.torch}: update all operators, without -u")
-    if part and new.counted_with and old.counted_with not in ({}, new.counted_with):
-        _refuse(f"{file} counted instructions with other versions: update all operators, without -u")
     before = baseline_file.only(old, new.operators) if part else old
     if old.condition == new.condition:
         _tell(baseline_file.diff(before, new))
@@ -117,14 +103,11 @@ def _recorded(asked: Asked) -> Baseline:
 
     Raises:
         PlanError: there is no such operator or plug-in.
-        MissingPackage, NothingMeasured: instructions are asked for and cannot be counted.
     """
     from upsampler_bench import plan
-    from upsampler_bench.baseline import instructions, recording
+    from upsampler_bench.baseline import recording
     from upsampler_bench.runner import operators
 
-    if asked.instructions:
-        instructions.check()
     operators.load(asked.plugin)
     operators.add_variants(asked.upsampler)
     wanted = plan.parse({"upsampler": list(asked.upsampler or ["*"]), "baseline": "", "shape": "1x1x1"})
@@ -135,22 +118,7 @@ def _recorded(asked: Asked) -> Baseline:
         for name in names:
             status.update(name)
             found[name] = recording.record(name)
-        made = recording.baseline(found)
-        if asked.instructions:
-            status.update("counting instructions under valgrind")
-            made = _with_instructions(made, asked.plugin)
-    return made
-
-
-def _with_instructions(made: Baseline, plugin: Sequence[str]) -> Baseline:
-    from upsampler_bench.baseline import instructions, recording
-
-    sound = [name for name, one in made.operators.items() if not one.failed]
-    counted = instructions.count(sound, plugin, recording.SMALL, recording.SETTINGS)
-    for name, reason in counted.lost.items():
-        _say(f"no instructions of {name}: {reason}")
-    operators = {name: replace(one, instructions=counted.by_operator.get(name)) for name, one in made.operators.items()}
-    return replace(made, operators=operators, counted_with=counted.versions)
+    return recording.baseline(found)
 
 
 def _refuse_other_condition(old: Baseline, file: Path) -> None:
@@ -225,7 +193,6 @@ def _again(asked: Asked, file: Path) -> str:
     from upsampler_bench.baseline.baseline_file import COMMAND
 
     options = [*(f"-u {shlex.quote(one)}" for one in asked.upsampler), *(f"--plugin {one}" for one in asked.plugin)]
-    options += ["--instructions"] if asked.instructions else []
     options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
     return " ".join([COMMAND, *options])
 
