@@ -1,1 +1,1 @@
-"""Deterministic metrics (FLOPs, memory, operations, outputs) and the committed file they are checked against."""
+"""Deterministic metrics (FLOPs, memory, operations, outputs) and the committed file they are compared with."""

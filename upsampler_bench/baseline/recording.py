@@ -1,22 +1,25 @@
-"""Reads of operators what has no noise: costs counted, operations dispatched, and signatures of what they compute."""
+"""Records the deterministic metrics of an operator: costs, ATen operations, signatures of what it computes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import upsamplers
 from upsampler_bench import device, metrics
-from upsampler_bench.baseline.baseline_file import Baseline, Exact
-from upsampler_bench.baseline.operations import operations
+from upsampler_bench.baseline.baseline_file import Baseline, OperatorBaseline
 from upsampler_bench.baseline.signature import signatures
 from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
 from upsampler_bench.errors import BenchError
 from upsampler_bench.results import Reading
 from upsampler_bench.runner import group
 from upsampler_bench.workloads import output_check, workload
+from upsampler_bench.workloads.workload import Workload
 
 CASE = Case("", INFERENCE, batch=1, channels=64, height=32, width=32)
 # The default heap: nothing is timed, and the process may go on to other things.
@@ -24,59 +27,77 @@ SETTINGS = Settings(threads=1, malloc="default")
 METRICS = ("flops", "params", "memory", "train_memory", "traffic")
 
 
-def fitting(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of these operators that run on a CPU at all: which others are registered depends on what is installed."""
-    return tuple(name for name in names if "cpu" in upsamplers.get(name).devices)
-
-
-def record(name: str) -> Exact:
-    """Everything of one operator; what it raises becomes the reason for which there is nothing."""
+def record(name: str) -> OperatorBaseline:
+    """Everything of one operator; an exception becomes the reason why there is nothing."""
     threads = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SETTINGS.seed)
             return _record(CASE.of(name))
     except (upsamplers.UpsamplerError, BenchError) as problem:
-        return Exact(failed=str(problem))
+        return OperatorBaseline(failed=str(problem))
     except Exception as problem:
-        return Exact(failed=group.why(problem))
+        return OperatorBaseline(failed=group.why(problem))
     finally:
         torch.set_num_threads(threads)
 
 
-def baseline(operators: dict[str, Exact]) -> Baseline:
+def baseline(operators: Mapping[str, OperatorBaseline]) -> Baseline:
     """What was recorded of operators, with what it depends on."""
-    return Baseline(CASE.condition, torch.__version__.partition("+")[0], operators, seed=SETTINGS.seed)
+    return Baseline(CASE.condition, torch.__version__.partition("+")[0], operators, SETTINGS.seed)
 
 
-def _record(case: Case) -> Exact:
-    place = device.create(case.device, SETTINGS)
-    forward = _built(case)
-    forward.step()  # what an operator does in its first call alone is no cost of a forward
+def _record(case: Case) -> OperatorBaseline:
+    run_on = device.create(case.device, SETTINGS)
+    forward = _workload(case)
+    forward.step()  # what an operator does in its first call alone is not a cost of a forward
     if wrong := output_check.why_wrong(forward):
-        return Exact(failed=wrong)
-    training = _built(replace(case, mode=TRAIN))
+        return OperatorBaseline(failed=wrong)
+    training = _workload(replace(case, mode=TRAIN))
     training.step()
-    readings = [one for built in (forward, training) for one in _readings(built, place)]
-    found = signatures(_built(case), _built(replace(case, mode=TRAIN)), SETTINGS.seed)
-    if isinstance(found, str):
-        return Exact(failed=found)
-    return Exact(
-        counts={one.metric: int(one.samples[0]) for one in readings},
-        output=found[0],
-        gradient=found[1],
+    readings = [*_readings(forward, run_on), *_readings(training, run_on)]
+    signed = signatures(_workload(case), _workload(replace(case, mode=TRAIN)), SETTINGS.seed)
+    if isinstance(signed, str):
+        return OperatorBaseline(failed=signed)
+    return OperatorBaseline(
+        counts={reading.metric: int(reading.samples[0]) for reading in readings},
+        output=signed[0],
+        gradient=signed[1],
         operations=operations(forward),
         uncounted=", ".join(sorted({str(one.facts["uncounted"]) for one in readings if "uncounted" in one.facts})),
     )
 
 
-def _built(case: Case) -> workload.Workload:
+def _workload(case: Case) -> Workload:
     """A workload with inputs of its own, so that gradients of one are not those of another."""
     return workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
 
 
-def _readings(built: workload.Workload, place: device.Device) -> list[Reading]:
-    wanted = metrics.for_case(built.case, METRICS).values()
-    exact = {info.name for info in metrics.infos(METRICS) if info.exact}
-    found = [reading for one in wanted if metrics.is_once(one) for reading in one.measure(built, place)]
-    return [one for one in found if one.metric in exact]
+def _readings(built: Workload, run_on: device.Device) -> list[Reading]:
+    deterministic = {info.name for info in metrics.infos(METRICS) if info.exact}
+    readings: list[Reading] = []
+    for metric in metrics.for_case(built.case, METRICS).values():
+        if metrics.is_once(metric):
+            readings += metric.measure(built, run_on)
+    return [reading for reading in readings if reading.metric in deterministic]
+
+
+def operations(built: Workload) -> dict[str, int]:
+    """How often one forward under inference mode calls each ATen operator, such as "aten.conv2d.default".
+
+    On small inputs these calls are most of the time. Views and casts that change nothing are counted too: each is a
+    call of about a microsecond.
+    """
+    with _CountedCalls() as calls:
+        built.forward()
+    return dict(calls.by_name)
+
+
+class _CountedCalls(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
+        self.by_name: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.by_name[str(func)] += 1
+        return func(*args, **(kwargs or {}))

@@ -1,105 +1,92 @@
-"""Commands of what has no noise: baseline check (is it as committed?) and baseline update."""
+"""baseline: deterministic metrics (FLOPs, memory, outputs) against a committed file."""
 
 from __future__ import annotations
 
 import shlex
 import textwrap
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from upsampler_bench.baseline.baseline_file import FILE
+from upsampler_bench.baseline import baseline_file
+from upsampler_bench.baseline.baseline_file import COMMAND, FILE, Baseline
+from upsampler_bench.baseline.difference import ADDED, REMOVED, WRONG, Change, Difference, diff, keep_rounding
 from upsampler_bench.commands.console import WIDTH, console, fitted
+from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
 from upsampler_bench.commands.options import Plugin, Upsampler
+from upsampler_bench.errors import ResultsError
 
-if TYPE_CHECKING:
-    from upsampler_bench.baseline.baseline_file import Baseline, Change, Difference
+METRIC_WIDTH = 18
 
-LABEL = 18
-
-app = typer.Typer(help="Hold what has no noise (FLOPs, bytes, outputs, ...) to a committed file.", no_args_is_help=True)
-
-Where = Annotated[Path, typer.Option("--file", help="The baseline.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a command was asked for: operators (empty: all) and plug-ins."""
-
-    upsampler: tuple[str, ...]
-    plugin: tuple[str, ...]
+app = typer.Typer(
+    help="Check deterministic metrics (FLOPs, memory, outputs) against a committed baseline.", no_args_is_help=True
+)
+File = Annotated[Path, typer.Option("--file", help="The baseline file.")]
 
 
 @app.command()
-def check(upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE) -> None:
-    """Hold every operator to the baseline, with no tolerance: a forward that costs one multiply-add more is told.
+def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
+    """Compare every operator with the baseline.
 
-    Multiply-adds, parameters, peak bytes, operations, and within rounding what is computed. Operators that came or
-    went are told and do not fail. Exit codes: 0 as it was, 1 something changed, 2 misuse or no baseline, 4 an output
-    or a gradient is wrong.
+    Multiply-adds, parameters, peak memory and ATen operations must be equal; outputs and gradients must agree within
+    rounding. Added or removed operators are listed but do not fail the check. Exit codes: 0 no change, 1 something
+    changed, 2 misuse or no baseline, 4 an output or a gradient is wrong.
     """
-    from upsampler_bench.baseline import baseline_file
-
     old = baseline_file.load(file)
-    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()))
-    _refuse_other_condition(old, file)
-    new = _recorded(asked)
-    found = baseline_file.diff(baseline_file.only(old, new.operators) if asked.upsampler else old, new)
-    _tell(found)
-    _say(_sentence(found, len({*old.operators} & {*new.operators}), file, _again(asked, file)))
-    raise typer.Exit(found.exit_code)
+    _check_condition(old, file)
+    new = _record(upsampler or (), plugin or ())
+    difference = diff(_only(old, new.operators) if upsampler else old, new)
+    _print_changes(difference)
+    count = len({*old.operators} & {*new.operators})
+    _say(_conclusion(difference, count, file, upsampler or (), plugin or ()))
+    raise typer.Exit(WRONG_OUTPUT if difference.is_wrong else FAILED if difference.failures else FINE)
 
 
 @app.command()
-def update(upsampler: Upsampler = None, plugin: Plugin = None, file: Where = FILE) -> None:
-    """Write the baseline anew, of all operators or of those named, and say what changed; commit it with its cause.
+def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
+    """Record all operators, or those named, and print what changed; commit the file with the reason.
 
-    An operator that fails, or whose output is wrong, keeps what was recorded of it. Exit codes: 0 written, 1 an
-    operator failed, 2 misuse, 4 an output or a gradient is wrong.
+    An operator that fails or whose output is wrong keeps its old values. Exit codes: 0 written, 1 an operator failed,
+    2 misuse, 4 an output or a gradient is wrong.
     """
-    from upsampler_bench.baseline import baseline_file
-
-    asked = Asked(tuple(upsampler or ()), tuple(plugin or ()))
     old = baseline_file.load(file) if file.exists() else None
-    if old is not None and asked.upsampler:
-        _refuse_other_condition(old, file)
-    new = _recorded(asked)
-    failed = {name: one.failed for name, one in new.operators.items() if one.failed}
+    if old is not None and upsampler:
+        _check_condition(old, file)
+    new = _record(upsampler or (), plugin or ())
+    failed = {name: operator.failed for name, operator in new.operators.items() if operator.failed}
     new = replace(new, operators={name: one for name, one in new.operators.items() if name not in failed})
-    for name, why in failed.items():
-        _say(f"{name} keeps what was recorded of it, if anything: {why}")
+    for name, reason in failed.items():
+        _say(f"{name} was not recorded: {reason}")
     if old is None:
-        _say(f"{_counted(len(new.operators), 'operator')}, none recorded before")
+        _say(f"Recorded {_operators(len(new.operators))}")
     else:
-        new = _after(old, new, file, part=bool(asked.upsampler or failed))
+        new = _merge(old, new, file, partial=bool(upsampler or failed))
     baseline_file.save(new, file)
     _say(f"Wrote {file}")
     if failed:
-        wrong = any(one.startswith(baseline_file.WRONG) for one in failed.values())
-        raise typer.Exit(baseline_file.WRONG_EXIT if wrong else baseline_file.CHANGED_EXIT)
+        wrong = any(reason.startswith(WRONG) for reason in failed.values())
+        raise typer.Exit(WRONG_OUTPUT if wrong else FAILED)
 
 
-def _after(old: Baseline, new: Baseline, file: Path, *, part: bool) -> Baseline:
-    """What to write where `old` was; tells what changed.
+def _merge(old: Baseline, new: Baseline, file: Path, *, partial: bool) -> Baseline:
+    """The baseline to write over `old`; prints what changed.
 
     Raises:
-        ResultsError: a part of the operators was recorded with another torch than the rest.
+        ResultsError: only some operators were recorded, with another torch than the rest.
     """
-    from upsampler_bench.baseline import baseline_file
-
-    if part and old.torch != new.torch:
-        _refuse(f"{file} is of torch {old.torch}, here is {new.torch}: update all operators, without -u")
-    before = baseline_file.only(old, new.operators) if part else old
+    if partial and old.torch != new.torch:
+        raise ResultsError(f"{file} was recorded with torch {old.torch}, this is {new.torch}: update all, without -u")
     if old.condition == new.condition:
-        _tell(baseline_file.diff(before, new))
-        new = baseline_file.settled(old, new)
-    return replace(new, operators={**old.operators, **new.operators}) if part else new
+        _print_changes(diff(_only(old, new.operators) if partial else old, new))
+        new = keep_rounding(old, new)
+    return replace(new, operators={**old.operators, **new.operators}) if partial else new
 
 
-def _recorded(asked: Asked) -> Baseline:
-    """Everything of these operators as it is now.
+def _record(names: Sequence[str], plugins: Sequence[str]) -> Baseline:
+    """These operators, or all, as they are now.
 
     Raises:
         PlanError: there is no such operator or plug-in.
@@ -108,95 +95,86 @@ def _recorded(asked: Asked) -> Baseline:
     from upsampler_bench.baseline import recording
     from upsampler_bench.runner import operators
 
-    operators.load(asked.plugin)
-    operators.add_variants(asked.upsampler)
-    wanted = plan.parse({"upsampler": list(asked.upsampler or ["*"]), "baseline": "", "shape": "1x1x1"})
-    cases = plan.cases(wanted, operators.names(recording.CASE.device), recording.CASE.device)
-    names = recording.fitting(dict.fromkeys(case.upsampler for case in cases))
-    found = {}
-    with console(stderr=True).status("counting") as status:
-        for name in names:
+    operators.load(plugins)
+    operators.add_variants(names)
+    on_device = operators.names(recording.CASE.device)
+    selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
+    recorded = {}
+    with console(stderr=True).status("recording") as status:
+        for name in dict.fromkeys(case.upsampler for case in plan.cases(selection, on_device, recording.CASE.device)):
             status.update(name)
-            found[name] = recording.record(name)
-    return recording.baseline(found)
+            recorded[name] = recording.record(name)
+    return recording.baseline(recorded)
 
 
-def _refuse_other_condition(old: Baseline, file: Path) -> None:
-    from upsampler_bench.baseline import baseline_file, recording
+def _check_condition(old: Baseline, file: Path) -> None:
+    from upsampler_bench.baseline import recording
 
     if (old.condition, old.seed) != (recording.CASE.condition, recording.SETTINGS.seed):
-        here = f"{recording.CASE.condition}, seed {recording.SETTINGS.seed}"
-        _refuse(
-            f"{file} is of {old.condition}, seed {old.seed}, here is {here}; '{baseline_file.COMMAND}' writes it anew"
+        raise ResultsError(
+            f"{file} was recorded at {old.condition}, seed {old.seed}; expected {recording.CASE.condition}, "
+            f"seed {recording.SETTINGS.seed}: record it again with '{baseline_file.update_command(file)}'"
         )
 
 
-def _refuse(text: str) -> None:
-    from upsampler_bench.errors import ResultsError
-
-    raise ResultsError(text)
+def _only(baseline: Baseline, names: Iterable[str]) -> Baseline:
+    return replace(baseline, operators={name: baseline.operators[name] for name in names if name in baseline.operators})
 
 
-def _tell(found: Difference) -> None:
+def _print_changes(difference: Difference) -> None:
     """Prints every change below its operator's name, then what could not be compared."""
     name = ""
-    for one in found.changes:
-        if one.operator != name:
-            name = one.operator
+    for change in difference.changes:
+        if change.operator != name:
+            name = change.operator
             typer.echo(name)
-        typer.echo(textwrap.fill(_line(one), WIDTH, initial_indent="  ", subsequent_indent="    "))
-    for note in found.notes:
+        typer.echo(textwrap.fill(_line(change), WIDTH, initial_indent="  ", subsequent_indent="    "))
+    for note in difference.notes:
         _say(note)
 
 
 def _line(change: Change) -> str:
-    from upsampler_bench.baseline.baseline_file import ADDED, REMOVED
-
     if change.verdict in (ADDED, REMOVED):
-        return f"{change.verdict}{', but ' * bool(change.new)}{change.new or ''}"
+        return f"{change.verdict}, but failed: {change.new}" if change.new else change.verdict
     if change.metric == "failed":
         return f"failed: {change.new}" if change.new else f"no longer fails: {change.old}"
-    told = f"{_number(change.old)} -> {_number(change.new)}{_percent(change.old, change.new)}"
-    return f"{change.metric:{LABEL}s} {told} {change.verdict}"
+    values = f"{_number(change.old)} -> {_number(change.new)}{_percent(change.old, change.new)}"
+    return f"{change.metric:{METRIC_WIDTH}s} {values} {change.verdict}"
 
 
 def _number(value: float | str | None) -> str:
-    return "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value}"
+    if value is None:
+        return "not recorded"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _percent(old: float | str | None, new: float | str | None) -> str:
     if not isinstance(old, (int, float)) or not isinstance(new, (int, float)) or not old:
         return ""
-    return f" ({(new - old) / abs(old):+.1%})".replace("%", " %")
+    return f" ({(new - old) / abs(old) * 100:+.1f} %)"
 
 
-def _sentence(found: Difference, count: int, file: Path, again: str) -> str:
-    """What came of a check; what is broken is not to be recorded."""
-    from upsampler_bench.baseline.baseline_file import ADDED, REMOVED
-
-    told = [one for one in found.changes if one.verdict not in (ADDED, REMOVED)]
-    if told:
-        names = {one.operator for one in told}
-        broken = any(one.metric == "failed" and one.new for one in told)
-        advice = "" if broken else f"; if that is wanted: {again}"
-        return f"{len(names)} of {_counted(count, 'operator')} not as in {file}{advice}"
-    others = f"; {len(found.changes)} more came or went" if found.changes else ""
-    return f"{_counted(count, 'operator')} as in {file}{others}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
-
-
-def _again(asked: Asked, file: Path) -> str:
-    """The command that records what a check found, with the options that the check was given."""
-    from upsampler_bench.baseline.baseline_file import COMMAND
-
-    options = [*(f"-u {shlex.quote(one)}" for one in asked.upsampler), *(f"--plugin {one}" for one in asked.plugin)]
+def _conclusion(
+    difference: Difference, count: int, file: Path, names: Sequence[str], plugins: Sequence[str]
+) -> str:  # fmt: skip
+    """The result of a check; how to accept the changes, unless an operator fails."""
+    failures = difference.failures
+    if not failures:
+        others = len(difference.changes)
+        match = "matches" if count == 1 else "match"
+        return f"{_operators(count)} {match} {file}" + (f"; {others} added or removed" if others else "")
+    summary = f"{len({change.operator for change in failures})} of {_operators(count)} changed since {file}"
+    if any(change.metric == "failed" and change.new for change in failures):
+        return summary
+    options = [f"-u {shlex.quote(name)}" for name in names] + [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
     options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
-    return " ".join([COMMAND, *options])
+    return f"{summary}; if this is intended: {' '.join([COMMAND, *options])}"
+
+
+def _operators(count: int) -> str:
+    return "1 operator" if count == 1 else f"{count} operators"
 
 
 def _say(text: str) -> None:
-    """Prints a sentence on standard error, within the width."""
+    """Prints a sentence to standard error, within the width."""
     typer.echo(fitted(text), err=True)
