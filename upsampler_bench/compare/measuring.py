@@ -12,7 +12,7 @@ from upsampler_bench.case import TIMED, Case, Settings
 from upsampler_bench.compare.samples import Point, Timing
 from upsampler_bench.errors import BenchError
 from upsampler_bench.results import Environment, Reading
-from upsampler_bench.runner.process import HERE, Process, Side, Silent, why_ended
+from upsampler_bench.runner.process import HERE, Process, Side, follow
 from upsampler_bench.runner.protocol import Message, Request
 
 YARDSTICK, YARDSTICK_PLUGIN = "yardstick", "upsampler_bench.compare.yardstick"
@@ -97,31 +97,23 @@ def _turn(case: Case) -> int:
 
 
 def heard(process: Process, name: str) -> list[Message]:
-    """All that a process says; one that dies costs what it had not said.
+    """All messages of a process, and a last one of the kind "failed" where it crashed or timed out.
 
     Raises:
         SideError: it cannot measure anything.
     """
-    found: list[Message] = []
-    try:
-        while message := process.hear():
-            if message.kind == "unusable":
-                raise SideError(f"{name} cannot be measured: {message.text}")
-            found.append(message)
-            if message.kind == "end":
-                break
-    except Silent as problem:
-        found.append(Message("failed", found[-1].key if found else "", text=f"gave no sign of life: {problem}"))
-        process.end(patience=0.0)
-        return found
-    except BaseException:
-        process.end(patience=0.0)
-        raise
-    code = process.end()
-    if code or not found:
-        last = found[-1] if found else Message("")
-        found.append(Message("failed", last.key, text=f"{why_ended(code, last.step)}\n{process.last_words()}".strip()))
-    return found
+    messages: list[Message] = []
+
+    def receive(message: Message) -> None:
+        if message.kind == "unusable":
+            raise SideError(f"{name} cannot be measured: {message.text}")
+        messages.append(message)
+
+    ending = follow(process, receive, finish_call=False)
+    if ending.code or ending.timeout or not messages:
+        reason = f"{ending.reason(ending.last.step)}\n{ending.errors}".strip()
+        messages.append(Message("failed", ending.last.key, text=reason))
+    return messages
 
 
 def _why(said: Sequence[Message]) -> str:

@@ -1,4 +1,4 @@
-"""A measuring process seen from its parent: started, listened to, interrupted, ended."""
+"""A measuring process seen from its parent: started, read from, interrupted, ended."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from upsampler_bench.runner.protocol import Message, Request, read_message, write_request
@@ -20,10 +21,10 @@ TAIL_LINES = 12
 
 
 class Silent(Exception):
-    """The process gave no sign of life for too many seconds."""
+    """The process sent nothing for as long as one step may take."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"silent for {seconds:g} s")
+        super().__init__(f"no response for {seconds:g} s")
         self.seconds = seconds
 
 
@@ -131,19 +132,73 @@ class Process:
         self._lines.put(None)
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a measuring process ended.
+
+    Attributes:
+        last: its last "at" or "end" message, so that its ending can be blamed on a case; of the kind "start" if none.
+        code: its exit code, negative if a signal ended it.
+        timeout: seconds after which it was stopped because it did not respond; 0: it ended by itself.
+        interrupted: whether Ctrl-C was pressed.
+        errors: the last lines of its standard error.
+    """
+
+    last: Message
+    code: int
+    timeout: float = 0.0
+    interrupted: bool = False
+    errors: str = ""
+
+    def reason(self, step: str = "") -> str:
+        """Why it ended, as a row's reason; `step` is what it was doing."""
+        during = f" during '{step}'" if step else ""
+        if self.timeout:
+            return f"timed out: no response for {self.timeout:g} s{during}"
+        if self.code >= 0:
+            return f"ended the process{during} with code {self.code}"
+        name = signal.Signals(-self.code).name if -self.code in set(signal.Signals) else f"signal {-self.code}"
+        guess = ", most likely out of memory" if -self.code == signal.SIGKILL else ""
+        return f"crashed the process{during}: {name}{guess}"
+
+
+def follow(process: Process, receive: Callable[[Message], None], *, finish_call: bool = True) -> Ending:
+    """Passes on all messages of a process until it ends, crashes or times out.
+
+    Args:
+        process: just started; it has ended on return, also where `receive` raises.
+        receive: called with each message.
+        finish_call: on Ctrl-C let the process finish its call and send what it has (a second Ctrl-C stops it at once);
+            False raises KeyboardInterrupt at once.
+    """
+    last, timeout, interrupts = Message("start"), 0.0, 0
+    try:
+        while last.kind != "end" and interrupts < 2:
+            try:
+                message = process.hear()
+                if message is None:
+                    break
+                if message.kind in ("at", "end"):
+                    last = message
+                receive(message)
+            except KeyboardInterrupt:
+                if not finish_call:
+                    raise
+                interrupts += 1
+                process.interrupt()
+            except Silent as silent:
+                timeout = silent.seconds
+                break
+    except BaseException:
+        process.end(patience=0.0)
+        raise
+    code = process.end(patience=0.0 if timeout or interrupts > 1 else GRACE_SECONDS)
+    return Ending(last, code, timeout, interrupts > 0, process.last_words())
+
+
 def environment(side: Side) -> dict[str, str] | None:
     """The environment of a process of that side; None: as ours."""
     if not side.path:
         return None
     before = os.environ.get("PYTHONPATH", "")
     return {**os.environ, "PYTHONPATH": os.pathsep.join([*side.path, *([before] if before else [])])}
-
-
-def why_ended(code: int, step: str) -> str:
-    """An exit code as a row's reason."""
-    where = f" in step '{step}'" if step else ""
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        guess = ", most likely out of memory" if -code == signal.SIGKILL else ""
-        return f"crashed the process{where}: {name}{guess}"
-    return f"ended the process{where} with code {code}"

@@ -23,7 +23,7 @@ from upsampler_bench.results import (
 )
 from upsampler_bench.runner.group import OUT_OF_MEMORY
 from upsampler_bench.runner.job import Job, ProgressListener
-from upsampler_bench.runner.process import GRACE_SECONDS, Process, Silent, why_ended
+from upsampler_bench.runner.process import Ending, Process, follow
 from upsampler_bench.runner.protocol import Message, Request
 
 LOST = (FAILED, SKIPPED)
@@ -160,64 +160,27 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
     request = Request(
         tuple(cases), cases[0].device, settings, done, plugins=job.plugins, specs=job.specs, path=tuple(sys.path)
     )
-    heard = _listen(state, by_key, Process(request))
-    if heard.interrupted:
+    ending = follow(Process(request), lambda message: _take(state, by_key, message))
+    if ending.interrupted:
         raise Interrupted
-    if heard.last.kind == "start":
-        words = heard.reason or heard.last_words.rpartition("\n")[2] or why_ended(heard.code, "")
-        raise BenchError(f"the measuring process could not start: {words}")
-    blamed = by_key.get(heard.last.key)
+    if ending.last.kind == "start":
+        error = ending.errors.rpartition("\n")[2]
+        raise BenchError(f"the measuring process could not start: {error or ending.reason()}")
+    blamed = by_key.get(ending.last.key)
     if blamed is not None and state.of(blamed).status not in LOST:
-        _blame(state, blamed, heard)
-    return heard.last.kind == "end"
+        _blame(state, blamed, ending)
+    return ending.last.kind == "end"
 
 
-def _blame(state: _State, case: Case, heard: _Heard) -> None:
+def _blame(state: _State, case: Case, ending: Ending) -> None:
     """A process died of this case: it costs a probe what was just tried, any other case all that was still to come."""
-    step = heard.last.step
+    step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
     if metric is None or not metrics.is_probe(metric):
-        state.lose(case, FAILED, heard.reason or why_ended(heard.code, step))
+        state.lose(case, FAILED, ending.reason(step))
     elif state.of(case).reading(metric.INFOS[0].name) is None:
-        for reading in metrics.refusal(metric, heard.reason or why_ended(heard.code, "")):
+        for reading in metrics.refusal(metric, ending.reason()):
             _take(state, {case.key: case}, Message("reading", case.key, reading=reading))
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """How a process ended: what it said last that a blame can rest on, its exit code, and why it was ended."""
-
-    last: Message
-    code: int
-    reason: str
-    interrupted: bool
-    last_words: str
-
-
-def _listen(state: _State, cases: dict[str, Case], process: Process) -> _Heard:
-    try:
-        return _listen_to_the_end(state, cases, process)
-    except BaseException:
-        process.end(patience=0.0)
-        raise
-
-
-def _listen_to_the_end(state: _State, cases: dict[str, Case], process: Process) -> _Heard:
-    last, interrupts, reason = Message("start"), 0, ""
-    while last.kind != "end" and not reason and interrupts < 2:
-        try:
-            message = process.hear()
-            if message is None:
-                break
-            last = message if message.kind in ("at", "end") else last
-            _take(state, cases, message)
-        except KeyboardInterrupt:
-            interrupts += 1
-            process.interrupt()
-        except Silent as silent:
-            reason = f"gave no sign of life for {silent.seconds:g} s in step '{last.step}'"
-    code = process.end(patience=0.0 if reason or interrupts > 1 else GRACE_SECONDS)
-    return _Heard(last, code, reason, interrupts > 0, process.last_words())
 
 
 def _take(state: _State, cases: dict[str, Case], message: Message) -> None:

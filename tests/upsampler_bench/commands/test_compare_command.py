@@ -62,7 +62,7 @@ def test_a_point_is_a_process_that_times_all_beside_the_yardstick_and_one_that_c
     for timing in point.timings.values():
         assert len(timing.rounds) == len(timing.yardstick) == 3
         assert 0 < timing.least <= min(timing.rounds)
-    assert [why.splitlines()[0] for why in point.lost.values()] == ["crashed the process in step 'first call': SIGSEGV"]
+    assert [why.splitlines()[0] for why in point.lost.values()] == ["crashed the process during 'first call': SIGSEGV"]
     assert point.where.endswith(", 1 thread")
 
 

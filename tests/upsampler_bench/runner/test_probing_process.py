@@ -109,7 +109,7 @@ def test_a_compiler_that_hangs_costs_its_cell_which_says_so_and_has_no_time(run)
     hang = [*tried(FIRST, "float16")[:-1], Message("at", FIRST.key, "compiles"), Silent(120.0)]
     found, _ = run(hang, [*tried(SECOND, "float16", "compiles"), END])
     assert values(found["first"]) == {"float16": (1.0,), "compiles": (0.0,), "compile_time": ()}
-    said = ("gave no sign of life for 120 s in step 'compiles'",)
+    said = ("timed out: no response for 120 s",)
     assert {found["first"].reading(name).notes for name in ("compiles", "compile_time")} == {said}
     assert values(found["second"]) == WHOLE
 
@@ -124,7 +124,7 @@ def test_a_crash_before_anything_is_tried_costs_the_row(run):
     crash = [Message("at", FIRST.key, "first call"), SEGFAULT]
     found, _ = run(crash, [*tried(SECOND, "float16", "compiles"), END])
     assert (found["first"].status, found["first"].readings) == ("failed", ())
-    assert found["first"].reason == "crashed the process in step 'first call': SIGSEGV"
+    assert found["first"].reason == "crashed the process during 'first call': SIGSEGV"
     assert values(found["second"]) == WHOLE
 
 

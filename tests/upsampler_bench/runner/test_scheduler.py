@@ -54,10 +54,10 @@ def test_a_crash_a_hang_an_exit_and_a_memory_eater_cost_their_own_rows(tmp_path)
     names = ("segfaults", "exits", "eats-memory", "hangs", "raises", "prints", "good")
     run = measure(tmp_path, *names, **{"timeout": 8.0, "memory-limit": 3 * 2**30})
     lost = reasons(run)
-    assert lost["segfaults"] == ("failed", "crashed the process in step 'first call': SIGSEGV")
-    assert lost["exits"] == ("failed", "ended the process in step 'first call' with code 3")
+    assert lost["segfaults"] == ("failed", "crashed the process during 'first call': SIGSEGV")
+    assert lost["exits"] == ("failed", "ended the process during 'first call' with code 3")
     assert lost["eats-memory"][1].startswith("out of memory")
-    assert lost["hangs"] == ("failed", "gave no sign of life for 8 s in step 'first call'")
+    assert lost["hangs"] == ("failed", "timed out: no response for 8 s during 'first call'")
     assert lost["raises"] == ("failed", "RuntimeError: this operator has a bug")
     assert set(lost) == set(names) - {"prints", "good"}
     for name in ("bilinear", "prints", "good"):
@@ -76,7 +76,8 @@ def test_an_operator_of_ones_own_script_is_measured_without_a_file_of_its_own(tm
         "import torch, upsamplers, upsampler_bench\n"
         "upsamplers.register_module('mine', lambda c, s: torch.nn.ConvTranspose2d(c, c, s, s))\n"
         f"run = upsampler_bench.run(['mine'], **{keys})\n"
-        "print(upsampler_bench.to_frame(run).query('metric == \"params_weights\"').set_index('upsampler').value['mine'])\n"
+        "frame = upsampler_bench.to_frame(run).query('metric == \"params_weights\"')\n"
+        "print(frame.set_index('upsampler').value['mine'])\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == str(8 * 8 * 4.0)
@@ -167,7 +168,7 @@ def test_a_process_that_cannot_start_says_so(tmp_path, monkeypatch):
 def test_what_a_dead_operator_leaves_running_holds_nothing_up(tmp_path):
     begun = time.monotonic()
     run = measure(tmp_path, "forks", "good")
-    assert reasons(run) == {"forks": ("failed", "ended the process in step 'first call' with code 7")}
+    assert reasons(run) == {"forks": ("failed", "ended the process during 'first call' with code 7")}
     assert time.monotonic() - begun < 100
 
 
