@@ -1,1 +1,1 @@
-"""Comparisons told: of two sides measured here, and of two stored runs; each becomes a report and an exit code."""
+"""Is it slower? sides -> schedule -> process -> rule -> comparison -> report; or two stored runs (stored_runs)."""

@@ -1,22 +1,22 @@
 # torch-free
-"""A measured comparison as a report, which every format renders."""
+"""A comparison as a report, which every format renders."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 
 from upsampler_bench import units
 from upsampler_bench.case import TIMED
-from upsampler_bench.compare.budgets import Held
-from upsampler_bench.compare.comparison import Change, Duel, count
-from upsampler_bench.compare.rule import FASTER, SAME, SLOWER, UNCLEAR, Finding
-from upsampler_bench.compare.samples import BASE, HEAD, values
+from upsampler_bench.compare.budgets import BudgetResult
+from upsampler_bench.compare.comparison import Change, Comparison
+from upsampler_bench.compare.rule import FASTER, SAME, SLOWER, UNCLEAR, Result, Rule
+from upsampler_bench.compare.samples import BASE, HEAD, count, timings
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
-from upsampler_bench.stats import Estimate
 
-COLUMNS = (
+RESULTS = (
     Column("verdict", "Verdict", words=True),
     Column("ratio", "head / base", "×"),
     Column("base", "base", "ms", rank=3),
@@ -24,162 +24,162 @@ COLUMNS = (
     Column("p", "p", rank=4),
     Column("processes", "Processes", rank=5, words=True),
 )
-EXACT = (Column("base", "base"), Column("head", "head"), Column("change", "Change", "%"))
+CHANGES = (Column("base", "base"), Column("head", "head"), Column("change", "Change", "%"))
 BUDGETS = (
     Column("verdict", "Verdict", words=True),
     Column("budget", "Budget", words=True),
     Column("value", "Measured", words=True),
 )
-STATISTICS_IN_WORDS = {"least": "the fastest call of each process"}
+WORST_FIRST = (SLOWER, FASTER, UNCLEAR, SAME)
 MILLI, MIB = 1e-3, 2**20
 
 
-def report(duels: Sequence[Duel], held: Sequence[Held] = ()) -> Report:
-    """What was found, worst first where a reader looks: the summary in the facts, a table a condition."""
-    first = duels[0]
-    tables = [table for one in duels for table in _tables(one)]
+def report(comparisons: Sequence[Comparison], budgets: Sequence[BudgetResult] = ()) -> Report:
+    """The summary in the facts, then a table per condition, worst results first."""
+    first = comparisons[0]
+    facts: list[tuple[str, str]] = []
+    tables: list[Table] = []
+    warnings: list[str] = []
+    for comparison in comparisons:
+        facts += _facts(comparison)
+        tables += _tables(comparison)
+        if comparison.no_longer_timed:
+            warnings.append(f"No longer measured: {', '.join(map(_operator, comparison.no_longer_timed))}.")
+    if any(comparison.false_alarms for comparison in comparisons):
+        warnings.insert(0, "The control (the base against itself) differs: verdicts on time are advisory.")
+    if budgets:
+        tables.append(Table("Budgets", BUDGETS, tuple(map(_budget_row, budgets))))
     return Report(
-        f"{first.head} against {first.base}",
-        facts=tuple(fact for one in duels for fact in _facts(one)),
-        tables=(*tables, *([_budgets(held)] if held else [])),
-        legend=tuple(_legend(first)),
-        warning=" ".join(_warnings(duels)),
+        f"{first.head} compared with {first.base}",
+        facts=tuple(facts),
+        tables=tuple(tables),
+        legend=_legend(first.rule),
+        warning=" ".join(warnings),
     )
 
 
-def summary(duel: Duel) -> str:
+def summary(comparison: Comparison) -> str:
     """One sentence: how many of each verdict, and the geometric mean."""
-    counts = [f"{len(duel.of(one))} {one}" for one in (SLOWER, FASTER, SAME, UNCLEAR) if duel.of(one)]
-    mean = f"; geometric mean {units.fixed(duel.mean, 3)}×" if duel.mean else ""
-    hidden = f"; {duel.hidden} beyond the threshold, no surer than noise, not told as changes" if duel.hidden else ""
-    return f"{', '.join(counts) or 'nothing was compared'}{mean}{hidden}"
+    verdicts = Counter(result.verdict for result in comparison.results)
+    counts = [f"{verdicts[verdict]} {verdict}" for verdict in (SLOWER, FASTER, SAME, UNCLEAR) if verdicts[verdict]]
+    parts = [", ".join(counts) or "nothing was compared"]
+    if comparison.mean_ratio:
+        parts.append(f"geometric mean {units.fixed(comparison.mean_ratio, 3)}×")
+    if insignificant := sum(result.insignificant for result in comparison.results):
+        verb = "was" if insignificant == 1 else "were"
+        parts.append(f"{insignificant} exceeded the threshold but {verb} not statistically significant")
+    return "; ".join(parts)
 
 
-def _facts(duel: Duel) -> Iterator[tuple[str, str]]:
-    yield "Compared", f"{duel.base} with {duel.head}: {duel.condition}"
-    yield from _places(duel)
-    yield "Found", summary(duel)
-    alarms = [one.key.partition("/")[0] for one in duel.control if one.verdict in (SLOWER, FASTER)]
-    yield "Control", f"base against itself: {', '.join(alarms) or 'no alarm'}"
-    sides = f"{count(duel.points, BASE)} and {count(duel.points, HEAD)} processes, alternating"
-    yield "Sampling", f"{sides}, in {duel.seconds:.0f} s; ended: {duel.stopped}"
-    if duel.added or duel.removed:
-        parts = [
-            f"{word} {', '.join(names)}" for word, names in (("added", duel.added), ("removed", duel.removed)) if names
-        ]
-        yield "Operators", "; ".join(parts)
-    for note in duel.notes:
+def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    yield "Compared", f"{comparison.base} with {comparison.head}: {comparison.condition}"
+    yield from _machines(comparison)
+    yield "Result", summary(comparison)
+    alarms = ", ".join(map(_operator, comparison.false_alarms))
+    yield "Control", f"base against itself: {alarms or 'no false alarm'}"
+    processes = f"{count(comparison.samples, BASE)} + {count(comparison.samples, HEAD)} processes, alternating"
+    yield "Sampling", f"{processes}, in {comparison.seconds:.0f} s; stopped: {comparison.stopped}"
+    if comparison.added:
+        yield "Added operators", ", ".join(comparison.added)
+    if comparison.removed:
+        yield "Removed operators", ", ".join(comparison.removed)
+    for note in comparison.notes:
         yield "Note", note
 
 
-def _places(duel: Duel) -> Iterator[tuple[str, str]]:
-    """Where it was measured; two lines where the sides say different things, such as another torch."""
-    found = {arm: {one.where for one in duel.points if one.arm == arm and one.where} for arm in (BASE, HEAD)}
-    if found[BASE] == found[HEAD]:
-        yield from (("Device", one) for one in sorted(found[BASE]))
+def _machines(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Where it was measured; per side if the sides differ, in torch for example."""
+    base, head = (
+        sorted({sample.machine for sample in comparison.samples if sample.side == side and sample.machine})
+        for side in (BASE, HEAD)
+    )
+    if base == head:
+        yield from (("Device", machine) for machine in base)
         return
-    yield from ((f"Device of the {arm}", one) for arm in (BASE, HEAD) for one in sorted(found[arm]))
+    yield from (("Device of the base", machine) for machine in base)
+    yield from (("Device of the head", machine) for machine in head)
 
 
-def _tables(duel: Duel) -> Iterator[Table]:
-    order = {SLOWER: 0, FASTER: 1, UNCLEAR: 2, SAME: 3}
-    rows = [_row(duel, one) for one in sorted(duel.findings, key=lambda one: order[one.verdict])]
-    found = {one.key for one in duel.findings}
-    for key in (one for one in duel.keys if one not in found):
-        why = duel.wrong.get(key) or duel.lost.get(key, "not timed")
-        rows.append(Row(_called(duel, key), tuple(Cell() for _ in COLUMNS), "failed", why))
-    yield Table(f"Latency: {duel.condition}", _columns(duel, COLUMNS), tuple(rows))
-    if duel.changes:
-        title = "Exact figures that changed" if duel.alike else "Exact figures that differ"
-        yield Table(title, _columns(duel, EXACT), tuple(_change(duel, one) for one in duel.changes))
+def _tables(comparison: Comparison) -> Iterator[Table]:
+    rows = [
+        Row(_row_name(comparison, result.key), _result_cells(comparison, result))
+        for result in sorted(comparison.results, key=lambda result: WORST_FIRST.index(result.verdict))
+    ]
+    with_result = {result.key for result in comparison.results}
+    for key in comparison.keys:
+        if key not in with_result:
+            reason = comparison.wrong.get(key) or comparison.lost.get(key, "not timed")
+            rows.append(Row(_row_name(comparison, key), (Cell(),) * len(RESULTS), "failed", reason))
+    yield Table(f"Latency: {comparison.condition}", _columns(comparison, RESULTS), tuple(rows))
+    if comparison.changes:
+        verb = "changed" if comparison.same_operators else "differ"
+        changes = tuple(_change_row(comparison, change) for change in comparison.changes)
+        yield Table(f"Deterministic metrics that {verb}", _columns(comparison, CHANGES), changes)
 
 
-def _row(duel: Duel, one: Finding) -> Row:
-    times = [_time(values(duel.points, arm, one.key, duel.rule.statistics[0])) for arm in (BASE, HEAD)]
-    shift = Estimate(one.shift.ratio, one.shift.low, one.shift.high, min(one.base, one.head))
-    cells = (Cell(one.verdict), _ratio(shift), *times, _chance(one), Cell(f"{one.base}+{one.head}"))
-    return Row(_called(duel, one.key), cells)
+def _result_cells(comparison: Comparison, result: Result) -> tuple[Cell, ...]:
+    ratio, low, high = result.shift.ratio, result.shift.low, result.shift.high
+    ratio_cell = Cell(units.fixed(ratio, 3), ratio)
+    if low > 0:
+        interval = f"{units.fixed(low, 3)}–{units.fixed(high, 3)}"
+        ratio_cell = replace(ratio_cell, low=low, high=high, interval=interval)
+    times = []
+    for side in (BASE, HEAD):
+        fastest = [timing.fastest for timing in timings(comparison.samples, side, result.key)]
+        milliseconds = median(fastest) / MILLI
+        times.append(Cell(units.short(milliseconds), milliseconds))
+    p = min(result.slower, result.faster)
+    p_cell = Cell(f"{p:.1g}" if p < 0.1 else units.fixed(p, 2), p)
+    return (Cell(result.verdict), ratio_cell, *times, p_cell, Cell(f"{result.base}+{result.head}"))
 
 
-def _name(key: str) -> str:
+def _change_row(comparison: Comparison, change: Change) -> Row:
+    percent = (change.head / change.base - 1) * 100 if change.base else None
+    changed = Cell("new") if percent is None else Cell(f"{percent:+.3g}", percent)
+    name = f"{_operator(change.key)} {change.metric}" if comparison.same_operators else change.metric
+    return Row(name, (Cell(f"{change.base:,.0f}", change.base), Cell(f"{change.head:,.0f}", change.head), changed))
+
+
+def _budget_row(result: BudgetResult) -> Row:
+    limit = result.budget.limit
+    name = f"{result.budget.operator} {limit.metric}"
+    text = result.reason
+    if result.value is not None:
+        value = result.value.value
+        if limit.relative:
+            text = f"{units.fixed(value, 3)}×"
+        elif limit.metric in TIMED.values():
+            text = f"{value / MILLI:.3g} ms"
+        else:
+            text = f"{value / MIB:.4g} MiB" if limit.metric.endswith("memory") else f"{value:,.0f}"
+    return Row(name, (Cell(result.verdict), Cell(result.budget.text), Cell(text)))
+
+
+def _operator(key: str) -> str:
     return key.partition("/")[0]
 
 
-def _ratio(one: Estimate) -> Cell:
-    if one.low <= 0:
-        return Cell(units.fixed(one.value, 3), one.value)
-    interval = f"{units.fixed(one.low, 3)}–{units.fixed(one.high, 3)}"
-    return Cell(units.fixed(one.value, 3), one.value, one.low, one.high, interval)
+def _row_name(comparison: Comparison, key: str) -> str:
+    return _operator(key) if comparison.same_operators else f"{comparison.head} vs {comparison.base}"
 
 
-def _time(found: Sequence[float]) -> Cell:
-    middle = median(found) / MILLI
-    return Cell(units.short(middle), middle)
-
-
-def _chance(one: Finding) -> Cell:
-    chance = min(one.slower, one.faster)
-    return Cell(f"{chance:.1g}" if chance < 0.1 else units.fixed(chance, 2), chance)
-
-
-def _columns(duel: Duel, columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """Two operators stand under their own names."""
-    if duel.alike:
+def _columns(comparison: Comparison, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Two operators have their own names in the titles."""
+    if comparison.same_operators:
         return columns
-    titles = {"base": duel.base, "head": duel.head, "ratio": f"{duel.head} / {duel.base}"}
-    return tuple(replace(one, title=titles.get(one.name, one.title)) for one in columns)
+    base, head = comparison.base, comparison.head
+    titles = {"base": base, "head": head, "ratio": f"{head} / {base}"}
+    return tuple(replace(column, title=titles.get(column.name, column.title)) for column in columns)
 
 
-def _called(duel: Duel, key: str) -> str:
-    return _name(key) if duel.alike else f"{duel.head} against {duel.base}"
-
-
-def _change(duel: Duel, one: Change) -> Row:
-    share = (one.head / one.base - 1) * 100 if one.base else None
-    changed = Cell(f"{share:+.3g}", share) if share is not None else Cell("new")
-    name = f"{_name(one.key)} {one.metric}" if duel.alike else one.metric
-    return Row(name, (Cell(f"{one.base:,.0f}", one.base), Cell(f"{one.head:,.0f}", one.head), changed))
-
-
-def _budgets(held: Sequence[Held]) -> Table:
-    rows = [
-        Row(
-            f"{one.budget.operator} {one.budget.limit.metric}",
-            (Cell(one.verdict), Cell(one.budget.text), Cell(_amount(one)) if one.value else Cell(one.why)),
-        )
-        for one in held
-    ]
-    return Table("Budgets", BUDGETS, tuple(rows))
-
-
-def _amount(one: Held) -> str:
-    assert one.value is not None
-    if one.budget.limit.relative:
-        return f"{units.fixed(one.value.value, 3)}×"
-    metric, value = one.budget.limit.metric, one.value.value
-    if metric in TIMED.values():
-        return f"{value / MILLI:.3g} ms"
-    return f"{value / MIB:.4g} MiB" if metric.endswith("memory") else f"{value:,.0f}"
-
-
-def _legend(duel: Duel) -> Iterator[tuple[str, str]]:
-    rule = duel.rule
-    statistics = " and by ".join(STATISTICS_IN_WORDS.get(one, one) for one in rule.statistics)
-    yield (
-        "SLOWER, FASTER",
+def _legend(rule: Rule) -> tuple[tuple[str, str], ...]:
+    return (
         (
-            f"the ratio is beyond {1 + rule.threshold:g} (or its inverse) by {statistics}, and the rank test over the "
-            f"processes finds a change at {rule.significance:.2g} over all cases (Holm)"
+            "SLOWER, FASTER",
+            f"the ratio of the fastest calls of each process is at least {1 + rule.threshold:g} (or its inverse), and "
+            f"a rank test over the processes is significant at {rule.significance:.2g} over all cases (Holm)",
         ),
+        ("SAME", f"the {rule.confidence:.0%} interval of the ratio lies within the threshold"),
+        ("UNCLEAR", "neither; more processes, a quieter machine or a larger shape may decide it"),
+        ("p, Processes", "of the rank test, corrected for all cases; processes of the base and of the head"),
     )
-    yield "SAME", f"the whole {rule.confidence:.0%} interval lies within the threshold"
-    yield "p", "of the rank test, corrected for all cases; processes: of the base and of the head"
-    yield "UNCLEAR", "neither: more processes, a quieter machine or a larger shape would tell"
-
-
-def _warnings(duels: Sequence[Duel]) -> Iterator[str]:
-    if any(one.is_advisory for one in duels):
-        yield "The control raised an alarm (base against itself): the verdicts on time are advisory."
-    for one in duels:
-        if one.newly_lost:
-            yield f"Not measured any more: {', '.join(map(_name, one.newly_lost))}."

@@ -1,13 +1,13 @@
 # torch-free
-"""What fresh processes measured on the sides of a comparison: one process is one data point."""
+"""Samples: what one process of one side measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
-BASE, HEAD, CONTROL = "base", "head", "control"
+# The control is the base once more.
+BASE, HEAD, CONTROL = SIDES = "base", "head", "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,58 +16,39 @@ class Timing:
 
     Attributes:
         rounds: the median call of each round.
-        yardstick: of each of these rounds the median call of the yardstick, which is the same on every side.
-        least: the fastest call of all.
+        reference: for each of these rounds the median call of the reference, which is the same on every side.
+        fastest: the fastest call of all.
     """
 
     rounds: tuple[float, ...]
-    yardstick: tuple[float, ...]
-    least: float
+    reference: tuple[float, ...]
+    fastest: float
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Sample:
     """One process.
 
     Attributes:
-        arm: BASE, HEAD or CONTROL (the base once more).
+        side: BASE, HEAD or CONTROL.
         timings: by the case's key.
         lost: why a case has no timing, by its key.
-        load: the machine's load average over a minute at its start, None where it is not known.
-        where: the device and the torch that it ran on, in words; empty where it did not say.
+        load: the machine's load average over a minute when the process started, None if unknown.
+        machine: the device and torch it ran on, in words; empty if the process did not report them.
     """
 
-    arm: str
+    side: str
     timings: Mapping[str, Timing]
     lost: Mapping[str, str] = field(default_factory=dict)
     load: float | None = None
-    where: str = ""
+    machine: str = ""
 
 
-def lower_quartile(values: Sequence[float]) -> float:
-    """A quarter of the values lie below it: what a neighbour's load moves less than the median."""
-    ordered = sorted(values)
-    place = (len(ordered) - 1) / 4
-    low = int(place)
-    above = ordered[min(low + 1, len(ordered) - 1)]
-    return ordered[low] + (above - ordered[low]) * (place - low)
+def count(samples: Sequence[Sample], side: str) -> int:
+    """The number of processes of a side."""
+    return sum(sample.side == side for sample in samples)
 
 
-def _paired(timing: Timing) -> list[float]:
-    return [ours / theirs for ours, theirs in zip(timing.rounds, timing.yardstick, strict=False) if theirs]
-
-
-# What one number a process gives to a comparison, by name.
-STATISTICS: Mapping[str, Callable[[Timing], float]] = {
-    "least": lambda timing: timing.least,
-    "quartile": lambda timing: lower_quartile(timing.rounds),
-    "median": lambda timing: median(timing.rounds),
-    "paired": lambda timing: median(_paired(timing)),
-    "paired-quartile": lambda timing: lower_quartile(_paired(timing)),
-}
-
-
-def values(points: Sequence[Point], arm: str, key: str, statistic: str) -> list[float]:
-    """That statistic of a case in every process of an arm that timed it."""
-    of = STATISTICS[statistic]
-    return [of(one.timings[key]) for one in points if one.arm == arm and key in one.timings]
+def timings(samples: Sequence[Sample], side: str, key: str) -> list[Timing]:
+    """A case's timing in every process of a side that timed it."""
+    return [sample.timings[key] for sample in samples if sample.side == side and key in sample.timings]

@@ -1,153 +1,159 @@
-"""The order of a comparison: base, head and the base once more, alternating, topped up while a case is unclear."""
+"""The order of the processes: base, head and control in turn, more of them while a case is unclear."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from upsampler_bench.case import Case, Settings
-from upsampler_bench.compare import comparison
-from upsampler_bench.compare.comparison import BUDGET, INTERRUPTED, LOOKS, MOST, WHOLE, Duel
-from upsampler_bench.compare.measuring import Corner, measure
-from upsampler_bench.compare.rule import Finding, Rule, judge
-from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, Point
+from upsampler_bench.compare import process
+from upsampler_bench.compare.comparison import BUDGET, DECIDED, INTERRUPTED, MOST, Comparison
+from upsampler_bench.compare.process import Side
+from upsampler_bench.compare.rule import LOOKS, UNCLEAR, Result, Rule, judge, look
+from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample, count
 from upsampler_bench.errors import PlanError
 
 WRONG = "wrong output"
-Clock = Callable[[], float]
-
-
-class Taker(Protocol):
-    """Measures one point; `point.measure` but in tests."""
-
-    def __call__(self, cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> Point:
-        """One process of an arm."""
+Measure = Callable[[Sequence[Case], Side, str, Settings], Sample]
 
 
 @dataclass(frozen=True)
-class Bout:
-    """What is to be compared, and how long it may take.
+class Schedule:
+    """What to compare, and how long it may take.
 
     Attributes:
-        corners: by arm; the control is the base's once more.
+        sides: by BASE, HEAD and CONTROL.
         cases: of one group, as the base calls them.
-        budget: seconds for all; 0: as long as it takes.
-        spent: seconds of it that went before the first process.
+        budget: seconds in all; 0: no limit.
+        spent: seconds of the budget that were used before the first process.
     """
 
-    corners: dict[str, Corner]
+    sides: dict[str, Side]
     cases: tuple[Case, ...]
-    how: Settings
+    settings: Settings
     rule: Rule
     budget: float = 0.0
     spent: float = 0.0
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
-class _State:
-    bout: Bout
-    take: Taker
-    clock: Clock
+class _Progress:
+    schedule: Schedule
     say: Callable[[str], None]
+    measure: Measure
+    clock: Callable[[], float]
     begun: float
-    points: tuple[Point, ...] = ()
-    findings: dict[str, Finding] = field(default_factory=dict)
+    passes: int = 0
     longest: float = 0.0
+    samples: list[Sample] = field(default_factory=list)
+    results: dict[str, Result] = field(default_factory=dict)
+
+    def look(self) -> None:
+        keys = [case.key for case in self.schedule.cases]
+        self.results = look(self.samples, keys, self.schedule.rule, self.results)
 
 
-def order(passes: int) -> Iterator[str]:
-    """The arms, each pass in the reverse order of the one before: a steady drift cancels."""
-    arms = (BASE, HEAD, CONTROL)
-    for number in range(passes):
-        yield from arms if number % 2 == 0 else arms[::-1]
-
-
-def compare(bout: Bout, say: Callable[[str], None], take: Taker | None = None, clock: Clock = time.monotonic) -> Duel:
-    """Measures until every case is decided, the most processes are taken, or the budget is spent.
+def compare(
+    schedule: Schedule,
+    say: Callable[[str], None],
+    measure: Measure = process.measure,
+    clock: Callable[[], float] = time.monotonic,
+) -> Comparison:
+    """Measures until every case is decided, the most processes are measured, or the budget is used up.
 
     Ctrl-C ends it with what was measured.
 
+    Args:
+        schedule: what to compare.
+        say: called with a line per process.
+        measure, clock: replaced in tests.
+
     Raises:
-        PlanError: the budget cannot hold the least processes.
+        PlanError: the budget is too small for the first look.
         SideError: a side cannot be measured.
     """
-    state = _State(bout, take or _take, clock, say, clock() - bout.spent)
-    stopped = MOST
-    cases = bout.cases
+    progress = _Progress(schedule, say, measure, clock, clock() - schedule.spent)
     try:
-        for size in LOOKS:
-            left = size - comparison.count(state.points, HEAD)
-            if not _pass(state, cases, left, size):
-                stopped = BUDGET
-                break
-            _look(state)
-            cases = tuple(one for one in bout.cases if one.key in comparison.unsettled(state.findings))
-            if not cases:
-                stopped = WHOLE
-                break
+        stopped = _measure(progress)
     except KeyboardInterrupt:
         stopped = INTERRUPTED
     if stopped in (BUDGET, INTERRUPTED):
-        _look(state)
-    return _finished(state, stopped)
+        progress.look()
+    return _comparison(progress, stopped)
 
 
-def _take(cases: Sequence[Case], corner: Corner, arm: str, how: Settings) -> Point:
-    return measure(cases, corner, arm, how)
+def _measure(progress: _Progress) -> str:
+    """Fills in samples and results, and returns why it stopped."""
+    cases = progress.schedule.cases
+    for size in LOOKS:
+        while progress.passes < size:
+            if progress.passes and not _is_time_left(progress):
+                return BUDGET
+            _measure_pass(progress, cases, size)
+        progress.look()
+        unclear = {key for key, result in progress.results.items() if result.verdict == UNCLEAR}
+        cases = tuple(case for case in cases if case.key in unclear)
+        if not cases:
+            return DECIDED
+    return MOST
 
 
-def _pass(state: _State, cases: tuple[Case, ...], passes: int, size: int) -> bool:
-    """Takes so many points an arm; False where the budget ends before."""
-    for number, arm in enumerate(order(passes)):
-        before = state.clock()
-        spent = before - state.begun
-        if state.bout.budget and state.points and number % 3 == 0 and spent + 3 * state.longest > state.bout.budget:
-            return False
-        how = replace(state.bout.how, seed=state.bout.how.seed + len(state.points))
-        point = state.take(cases, state.bout.corners[arm], arm, how)
-        state.points = (*state.points, point)
-        took = state.clock() - before
-        state.longest = took if number % 3 == 0 else max(state.longest, took)
-        told = f"{len(cases)} case{'s' * (len(cases) != 1)}"
-        state.say(f"{arm} {comparison.count(state.points, arm)} of {size}: {told} in {took:.1f} s")
-        if len(state.points) == 3:
-            _check_budget(state)
-    return True
+def _measure_pass(progress: _Progress, cases: tuple[Case, ...], size: int) -> None:
+    """One process per side; every second pass is in reverse order, so that a steady drift cancels."""
+    schedule = progress.schedule
+    noun = "case" if len(cases) == 1 else "cases"
+    progress.longest = 0.0
+    for side in SIDES if progress.passes % 2 == 0 else SIDES[::-1]:
+        begun = progress.clock()
+        settings = replace(schedule.settings, seed=schedule.settings.seed + len(progress.samples))
+        progress.samples.append(progress.measure(cases, schedule.sides[side], side, settings))
+        seconds = progress.clock() - begun
+        progress.longest = max(progress.longest, seconds)
+        number = count(progress.samples, side)
+        progress.say(f"{side} {number} of {size}: {len(cases)} {noun} in {seconds:.1f} s")
+    progress.passes += 1
+    if progress.passes == 1:
+        _check_budget(progress)
 
 
-def _check_budget(state: _State) -> None:
-    """Refuses early what cannot end in time."""
-    bout = state.bout
-    needed = bout.spent + (state.clock() - state.begun - bout.spent) * LOOKS[0]
-    if bout.budget and needed > bout.budget:
+def _is_time_left(progress: _Progress) -> bool:
+    """Whether another pass fits into the budget."""
+    needed = progress.clock() - progress.begun + len(SIDES) * progress.longest
+    return not progress.schedule.budget or needed <= progress.schedule.budget
+
+
+def _check_budget(progress: _Progress) -> None:
+    """Refuses after the first pass what cannot reach the first look."""
+    schedule = progress.schedule
+    needed = schedule.spent + (progress.clock() - progress.begun - schedule.spent) * LOOKS[0]
+    if schedule.budget and needed > schedule.budget:
         raise PlanError(
-            f"a budget of {bout.budget:g} s is too small: {LOOKS[0]} processes a side take about {needed:.0f} s here; "
-            f"give more, or fewer operators or a smaller shape"
+            f"--budget is {schedule.budget:g} s; {LOOKS[0]} processes per side need about {needed:.0f} s here: "
+            f"expected more, or fewer operators or a smaller shape"
         )
 
 
-def _look(state: _State) -> None:
-    keys = tuple(one.key for one in state.bout.cases)
-    settled = {key: one for key, one in state.findings.items() if one.verdict != "UNCLEAR"}
-    state.findings = comparison.look(state.points, keys, state.bout.rule, settled)
-
-
-def _finished(state: _State, stopped: str) -> Duel:
-    bout = state.bout
-    keys = tuple(one.key for one in bout.cases)
-    base, head = bout.corners[BASE], bout.corners[HEAD]
-    lost = {key: f"{one.arm}: {why}" for one in state.points for key, why in one.lost.items()}
-    wrong = {
-        key: why for one in state.points if one.arm == HEAD for key, why in one.lost.items() if why.startswith(WRONG)
-    }
-    return Duel(
-        base.name, head.name, f"{bout.cases[0].condition}/{bout.cases[0].mode}", keys, bout.rule, state.points,
-        tuple(state.findings[key] for key in keys if key in state.findings),
-        judge(state.points, keys, bout.rule, (BASE, CONTROL)), bout.added, bout.removed, stopped,
-        state.clock() - state.begun, wrong, lost, bout.notes,
-    )  # fmt: skip
+def _comparison(progress: _Progress, stopped: str) -> Comparison:
+    schedule, samples = progress.schedule, tuple(progress.samples)
+    keys = tuple(case.key for case in schedule.cases)
+    lost, wrong = {}, {}
+    for sample in samples:
+        for key, reason in sample.lost.items():
+            lost[key] = f"{sample.side}: {reason}"
+            if sample.side == HEAD and reason.startswith(WRONG):
+                wrong[key] = reason
+    return Comparison(
+        schedule.sides[BASE].name,
+        schedule.sides[HEAD].name,
+        schedule.cases[0].group,
+        keys,
+        schedule.rule,
+        samples,
+        results=tuple(progress.results.values()),
+        control=judge(samples, keys, schedule.rule, (BASE, CONTROL)),
+        stopped=stopped,
+        seconds=progress.clock() - progress.begun,
+        wrong=wrong,
+        lost=lost,
+    )

@@ -1,4 +1,4 @@
-"""From what a user asks to a comparison: two revisions, or two operators, measured here."""
+"""From what a user wants compared to comparisons: two revisions, or two operators, measured here."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from typing import Any
 import upsamplers
 from upsampler_bench import device, plan
 from upsampler_bench.case import Case
-from upsampler_bench.compare import registered, schedule, worktrees
-from upsampler_bench.compare.comparison import INTERRUPTED, Duel
-from upsampler_bench.compare.deterministic import changes, counted
-from upsampler_bench.compare.measuring import Corner, settings
+from upsampler_bench.compare import process, registered, schedule, worktrees
+from upsampler_bench.compare.comparison import INTERRUPTED, Comparison, changes
+from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import DEFAULT, Rule
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD
-from upsampler_bench.compare.schedule import Bout
+from upsampler_bench.compare.schedule import Schedule
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import operators
 
-CHANGED_SHOWN = 3
+FILES_SHOWN = 3
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How a comparison is to be made.
+class Options:
+    """How to compare.
 
     Attributes:
-        keys: of a plan ("shape", "dtype", "upsampler", ...), over those of the plan "ci".
-        plugins: modules or files that bring operators.
-        budget: seconds for all; 0: as long as it takes.
+        plan: keys of a plan ("shape", "dtype", "upsampler", ...), which replace those of the plan "ci".
+        plugins: modules or files that register operators.
+        budget: seconds in all; 0: no limit.
         threads: CPU threads of each process.
         own_environment: whether a side with other dependencies gets an environment of its own.
-        budgeted: operators that budgets are of; the head must have them.
+        budgeted: operators that have budgets; the head must have them.
     """
 
-    keys: Mapping[str, Any]
+    plan: Mapping[str, Any]
     plugins: tuple[str, ...] = ()
     rule: Rule = DEFAULT
     budget: float = 0.0
@@ -46,86 +45,88 @@ class Asked:
     own_environment: bool = True
     budgeted: tuple[str, ...] = ()
 
+    @property
+    def device(self) -> str:
+        """The device asked for, resolved."""
+        return device.resolve(self.plan.get("device") or "auto")
 
-def revisions(base: str, head: str | None, asked: Asked, say: Say) -> list[Duel]:
-    """Two revisions of the operators; no head: the working tree as it is.
+
+def compare_revisions(base: str, head: str | None, options: Options, say: Say) -> list[Comparison]:
+    """Compares two revisions of the operators; no head: the working tree as it is.
 
     Raises:
-        PlanError: no such revision, operator, or not time enough.
+        PlanError: there is no such revision or operator, or the time budget is too small.
         SideError: a side cannot be built or loaded.
     """
-    with worktrees.corners(base, head, asked.plugins, say, own_environment=asked.own_environment) as (before, after):
-        place = device.resolve(asked.keys.get("device") or "auto")
-        rolls = registered.names(before, place), registered.names(after, place)
-        both = [name for name in rolls[0] if name in rolls[1]]
-        added = tuple(name for name in rolls[1] if name not in rolls[0])
-        removed = tuple(name for name in rolls[0] if name not in rolls[1])
-        if not both:
+    own_environment = options.own_environment
+    with worktrees.sides(base, head, options.plugins, say, own_environment=own_environment) as (before, after):
+        base_names, head_names = (registered.names(side, options.device) for side in (before, after))
+        names = [name for name in base_names if name in head_names]
+        if not names:
             raise PlanError(f"{before.name} and {after.name} have no operator in common")
-        notes = () if head else _dirt()
-        return _fought({BASE: before, HEAD: after, CONTROL: before}, both, asked, say, added, removed, notes)
+        comparisons = _compare(before, after, names, options, say)
+        added = tuple(name for name in head_names if name not in base_names)
+        removed = tuple(name for name in base_names if name not in head_names)
+        notes = () if head else _uncommitted_changes()
+        return [replace(one, added=added, removed=removed, notes=notes) for one in comparisons]
 
 
-def pair(first: str, second: str, asked: Asked, say: Say) -> list[Duel]:
-    """Two operators (or one with two sets of options) against each other.
+def compare_operators(base: str, head: str, options: Options, say: Say) -> list[Comparison]:
+    """Compares two operators, or one with two sets of options.
 
     Raises:
-        PlanError: no such operator, or not time enough.
+        PlanError: there is no such operator, or the time budget is too small.
     """
-    operators.load(asked.plugins)
-    operators.add_variants((first, second))
+    operators.load(options.plugins)
+    operators.add_variants((base, head))
     known = operators.names()
-    plan.cases(plan.parse({"upsampler": [first, second], "baseline": ""}), known, "cpu")  # refuses unknown names
-    place = device.resolve(asked.keys.get("device") or "auto")
-    for name in (first, second):
-        if name not in operators.names(place):
-            kinds = " or ".join(upsamplers.get(name).devices)
-            raise PlanError(f"{name} runs on {kinds}, not on {place}; compare operators that run there")
-    base = Corner(first, plugins=asked.plugins)
-    head = Corner(second, plugins=asked.plugins, renamed={first: second})
-    asked = replace(asked, keys={**asked.keys, "upsampler": [first]})
-    found = _fought({BASE: base, HEAD: head, CONTROL: base}, [*known], asked, say)
-    return [replace(one, alike=False) for one in found]
+    plan.cases(plan.parse({"upsampler": [base, head], "baseline": ""}), known, "cpu")  # refuses unknown names
+    for name in (base, head):
+        if name not in operators.names(options.device):
+            devices = " or ".join(upsamplers.get(name).devices)
+            raise PlanError(f"{name} runs on {devices}, not on {options.device}; compare operators that run there")
+    before = Side(base, plugins=options.plugins)
+    after = Side(head, plugins=options.plugins, renamed={base: head})
+    options = replace(options, plan={**options.plan, "upsampler": [base]})
+    return [replace(one, same_operators=False) for one in _compare(before, after, known, options, say)]
 
 
-def _fought(
-    corners: dict[str, Corner], names: Sequence[str], asked: Asked, say: Say,
-    added: tuple[str, ...] = (), removed: tuple[str, ...] = (), notes: tuple[str, ...] = (),
-) -> list[Duel]:  # fmt: skip
+def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say: Say) -> list[Comparison]:
     """A comparison for each group of cases, one after the other, each with its share of the budget."""
-    wanted = plan.parse({**plan.read("ci"), **asked.keys})
-    place = device.resolve(wanted.device)
+    sides = {BASE: base, HEAD: head, CONTROL: base}
+    cases = plan.cases(plan.parse({**plan.read("ci"), **options.plan}), names, options.device)
+    _check_budgeted(options.budgeted, cases)
     groups: dict[str, list[Case]] = {}
-    everything = plan.cases(wanted, names, place)
-    _check_budgeted(asked.budgeted, tuple(dict.fromkeys(case.upsampler for case in everything)))
-    for case in everything:
+    for case in cases:
         groups.setdefault(case.group, []).append(case)
-    found = []
-    for number, cases in enumerate(groups.values()):
-        how, begun = settings(threads=asked.threads), time.monotonic()
-        exact = [counted(cases, corners[arm], how) for arm in (BASE, HEAD)]
-        budget, spent = asked.budget / len(groups), time.monotonic() - begun
-        rule = replace(asked.rule, significance=asked.rule.significance / len(groups))
-        bout = Bout(corners, tuple(cases), how, rule, budget, spent, added, removed, notes)
-        duel = schedule.compare(bout, say)
-        found.append(replace(duel, changes=changes(*exact), exact=exact[1]))
-        if duel.stopped == INTERRUPTED:
+    settings = process.settings(threads=options.threads)
+    rule = replace(options.rule, significance=options.rule.significance / len(groups))
+    comparisons: list[Comparison] = []
+    for group in groups.values():
+        begun = time.monotonic()
+        counts = [process.count(group, side, settings) for side in (base, head)]
+        spent = time.monotonic() - begun
+        budget = options.budget / len(groups)
+        comparison = schedule.compare(Schedule(sides, tuple(group), settings, rule, budget, spent), say)
+        comparisons.append(replace(comparison, changes=changes(*counts), metrics=counts[1]))
+        if comparison.stopped == INTERRUPTED:
             break
-        say(f"{number + 1} of {len(groups)} conditions compared")
-    return found
+        say(f"{len(comparisons)} of {len(groups)} conditions compared")
+    return comparisons
 
 
-def _check_budgeted(budgeted: Sequence[str], known: tuple[str, ...]) -> None:
-    """A budget of what is not measured would hold nothing; said before anything is."""
+def _check_budgeted(budgeted: Sequence[str], cases: Sequence[Case]) -> None:
+    """Refuses a budget for what is not measured before anything is."""
+    compared = tuple(dict.fromkeys(case.upsampler for case in cases))
     for name in budgeted:
-        if name not in known:
-            raise PlanError(f"a budget is of {name!r}, which is not compared here; {nearest(name, known)}")
+        if name not in compared:
+            raise PlanError(f"a budget is set for {name!r}, which is not compared; {nearest(name, compared)}")
 
 
-def _dirt() -> tuple[str, ...]:
-    """What a reader must know of a working tree that no commit holds."""
-    changed = worktrees.changed_files(worktrees.repository())
-    if not changed:
+def _uncommitted_changes() -> tuple[str, ...]:
+    """A note on files that no commit has."""
+    files = worktrees.changed_files(worktrees.repository())
+    if not files:
         return ()
-    more = f" and {len(changed) - CHANGED_SHOWN} more" if len(changed) > CHANGED_SHOWN else ""
-    return (f"The head is the working tree with uncommitted changes: {', '.join(changed[:CHANGED_SHOWN])}{more}.",)
+    more = f" and {len(files) - FILES_SHOWN} more" if len(files) > FILES_SHOWN else ""
+    return (f"The head is the working tree with uncommitted changes: {', '.join(files[:FILES_SHOWN])}{more}.",)

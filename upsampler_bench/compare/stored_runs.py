@@ -1,31 +1,35 @@
 # torch-free
-"""Two stored runs held against each other: exact figures with no tolerance, timings as advice."""
+"""Two stored runs compared: deterministic metrics must be equal, timings are advice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from upsampler_bench import units
-from upsampler_bench.compare.exit_code import FINE, INCONCLUSIVE, INCONCLUSIVES, NEVER, REGRESSION
+from upsampler_bench.compare.outcome import NEVER, ON_INCONCLUSIVE, Outcome
 from upsampler_bench.errors import PlanError
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
-from upsampler_bench.results import MEASURED, MetricInfo, Run
+from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Run
 
-# Settings that change what is timed; how long it is timed for changes only how well.
+# Settings that change what is timed; how long it is timed only changes the precision.
 SETTINGS = ("threads", "compile", "malloc", "cache", "cuda_graph")
-CHANGED, WORSE, BETTER, ALIKE = "changed", "worse", "better", "no clear change"
-EXACT = (
+CHANGED, WORSE, BETTER, NO_CHANGE = "changed", "worse", "better", "no clear change"
+CHANGES = (
     Column("metric", "Metric", words=True),
     Column("old", "old"),
     Column("new", "new"),
     Column("change", "Change", "%"),
 )
-TIMED = (
+TIMINGS = (
     Column("metric", "Metric", words=True),
     Column("ratio", "new / old", "×"),
     Column("advice", "Advice", words=True),
-    Column("to_baseline", "baseline cancelled", "×", rank=3),
+    Column("to_baseline", "relative to the baseline", "×", rank=3),
+)
+LEGEND = (
+    ("worse, better", "beyond the threshold, in itself and relative to the baseline; advice only"),
+    ("relative to the baseline", "new / old of the ratio to the baseline of each run: the machine's speed cancels"),
 )
 
 
@@ -34,11 +38,8 @@ class Pair:
     """One metric of one case in both runs, in the metric's base unit.
 
     Attributes:
-        ratio: new over old.
-        relative: the same of their ratios to the baseline, in which the speed of the machine cancels; None where
-            there are none.
-        verdict: CHANGED (exact) WORSE, BETTER or ALIKE.
-        called: what a report calls the case: the operator, and where there are several conditions that too.
+        verdict: CHANGED (deterministic metrics), WORSE, BETTER or NO_CHANGE.
+        relative: new over old of the ratios to the baseline, in which the machine's speed cancels; None without them.
     """
 
     operator: str
@@ -48,17 +49,23 @@ class Pair:
     new: float
     verdict: str
     relative: float | None = None
-    called: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """New over old; None over nothing."""
+        """New over old; None if the old value is zero."""
         return self.new / self.old if self.old else None
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """All that two runs share, and what one alone has."""
+class RunComparison:
+    """What two runs share, and what only one has.
+
+    Attributes:
+        pairs: every metric that both have.
+        added, removed: keys of cases that only the new, or only the old, run has.
+        lost: cases that the old run measured and the new one did not, with the reason.
+        facts: for the report.
+    """
 
     pairs: tuple[Pair, ...]
     added: tuple[str, ...]
@@ -68,134 +75,124 @@ class Stored:
 
     @property
     def changes(self) -> tuple[Pair, ...]:
-        """Exact figures that differ."""
-        return tuple(one for one in self.pairs if one.info.exact and one.verdict != ALIKE)
+        """Deterministic metrics that differ."""
+        return tuple(pair for pair in self.pairs if pair.verdict == CHANGED)
 
 
-def compare(old: Run, new: Run, threshold: float = 0.05) -> Stored:
-    """Holds the new run against the old one; a smaller change of a timing than the threshold is none.
+def compare(old: Run, new: Run, threshold: float = 0.05) -> RunComparison:
+    """Compares the new run with the old one; changes of a timing smaller than the threshold are ignored.
 
     Raises:
-        PlanError: they are not comparable, with the keys that differ; or they share no case.
+        PlanError: the runs were measured differently (lists how), or share no case.
     """
-    if other := differing(old, new):
+    if differences := _differences(old, new):
         raise PlanError(
-            f"these runs are not comparable: {'; '.join(other)} (measure both in the same way, on one device)"
+            f"these runs are not comparable: {'; '.join(differences)} (measure both in the same way, on one device)"
         )
-    before, after = ({one.case.key: one for one in run.measurements} for run in (old, new))
+    before = {measurement.case.key: measurement for measurement in old.measurements}
+    after = {measurement.case.key: measurement for measurement in new.measurements}
     shared = [key for key in before if key in after]
     if not shared:
         raise PlanError("these runs share no case: no operator was measured at the same shape, dtype and mode in both")
-    lost = tuple(
-        (key, after[key].reason) for key in shared if before[key].status == MEASURED and after[key].status != MEASURED
-    )
-    pairs = [pair for key in shared for pair in _pairs(old, new, key, threshold)]
-    several = len({one.condition for one in pairs}) > 1
-    pairs = [replace(one, called=f"{one.operator} {one.condition}" if several else one.operator) for one in pairs]
-    added, removed = ([key for key in one if key not in other] for one, other in ((after, before), (before, after)))
-    where = new.environment
-    device = ("Device", f"{where.device_name}, torch {where.versions.get('torch', '?')}")
-    runs = [(name, run.started) for name, run in (("Old run", old), ("New run", new)) if run.started]
-    return Stored(tuple(pairs), tuple(added), tuple(removed), lost, (device, *runs))
+    pairs: list[Pair] = []
+    lost = []
+    for key in shared:
+        pairs += _pairs(old, new, before[key], after[key], threshold)
+        if before[key].status == MEASURED and after[key].status != MEASURED:
+            lost.append((key, after[key].reason))
+    torch = new.environment.versions.get("torch", "?")
+    facts = [("Device", f"{new.environment.device_name}, torch {torch}")]
+    facts += [(title, run.started) for title, run in (("Old run", old), ("New run", new)) if run.started]
+    added = tuple(key for key in after if key not in before)
+    removed = tuple(key for key in before if key not in after)
+    return RunComparison(tuple(pairs), added, removed, tuple(lost), tuple(facts))
 
 
-def differing(old: Run, new: Run) -> list[str]:
+def _differences(old: Run, new: Run) -> list[str]:
     """What makes two runs different measurements, each as 'key: old, new'."""
-    pairs = [
+    values = [
         ("device", old.environment.device_name, new.environment.device_name),
         ("torch", old.environment.versions.get("torch"), new.environment.versions.get("torch")),
         *((name, getattr(old.settings, name), getattr(new.settings, name)) for name in SETTINGS),
-        *_methods(old, new),
     ]
-    return [f"{name}: {before}, {after}" for name, before, after in pairs if before != after]
-
-
-def _methods(old: Run, new: Run) -> Iterator[tuple[str, str, str]]:
-    """How each metric of both was measured, where that differs."""
     before, after = ({reading.metric: reading.method for _, reading in run.readings()} for run in (old, new))
-    for metric, method in before.items():
-        if metric in after and after[metric] != method:
-            yield f"method of {metric}", method, after[metric]
+    values += [(f"method of {metric}", before[metric], after[metric]) for metric in before if metric in after]
+    return [f"{name}: {first}, {second}" for name, first, second in values if first != second]
 
 
-def _pairs(old: Run, new: Run, key: str, threshold: float) -> Iterator[Pair]:
-    before = next(one for one in old.measurements if one.case.key == key)
-    after = next(one for one in new.measurements if one.case.key == key)
+def _pairs(old: Run, new: Run, before: Measurement, after: Measurement, threshold: float) -> Iterator[Pair]:
+    case = before.case
     for reading in before.readings:
         info, other = new.metric(reading.metric), after.reading(reading.metric)
         if info is None or other is None or not reading.samples or not other.samples or info.bounds:
             continue
         first, second = reading.estimate, other.estimate
+        relative, verdict = None, NO_CHANGE
         if info.exact:
-            verdict = ALIKE if first.value == second.value else CHANGED
-            yield Pair(before.case.upsampler, before.case.group, info, first.value, second.value, verdict)
+            verdict = NO_CHANGE if first.value == second.value else CHANGED
         elif info.relative:
-            ratios = old.ratio(before.case, reading.metric), new.ratio(after.case, reading.metric)
-            relative = ratios[1].value / ratios[0].value if ratios[0] and ratios[1] else None
-            apart = second.low > first.high or second.high < first.low
-            verdict = (
-                _advice(second.value / first.value, relative, threshold) if apart and info.lower_is_better else ALIKE
-            )
-            yield Pair(before.case.upsampler, before.case.group, info, first.value, second.value, verdict, relative)
+            old_ratio, new_ratio = old.ratio(before.case, reading.metric), new.ratio(after.case, reading.metric)
+            relative = new_ratio.value / old_ratio.value if old_ratio and new_ratio else None
+            if info.lower_is_better and (second.low > first.high or second.high < first.low):
+                verdict = _advice(second.value / first.value, relative, threshold)
+        else:
+            continue
+        yield Pair(case.upsampler, case.group, info, first.value, second.value, verdict, relative)
 
 
 def _advice(ratio: float, relative: float | None, threshold: float) -> str:
-    """A change is one where it shows beyond the threshold, also in the ratios to the baseline where there are any."""
-    found = [ratio, *([relative] if relative else [])]
-    if all(one >= 1 + threshold for one in found):
+    """A change must exceed the threshold in itself and, if there is a baseline, relative to it."""
+    ratios = [ratio, relative or ratio]
+    if min(ratios) >= 1 + threshold:
         return WORSE
-    return BETTER if all(one <= 1 / (1 + threshold) for one in found) else ALIKE
+    return BETTER if max(ratios) <= 1 / (1 + threshold) else NO_CHANGE
 
 
-def code(found: Stored, fail_on: str) -> int:
-    """The exit code: timings of stored runs fail nothing."""
+def outcome(comparison: RunComparison, fail_on: str) -> Outcome:
+    """The worst that was found; timings of stored runs are never a regression."""
     if fail_on == NEVER:
-        return FINE
-    worse = [one for one in found.changes if (one.new > one.old) == one.info.lower_is_better]
-    if worse or found.lost:
-        return REGRESSION
-    unclear = any(one.verdict == WORSE for one in found.pairs)
-    return INCONCLUSIVE if fail_on == INCONCLUSIVES and unclear else FINE
+        return Outcome.FINE
+    worse = any((pair.new > pair.old) == pair.info.lower_is_better for pair in comparison.changes)
+    if worse or comparison.lost:
+        return Outcome.REGRESSION
+    slower = any(pair.verdict == WORSE for pair in comparison.pairs)
+    return Outcome.INCONCLUSIVE if slower and fail_on == ON_INCONCLUSIVE else Outcome.FINE
 
 
-def report(found: Stored, old: str, new: str) -> Report:
-    """What was found as a report."""
-    timed = [one for one in found.pairs if not one.info.exact]
-    tables = [
-        Table("Exact figures that changed", EXACT, tuple(_exact(one) for one in found.changes)),
-        Table(
-            "Timings, as advice: compare --base measures both sides together",
-            TIMED,
-            tuple(_timed(one) for one in timed),
-        ),
-    ]
-    exact = [one for one in found.pairs if one.info.exact]
-    facts = [*found.facts, ("Exact figures", f"{len(found.changes)} of {len(exact)} changed")]
-    facts += [(word, ", ".join(keys)) for word, keys in (("Added", found.added), ("Removed", found.removed)) if keys]
-    facts += [("Not measured any more", f"{key}: {why}") for key, why in found.lost]
-    legend = (
-        (
-            "worse, better",
-            "beyond the threshold, both as it is and with the baseline's own change cancelled; advice alone",
-        ),
-        (
-            "baseline cancelled",
-            "the change of the ratio to the baseline of each run, in which the machine's speed cancels",
-        ),
+def report(comparison: RunComparison, old: str, new: str) -> Report:
+    """The comparison as a report; `old` and `new` are what the runs are called."""
+    several = len({pair.condition for pair in comparison.pairs}) > 1
+    changes, timings = [], []
+    for pair in comparison.pairs:
+        name = f"{pair.operator} {pair.condition}" if several else pair.operator
+        if pair.verdict == CHANGED:
+            changes.append(Row(name, _change_cells(pair)))
+        elif not pair.info.exact:
+            timings.append(Row(name, _timing_cells(pair)))
+    tables = (
+        Table("Deterministic metrics that changed", CHANGES, tuple(changes)),
+        Table("Timings, as advice: compare --base measures both sides together", TIMINGS, tuple(timings)),
     )
+    deterministic = sum(pair.info.exact for pair in comparison.pairs)
+    facts = [*comparison.facts, ("Deterministic metrics", f"{len(changes)} of {deterministic} changed")]
+    if comparison.added:
+        facts.append(("Added", ", ".join(comparison.added)))
+    if comparison.removed:
+        facts.append(("Removed", ", ".join(comparison.removed)))
+    facts += [("No longer measured", f"{key}: {reason}") for key, reason in comparison.lost]
     return Report(
-        f"{new} against {old}", tuple(facts), tuple(one for one in tables if one.rows), legend=legend if timed else ()
+        f"{new} compared with {old}",
+        tuple(facts),
+        tuple(table for table in tables if table.rows),
+        legend=LEGEND if timings else (),
     )
 
 
-def _exact(one: Pair) -> Row:
-    ratio = one.ratio
-    share = Cell("new") if ratio is None else Cell(f"{(ratio - 1) * 100:+.3g}", (ratio - 1) * 100)
-    cells = (Cell(one.info.title), Cell(f"{one.old:,.0f}", one.old), Cell(f"{one.new:,.0f}", one.new), share)
-    return Row(one.called, cells)
+def _change_cells(pair: Pair) -> tuple[Cell, ...]:
+    percent = Cell("new") if pair.ratio is None else Cell(f"{(pair.ratio - 1) * 100:+.3g}", (pair.ratio - 1) * 100)
+    return Cell(pair.info.title), Cell(f"{pair.old:,.0f}", pair.old), Cell(f"{pair.new:,.0f}", pair.new), percent
 
 
-def _timed(one: Pair) -> Row:
-    ratio = Cell(units.fixed(one.ratio, 3), one.ratio) if one.ratio else Cell()
-    relative = Cell(units.fixed(one.relative, 3), one.relative) if one.relative else Cell()
-    return Row(one.called, (Cell(one.info.title), ratio, Cell(one.verdict), relative))
+def _timing_cells(pair: Pair) -> tuple[Cell, ...]:
+    ratio, relative = (Cell(units.fixed(value, 3), value) if value else Cell() for value in (pair.ratio, pair.relative))
+    return Cell(pair.info.title), ratio, Cell(pair.verdict), relative

@@ -1,4 +1,4 @@
-"""Revisions checked out beside the working tree, each with the interpreter that it needs; nothing of them stays."""
+"""Revisions checked out next to the working tree, each with the interpreter it needs, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -12,163 +12,163 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
-from upsampler_bench.compare.measuring import Corner, SideError
+from upsampler_bench.compare.process import Side, SideError
 from upsampler_bench.errors import PlanError
-from upsampler_bench.runner.process import Side
+from upsampler_bench.runner import process as runner
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-HERE = "the working tree"
 CACHE = Path.home() / ".cache" / "upsampler-bench" / "environments"
 PACKAGE = Path(__file__).parents[1]
 OPERATORS = "upsamplers"
 ERROR_LINES = 6
+Say = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def corners(
-    base: str, head: str | None, plugins: Sequence[str], say: Callable[[str], None], *, own_environment: bool = True
-) -> Iterator[tuple[Corner, Corner]]:
-    """The two sides of a comparison of revisions, checked out for as long as the context lasts.
+def sides(
+    base: str, head: str | None, plugins: Sequence[str], say: Say, *, own_environment: bool = True
+) -> Iterator[tuple[Side, Side]]:
+    """The base and the head of a comparison of revisions, checked out while the context lasts.
 
     Args:
-        base, head: revisions as git knows them; no head: the working tree as it is.
+        base, head: revisions that git knows; no head: the working tree as it is.
         plugins: modules or files; relative files are taken from each side's own tree.
-        say: told what takes long.
+        say: called with a line before what takes long.
         own_environment: a side whose dependencies differ from the working tree's gets an environment of its own.
 
     Raises:
-        PlanError: this is no repository, or there is no such revision.
+        PlanError: the current folder is not in a repository, or there is no such revision.
         SideError: a side's dependencies cannot be installed.
     """
     root = repository()
-    commits = [resolve(root, one) if one else "" for one in (base, head or "")]
-    with tempfile.TemporaryDirectory(prefix="upsampler-bench-") as place, contextlib.ExitStack() as trees:
-        made = []
-        for name, commit in zip(("base", "head"), commits, strict=True):
-            tree = trees.enter_context(_checked_out(root, commit, Path(place) / name)) if commit else root
-            python = _interpreter(root, tree, name, say) if own_environment and commit else sys.executable
-            shim = _shim(Path(place) / f"{name}-path", tree)
-            called = f"{name} ({commit[:7]})" if commit else f"{name} ({HERE})"
-            found = tuple(
-                str(tree / one) if one.endswith(".py") and not Path(one).is_absolute() else one for one in plugins
-            )
-            made.append(Corner(called, Side(python, (str(shim),), str(shim)), found, (str(tree / "src"), str(tree))))
-        yield made[0], made[1]
+    commits = {"base": resolve(root, base), "head": resolve(root, head) if head else ""}
+    with tempfile.TemporaryDirectory(prefix="upsampler-bench-") as folder, contextlib.ExitStack() as checkouts:
+        built = []
+        for name, commit in commits.items():
+            tree, python = root, sys.executable
+            if commit:
+                tree = checkouts.enter_context(_checked_out(root, commit, Path(folder) / name))
+                python = _interpreter(root, tree, name, say) if own_environment else python
+            modules = _importable(Path(folder) / f"{name}-path", tree)
+            own_plugins = [str(tree / plugin) if plugin.endswith(".py") else plugin for plugin in plugins]
+            code = runner.Side(python, (str(modules),), str(modules))
+            title = f"{name} ({commit[:7] or 'the working tree'})"
+            built.append(Side(title, code, tuple(own_plugins), (str(tree / "src"), str(tree))))
+        yield built[0], built[1]
 
 
 def repository() -> Path:
-    """The root of the repository that holds the current folder.
+    """The root of the repository of the current folder.
 
     Raises:
-        PlanError: none does.
+        PlanError: it is in none.
     """
     done = _git(Path.cwd(), "rev-parse", "--show-toplevel")
     if done.returncode:
-        raise PlanError("this folder is in no git repository; a comparison of revisions needs one")
+        raise PlanError("the current folder is not in a git repository; --base needs one")
     return Path(done.stdout.strip())
 
 
 def resolve(root: Path, revision: str) -> str:
-    """A revision's full name.
+    """A revision's full hash.
 
     Raises:
-        PlanError: there is none; says what would be.
+        PlanError: there is no such revision; lists some.
     """
     done = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if done.returncode:
-        known = _git(
-            root, "for-each-ref", "--count=6", "--sort=-committerdate", "--format=%(refname:short)"
-        ).stdout.split()
+        refs = _git(root, "for-each-ref", "--count=6", "--sort=-committerdate", "--format=%(refname:short)")
         raise PlanError(
             f"no revision {revision!r} in {root.name}; expected a commit, tag or branch, such as "
-            f"{', '.join(['HEAD~1', *known])} (a shallow clone lacks older ones: git fetch --unshallow)"
+            f"{', '.join(['HEAD~1', *refs.stdout.split()])} (a shallow clone lacks older ones: git fetch --unshallow)"
         )
     return done.stdout.strip()
 
 
 def changed_files(root: Path) -> list[str]:
-    """What the working tree has that its last commit has not."""
+    """Files of the working tree that differ from its last commit."""
     return [line[3:] for line in _git(root, "status", "--porcelain").stdout.splitlines()]
 
 
 @contextlib.contextmanager
-def _checked_out(root: Path, commit: str, place: Path) -> Iterator[Path]:
-    """A worktree; removed also where the user ends the comparison."""
+def _checked_out(root: Path, commit: str, folder: Path) -> Iterator[Path]:
+    """A worktree, removed even if the user interrupts the comparison."""
     try:
-        done = _git(root, "worktree", "add", "--detach", "--force", str(place), commit)
+        done = _git(root, "worktree", "add", "--detach", "--force", str(folder), commit)
         if done.returncode:
-            raise SideError(f"cannot check out {commit[:7]}: {_last(done.stderr)}")
-        yield place
+            raise SideError(f"cannot check out {commit[:7]}: {_last_lines(done.stderr)}")
+        yield folder
     finally:
-        _git(root, "worktree", "remove", "--force", str(place))
+        _git(root, "worktree", "remove", "--force", str(folder))
         _git(root, "worktree", "prune")
 
 
-def _shim(place: Path, tree: Path) -> Path:
-    """A folder to import from: the tree's operators, and this package whatever the tree holds: the ruler stays."""
-    place.mkdir()
-    (place / PACKAGE.name).symlink_to(PACKAGE, target_is_directory=True)
+def _importable(folder: Path, tree: Path) -> Path:
+    """A folder to import from: the tree's operators, but this package, so that both sides are measured alike."""
+    folder.mkdir()
+    (folder / PACKAGE.name).symlink_to(PACKAGE, target_is_directory=True)
     operators = tree / OPERATORS
     if (operators / "__init__.py").is_file():
-        (place / OPERATORS).symlink_to(operators, target_is_directory=True)
-    return place
+        (folder / OPERATORS).symlink_to(operators, target_is_directory=True)
+    return folder
 
 
-def _interpreter(root: Path, tree: Path, name: str, say: Callable[[str], None]) -> str:
-    """This interpreter where the tree depends on the same packages as the working tree, else one of its own."""
-    wanted = _dependencies(tree)
-    if not wanted or wanted == _dependencies(root):
+def _interpreter(root: Path, tree: Path, name: str, say: Say) -> str:
+    """This interpreter if the tree has the same dependencies as the working tree, else one of its own."""
+    dependencies = _dependencies(tree)
+    if not dependencies or dependencies == _dependencies(root):
         return sys.executable
-    key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
-    place = CACHE / key
-    python = place / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    if not (place / "whole").exists():
-        say(f"{name} depends on other packages: installing them into {place} (kept for the next time)")
-        venv.create(place, with_pip=True, clear=True)
+    folder = CACHE / hashlib.sha256("\n".join([sys.version, *dependencies]).encode()).hexdigest()[:16]
+    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    complete = folder / "complete"
+    if not complete.exists():
+        say(f"{name} has other dependencies: installing them into {folder} (kept for later comparisons)")
+        venv.create(folder, with_pip=True, clear=True)
         constraints = tree / "constraints.txt"
         limits = ["--constraint", str(constraints)] if constraints.exists() else []
-        asked = [*(one for one in wanted if not one.startswith("#")), *_ours()]
+        packages = [line for line in dependencies if not line.startswith("#")] + _own_dependencies()
         done = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", *limits, *asked], capture_output=True, text=True, cwd=tree
-        )
+            [str(python), "-m", "pip", "install", "--quiet", *limits, *packages],
+            capture_output=True, text=True, cwd=tree, check=False,
+        )  # fmt: skip
         if done.returncode:
-            raise SideError(f"{name} does not install: {_last(done.stderr)}")
-        (place / "whole").touch()
+            raise SideError(f"{name} does not install: {_last_lines(done.stderr)}")
+        complete.touch()
     return str(python)
 
 
-def _ours() -> list[str]:
-    """What this package itself needs, which measures whatever the tree holds."""
+def _own_dependencies() -> list[str]:
+    """What this package needs, which measures every tree."""
     try:
-        return [one for one in requires("upsampler-bench") or () if "extra ==" not in one]
+        return [line for line in requires("upsampler-bench") or () if "extra ==" not in line]
     except PackageNotFoundError:
         return []
 
 
 def _dependencies(tree: Path) -> list[str]:
-    """What the tree's package needs, and the exact versions that it asks for."""
+    """The dependencies of the tree's package, and its constraints as comments."""
     project = tree / "pyproject.toml"
     if not project.is_file():
         return []
     try:
-        found = tomllib.loads(project.read_text(encoding="utf-8"))
+        table = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
     except tomllib.TOMLDecodeError as problem:
-        raise SideError(f"{project} is no TOML: {problem}") from problem
+        raise SideError(f"{project} is not TOML: {problem}") from problem
     constraints = tree / "constraints.txt"
-    exact = [f"# {line}" for line in constraints.read_text(encoding="utf-8").split()] if constraints.is_file() else []
-    return [*found.get("project", {}).get("dependencies", []), *exact]
+    lines = constraints.read_text(encoding="utf-8").split() if constraints.is_file() else []
+    return [*table.get("dependencies", []), *(f"# {line}" for line in lines)]
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError as problem:
-        raise PlanError("git is not installed; a comparison of revisions needs it") from problem
+        raise PlanError("git is not installed; --base needs it") from problem
 
 
-def _last(text: str) -> str:
+def _last_lines(text: str) -> str:
     return "\n".join(text.strip().splitlines()[-ERROR_LINES:])

@@ -1,4 +1,4 @@
-"""compare from the command line: what is refused, and real processes of one point."""
+"""compare from the command line: what is refused, and real processes of one sample."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from sample_run import FIGURES, plain_run
 
 from upsampler_bench import storage
 from upsampler_bench.case import Case
-from upsampler_bench.compare.deterministic import changes, counted
-from upsampler_bench.compare.measuring import Corner, SideError, measure, settings
+from upsampler_bench.compare.comparison import changes
+from upsampler_bench.compare.process import Side, SideError, count, measure, settings
 from upsampler_bench.compare.samples import BASE
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
@@ -17,13 +17,14 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        ((), "0 things to compare; expected two stored runs, two operators, or --base"),
-        (("carafe",), "1 things to compare"),
+        ((), "got 0 names; expected two stored runs, two operators, or --base"),
+        (("carafe",), "got 1 names"),
         (("carafe", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
         (("carafe", "dysample", "--head", "HEAD"), "give --base REVISION too"),
         (("carafe", "--base", "HEAD"), "--base compares revisions; choose operators with -u, not 'carafe'"),
+        (("carafe", "dysample", "-u", "fade"), "needs --base; to compare two: compare carafe ..."),
         (("carafe", "dysample", "--threshold", "much"), "--threshold is 'much'; expected a share such as 5% or 0.05"),
         (("carafe", "dysample", "--fail-on", "inconclusiv"), "did you mean 'inconclusive'?"),
         (("carafe", "dysample", "--shape", "64"), "shape is '64'"),
@@ -31,50 +32,53 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
         (("--base", "HEAD", "--budgets", "none.toml"), "cannot read budgets from none.toml"),
         (("carafe", "dysample", "--format", "pdf"), "no format 'pdf'"),
         (("old.json", "new.json"), "old.json"),
-        (("--base", "HEAD"), "this folder is in no git repository"),
+        (("old.json", "carafe"), "no stored run at carafe; expected two stored runs, or two operators"),
+        (("old.json", "new.json", "--shape", "8x6x5"), "stored runs are compared as they are; leave out --shape"),
+        (("--base", "HEAD"), "not in a git repository"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_with_what_can(invoke, arguments, said):
+def test_what_cannot_be_compared_is_refused_with_what_can(invoke, arguments, message):
     code, _, err = invoke("compare", *arguments)
     assert code == 2
-    assert said in " ".join(err.split())
+    assert message in " ".join(err.split())
 
 
-def test_two_stored_runs_are_compared_and_written(invoke, tmp_path):
+def test_two_stored_runs_are_compared_and_the_report_is_written(invoke, tmp_path):
     run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe")})
     for name in ("old", "new"):
         storage.save(run, tmp_path / name)
-    code, out, _ = invoke("compare", "old", "new", "--output-dir", "told")
+    code, out, _ = invoke("compare", "old", "new", "--output-dir", "written")
     assert code == 0
     assert "0 of" in out
-    assert {one.name for one in (tmp_path / "told").iterdir()} == {"report.csv", "report.json", "report.md"}
+    assert {path.name for path in (tmp_path / "written").iterdir()} == {"report.csv", "report.json", "report.md"}
 
 
 def cases(*names):
     return [Case(name, channels=8, height=6, width=5) for name in names]
 
 
-@pytest.mark.slow
-def test_a_point_is_a_process_that_times_all_beside_the_yardstick_and_one_that_crashes_costs_itself():
-    corner = Corner("here", plugins=(PLUGIN,), renamed={"nearest": "good"})
-    point = measure(cases("bilinear", "segfaults", "nearest"), corner, BASE, settings(rounds=3))
-    assert [key.partition("/")[0] for key in point.timings] == ["bilinear", "nearest"]
-    for timing in point.timings.values():
-        assert len(timing.rounds) == len(timing.yardstick) == 3
-        assert 0 < timing.least <= min(timing.rounds)
-    assert [why.splitlines()[0] for why in point.lost.values()] == ["crashed the process during 'first call': SIGSEGV"]
-    assert point.where.endswith(", 1 thread")
+def test_a_sample_times_all_cases_in_one_process_and_a_crash_costs_only_its_case():
+    side = Side("here", plugins=(PLUGIN,), renamed={"nearest": "good"})
+    sample = measure(cases("bilinear", "segfaults", "nearest"), side, BASE, settings(rounds=3))
+    assert [key.partition("/")[0] for key in sample.timings] == ["bilinear", "nearest"]
+    for timing in sample.timings.values():
+        assert len(timing.rounds) == len(timing.reference) == 3
+        assert 0 < timing.fastest <= min(timing.rounds)
+    assert [reason.splitlines()[0] for reason in sample.lost.values()] == [
+        "crashed the process during 'first call': SIGSEGV"
+    ]
+    assert sample.machine.endswith(", 1 thread")
 
 
-def test_a_side_without_its_plug_in_is_told():
+def test_a_side_without_its_plug_in_is_refused():
     with pytest.raises(SideError, match=r"the base cannot be measured: .*no-such-file"):
-        measure(cases("bilinear"), Corner("the base", plugins=("no-such-file.py",)), BASE, settings(rounds=3))
+        measure(cases("bilinear"), Side("the base", plugins=("no-such-file.py",)), BASE, settings(rounds=3))
 
 
-def test_exact_figures_of_two_sides_are_counted_and_held_against_each_other():
-    asked = cases("carafe")
-    base, head = (counted(asked, Corner("a", renamed=renamed), settings()) for renamed in ({}, {"carafe": "dysample"}))
-    found = {one.metric: (one.base, one.head) for one in changes(base, head)}
-    assert {"flops_mac", "params_all", "inference_memory"} <= set(found)
-    assert all(before > after > 0 for before, after in found.values())
+def test_deterministic_metrics_of_two_sides_are_compared():
+    base = count(cases("carafe"), Side("a"), settings())
+    head = count(cases("carafe"), Side("b", renamed={"carafe": "dysample"}), settings())
+    differing = {change.metric: (change.base, change.head) for change in changes(base, head)}
+    assert {"flops_mac", "params_all", "inference_memory"} <= set(differing)
+    assert all(before > after > 0 for before, after in differing.values())
     assert changes(base, base) == ()

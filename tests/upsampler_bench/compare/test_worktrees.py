@@ -1,4 +1,4 @@
-"""Revisions checked out for a comparison: what is refused, which code each side runs, and that nothing stays."""
+"""Revisions checked out for a comparison: what is refused, which code each side runs, and that nothing is left."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from upsampler_bench.compare import registered, sides, worktrees
-from upsampler_bench.compare.measuring import SideError
+from upsampler_bench.compare.process import SideError
 from upsampler_bench.errors import PlanError
 
 pytestmark = pytest.mark.slow
@@ -17,30 +17,30 @@ upsamplers.register_module({name!r}, lambda channels, scale: torch.nn.Upsample(s
 """
 
 
-def git(place, *arguments):
+def git(folder, *arguments):
     who = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
-    subprocess.run(["git", *who, *arguments], cwd=place, check=True, capture_output=True)
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """Two commits of a project with an operator of its own, which the second one renames."""
-    place = tmp_path / "project"
-    place.mkdir()
-    git(place, "init", "--quiet", "--initial-branch=main")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
     for name in ("first", "second"):
-        (place / "mine.py").write_text(PLUGIN.format(name=name))
-        git(place, "add", "-A")
-        git(place, "commit", "--quiet", "-m", name)
-    monkeypatch.chdir(place)
-    return place
+        (folder / "mine.py").write_text(PLUGIN.format(name=name))
+        git(folder, "add", "-A")
+        git(folder, "commit", "--quiet", "-m", name)
+    monkeypatch.chdir(folder)
+    return folder
 
 
-def both_sides(base, head=None, plugins=("mine.py",), said=None):
-    return worktrees.corners(base, head, plugins, (said if said is not None else []).append)
+def both_sides(base, head=None, say=str):
+    return worktrees.sides(base, head, ("mine.py",), say)
 
 
-def test_each_side_has_its_own_operators_and_nothing_stays(repository):
+def test_each_side_has_its_own_operators_and_the_worktree_is_removed(repository):
     with both_sides("HEAD~1") as (base, head):
         assert "first" in registered.names(base)
         assert "second" in registered.names(head)
@@ -55,21 +55,21 @@ def test_each_side_has_its_own_operators_and_nothing_stays(repository):
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, SideError("no")])
 def test_an_interruption_cleans_up_too(repository, problem):
-    places = []
+    trees = []
 
     def compare():
         with both_sides("HEAD~1", "HEAD") as (base, head):
-            places.extend([Path(base.path[1]), Path(head.path[1])])
+            trees.extend([Path(base.path[1]), Path(head.path[1])])
             raise problem
 
     with pytest.raises((KeyboardInterrupt, SideError)):
         compare()
-    assert len(places) == 2
-    assert not any(one.exists() for one in places)
+    assert len(trees) == 2
+    assert not any(tree.exists() for tree in trees)
     assert not list((repository / ".git" / "worktrees").glob("*"))
 
 
-def test_an_unknown_revision_is_refused_with_what_there_is(repository):
+def test_an_unknown_revision_is_refused_with_some_that_exist(repository):
     with pytest.raises(
         PlanError, match="no revision 'mian' in project; expected a commit, tag or branch, such as HEAD~1, main"
     ):
@@ -78,19 +78,19 @@ def test_an_unknown_revision_is_refused_with_what_there_is(repository):
         worktrees.resolve(repository, "--all")
 
 
-def test_a_budget_of_no_operator_is_refused_before_anything_is_measured(repository):
-    asked = sides.Asked({}, ("mine.py",), budgeted=("bilinear", "bilinaer"))
-    with pytest.raises(PlanError, match="of 'bilinaer', which is not compared here; did you mean 'bilinear'"):
-        sides.revisions("HEAD~1", None, asked, str)
+def test_a_budget_for_an_unknown_operator_is_refused_before_anything_is_measured(repository):
+    options = sides.Options({}, ("mine.py",), budgeted=("bilinear", "bilinaer"))
+    with pytest.raises(PlanError, match="for 'bilinaer', which is not compared; did you mean 'bilinear'"):
+        sides.compare_revisions("HEAD~1", None, options, str)
 
 
-def test_outside_a_repository_is_said_so(tmp_path, monkeypatch):
+def test_outside_a_repository_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlanError, match="no git repository"), both_sides("HEAD"):
+    with pytest.raises(PlanError, match="not in a git repository"), both_sides("HEAD"):
         pass
 
 
-def test_code_that_cannot_be_loaded_is_told_with_its_own_words(repository):
+def test_code_that_cannot_be_loaded_is_reported_with_its_error(repository):
     (repository / "mine.py").write_text("raise RuntimeError('broken on purpose')\n")
     with both_sides("HEAD") as (base, head):
         assert "second" in registered.names(base)
@@ -98,23 +98,23 @@ def test_code_that_cannot_be_loaded_is_told_with_its_own_words(repository):
             registered.names(head)
 
 
-def test_what_no_commit_holds_is_listed(repository):
+def test_uncommitted_files_are_listed(repository):
     assert worktrees.changed_files(repository) == []
     (repository / "mine.py").write_text("")
     assert worktrees.changed_files(repository) == ["mine.py"]
 
 
 def test_the_same_dependencies_need_no_environment_of_their_own(repository):
-    said = []
+    lines = []
     (repository / "pyproject.toml").write_text("[project]\nname = 'p'\nversion = '1'\ndependencies = ['torch']\n")
     git(repository, "add", "-A")
     git(repository, "commit", "--quiet", "-m", "packaged")
-    with both_sides("HEAD", said=said) as (base, _):
-        assert base.side.python == sys.executable
-    assert said == []
+    with both_sides("HEAD", say=lines.append) as (base, _):
+        assert base.code.python == sys.executable
+    assert lines == []
 
 
-def test_dependencies_that_do_not_install_are_told(repository, monkeypatch, tmp_path):
+def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, tmp_path):
     monkeypatch.setattr(worktrees, "CACHE", tmp_path / "cache")
     (repository / "pyproject.toml").write_text(
         "[project]\nname = 'p'\nversion = '1'\ndependencies = ['./no-such-folder']\n"
@@ -122,7 +122,10 @@ def test_dependencies_that_do_not_install_are_told(repository, monkeypatch, tmp_
     git(repository, "add", "-A")
     git(repository, "commit", "--quiet", "-m", "broken")
     (repository / "pyproject.toml").write_text("[project]\nname = 'p'\nversion = '1'\ndependencies = []\n")
-    said = []
-    with pytest.raises(SideError, match=r"base does not install: (.|\n)*no-such-folder"), both_sides("HEAD", said=said):
+    lines = []
+    with (
+        pytest.raises(SideError, match=r"base does not install: (.|\n)*no-such-folder"),
+        both_sides("HEAD", say=lines.append),
+    ):
         pass
-    assert len(said) == 1
+    assert len(lines) == 1

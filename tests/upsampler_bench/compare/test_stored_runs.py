@@ -1,0 +1,83 @@
+"""Two stored runs compared."""
+
+from dataclasses import replace
+
+import pytest
+from sample_run import FIGURES, plain_run
+
+from upsampler_bench import formats
+from upsampler_bench.compare import stored_runs
+from upsampler_bench.compare.outcome import Outcome
+from upsampler_bench.errors import PlanError
+
+
+def run(*names):
+    return plain_run({name: FIGURES[name] for name in names or ("bilinear", "carafe", "dysample")})
+
+
+def run_with(metric, factor):
+    """The run with one metric of carafe multiplied."""
+
+    def scaled(reading):
+        if reading.metric != metric:
+            return reading
+        return replace(reading, rounds=tuple(tuple(factor * value for value in calls) for calls in reading.rounds))
+
+    measurements = []
+    for measurement in run().measurements:
+        if measurement.case.upsampler == "carafe":
+            measurement = replace(measurement, readings=tuple(map(scaled, measurement.readings)))
+        measurements.append(measurement)
+    return replace(run(), measurements=tuple(measurements))
+
+
+def test_a_run_does_not_differ_from_itself():
+    comparison = stored_runs.compare(run(), run())
+    assert comparison.changes == ()
+    assert {pair.verdict for pair in comparison.pairs} == {stored_runs.NO_CHANGE}
+    assert stored_runs.outcome(comparison, "inconclusive") == Outcome.FINE
+
+
+def test_a_deterministic_metric_has_no_tolerance():
+    more = run_with("inference_memory", 1.0001)
+    comparison = stored_runs.compare(run(), more)
+    assert [(pair.operator, pair.info.name) for pair in comparison.changes] == [("carafe", "inference_memory")]
+    assert stored_runs.outcome(comparison, "regression") == Outcome.REGRESSION
+    assert stored_runs.outcome(comparison, "never") == Outcome.FINE
+    assert stored_runs.outcome(stored_runs.compare(more, run()), "regression") == Outcome.FINE
+    text = formats.render("terminal", stored_runs.report(comparison, "old.json", "new.json"))
+    assert "Deterministic metrics that changed" in text
+
+
+def test_timings_of_stored_runs_are_advice():
+    comparison = stored_runs.compare(run(), run_with("latency", 1.5))
+    assert {pair.operator for pair in comparison.pairs if pair.verdict == stored_runs.WORSE} == {"carafe"}
+    assert stored_runs.outcome(comparison, "regression") == Outcome.FINE
+    assert stored_runs.outcome(comparison, "inconclusive") == Outcome.INCONCLUSIVE
+    assert "worse" in formats.render("markdown", stored_runs.report(comparison, "old.json", "new.json"))
+
+
+@pytest.mark.parametrize("key", ["device", "torch", "threads"])
+def test_runs_that_were_measured_differently_are_refused_with_the_difference(key):
+    other = run()
+    environment = other.environment
+    other = {
+        "device": replace(other, environment=replace(environment, device_name="another")),
+        "torch": replace(other, environment=replace(environment, versions={**environment.versions, "torch": "9.9"})),
+        "threads": replace(other, settings=replace(other.settings, threads=7)),
+    }[key]
+    with pytest.raises(PlanError, match=f"not comparable: {key}: "):
+        stored_runs.compare(run(), other)
+
+
+def test_runs_that_share_no_case_are_refused():
+    with pytest.raises(PlanError, match="share no case"):
+        stored_runs.compare(run("carafe"), run("bilinear"))
+
+
+def test_added_and_removed_operators_are_listed_and_do_not_fail():
+    comparison = stored_runs.compare(run("bilinear", "carafe"), run())
+    assert comparison.added
+    assert all(key.startswith("dysample") for key in comparison.added)
+    assert stored_runs.outcome(comparison, "regression") == Outcome.FINE
+    assert stored_runs.compare(run(), run("bilinear", "carafe")).removed == comparison.added

@@ -1,0 +1,29 @@
+"""A made-up comparison of eight processes per side."""
+
+from upsampler_bench.compare.comparison import DECIDED, Comparison
+from upsampler_bench.compare.rank_test import Shift
+from upsampler_bench.compare.rule import DEFAULT, Result
+from upsampler_bench.compare.samples import BASE, HEAD, Sample, Timing
+
+CONDITION = "1x64x32x32/x2/float32/contiguous/cpu/inference"
+CARAFE, DYSAMPLE, BILINEAR = (f"{name}/{CONDITION}" for name in ("carafe", "dysample", "bilinear"))
+SECONDS = {BILINEAR: 1e-3, DYSAMPLE: 1.4e-3, CARAFE: 3e-3}
+
+
+def result(key, verdict, ratio=1.0):
+    return Result(key, verdict, Shift(ratio, ratio * 0.99, ratio * 1.01), 0.001, 0.5, 8, 8)
+
+
+def comparison(*results, **options):
+    timings = {key: Timing((value,) * 4, (1e-3,) * 4, value) for key, value in SECONDS.items()}
+    defaults = {"samples": tuple(Sample(side, timings) for side in (BASE, HEAD) * 8), "stopped": DECIDED}
+    keys = tuple(result.key for result in results)
+    return Comparison(
+        "base (1a2b3c4)",
+        "head (the working tree)",
+        CONDITION,
+        keys,
+        DEFAULT,
+        results=results,
+        **{**defaults, **options},
+    )

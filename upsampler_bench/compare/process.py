@@ -1,0 +1,162 @@
+"""What one fresh process of a side measures: times (a sample), or deterministic metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from upsampler_bench.case import TIMED, Case, Settings
+from upsampler_bench.compare.samples import Sample, Timing
+from upsampler_bench.errors import BenchError
+from upsampler_bench.metrics import infos
+from upsampler_bench.results import Environment, Reading
+from upsampler_bench.runner import process as runner
+from upsampler_bench.runner.protocol import Message, Request
+
+# torch's own interpolation, timed in every process: the same on every side.
+REFERENCE, REFERENCE_PLUGIN = "reference", "upsampler_bench.compare.reference"
+# The most elements of an output for so many calls per round.
+CALLS_PER_ROUND = ((2**20, 8), (2**23, 2))
+NOT_MEASURED = ("failed", "skipped", "incomplete")
+DETERMINISTIC = ("flops", "params", "memory", "train_memory")
+
+
+class SideError(BenchError, RuntimeError):
+    """A side cannot be measured at all."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        name: for messages, e.g. "base (1a2b3c4)".
+        code: its interpreter and modules.
+        plugins: modules or files that its operators come from.
+        path: where to look for these.
+        renamed: what an operator of the base is called on this side, if two operators are compared.
+    """
+
+    name: str
+    code: runner.Side = runner.HERE
+    plugins: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    def case(self, case: Case) -> Case:
+        """The case as this side calls it."""
+        return case.of(self.renamed.get(case.upsampler, case.upsampler))
+
+
+def settings(rounds: int = 12, threads: int = 1, seed: int = 0, timeout: float = 120.0) -> Settings:
+    """How a sample is measured: few rounds, equally many for all; the spread between processes is what counts."""
+    return Settings(
+        baseline=REFERENCE, metrics=("latency",), threads=threads, seed=seed, timeout=timeout,
+        warmup_seconds=0.02, warmup_calls=5, max_time=1.0, rounds=rounds,
+    )  # fmt: skip
+
+
+def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Sample:
+    """Times the cases, all of one group, in a process of their own.
+
+    Args:
+        cases: as the base calls them.
+        side: whose code.
+        name: BASE, HEAD or CONTROL.
+        how: the settings.
+
+    Raises:
+        SideError: the process cannot measure anything.
+    """
+    metric = TIMED[cases[0].mode]
+    keys = {side.case(case).key: case.key for case in cases}
+    reference = replace(cases[0], upsampler=REFERENCE)
+    how = replace(how, metrics=(metric,), turn=how.turn or _calls_per_round(cases[0]))
+    load = _load_average()
+    messages = _messages([*map(side.case, cases), reference], side, how, (REFERENCE_PLUGIN, *side.plugins))
+    readings, lost, machine = {}, {}, ""
+    for message in messages:
+        if message.reading and message.reading.metric == metric:
+            readings[message.key] = message.reading
+        elif message.kind in NOT_MEASURED and message.key in keys:
+            lost[keys[message.key]] = message.text
+        elif message.environment and not machine:
+            machine = _describe(message.environment)
+    reference_reading = readings.pop(reference.key, None)
+    if reference_reading is None and len(lost) == 1 and len(cases) > 1:  # a case that crashes the process
+        sample = measure([case for case in cases if case.key not in lost], side, name, how)
+        return replace(sample, lost={**sample.lost, **lost})
+    if reference_reading is None:
+        reasons = [message.text for message in messages if message.kind in NOT_MEASURED and message.text]
+        raise SideError(f"{side.name} cannot be measured: {[*reasons, 'it ended without a timing'][-1]}")
+    timings = {keys[key]: _timing(reading, reference_reading) for key, reading in readings.items()}
+    not_timed = {key: "not timed" for key in keys.values() if key not in timings}
+    return Sample(name, timings, {**not_timed, **lost}, load, machine)
+
+
+def count(cases: Sequence[Case], side: Side, how: Settings) -> dict[str, dict[str, float]]:
+    """The deterministic metrics (multiply-adds, parameters, bytes) by case, as the base calls it, and metric."""
+    keys = {side.case(case).key: case.key for case in cases}
+    deterministic = {info.name for info in infos(DETERMINISTIC) if info.exact}
+    how = replace(how, metrics=DETERMINISTIC, baseline="")
+    counts: dict[str, dict[str, float]] = {key: {} for key in keys.values()}
+    for message in _messages([*map(side.case, cases)], side, how, side.plugins):
+        reading = message.reading
+        if reading and reading.samples and message.key in keys and reading.metric in deterministic:
+            counts[keys[message.key]][reading.metric] = reading.samples[0]
+    return counts
+
+
+def _messages(cases: Sequence[Case], side: Side, how: Settings, plugins: tuple[str, ...]) -> list[Message]:
+    """All messages of a process, and a last one of the kind "failed" if it crashed or timed out.
+
+    Raises:
+        SideError: it cannot measure anything.
+    """
+    nothing: dict[str, list[str]] = {case.key: [] for case in cases}
+    request = Request(tuple(cases), cases[0].device, how, nothing, plugins=plugins, path=side.path)
+    messages: list[Message] = []
+
+    def receive(message: Message) -> None:
+        if message.kind == "unusable":
+            raise SideError(f"{side.name} cannot be measured: {message.text}")
+        messages.append(message)
+
+    ending = runner.follow(runner.Process(request, side.code), receive, finish_call=False)
+    if ending.code or ending.timeout or not messages:
+        reason = f"{ending.reason(ending.last.step)}\n{ending.errors}".strip()
+        messages.append(Message("failed", ending.last.key, text=reason))
+    return messages
+
+
+def _calls_per_round(case: Case) -> int:
+    """The fastest call is compared, so both sides must make equally many calls, however long one takes."""
+    if case.model:
+        return 1
+    elements = case.batch * case.channels * case.height * case.width * case.scale**2
+    return next((calls for most, calls in CALLS_PER_ROUND if elements <= most), 1)
+
+
+def _timing(reading: Reading, reference: Reading) -> Timing:
+    """Those rounds in which both were timed."""
+    rounds, references = [], []
+    for calls, reference_calls in zip(reading.rounds, reference.rounds, strict=False):
+        if calls and reference_calls:
+            rounds.append(median(calls))
+            references.append(median(reference_calls))
+    return Timing(tuple(rounds), tuple(references), min(reading.samples))
+
+
+def _describe(environment: Environment) -> str:
+    threads = environment.machine.get("threads", "?")
+    noun = "thread" if threads == "1" else "threads"
+    return f"{environment.device_name}, torch {environment.versions.get('torch', '?')}, {threads} {noun}"
+
+
+def _load_average() -> float | None:
+    with contextlib.suppress(OSError, AttributeError):
+        return round(os.getloadavg()[0], 2)
+    return None
