@@ -1,1 +1,1 @@
-"""How often the rule of `compare` raises false alarms, and what it finds: processes collected, rules scored."""
+"""How often the rule of `compare` raises false alarms, and what it finds: samples collected, rules scored."""

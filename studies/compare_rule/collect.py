@@ -1,8 +1,4 @@
-"""Collects what the rule is judged by: many processes of the same code, some operators made slower by real work.
-
-A folder holds setup.json (what is measured, written once), points-<load>.jsonl and same-<load>.jsonl (a line a process,
-in order); each call adds jobs to one of them. A job is as many processes as one comparison takes.
-"""
+"""Collects jobs: many processes of the same code, some operators slowed by real work."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,12 +17,13 @@ from typing import Any
 import torch
 
 import upsamplers
-from studies.compare_rule.lines import POINTS, PROCESSES, SAME, SETUP, to_line
+from studies.compare_rule.data import PROCESSES, SAME, SETUP, SLOWED, to_line
+from studies.compare_rule.rules import STATISTICS
 from studies.compare_rule.slowed import FILE
 from upsampler_bench import plan
 from upsampler_bench.case import Case
-from upsampler_bench.compare.measuring import Corner, measure, settings
-from upsampler_bench.compare.samples import STATISTICS, Point
+from upsampler_bench.compare.process import Side, measure, settings
+from upsampler_bench.compare.samples import Sample
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import operators
 from upsampler_bench.runner.scheduler import now
@@ -37,140 +33,118 @@ OPERATORS = ("bilinear", "deconv", "pixel-shuffle", "carafe", "fade", "sapa-b", 
 PERCENTS = (3, 5, 8, 10, 20)
 CASE = Case("bilinear", channels=64, height=32, width=32)
 ROUNDS = 8
-QUIET, BUSY = "quiet", "busy"
-# Small enough to stay in the nearest cache, so that the work costs the same wherever it is done.
+QUIET, BUSY = LOADS = "quiet", "busy"
+# Elements of the buffer that a slowed operator multiplies: it stays in the nearest cache, so that the work costs the
+# same everywhere.
 ELEMENTS = 4096
-# Operator, the slower one's name, elements of its buffer, passes over it.
-Slowed = tuple[str, str, int, int]
+# Operator, the slowed one's name, elements of its buffer, passes over it.
+SlowedOperator = tuple[str, str, int, int]
 LOADER = (
     "from pathlib import Path\nfrom studies.compare_rule.slowed import register_all\n"
     "register_all(Path(__file__).parent)\n"
 )
 
 
-def collect(folder: Path, jobs: int, load: str, say: Callable[[str], None], same: bool = False) -> int:
-    """Adds jobs to a study.
+def collect(folder: Path, jobs: int, load: str, same: bool = False) -> int:
+    """Adds jobs to a folder and prints a line per process; an incomplete last job is measured again.
 
     Args:
-        folder: of the study; made where it is not there.
-        jobs: how many more.
+        folder: created if missing.
+        jobs: how many to add.
         load: QUIET, or BUSY with a synthetic neighbour.
-        say: told a line a process.
-        same: every operator as the gate times it, none with more to do: what counts false alarms alone.
+        same: every operator as `compare --base` times it, none slowed.
 
     Returns:
-        The number of whole jobs of that kind that are there now.
+        The number of complete jobs of that kind.
 
     Raises:
-        PlanError: the folder holds a study of something else.
+        PlanError: the folder holds a study of other operators, sizes or percentages.
     """
     setup = _setup(folder)
-    target = folder / f"{SAME if same else POINTS}-{load}.jsonl"
-    begun = _next_job(target)
-    with tempfile.TemporaryDirectory() as place, _neighbour(load, begun):
-        take = partial(_gated, _gate_cases()) if same else partial(_measured, _corner(Path(place), setup["slowed"]))
-        for job in range(begun, begun + jobs):
-            for number in range(PROCESSES):
-                clock = time.monotonic()
-                point = take(seed=job * PROCESSES + number)
-                with target.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps(to_line(point, job, number, now())) + "\n")
-                say(f"{load}, job {job}, process {number + 1} of {PROCESSES}: {time.monotonic() - clock:.1f} s")
-    return begun + jobs
-
-
-def _gate_cases() -> tuple[Case, ...]:
-    """What a pull request is held against by default."""
-    return plan.cases(plan.parse(plan.read("ci")), operators.names("cpu"), "cpu")
-
-
-def _gated(cases: Sequence[Case], seed: int) -> Point:
-    return measure(cases, Corner("the study"), "", settings(seed=seed))
-
-
-def _corner(place: Path, slowed: Sequence[Slowed]) -> Corner:
-    """Whose plug-in registers these operators."""
-    (place / "slowed_loader.py").write_text(LOADER)
-    (place / FILE).write_text(json.dumps(slowed))
-    return Corner("the study", plugins=(str(place / "slowed_loader.py"),))
-
-
-def _measured(corner: Corner, seed: int) -> Point:
-    cases = [CASE.of(name) for one in OPERATORS for name in _variants(one)]
-    return measure(cases, corner, "", replace(settings(ROUNDS), seed=seed))
-
-
-def _variants(operator: str) -> list[str]:
-    return [operator, *(f"{operator}~{percent}" for percent in PERCENTS)]
-
-
-def _next_job(target: Path) -> int:
-    """After the last whole job; the lines of one that was interrupted go."""
+    target = folder / f"{SAME if same else SLOWED}-{load}.jsonl"
     lines = target.read_text(encoding="utf-8").splitlines() if target.exists() else []
-    whole = len(lines) // PROCESSES
-    if len(lines) % PROCESSES:
-        write_whole(target, "".join(f"{one}\n" for one in lines[: whole * PROCESSES]).encode())
-    return whole
+    first = len(lines) // PROCESSES
+    write_whole(target, "".join(f"{line}\n" for line in lines[: first * PROCESSES]).encode())
+    with tempfile.TemporaryDirectory() as plugins, _neighbour(load, first):
+        sample = _measure_all if same else partial(_measure_slowed, Path(plugins), setup["slowed"])
+        for job in range(first, first + jobs):
+            for number in range(PROCESSES):
+                begun = time.monotonic()
+                line = to_line(sample(seed=job * PROCESSES + number), job, number, now())
+                with target.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+                seconds = time.monotonic() - begun
+                print(f"{load}, job {job}, process {number + 1} of {PROCESSES}: {seconds:.1f} s", file=sys.stderr)
+    return first + jobs
+
+
+def _measure_all(seed: int) -> Sample:
+    cases = plan.cases(plan.parse(plan.read("ci")), operators.names("cpu"), "cpu")
+    return measure(cases, Side("the study"), "", settings(seed=seed))
+
+
+def _measure_slowed(plugins: Path, slowed: Sequence[SlowedOperator], seed: int) -> Sample:
+    (plugins / "slowed_loader.py").write_text(LOADER)
+    (plugins / FILE).write_text(json.dumps(slowed))
+    names = [name for operator in OPERATORS for name in (operator, *(f"{operator}~{percent}" for percent in PERCENTS))]
+    side = Side("the study", plugins=(str(plugins / "slowed_loader.py"),))
+    return measure([CASE.of(name) for name in names], side, "", settings(ROUNDS, seed=seed))
 
 
 def _setup(folder: Path) -> dict[str, Any]:
-    known = {"operators": list(OPERATORS), "case": CASE.condition, "percents": list(PERCENTS), "rounds": ROUNDS}
-    target = folder / SETUP
-    if target.exists():
-        found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
-        other = [name for name, value in known.items() if found.get(name) != value]
-        if other:
-            raise PlanError(f"{target} is of another study ({', '.join(other)} differ); choose another folder")
-        return found
-    folder.mkdir(parents=True, exist_ok=True)
-    made = {**known, "processes": PROCESSES, "begun": now(), "slowed": _corrected(_calibrated())}
-    write_whole(target, json.dumps(made, indent=1).encode())
-    return made
+    expected = {"operators": list(OPERATORS), "case": CASE.condition, "percents": list(PERCENTS), "rounds": ROUNDS}
+    path = folder / SETUP
+    if path.exists():
+        setup: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        differing = [name for name, value in expected.items() if setup.get(name) != value]
+        if differing:
+            raise PlanError(f"{path} is of another study ({', '.join(differing)} differ); choose another folder")
+        return setup
+    setup = {**expected, "processes": PROCESSES, "begun": now(), "slowed": _corrected(_calibrated())}
+    write_whole(path, json.dumps(setup, indent=1).encode())
+    return setup
 
 
-def _calibrated() -> list[Slowed]:
-    """For each operator and percentage, how many passes over a small buffer take that long; the truth is scored."""
+def _calibrated() -> list[SlowedOperator]:
+    """For each operator and percentage, how many passes over the buffer take that long."""
     torch.set_num_threads(1)
+    buffer = torch.ones(ELEMENTS)
     slowed = []
-    burden = torch.ones(ELEMENTS)
     with torch.inference_mode():
-        one_pass = _quick(lambda: [burden.mul_(1.0) for _ in range(100)]) / 100
-        for operator in OPERATORS:
-            up = upsamplers.create(operator, CASE.channels, guide_channels=CASE.channels)
+        one_pass = _lower_quartile_time(lambda: [buffer.mul_(1.0) for _ in range(100)]) / 100
+        for name in OPERATORS:
+            operator = upsamplers.create(name, CASE.channels, guide_channels=CASE.channels)
             x = torch.rand(1, CASE.channels, CASE.height, CASE.width)
             feature = torch.rand(1, CASE.channels, CASE.scale * CASE.height, CASE.scale * CASE.width)
-            inputs = (x, up.make_guide(feature)) if up.needs_guide else (x,)
-            takes = _quick(partial(up, *inputs))
+            inputs = (x, operator.make_guide(feature)) if operator.needs_guide else (x,)
+            seconds = _lower_quartile_time(partial(operator, *inputs))
             for percent in PERCENTS:
-                passes = max(1, round(takes * percent / 100 / one_pass))
-                slowed.append((operator, f"{operator}~{percent}", ELEMENTS, passes))
+                passes = max(1, round(seconds * percent / 100 / one_pass))
+                slowed.append((name, f"{name}~{percent}", ELEMENTS, passes))
     return slowed
 
 
-def _corrected(slowed: Sequence[Slowed]) -> list[Slowed]:
-    """The passes scaled by what they took in two processes: beside other work they cost more than alone."""
-    with tempfile.TemporaryDirectory() as place:
-        points = [_measured(_corner(Path(place), slowed), seed) for seed in (1, 2)]
-
-    def corrected(operator: str, name: str, elements: int, passes: int) -> Slowed:
-        found = [
-            STATISTICS["quartile"](one.timings[CASE.of(name).key])
-            / STATISTICS["quartile"](one.timings[CASE.of(operator).key])
-            for one in points
-        ]
-        asked = int(name.rpartition("~")[2]) / 100
-        return operator, name, elements, max(1, round(passes * asked / max(median(found) - 1, asked / 3)))
-
-    return [corrected(*one) for one in slowed]
+def _corrected(slowed: Sequence[SlowedOperator]) -> list[SlowedOperator]:
+    """The passes scaled by what they took in two processes: next to other work they cost more than alone."""
+    with tempfile.TemporaryDirectory() as plugins:
+        samples = [_measure_slowed(Path(plugins), slowed, seed) for seed in (1, 2)]
+    quartile = STATISTICS["quartile"]
+    corrected = []
+    for operator, name, elements, passes in slowed:
+        timings = [(sample.timings[CASE.of(name).key], sample.timings[CASE.of(operator).key]) for sample in samples]
+        extra = median(quartile(slow) / quartile(plain) for slow, plain in timings) - 1
+        intended = int(name.rpartition("~")[2]) / 100
+        corrected.append((operator, name, elements, max(1, round(passes * intended / max(extra, intended / 3)))))
+    return corrected
 
 
-def _quick(call: Callable[[], object]) -> float:
-    taken = []
+def _lower_quartile_time(call: Callable[[], object]) -> float:
+    seconds = []
     for _ in range(60):
         begun = time.perf_counter()
         call()
-        taken.append(time.perf_counter() - begun)
-    return sorted(taken)[len(taken) // 4]
+        seconds.append(time.perf_counter() - begun)
+    return sorted(seconds)[len(seconds) // 4]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A noisy neighbour for studies: bursts of arithmetic and of memory traffic, at random times.
+"""A noisy neighbour: bursts of arithmetic and of memory traffic, at random times.
 
 Run as `python -m studies.compare_rule.neighbour SEED`; ends when its standard input closes.
 """
@@ -19,10 +19,10 @@ SIDE, ELEMENTS = 384, 8 * 2**20
 
 
 def main() -> None:
-    """Works in bursts, as long as the parent lives."""
+    """Works in bursts until the parent closes the pipe."""
     torch.set_num_threads(1)
-    for place in range(round(WORKERS * (os.cpu_count() or 1))):
-        threading.Thread(target=_work, args=(int(sys.argv[1]) + place,), daemon=True).start()
+    for number in range(round(WORKERS * (os.cpu_count() or 1))):
+        threading.Thread(target=_work, args=(int(sys.argv[1]) + number,), daemon=True).start()
     sys.stdin.read()
     os._exit(0)
 

@@ -1,122 +1,136 @@
-"""Rules that are scored: ours, and those that people use, on the same processes. Each answers with a verdict a case."""
+"""Rules that are scored on the same samples: ours, and those that people use. Each returns a verdict per case."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from functools import partial
 from statistics import median
 
-from upsampler_bench.compare.comparison import LOOKS, look
-from upsampler_bench.compare.rank_statistics import p_above
-from upsampler_bench.compare.rule import DEFAULT, FASTER, SAME, SLOWER, UNCLEAR, Finding, Rule, judge
-from upsampler_bench.compare.samples import BASE, HEAD, STATISTICS, Point
+import numpy as np
+from scipy.stats import mannwhitneyu
 
-Answer = Callable[[Sequence[Point], Sequence[str]], Mapping[str, str]]
+from upsampler_bench.compare.rank_test import p_above, shift
+from upsampler_bench.compare.rule import DEFAULT, FASTER, LOOKS, SAME, SLOWER, UNCLEAR, Rule, decide, holm, judge, look
+from upsampler_bench.compare.samples import BASE, HEAD, Sample, Timing, timings
 
-
-def ours(rule: Rule = DEFAULT) -> Answer:
-    """The rule as a comparison uses it at its first look, of 8 processes a side."""
-    first = replace(rule, significance=rule.significance / len(LOOKS))
-    return lambda points, keys: {one.key: one.verdict for one in judge(points, keys, first)}
+Verdicts = Mapping[str, str]
+Answer = Callable[[Sequence[Sample], Sequence[str]], Verdicts]
+ALL = 1000
 
 
-def to_the_end(rule: Rule = DEFAULT) -> Answer:
-    """The whole comparison: a case left unclear at one look gets more processes, up to the last."""
-
-    def answer(points: Sequence[Point], keys: Sequence[str]) -> dict[str, str]:
-        found: dict[str, Finding] = {}
-        for size in LOOKS:
-            settled = {key: one for key, one in found.items() if one.verdict != UNCLEAR}
-            found = look(tuple(points[: 2 * size]), tuple(keys), rule, settled)
-        return {key: one.verdict for key, one in found.items()}
-
-    return answer
+def _paired(timing: Timing) -> list[float]:
+    return [call / reference for call, reference in zip(timing.rounds, timing.reference, strict=False) if reference]
 
 
-def flat(threshold: float) -> Answer:
-    """One process a side: slower where its median is that much above the base's."""
-
-    def answer(points: Sequence[Point], keys: Sequence[str]) -> dict[str, str]:
-        base, head = (next(one for one in points if one.arm == arm) for arm in (BASE, HEAD))
-        ratios = {key: median(head.timings[key].rounds) / median(base.timings[key].rounds) for key in keys}
-        return {key: _by(ratio, 1 + threshold) for key, ratio in ratios.items()}
-
-    return answer
-
-
-def pooled(significance: float = 0.05) -> Answer:
-    """All samples of a side thrown together, as if independent: a two-sided Mann-Whitney test."""
-
-    def answer(points: Sequence[Point], keys: Sequence[str]) -> dict[str, str]:
-        return {key: _tested(_pool(points, BASE, key), _pool(points, HEAD, key), significance) for key in keys}
-
-    return answer
+# One number per process.
+STATISTICS: dict[str, Callable[[Timing], float]] = {
+    "least": lambda timing: timing.fastest,
+    "quartile": lambda timing: float(np.percentile(timing.rounds, 25)),
+    "median": lambda timing: median(timing.rounds),
+    "paired": lambda timing: median(_paired(timing)),
+    "paired-quartile": lambda timing: float(np.percentile(_paired(timing), 25)),
+}
 
 
-def asv(factor: float = 1.1, significance: float = 0.002) -> Answer:
-    """asv continuous: two processes a side, alternating; their samples pooled; a factor and a Mann-Whitney test."""
-
-    def answer(points: Sequence[Point], keys: Sequence[str]) -> dict[str, str]:
-        found = {}
-        for key in keys:
-            base, head = (_pool(points, arm, key, 2) for arm in (BASE, HEAD))
-            verdict = _by(median(head) / median(base), factor)
-            found[key] = verdict if verdict == _tested(base, head, significance) else SAME
-        return found
-
-    return answer
+def first_look(samples: Sequence[Sample], keys: Sequence[str]) -> Verdicts:
+    """Our rule as a comparison uses it at its first look."""
+    rule = replace(DEFAULT, significance=DEFAULT.significance / len(LOOKS))
+    return {result.key: result.verdict for result in judge(samples, keys, rule)}
 
 
-def starting() -> Answer:
-    """The rule that a trial began with: minimum and lower quartile over 1.05, and a rank test on the minima."""
-
-    def answer(points: Sequence[Point], keys: Sequence[str]) -> dict[str, str]:
-        return {key: _starting(points, key) for key in keys}
-
-    return answer
-
-
-def _starting(points: Sequence[Point], key: str) -> str:
-    sides = [sorted(median(one.timings[key].rounds) for one in points if one.arm == arm) for arm in (BASE, HEAD)]
-    least = [[one.timings[key].least for one in points if one.arm == arm] for arm in (BASE, HEAD)]
-    ratios = [sides[1][0] / sides[0][0], sides[1][len(sides[1]) // 4] / sides[0][len(sides[0]) // 4]]
-    if min(ratios) > 1.05:
-        return SLOWER if p_above(*least) < 0.05 else UNCLEAR
-    return UNCLEAR if max(ratios) > 1.05 else SAME
+def all_looks(samples: Sequence[Sample], keys: Sequence[str]) -> Verdicts:
+    """The complete comparison: a case that is unclear at one look gets more processes, up to the last."""
+    results: Mapping = {}
+    for size in LOOKS:
+        results = look(samples[: 2 * size], keys, DEFAULT, results)
+    return {key: result.verdict for key, result in results.items()}
 
 
-def _by(ratio: float, limit: float) -> str:
-    return SLOWER if ratio > limit else FASTER if ratio < 1 / limit else SAME
+def agreeing(samples: Sequence[Sample], keys: Sequence[str], statistics: Sequence[str], threshold: float) -> Verdicts:
+    """Our rule with other statistics of a process, which must all agree."""
+    rule = Rule(threshold, DEFAULT.significance / len(LOOKS))
+    values = {key: [_sides(samples, key, STATISTICS[name]) for name in statistics] for key in keys}
+    slower = holm({key: max(p_above(base, head) for base, head in sides) for key, sides in values.items()})
+    faster = holm({key: max(p_above(head, base) for base, head in sides) for key, sides in values.items()})
+    verdicts = {}
+    for key, sides in values.items():
+        decided = {decide(shift(base, head), slower[key], faster[key], rule) for base, head in sides}
+        verdicts[key] = decided.pop() if len(decided) == 1 else UNCLEAR
+    return verdicts
 
 
-def _pool(points: Sequence[Point], arm: str, key: str, most: int = 1000) -> list[float]:
-    return [value for one in [one for one in points if one.arm == arm][:most] for value in one.timings[key].rounds]
+def flat(samples: Sequence[Sample], keys: Sequence[str], threshold: float) -> Verdicts:
+    """One process per side: slower if its median is that much above the base's."""
+    medians = {key: _sides(samples, key, STATISTICS["median"]) for key in keys}
+    return {key: _by_ratio(head[0] / base[0], 1 + threshold) for key, (base, head) in medians.items()}
 
 
-def _tested(base: Sequence[float], head: Sequence[float], significance: float) -> str:
-    above = p_above(base, head)
-    if above < significance / 2:
-        return SLOWER
-    return FASTER if p_above(head, base) < significance / 2 else SAME
+def pooled(samples: Sequence[Sample], keys: Sequence[str]) -> Verdicts:
+    """All rounds of a side together, as if independent: a two-sided Mann-Whitney test at 5 %."""
+    return {key: _by_test(*_pool(samples, key, ALL), 0.05, "asymptotic") for key in keys}
+
+
+def asv(samples: Sequence[Sample], keys: Sequence[str]) -> Verdicts:
+    """asv continuous: two processes per side, alternating, pooled; a factor of 1.1 and a Mann-Whitney test at 0.002."""
+    verdicts = {}
+    for key in keys:
+        base, head = _pool(samples, key, 2)
+        verdict = _by_ratio(median(head) / median(base), 1.1)
+        verdicts[key] = verdict if verdict == _by_test(base, head, 0.002, "exact") else SAME
+    return verdicts
+
+
+def starting(samples: Sequence[Sample], keys: Sequence[str]) -> Verdicts:
+    """A first attempt: minimum and lower quartile of the medians over 1.05, and a rank test on the fastest calls."""
+    verdicts = {}
+    for key in keys:
+        base, head = map(sorted, _sides(samples, key, STATISTICS["median"]))
+        ratios = head[0] / base[0], head[len(head) // 4] / base[len(base) // 4]
+        verdicts[key] = UNCLEAR if max(ratios) > 1.05 else SAME
+        if min(ratios) > 1.05 and p_above(*_sides(samples, key, STATISTICS["least"])) < 0.05:
+            verdicts[key] = SLOWER
+    return verdicts
+
+
+PUBLISHED: dict[str, Answer] = {
+    "flat 5 % of one median": partial(flat, threshold=0.05),
+    "flat 10 % of one median (pytest-benchmark median:10%)": partial(flat, threshold=0.10),
+    "pooled Mann-Whitney, 5 %": pooled,
+    "asv continuous (1.1, p 0.002)": asv,
+    "minimum & quartile (starting rule)": starting,
+}
 
 
 def candidates() -> dict[str, Answer]:
-    """Variants of our rule, to choose among on one half of the data."""
-    alone = [(one,) for one in STATISTICS]
-    sets = [*alone, *(("least", one) for one in STATISTICS if one != "least")]
-    return {
-        f"{' & '.join(statistics)}, {threshold:.0%}": ours(Rule(threshold=threshold, statistics=statistics))
-        for statistics, threshold in product(sets, (0.03, 0.05))
-    }
+    """Variants of our rule: one statistic, or the fastest call and another one."""
+    sets = [(name,) for name in STATISTICS] + [("least", name) for name in STATISTICS if name != "least"]
+    found: dict[str, Answer] = {}
+    for names in sets:
+        for threshold in (0.03, 0.05):
+            label = f"{' & '.join(names)}, {threshold:.0%}"
+            found[label] = partial(agreeing, statistics=names, threshold=threshold)
+    return found
 
 
-def published() -> dict[str, Answer]:
-    """The rules that are told beside ours."""
-    return {
-        "flat 5 % of one median": flat(0.05),
-        "flat 10 % of one median (pytest-benchmark median:10%)": flat(0.10),
-        "pooled Mann-Whitney, 5 %": pooled(),
-        "asv continuous (1.1, p 0.002)": asv(),
-        "minimum & quartile (starting rule)": starting(),
-    }
+def _sides(samples: Sequence[Sample], key: str, statistic: Callable[[Timing], float]) -> list[list[float]]:
+    return [[statistic(timing) for timing in timings(samples, side, key)] for side in (BASE, HEAD)]
+
+
+def _pool(samples: Sequence[Sample], key: str, processes: int) -> list[list[float]]:
+    return [
+        np.concatenate([t.rounds for t in timings(samples, side, key)[:processes]]).tolist() for side in (BASE, HEAD)
+    ]
+
+
+def _by_ratio(ratio: float, limit: float) -> str:
+    if ratio > limit:
+        return SLOWER
+    return FASTER if ratio < 1 / limit else SAME
+
+
+def _by_test(base: Sequence[float], head: Sequence[float], significance: float, method: str) -> str:
+    for verdict, alternative in ((SLOWER, "greater"), (FASTER, "less")):
+        if mannwhitneyu(head, base, alternative=alternative, method=method).pvalue < significance / 2:
+            return verdict
+    return SAME

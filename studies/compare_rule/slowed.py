@@ -1,7 +1,7 @@
-"""A plug-in: registered operators that do some more real work a call, to see whether a comparison finds it.
+"""A plug-in: operators that do more real work per call, to see whether a comparison finds it.
 
-What is registered stands in a JSON file: a list of [operator, name, elements, passes]. Such an operator multiplies a
-buffer of that many elements in place, that many times, beside what it is.
+A JSON file lists them as [operator, name, elements, passes]: the operator also multiplies a buffer of that many
+elements in place, that many times.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FILE = "slowed.json"
 
 
 def register(operator: str, name: str, elements: int, passes: int) -> None:
-    """Registers an operator again under another name, with that much more work a call."""
+    """Registers an operator again under another name, with more work per call."""
     spec = upsamplers.get(operator)
 
     class Slowed(spec.cls):  # type: ignore[name-defined,misc]  # whatever class the operator has
-        """An operator with more to do."""
+        """The operator, slowed."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
@@ -41,6 +41,6 @@ def register(operator: str, name: str, elements: int, passes: int) -> None:
 
 
 def register_all(folder: Path) -> None:
-    """What the file in this folder lists."""
+    """Registers what the file in this folder lists."""
     for operator, name, elements, passes in json.loads((folder / FILE).read_text(encoding="utf-8")):
         register(operator, name, elements, passes)

@@ -1,4 +1,4 @@
-"""A study's scores on processes made up: alike, slower by real work, and noisy."""
+"""Scores on made-up jobs (alike, slowed by real work, noisy), and the published table."""
 
 import json
 import random
@@ -6,120 +6,137 @@ from pathlib import Path
 
 import pytest
 
-from studies.compare_rule import data, page, rules
-from studies.compare_rule.lines import timings, to_line
-from studies.compare_rule.score import Rate, injected, score
-from upsampler_bench.compare.samples import BASE, HEAD, Point, Timing
+from studies.compare_rule import data, rules
+from studies.compare_rule.data import PROCESSES, timings, to_line
+from studies.compare_rule.score import Rate, extra_work, score, tables
+from upsampler_bench.compare.samples import BASE, HEAD, Sample, Timing
 from upsampler_bench.errors import PlanError
 
-OPERATORS, PERCENTS, SIZE = ("bilinear", "carafe"), (5, 10), 16
+ROOT = Path(__file__).parents[2]
+OPERATORS, PERCENTS = ("bilinear", "carafe"), (5, 10)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two whole jobs and a part of one, of processes that differ by half a per cent."""
-    chance = random.Random(0)
-    setup = {"operators": OPERATORS, "percents": PERCENTS, "case": "1x64x32x32", "processes": SIZE}
+    """Two complete jobs and a part of one, of processes that differ by half a per cent."""
+    setup = {"operators": OPERATORS, "percents": PERCENTS, "case": "1x64x32x32", "processes": PROCESSES}
     (tmp_path / "setup.json").write_text(json.dumps(setup))
-    lines = [line(chance, number) for number in range(2 * SIZE + 3)]
-    (tmp_path / "points-quiet.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    write(tmp_path / "points-quiet.jsonl", lines(2 * PROCESSES + 3))
     return tmp_path
 
 
-def line(chance, number):
-    cases = {}
-    for name in OPERATORS:
-        for percent in (0, *PERCENTS):
-            middle = 1e6 * (1 + percent / 100) * chance.lognormvariate(0, 0.005)
-            rounds = [round(middle * chance.lognormvariate(0, 0.002)) for _ in range(8)]
-            cases[f"{name}~{percent}" if percent else name] = [min(rounds), *rounds]
-    return {"job": number // SIZE, "process": number % SIZE, "yardstick": [1_000_000] * 8, "cases": cases}
+def lines(count, percents=(0, *PERCENTS), seed=0):
+    chance = random.Random(seed)
+    made = []
+    for number in range(count):
+        cases = {}
+        for name in OPERATORS:
+            for percent in percents:
+                middle = 1e6 * (1 + percent / 100) * chance.lognormvariate(0, 0.005)
+                rounds = [round(middle * chance.lognormvariate(0, 0.002)) for _ in range(8)]
+                cases[f"{name}~{percent}" if percent else name] = [min(rounds), *rounds]
+        made.append({"job": number // PROCESSES, "process": number, "yardstick": [1_000_000] * 8, "cases": cases})
+    return made
 
 
-def test_only_whole_jobs_count_and_arms_alternate(folder):
-    study = data.read(folder)
-    assert [(one.load, one.number) for one in study.jobs] == [("quiet", 0), ("quiet", 1)]
-    points = study.jobs[0].points()
-    assert [one.arm for one in points[:8]] == [BASE, HEAD, HEAD, BASE] * 2
-    assert len(points) == SIZE
+def write(path, content):
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in content))
 
 
-def test_the_heads_operators_are_the_slower_ones(folder):
-    job = data.read(folder).jobs[0]
-    base, head = job.points(10)[:2]
-    assert head.timings["carafe"].least / base.timings["carafe"].least == pytest.approx(1.1, rel=0.02)
+def test_only_complete_jobs_count_and_sides_alternate(folder):
+    jobs = data.read(folder).jobs
+    assert [job.load for job in jobs] == ["quiet", "quiet"]
+    samples = jobs[0].samples()
+    assert [sample.side for sample in samples[:8]] == [BASE, HEAD, HEAD, BASE] * 2
+    assert len(samples) == PROCESSES
+
+
+def test_the_heads_operators_are_the_slowed_ones(folder):
+    base, head = data.read(folder).jobs[0].samples(10)[:2]
+    assert head.timings["carafe"].fastest / base.timings["carafe"].fastest == pytest.approx(1.1, rel=0.02)
     assert set(head.timings) == set(OPERATORS)
 
 
-def test_jobs_of_the_same_code_alone_count_for_false_alarms_alone(folder):
-    chance = random.Random(2)
-    found = [line(chance, number) for number in range(SIZE)]
-    for one in found:
-        one["cases"] = {name: one["cases"][name] for name in OPERATORS}
-    (folder / "same-quiet.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in found))
+def test_jobs_without_slowed_operators_count_for_false_alarms_alone(folder):
+    write(folder / "same-quiet.jsonl", lines(PROCESSES, (0,), seed=2))
     study = data.read(folder)
-    rates = score(rules.ours(), study.jobs)
+    rates = score(rules.first_look, study.jobs)
     assert (rates.alarms.count, rates.found[10].count) == (6, 4)
-    assert "### Quiet: 2 jobs of 2 operators, slower too and 1 job of 2 operators" in page.page(study)
+    assert "### Quiet: 2 jobs of 2 operators and slowed copies, 1 job of 2 operators" in tables(study)
 
 
-def test_a_comparison_to_its_end_is_scored_on_jobs_joined(folder):
-    chance = random.Random(3)
-    found = [line(chance, number) for number in range(9 * SIZE)]
-    (folder / "points-quiet.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in found))
+def test_all_looks_are_scored_on_joined_jobs(folder):
+    write(folder / "points-quiet.jsonl", lines(9 * PROCESSES, seed=3))
     study = data.read(folder)
-    whole = data.joined(study.jobs)
-    assert [len(one.processes) for one in whole] == [64, 64]
-    assert [one.arm for one in whole[1].points()[:4]] == [BASE, HEAD, HEAD, BASE]
-    rates = score(rules.to_the_end(), whole)
+    comparisons = data.joined(study.jobs)
+    assert [len(job.processes) for job in comparisons] == [64, 64]
+    assert [sample.side for sample in comparisons[1].samples()[:4]] == [BASE, HEAD, HEAD, BASE]
+    rates = score(rules.all_looks, comparisons)
     assert (rates.alarms.hits, rates.alarms.count, rates.found[10].value) == (0, 4, 1.0)
     assert rates.flagged[5].value == 1.0
-    assert "ours to its end" in page.page(study)
+    assert "ours to its end" in tables(study)
 
 
-def test_a_case_settled_at_the_first_look_keeps_its_verdict():
-    timing = {middle: Timing((middle,) * 8, (1.0,) * 8, middle) for middle in (1.0, 1.1, 0.5)}
+def test_a_case_decided_at_the_first_look_keeps_its_verdict():
     early = [(HEAD, 1.1), (BASE, 1.0)] * 8
     late = [(HEAD, 0.5), (BASE, 1.0)] * 24
-    points = [Point(arm, {"carafe": timing[middle]}) for arm, middle in early + late]
-    assert rules.to_the_end()(points, ("carafe",)) == {"carafe": "SLOWER"}
-    assert rules.ours()(points, ("carafe",)) == {"carafe": "FASTER"}
+    samples = [Sample(side, {"carafe": Timing((time,) * 8, (1.0,) * 8, time)}) for side, time in early + late]
+    assert rules.all_looks(samples, ("carafe",)) == {"carafe": "SLOWER"}
+    assert rules.first_look(samples, ("carafe",)) == {"carafe": "FASTER"}
+
+
+def test_a_change_that_only_one_statistic_shows_is_unclear():
+    chance = random.Random(0)
+    samples = []
+    for _ in range(8):
+        base, head = chance.lognormvariate(0, 0.002), 1.2 * chance.lognormvariate(0, 0.002)
+        samples.append(Sample(BASE, {"carafe": Timing((base,) * 4, (1.0,) * 4, base)}))
+        samples.append(Sample(HEAD, {"carafe": Timing((head,) * 4, (1.0,) * 4, 1.0)}))
+    assert rules.agreeing(samples, ["carafe"], ("quartile",), 0.05) == {"carafe": "SLOWER"}
+    assert rules.agreeing(samples, ["carafe"], ("quartile", "least"), 0.05) == {"carafe": "UNCLEAR"}
+
+
+def test_the_fastest_call_alone_is_our_rule(folder):
+    samples = data.read(folder).jobs[0].samples(5)
+    assert rules.agreeing(samples, OPERATORS, ("least",), 0.05) == rules.first_look(samples, OPERATORS)
+
+
+def test_statistics_are_what_their_names_say():
+    timing = Timing((1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 2.0, 2.0), 0.5)
+    values = {name: statistic(timing) for name, statistic in rules.STATISTICS.items()}
+    expected = {"least": 0.5, "quartile": 1.75, "median": 2.5, "paired": 1.75, "paired-quartile": 1.375}
+    assert values == pytest.approx(expected)
 
 
 def test_a_line_is_read_as_it_was_written():
     timing = Timing((2e-3, 1e-3), (5e-4, 6e-4), 9e-4)
-    point = Point(BASE, {"carafe/1x64x32x32/x2": timing}, {"fade/1x64x32x32/x2": "wrong"}, 0.5)
-    written = json.loads(json.dumps(to_line(point, 3, 4, "now")))
-    assert timings(written)["carafe"].least == pytest.approx(9e-4)
-    assert timings(written)["carafe"].rounds == pytest.approx(timing.rounds)
-    assert (written["job"], written["process"], written["lost"]) == (3, 4, {"fade": "wrong"})
+    sample = Sample(BASE, {"carafe/1x64x32x32/x2": timing}, {"fade/1x64x32x32/x2": "wrong"}, 0.5)
+    line = json.loads(json.dumps(to_line(sample, 3, 4, "now")))
+    assert timings(line)["carafe"].fastest == pytest.approx(9e-4)
+    assert timings(line)["carafe"].rounds == pytest.approx(timing.rounds)
+    assert (line["job"], line["process"], line["lost"]) == (3, 4, {"fade": "wrong"})
 
 
-def test_our_rule_finds_ten_per_cent_and_raises_no_alarm(folder):
-    study = data.read(folder)
-    found = score(rules.ours(), study.jobs)
-    assert (found.alarms.hits, found.alarms.count, found.jobs.count) == (0, 4, 2)
-    assert found.found[10].value == 1.0
-    assert found.flagged[5].value >= found.found[5].value
-    assert injected(study.jobs) == pytest.approx({5: 5, 10: 10}, abs=0.7)
+def test_our_rule_finds_ten_per_cent_and_raises_no_false_alarm(folder):
+    jobs = data.read(folder).jobs
+    rates = score(rules.first_look, jobs)
+    assert (rates.alarms.hits, rates.alarms.count, rates.jobs.count) == (0, 4, 2)
+    assert rates.found[10].value == 1.0
+    assert rates.flagged[5].value >= rates.found[5].value
+    assert [extra_work(jobs, percent) for percent in PERCENTS] == pytest.approx(PERCENTS, abs=0.7)
+    assert "0/4 = 0%" in tables(data.read(folder))
 
 
-@pytest.mark.parametrize("name", list(rules.published()))
-def test_other_peoples_rules_answer_for_every_case(folder, name):
-    study = data.read(folder)
-    answer = rules.published()[name](study.jobs[0].points(10), OPERATORS)
-    assert set(answer) == set(OPERATORS)
-
-
-def test_every_rule_calls_a_factor_of_two_slower():
-    chance = random.Random(1)
-    lines = [line(chance, number) for number in range(SIZE)]
-    for number, one in enumerate(lines):
-        for name in OPERATORS:
-            one["cases"][f"{name}~10"] = [2 * value for value in one["cases"][name]] if number % 4 in (1, 2) else [1]
-    study = data.Study("", (data.Job("quiet", 0, tuple(map(timings, lines))),))
-    for name, answer in {**rules.published(), "ours": rules.ours()}.items():
-        assert set(answer(study.jobs[0].points(10), OPERATORS).values()) == {"SLOWER"}, name
+@pytest.mark.parametrize("name", ["ours", *rules.PUBLISHED])
+def test_every_rule_answers_for_every_case_and_calls_a_factor_of_two_slower(folder, name):
+    answer = {**rules.PUBLISHED, "ours": rules.first_look}[name]
+    assert set(answer(data.read(folder).jobs[0].samples(10), OPERATORS)) == set(OPERATORS)
+    doubled = lines(PROCESSES, seed=1)
+    for line in doubled:
+        for operator in OPERATORS:
+            line["cases"][f"{operator}~10"] = [2 * value for value in line["cases"][operator]]
+    job = data.Job("quiet", tuple(map(timings, doubled)))
+    assert set(answer(job.samples(10), OPERATORS).values()) == {"SLOWER"}
 
 
 def test_intervals_are_exact():
@@ -127,32 +144,23 @@ def test_intervals_are_exact():
     assert Rate(5, 10).interval == pytest.approx((0.187, 0.813), abs=1e-3)
 
 
-def test_the_page_tells_each_load_and_counts(folder):
-    text = page.page(data.read(folder))
-    assert "### Quiet: 2 jobs of 2 operators, slower too" in text
-    assert "0/4 = 0%" in text
-    assert "chosen" not in text
-
-
 def test_jobs_that_the_rule_was_chosen_on_score_nothing(folder):
+    assert "Candidates" not in tables(data.read(folder))
     setup = json.loads((folder / "setup.json").read_text())
     (folder / "setup.json").write_text(json.dumps({**setup, "chosen_on": {"quiet": 1}}))
-    study = data.read(folder)
-    assert [one.number for one in study.under("quiet")] == [1]
-    text = page.page(study)
+    text = tables(data.read(folder))
     assert "### Quiet: 1 job of" in text
-    assert "chosen among, on 1 job quiet" in text
+    assert "### Candidates for the rule, on 1 quiet job\n" in text
 
 
-def test_a_folder_without_a_study_is_said_so(tmp_path, folder):
-    with pytest.raises(PlanError, match="study collect"):
+def test_a_folder_without_a_complete_job_is_refused(tmp_path, folder):
+    with pytest.raises(PlanError, match=r"no study in .*compare_rule collect"):
         data.read(tmp_path / "none")
     (folder / "points-quiet.jsonl").write_text("")
-    with pytest.raises(PlanError, match="no whole job"):
+    with pytest.raises(PlanError, match="no complete job"):
         data.read(folder)
 
 
-def test_the_published_rates_are_those_of_the_committed_processes():
-    root = Path(__file__).parents[2]
-    text = page.page(data.read(root / "studies" / "compare_rule" / "amd-epyc"))
-    assert text in (root / "docs" / "regression.md").read_text(encoding="utf-8")
+def test_the_published_table_is_that_of_the_committed_data():
+    text = tables(data.read(ROOT / "studies" / "compare_rule" / "amd-epyc"))
+    assert text in (ROOT / "docs" / "regression.md").read_text(encoding="utf-8")
