@@ -59,12 +59,13 @@ def _record(case: Case) -> OperatorBaseline:
     signed = signatures(_workload(case), _workload(replace(case, mode=TRAIN)), SETTINGS.seed)
     if isinstance(signed, str):
         return OperatorBaseline(failed=signed)
+    uncounted = {str(reading.facts["uncounted"]) for reading in readings if "uncounted" in reading.facts}
     return OperatorBaseline(
         counts={reading.metric: int(reading.samples[0]) for reading in readings},
         output=signed[0],
         gradient=signed[1],
         operations=operations(forward),
-        uncounted=", ".join(sorted({str(one.facts["uncounted"]) for one in readings if "uncounted" in one.facts})),
+        uncounted=", ".join(sorted(uncounted)),
     )
 
 

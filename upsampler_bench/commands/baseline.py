@@ -31,9 +31,12 @@ File = Annotated[Path, typer.Option("--file", help="The baseline file.")]
 def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
     """Compare every operator with the baseline.
 
-    Multiply-adds, parameters, peak memory and ATen operations must be equal; outputs and gradients must agree within
-    rounding. Added or removed operators are listed but do not fail the check. Exit codes: 0 no change, 1 something
-    changed, 2 misuse or no baseline, 4 an output or a gradient is wrong.
+    Multiply-adds, parameters, peak memory and ATen operations must be equal;
+    outputs and gradients must agree within rounding. Added or removed
+    operators are listed but do not fail the check.
+
+    Exit codes: 0 no change, 1 something changed, 2 misuse or no baseline,
+    4 an output or a gradient is wrong.
     """
     old = baseline_file.load(file)
     _check_condition(old, file)
@@ -47,17 +50,20 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE)
 
 @app.command()
 def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
-    """Record all operators, or those named, and print what changed; commit the file with the reason.
+    """Record all operators, or those named, and print what changed.
 
-    An operator that fails or whose output is wrong keeps its old values. Exit codes: 0 written, 1 an operator failed,
-    2 misuse, 4 an output or a gradient is wrong.
+    Commit the file with the reason. An operator that fails or whose output is
+    wrong keeps its old values.
+
+    Exit codes: 0 written, 1 an operator failed, 2 misuse, 4 an output or a
+    gradient is wrong.
     """
     old = baseline_file.load(file) if file.exists() else None
     if old is not None and upsampler:
         _check_condition(old, file)
     new = _record(upsampler or (), plugin or ())
     failed = {name: operator.failed for name, operator in new.operators.items() if operator.failed}
-    new = replace(new, operators={name: one for name, one in new.operators.items() if name not in failed})
+    new = _only(new, [name for name in new.operators if name not in failed])
     for name, reason in failed.items():
         _say(f"{name} was not recorded: {reason}")
     if old is None:

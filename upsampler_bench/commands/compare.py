@@ -91,7 +91,7 @@ def compare(
     checked = limits.check(lines, comparisons)
     _print(report.report(comparisons, checked), output_dir, formats or FORMATS)
     if output_dir:
-        write_whole(output_dir / SAMPLES_FILE, json.dumps([asdict(one) for one in comparisons]).encode())
+        write_whole(output_dir / SAMPLES_FILE, json.dumps([*map(asdict, comparisons)]).encode())
     raise typer.Exit(EXIT_CODES[outcome.outcome(comparisons, fail_on, checked).value])
 
 

@@ -94,7 +94,8 @@ def check(budgets: Sequence[Budget], comparisons: Sequence[Comparison]) -> tuple
     """Every budget under every condition that its operator was compared in."""
     results = []
     for budget in budgets:
-        checked = [_check(budget, one) for one in comparisons if budget.operator in _key_by_operator(one)]
+        compared = [comparison for comparison in comparisons if budget.operator in _key_by_operator(comparison)]
+        checked = [_check(budget, comparison) for comparison in compared]
         results += checked or [BudgetResult(budget, UNCLEAR, reason="not compared here")]
     return tuple(results)
 

@@ -17,7 +17,7 @@ from upsampler_bench.runner import process as runner
 from upsampler_bench.runner.protocol import Message, Request
 
 # torch's own interpolation, timed in every process: the same on every side.
-REFERENCE, REFERENCE_PLUGIN = "reference", "upsampler_bench.compare.reference"
+REFERENCE, REFERENCE_PLUGIN = "compare-reference", "upsampler_bench.compare.reference"
 # The most elements of an output for so many calls per round.
 CALLS_PER_ROUND = ((2**20, 8), (2**23, 2))
 NOT_MEASURED = ("failed", "skipped", "incomplete")

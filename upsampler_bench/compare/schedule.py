@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.compare import process
 from upsampler_bench.compare.comparison import BUDGET, DECIDED, INTERRUPTED, MOST, Comparison
 from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import LOOKS, UNCLEAR, Result, Rule, judge, look
-from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample, count
+from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample
 from upsampler_bench.errors import PlanError
 
 WRONG = "wrong output"
@@ -36,22 +36,9 @@ class Schedule:
     budget: float = 0.0
     spent: float = 0.0
 
-
-@dataclass
-class _Progress:
-    schedule: Schedule
-    say: Callable[[str], None]
-    measure: Measure
-    clock: Callable[[], float]
-    begun: float
-    passes: int = 0
-    longest: float = 0.0
-    samples: list[Sample] = field(default_factory=list)
-    results: dict[str, Result] = field(default_factory=dict)
-
-    def look(self) -> None:
-        keys = [case.key for case in self.schedule.cases]
-        self.results = look(self.samples, keys, self.schedule.rule, self.results)
+    def fits(self, seconds: float) -> bool:
+        """Whether the budget allows for this long."""
+        return not self.budget or seconds <= self.budget
 
 
 def compare(
@@ -73,69 +60,65 @@ def compare(
         PlanError: the budget is too small for the first look.
         SideError: a side cannot be measured.
     """
-    progress = _Progress(schedule, say, measure, clock, clock() - schedule.spent)
+    begun = clock() - schedule.spent
+    samples: list[Sample] = []
+    results: dict[str, Result] = {}
+    keys, cases, longest, stopped = [case.key for case in schedule.cases], schedule.cases, 0.0, MOST
     try:
-        stopped = _measure(progress)
+        for number in range(LOOKS[-1]):
+            if number and not schedule.fits(clock() - begun + len(SIDES) * longest):
+                stopped = BUDGET
+                break
+            longest = _measure_pass(schedule, cases, number, samples, say, measure, clock)
+            if number == 0:
+                _check_budget(schedule, clock() - begun)
+            if number + 1 in LOOKS:
+                results = look(samples, keys, schedule.rule, results)
+                cases = tuple(case for case in cases if case.key in results and results[case.key].verdict == UNCLEAR)
+            if not cases:
+                stopped = DECIDED
+                break
     except KeyboardInterrupt:
         stopped = INTERRUPTED
     if stopped in (BUDGET, INTERRUPTED):
-        progress.look()
-    return _comparison(progress, stopped)
+        results = look(samples, keys, schedule.rule, results)
+    return _comparison(schedule, tuple(samples), tuple(results.values()), stopped, clock() - begun)
 
 
-def _measure(progress: _Progress) -> str:
-    """Fills in samples and results, and returns why it stopped."""
-    cases = progress.schedule.cases
-    for size in LOOKS:
-        while progress.passes < size:
-            if progress.passes and not _is_time_left(progress):
-                return BUDGET
-            _measure_pass(progress, cases, size)
-        progress.look()
-        unclear = {key for key, result in progress.results.items() if result.verdict == UNCLEAR}
-        cases = tuple(case for case in cases if case.key in unclear)
-        if not cases:
-            return DECIDED
-    return MOST
+def _measure_pass(
+    schedule: Schedule, cases: tuple[Case, ...], number: int, samples: list[Sample],
+    say: Callable[[str], None], measure: Measure, clock: Callable[[], float],
+) -> float:  # fmt: skip
+    """Adds one sample per side, and returns the seconds of the slowest.
 
-
-def _measure_pass(progress: _Progress, cases: tuple[Case, ...], size: int) -> None:
-    """One process per side; every second pass is in reverse order, so that a steady drift cancels."""
-    schedule = progress.schedule
+    Every second pass is in reverse order, so that a steady drift of the machine cancels.
+    """
+    size = next(size for size in LOOKS if number < size)
     noun = "case" if len(cases) == 1 else "cases"
-    progress.longest = 0.0
-    for side in SIDES if progress.passes % 2 == 0 else SIDES[::-1]:
-        begun = progress.clock()
-        settings = replace(schedule.settings, seed=schedule.settings.seed + len(progress.samples))
-        progress.samples.append(progress.measure(cases, schedule.sides[side], side, settings))
-        seconds = progress.clock() - begun
-        progress.longest = max(progress.longest, seconds)
-        number = count(progress.samples, side)
-        progress.say(f"{side} {number} of {size}: {len(cases)} {noun} in {seconds:.1f} s")
-    progress.passes += 1
-    if progress.passes == 1:
-        _check_budget(progress)
+    longest = 0.0
+    for side in SIDES if number % 2 == 0 else SIDES[::-1]:
+        begun = clock()
+        settings = replace(schedule.settings, seed=schedule.settings.seed + len(samples))
+        samples.append(measure(cases, schedule.sides[side], side, settings))
+        seconds = clock() - begun
+        longest = max(longest, seconds)
+        say(f"{side} {number + 1} of {size}: {len(cases)} {noun} in {seconds:.1f} s")
+    return longest
 
 
-def _is_time_left(progress: _Progress) -> bool:
-    """Whether another pass fits into the budget."""
-    needed = progress.clock() - progress.begun + len(SIDES) * progress.longest
-    return not progress.schedule.budget or needed <= progress.schedule.budget
-
-
-def _check_budget(progress: _Progress) -> None:
+def _check_budget(schedule: Schedule, elapsed: float) -> None:
     """Refuses after the first pass what cannot reach the first look."""
-    schedule = progress.schedule
-    needed = schedule.spent + (progress.clock() - progress.begun - schedule.spent) * LOOKS[0]
-    if schedule.budget and needed > schedule.budget:
+    needed = schedule.spent + (elapsed - schedule.spent) * LOOKS[0]
+    if not schedule.fits(needed):
         raise PlanError(
             f"--budget is {schedule.budget:g} s; {LOOKS[0]} processes per side need about {needed:.0f} s here: "
             f"expected more, or fewer operators or a smaller shape"
         )
 
 
-def _comparison(progress: _Progress, stopped: str) -> Comparison:
-    schedule, samples = progress.schedule, tuple(progress.samples)
+def _comparison(
+    schedule: Schedule, samples: tuple[Sample, ...], results: tuple[Result, ...], stopped: str, seconds: float
+) -> Comparison:  # fmt: skip
     keys = tuple(case.key for case in schedule.cases)
     lost, wrong = {}, {}
     for sample in samples:
@@ -143,17 +126,9 @@ def _comparison(progress: _Progress, stopped: str) -> Comparison:
             lost[key] = f"{sample.side}: {reason}"
             if sample.side == HEAD and reason.startswith(WRONG):
                 wrong[key] = reason
+    base, head, group = schedule.sides[BASE].name, schedule.sides[HEAD].name, schedule.cases[0].group
+    control = judge(samples, keys, schedule.rule, (BASE, CONTROL))
     return Comparison(
-        schedule.sides[BASE].name,
-        schedule.sides[HEAD].name,
-        schedule.cases[0].group,
-        keys,
-        schedule.rule,
-        samples,
-        results=tuple(progress.results.values()),
-        control=judge(samples, keys, schedule.rule, (BASE, CONTROL)),
-        stopped=stopped,
-        seconds=progress.clock() - progress.begun,
-        wrong=wrong,
-        lost=lost,
-    )
+        base, head, group, keys, schedule.rule, samples, results, control,
+        stopped=stopped, seconds=seconds, wrong=wrong, lost=lost,
+    )  # fmt: skip

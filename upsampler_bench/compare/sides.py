@@ -68,7 +68,7 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
         added = tuple(name for name in head_names if name not in base_names)
         removed = tuple(name for name in base_names if name not in head_names)
         notes = () if head else _uncommitted_changes()
-        return [replace(one, added=added, removed=removed, notes=notes) for one in comparisons]
+        return [replace(comparison, added=added, removed=removed, notes=notes) for comparison in comparisons]
 
 
 def compare_operators(base: str, head: str, options: Options, say: Say) -> list[Comparison]:
@@ -88,7 +88,8 @@ def compare_operators(base: str, head: str, options: Options, say: Say) -> list[
     before = Side(base, plugins=options.plugins)
     after = Side(head, plugins=options.plugins, renamed={base: head})
     options = replace(options, plan={**options.plan, "upsampler": [base]})
-    return [replace(one, same_operators=False) for one in _compare(before, after, known, options, say)]
+    comparisons = _compare(before, after, known, options, say)
+    return [replace(comparison, same_operators=False) for comparison in comparisons]
 
 
 def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say: Say) -> list[Comparison]:
