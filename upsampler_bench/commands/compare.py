@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from upsampler_bench.compare.outcome import Outcome
     from upsampler_bench.report.parts import Report
 
-FORMATS = ("csv", "json", "markdown")
+FORMATS = ("csv", "markdown")
 # Every sample of the comparison, as it was measured.
 SAMPLES_FILE = "comparison.json"
 EXIT_CODES = {

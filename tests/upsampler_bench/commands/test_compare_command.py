@@ -50,7 +50,7 @@ def test_two_stored_runs_are_compared_and_the_report_is_written(invoke, tmp_path
     code, out, _ = invoke("compare", "old", "new", "--output-dir", "written")
     assert code == 0
     assert "0 of" in out
-    assert {path.name for path in (tmp_path / "written").iterdir()} == {"report.csv", "report.json", "report.md"}
+    assert {path.name for path in (tmp_path / "written").iterdir()} == {"report.csv", "report.md"}
 
 
 def cases(*names):

@@ -24,7 +24,7 @@ def test_the_report_names_the_machine_of_both_sides_or_of_each():
     assert (facts["Device of the base"], facts["Device of the head"]) == (old, new)
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "json", "csv", "html", "latex"])
+@pytest.mark.parametrize("name", ["terminal", "markdown", "csv", "html", "latex"])
 def test_every_format_has_the_verdicts(name):
     compared = comparison(
         result(CARAFE, SLOWER, 1.1), result(DYSAMPLE, SAME), added=("new-one",), control=(result(CARAFE, SAME),)
