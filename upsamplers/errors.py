@@ -14,7 +14,7 @@ class DuplicateUpsampler(UpsamplerError, ValueError):
 
 
 class NotAnUpsampler(UpsamplerError, TypeError):
-    """What was registered is no subclass of Upsampler."""
+    """What was registered is not a subclass of Upsampler."""
 
 
 class Unsupported(UpsamplerError, ValueError):
@@ -30,7 +30,7 @@ class UnknownModule(UpsamplerError, LookupError):
 
 
 class ReplacementError(UpsamplerError, ValueError):
-    """Nothing in a model could be replaced, or what is missing to replace it."""
+    """Nothing in a model could be replaced, or something needed for it is missing."""
 
 
 class CheckpointError(UpsamplerError, ValueError):

@@ -18,7 +18,7 @@ class Mine(upsamplers.Upsampler):
         return x.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
 """
 
-pytestmark = pytest.mark.usefixtures("registry_as_it_was")
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 def written(folder: Path, name: str, text: str = PLUGIN) -> Path:
@@ -74,7 +74,7 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, **modules: str) -> 
     for name, text in modules.items():
         written(folder, name, text)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setitem(registry._progress, "installed", False)
+    registry._discovered.discard("installed")
 
 
 def test_an_installed_entry_point_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import upsamplers
 from upsamplers import DuplicateUpsampler, UnknownUpsampler, Unsupported, Upsampler
 
-pytestmark = pytest.mark.usefixtures("registry_as_it_was")
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 class Bare(Upsampler):
@@ -100,7 +100,7 @@ def test_an_operator_that_takes_any_option_gets_it() -> None:
 
 
 def test_an_unknown_rule_of_interpolation_is_refused() -> None:
-    with pytest.raises(Unsupported, match="no rule 'area'; there are 'nearest', 'bilinear', 'bicubic'"):
+    with pytest.raises(Unsupported, match="no rule 'area'; expected 'nearest', 'bilinear', 'bicubic'"):
         upsamplers.create("bilinear", 8, rule="area")
 
 
@@ -117,7 +117,7 @@ def test_a_size_that_is_no_whole_number_from_1_is_refused(what: str, value: obje
     sizes: dict[str, Any] = {"channels": 8, what: value}
     with pytest.raises(Unsupported) as refusal:
         upsamplers.create("bilinear", **sizes)
-    assert str(refusal.value) == f"bilinear: {what} must be a whole number from 1, not {value!r}"
+    assert str(refusal.value) == f"bilinear: {what} must be a positive integer, not {value!r}"
 
 
 def test_a_scale_or_a_device_that_is_not_listed_is_a_reason_not_to() -> None:

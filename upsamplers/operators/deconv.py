@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_features
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
 from upsamplers.registry import register
 
@@ -38,8 +39,12 @@ class Deconv(Upsampler):
             )
         self.weight = nn.Parameter(torch.empty(channels, channels, size, size))  # (in, out, k, k)
         self.bias = nn.Parameter(torch.empty(channels))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """As torch's transposed convolution."""
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        bound = 1 / (size * math.sqrt(channels))
+        bound = 1 / (self.weight.shape[-1] * math.sqrt(self.channels))
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from live_storages import peak_bytes
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from upsamplers.errors import Unsupported
-from upsamplers.functional import attended_points as public
+from upsamplers.functional import attended_points
 from upsamplers.functional._torch import point_attention
 from upsamplers.functional._torch.bilinear_taps import Spread, dots_with_rows, sums_of_rows
 from upsamplers.functional._torch.point_blocks import Block, Neighbourhood, blocks
-from upsamplers.functional.attended_points import attended_points, sampled_sum
+from upsamplers.functional._torch.portable_points import gather_bilinearly, sampled_sum
 
 HOOD = Neighbourhood(kernel=3, groups=2, reach=3.0)
 
@@ -115,7 +115,7 @@ def test_first_and_second_derivatives_are_exact():
 
 def test_the_form_for_second_derivatives_reads_as_grid_sample_does():
     def gathered(*inputs):
-        return sampled_sum(*inputs, read=public._gather_bilinearly)
+        return sampled_sum(*inputs, read=gather_bilinearly)
 
     tensors = make()
     assert_same(results(gathered, *tensors), results(sampled_sum, *tensors))

@@ -80,8 +80,8 @@ def test_it_starts_as_the_paper_says():
         ({"up_group": 3}, "not divisible by 3"),
         ({"up_kernel": 4}, "up_kernel must be odd"),
         ({"encoder_kernel": 2}, "encoder_kernel must be odd"),
-        ({"encoder_dilation": 0}, "encoder_dilation must be a whole number from 1"),
-        ({"compressed_channels": 0}, "compressed_channels must be a whole number from 1"),
+        ({"encoder_dilation": 0}, "encoder_dilation must be a positive integer"),
+        ({"compressed_channels": 0}, "compressed_channels must be a positive integer"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

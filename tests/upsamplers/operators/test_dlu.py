@@ -90,7 +90,7 @@ def test_it_starts_as_the_page_says():
 @pytest.mark.parametrize("name", ["up_kernel", "compressed_channels"])
 @pytest.mark.parametrize("value", [0, -1, 3.0, True, "3", None])
 def test_an_option_that_is_no_whole_number_is_refused(name, value):
-    with pytest.raises(Unsupported, match=f"{name} must be a whole number from 1"):
+    with pytest.raises(Unsupported, match=f"{name} must be a positive integer"):
         upsamplers.create("dlu", 8, **{name: value})
 
 

@@ -9,8 +9,8 @@ from live_storages import peak_bytes
 from torch import Tensor
 
 from upsamplers.errors import Unsupported
-from upsamplers.functional.affinity import local_affinity, shifted_dots
-from upsamplers.functional.reassemble import reassemble, shifted_sum
+from upsamplers.functional import local_affinity, reassemble
+from upsamplers.functional._torch.portable_windows import shifted_dots, shifted_sum
 
 MODES = {"zeros": "constant", "reflection": "reflect"}
 
@@ -156,7 +156,7 @@ def test_a_compiled_program_takes_any_size(border):
 @pytest.mark.parametrize(
     ("query", "key", "options", "message"),
     [
-        ((1, 4, 10, 14), (1, 4, 5, 7), {"kernel": 2}, "odd kernel"),
+        ((1, 4, 10, 14), (1, 4, 5, 7), {"kernel": 2}, "must be odd, not 2"),
         ((1, 4, 10, 14), (1, 4, 5, 7), {"kernel": 3, "scale": 3}, "expected torch.float32 of shape (1, 4, 15, 21)"),
         ((1, 5, 10, 14), (1, 4, 5, 7), {"kernel": 3}, "expected torch.float32 of shape (1, 4, 10, 14)"),
         ((1, 4, 4, 14), (1, 4, 2, 7), {"kernel": 5, "border": "reflection"}, "2 x 7 pixels are too few to reflect 2"),
