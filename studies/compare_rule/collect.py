@@ -137,9 +137,7 @@ def _calibrated() -> list[Slowed]:
         one_pass = _quick(lambda: [burden.mul_(1.0) for _ in range(100)]) / 100
         for operator in OPERATORS:
             up = upsamplers.create(operator, CASE.channels, guide_channels=CASE.channels)
-            x = torch.rand(1, CASE.channels, CASE.height, CASE.width)
-            feature = torch.rand(1, CASE.channels, CASE.scale * CASE.height, CASE.scale * CASE.width)
-            inputs = (x, up.make_guide(feature)) if up.needs_guide else (x,)
+            inputs = up.example_inputs(1, CASE.height, CASE.width)
             takes = _quick(partial(up, *inputs))
             for percent in PERCENTS:
                 passes = max(1, round(takes * percent / 100 / one_pass))
