@@ -18,7 +18,8 @@ class Upsampler(nn.Module):
     """A feature upsampler: x (B, C, H, W) -> (B, C, sH, sW), guided by an encoder feature or not.
 
     A subclass writes `forward(x)`, or `forward(x, guide)` with `needs_guide = True` (and no default for `guide`).
-    Its constructor takes the channels first and `scale` by keyword; a guided one takes `guide_channels` too.
+    Its constructor takes the channels first and `scale` by keyword; a guided one takes `guide_channels` too. `forward`
+    raises Unsupported for an x or a guide that is not such a feature, or that a norm or a reflection cannot take.
 
     Attributes:
         channels: C, the channels of x and of the output.

@@ -45,11 +45,7 @@ class A2U(Upsampler):
         self.kernel_gen = _KernelGenerator(self.guide_channels)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or a group of the norms has only one value.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         self.require_norms(x)

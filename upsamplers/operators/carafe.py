@@ -68,11 +68,7 @@ class Carafe(Upsampler):
         nn.init.zeros_(self.content_encoder.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         return reassemble(x, self.weights(x), self.up_kernel, groups=self.up_group, scale=self.scale)
 

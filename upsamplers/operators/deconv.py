@@ -48,11 +48,7 @@ class Deconv(Upsampler):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         out = F.conv_transpose2d(
             x, self.weight, self.bias, stride=self.scale, padding=self.padding, output_padding=self.output_padding

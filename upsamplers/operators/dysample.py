@@ -106,11 +106,7 @@ class DySample(Upsampler):
         self.init_pos.copy_(one_group.expand(2, self.groups, -1).reshape(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         # A single pixel is contiguous in both layouts.
         turned = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)

@@ -69,11 +69,7 @@ class Fade(Upsampler):
         self.gate_generator = _GateGenerator(channels, scale) if gated else None
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         weights = self.weights(x, guide)

@@ -43,11 +43,7 @@ class IndexNet(Upsampler):
         )
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or batch norm would be trained on one value.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         if self.indexnet[1].training and x.shape[0] * x.shape[2] * x.shape[3] == 1:

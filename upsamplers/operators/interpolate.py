@@ -35,11 +35,7 @@ class Interpolate(Upsampler):
         self.rule = rule
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         align_corners = None if self.rule == "nearest" else False
         return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)

@@ -66,11 +66,7 @@ class JBU(Upsampler):
         nn.init.ones_(self.sigma_spatial)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and a guide (B, G, sH, sW) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or the output has too few pixels to reflect.
-        """
+        """X (B, C, H, W) and a guide (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         require_window(guide, self.kernel, "reflection")

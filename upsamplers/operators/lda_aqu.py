@@ -102,11 +102,7 @@ class LDAAQU(Upsampler):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         with without_autocast(x):
             normed = _normed(self.layer_norm.norm, x.permute(0, 2, 3, 1).to(coordinate_dtype(x)))  # (B, H, W, C)

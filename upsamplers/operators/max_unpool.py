@@ -53,11 +53,7 @@ class MaxUnpool(Upsampler):
         return F.max_pool2d(feature.detach(), self.scale, return_indices=True)[1]
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature, or the guide is not made by `make_guide`.
-        """
+        """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         if guide.shape != x.shape or guide.dtype != torch.int64:
             raise Unsupported(

@@ -29,11 +29,7 @@ class PixelShuffle(Upsampler):
         self.add_module("0", nn.Conv2d(channels, scale**2 * channels, kernel_size, padding=kernel_size // 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         expanded = self.get_submodule("0")(x)  # (B, s²C, H, W)
         return F.pixel_shuffle(expanded, self.scale).to(x.dtype)

@@ -62,11 +62,7 @@ class Sapa(Upsampler):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or a group of the norm has only one value.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         self.require_inputs(x, guide)
         return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
 

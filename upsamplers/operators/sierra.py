@@ -46,11 +46,7 @@ class Sierra(Upsampler):
         self.kernel.copy_(((centres - neighbours).square().sum(-1) + SOFTENING).reciprocal())
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale)
 

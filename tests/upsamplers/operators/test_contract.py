@@ -95,6 +95,14 @@ def test_memory_layout_changes_no_value_and_no_gradient(name: str, layout: str) 
 
 
 @every_operator
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_the_output_has_the_memory_format_of_x(name: str, layout: torch.memory_format) -> None:
+    module = trained(name)
+    given = tuple(one.to(memory_format=layout) for one in inputs(module))
+    assert module(*given).is_contiguous(memory_format=layout)
+
+
+@every_operator
 def test_the_module_too_may_be_channels_last(name: str) -> None:
     module = trained(name)
     given = inputs(module)
