@@ -139,7 +139,8 @@ class DySample(Upsampler):
             # One product for both projections reads x once.
             weight = torch.cat((weight, self.scope.weight))
             assert bias is not None
-            bias = torch.cat((bias, torch.zeros_like(bias) if self.scope.bias is None else self.scope.bias))
+            scope_bias = torch.zeros_like(bias) if self.scope.bias is None else self.scope.bias
+            bias = torch.cat((bias, scope_bias))
         if self.style == "lp":
             return F.conv2d(x, weight, bias)
         return _project_shuffled(x.contiguous(), weight.flatten(1), bias, self.scale)

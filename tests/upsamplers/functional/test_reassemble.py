@@ -1,4 +1,4 @@
-"""Reassembly against unfold-and-multiply, and its two forms against each other."""
+"""Reassembly compared with unfold-and-multiply, and its two forms compared."""
 
 from __future__ import annotations
 
@@ -109,11 +109,8 @@ def test_the_output_has_the_memory_format_of_x(layout):
     assert reassemble(x.to(memory_format=layout), weights, 3).is_contiguous(memory_format=layout)
 
 
-def test_any_strides_are_read():
+def test_an_expanded_gradient_is_read():
     x, weights, grad = make(2, 6, 5, 7, 3, 1, 2)
-    expected = results(reassemble, x, weights, grad, 3)
-    strided = [one.transpose(2, 3).contiguous().transpose(2, 3) for one in (x, weights, grad)]
-    assert_same(results(reassemble, *strided, 3), expected, 1e-15)
     ones = torch.ones((), dtype=torch.float64).expand_as(grad)
     assert_same(results(reassemble, x, weights, ones, 3), results(plain, x, weights, ones.clone(), 3), 1e-12)
 
@@ -144,20 +141,6 @@ def test_only_the_needed_gradient_is_made(monkeypatch, needed):
     assert_same([(x, weights)[needed].grad], [expected], 1e-12)
 
 
-def test_repeated_runs_agree_to_the_last_bit():
-    x, weights, grad = make(2, 64, 33, 30, 5, 1, 2, torch.float32)
-    first = results(reassemble, x, weights, grad, 5)
-    for _ in range(3):
-        assert all(torch.equal(a, b) for a, b in zip(results(reassemble, x, weights, grad, 5), first, strict=True))
-
-
-def test_inputs_are_never_written_to():
-    tensors = make(2, 6, 5, 7, 3, 1, 2)
-    copies = [one.clone() for one in tensors]
-    results(reassemble, *tensors, 3)
-    assert all(torch.equal(one, copy) for one, copy in zip(tensors, copies, strict=True))
-
-
 def test_what_is_not_finite_stays_in_the_windows_that_see_it():
     x, weights, _ = make(1, 6, 9, 9, 3, 1, 2)
     x[0, 2, 8, 8] = torch.inf
@@ -175,25 +158,9 @@ def test_peaks_are_at_most_1_6_outputs_forward_and_4_in_training():
     assert training <= 4 * output
 
 
-def test_only_x_and_the_weights_are_kept_for_backward():
-    x, weights, _ = make(1, 6, 5, 7, 3, 1, 2)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
-        reassemble(x.requires_grad_(), weights.requires_grad_(), 3)
-    assert sorted(one.data_ptr() for one in kept) == sorted([x.data_ptr(), weights.data_ptr()])
-
-
 def test_weights_are_cast_to_the_dtype_of_x():
     x, weights, _ = make(1, 6, 5, 7, 3, 1, 2, torch.bfloat16)
     assert reassemble(x, weights.float(), 3).dtype == torch.bfloat16
-
-
-def test_autocast_does_not_change_the_result():
-    x, weights, grad = make(1, 6, 5, 7, 3, 1, 2, torch.float32)
-    expected = results(reassemble, x, weights, grad, 3)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = results(reassemble, x, weights, grad, 3)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_fake_tensors_pass_through():

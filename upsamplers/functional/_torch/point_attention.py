@@ -157,7 +157,7 @@ def _inputs(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor
     below, right = hood.steps(values)
     rows = torch.arange(query.shape[2], dtype=dtype, device=x.device)
     columns = torch.arange(query.shape[3], dtype=dtype, device=x.device)
-    down = rows.view(-1, 1, 1) + below.repeat(hood.groups)  # (sH, 1, Z·P)
+    down = (rows.unsqueeze(1) + below.repeat(hood.groups)).unsqueeze(1)  # (sH, 1, Z·P)
     across = columns.unsqueeze(1) + right.repeat(hood.groups)  # (sW, Z·P)
     return _Inputs(values, keys, query, bias, offsets, down, across, hood)
 

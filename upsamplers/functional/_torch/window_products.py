@@ -266,7 +266,7 @@ def _inner(taps: Tensor, cut: Cut) -> Tensor:
 
 
 def _tap_list(taps: Tensor, cut: Cut) -> Tensor:
-    """A band of taps as a list parallel to its windows, (N, s², k²): they belong to the pixel in the window's middle."""
+    """A band of taps as a list in the order of its windows, (N, s², k²), each of the pixel in the middle."""
     pixels = taps.flatten(0, 2)
     return pixels[cut.border : pixels.shape[0] - cut.border]
 
