@@ -81,7 +81,7 @@ def load_published(
     """Loads an operator's weights from a published checkpoint; where anything does not fit, nothing is loaded.
 
     The weights may be anywhere in it: under "state_dict" or "model" (mmcv, mmengine), behind DataParallel's
-    "module.", within the names of a whole detector. They are cast to the operator's dtype and device. Buffers that are
+    "module.", within the names of a detector. They are cast to the operator's dtype and device. Buffers that are
     constants (DySample's `init_pos`) may be missing; if present, they must be those of the operator.
 
     A file is read by `torch.load(weights_only=True)`: nothing in it is run. What mmcv and mmengine keep next to the
@@ -259,7 +259,7 @@ def _tensors(content: Any) -> dict[str, Tensor]:
         # Some checkpoints have a tensor or two next to the weights: what is nested goes first.
         nested = next((content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), None)
         if nested is None:
-            return {name: one for name, one in content.items() if isinstance(name, str) and isinstance(one, Tensor)}
+            return {name: item for name, item in content.items() if isinstance(name, str) and isinstance(item, Tensor)}
         content = nested
     return {}
 

@@ -6,7 +6,7 @@ class UpsamplerError(Exception):
 
 
 class UnknownUpsampler(UpsamplerError, LookupError):
-    """No operator is registered under the name that was asked for."""
+    """No operator is registered under the given name."""
 
 
 class DuplicateUpsampler(UpsamplerError, ValueError):
@@ -26,7 +26,7 @@ class PluginError(UpsamplerError, ImportError):
 
 
 class UnknownModule(UpsamplerError, LookupError):
-    """A model has no module under the path that was asked for."""
+    """A model has no module at the given path."""
 
 
 class ReplacementError(UpsamplerError, ValueError):

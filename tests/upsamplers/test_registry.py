@@ -1,4 +1,4 @@
-"""Names find operators, and what is misused is told apart."""
+"""Names find operators, and misuse is refused with what would be accepted."""
 
 import subprocess
 import sys
@@ -113,7 +113,7 @@ def test_the_callers_options_win_over_the_variants() -> None:
 
 @pytest.mark.parametrize("what", ["channels", "scale", "guide_channels"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, "2"])
-def test_a_size_that_is_no_whole_number_from_1_is_refused(what: str, value: object) -> None:
+def test_a_size_that_is_not_a_positive_integer_is_refused(what: str, value: object) -> None:
     sizes: dict[str, Any] = {"channels": 8, what: value}
     with pytest.raises(Unsupported) as refusal:
         upsamplers.create("bilinear", **sizes)

@@ -104,8 +104,8 @@ def _pooled(y: Tensor) -> Tensor:
 
 def _averages(size: int, like: Tensor) -> Tensor:
     """A matrix (6, size) that averages: row i is 1/n on the n places from floor(i·size/6) to ceil((i+1)·size/6)."""
-    place = torch.arange(size, device=like.device)
+    index = torch.arange(size, device=like.device)
     row = torch.arange(FILTER, device=like.device).unsqueeze(1)
     first, end = row * size // FILTER, ((row + 1) * size + FILTER - 1) // FILTER  # (6, 1) each
-    inside = ((place >= first) & (place < end)).to(like.dtype)
+    inside = ((index >= first) & (index < end)).to(like.dtype)
     return inside / (end - first)

@@ -72,7 +72,7 @@ def test_the_blocks_do_not_show_in_the_result(monkeypatch, reach, rows, images):
     assert_same(results(attended_points, *tensors, hood=hood), expected)
 
 
-def test_a_block_reads_the_rows_that_its_points_reach_and_no_whole_image():
+def test_a_block_reads_the_rows_that_its_points_reach_and_not_the_image():
     x, query = torch.empty(1, 256, 120, 120, device="meta"), torch.empty(1, 64, 240, 240, device="meta")
     found = list(blocks(x, query, Neighbourhood(3, 2, 11.0), 1000))
     # Points reach 12 of the output's rows, 6 of x's.

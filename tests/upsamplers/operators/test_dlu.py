@@ -31,10 +31,10 @@ def interpolated(image, down, right):
     batch = torch.arange(len(image)).view(-1, 1, 1)
     top, left = down.detach().floor().long(), right.detach().floor().long()
     bottom, far = (top + 1).clamp_max(image.shape[2] - 1), (left + 1).clamp_max(image.shape[3] - 1)
-    below, beside = (down - top).unsqueeze(-1), (right - left).unsqueeze(-1)
+    below, aside = (down - top).unsqueeze(-1), (right - left).unsqueeze(-1)
     last = image.permute(0, 2, 3, 1)
-    upper = last[batch, top, left] * (1 - beside) + last[batch, top, far] * beside
-    lower = last[batch, bottom, left] * (1 - beside) + last[batch, bottom, far] * beside
+    upper = last[batch, top, left] * (1 - aside) + last[batch, top, far] * aside
+    lower = last[batch, bottom, left] * (1 - aside) + last[batch, bottom, far] * aside
     return (upper * (1 - below) + lower * below).permute(0, 3, 1, 2)
 
 
@@ -89,7 +89,7 @@ def test_it_starts_as_the_page_says():
 
 @pytest.mark.parametrize("name", ["up_kernel", "compressed_channels"])
 @pytest.mark.parametrize("value", [0, -1, 3.0, True, "3", None])
-def test_an_option_that_is_no_whole_number_is_refused(name, value):
+def test_an_option_that_is_not_a_positive_integer_is_refused(name, value):
     with pytest.raises(Unsupported, match=f"{name} must be a positive integer"):
         upsamplers.create("dlu", 8, **{name: value})
 
@@ -107,7 +107,7 @@ def test_points_stay_where_they_are_in_half_precision_far_from_the_origin():
         dlu.conv_offset.bias.fill_(0.25)
     x = torch.randn(1, 2, 2, 600).bfloat16()
     found, expected = dlu.weights(x), dlu.float().weights(x.float())
-    # From column 256 on, a whole number of bfloat16 is even: another pixel's kernel is quite another.
+    # From column 256 on, an integer of bfloat16 is even: another pixel's kernel would be read.
     torch.testing.assert_close(found, expected, rtol=0, atol=0.1)
 
 

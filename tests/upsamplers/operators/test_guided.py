@@ -147,8 +147,8 @@ def test_a_mismatch_names_both_shapes_and_what_was_expected(name):
     with pytest.raises(Unsupported) as refusal:
         module(x, torch.randn(2, 32, 25, 25))
     expected = (2, 32, 13, 13) if name == "max-unpool" else (2, 32, 26, 26)
-    for said in ((2, 32, 25, 25), (2, 32, 13, 13), expected):
-        assert str(said) in str(refusal.value)
+    for shape in ((2, 32, 25, 25), (2, 32, 13, 13), expected):
+        assert str(shape) in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -142,13 +142,13 @@ def test_it_starts_as_the_page_says():
 
 @pytest.mark.parametrize("name", ["kernel", "reduction", "groups"])
 @pytest.mark.parametrize("value", [0, -1, 3.0, True, "3", None])
-def test_an_option_that_is_no_whole_number_is_refused(name, value):
+def test_an_option_that_is_not_a_positive_integer_is_refused(name, value):
     with pytest.raises(Unsupported, match=f"{name} must be a positive integer"):
         upsamplers.create("lda-aqu", 32, **{name: value})
 
 
 @pytest.mark.parametrize("value", [0, -3, True, "11", None, float("inf"), float("nan")])
-def test_a_range_that_is_no_distance_is_refused(value):
+def test_a_range_that_is_not_positive_is_refused(value):
     with pytest.raises(Unsupported, match="offset_range must be a positive number of output pixels"):
         upsamplers.create("lda-aqu", 32, offset_range=value)
 

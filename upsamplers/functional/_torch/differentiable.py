@@ -21,6 +21,6 @@ def gradients_again(
     """
     # Views: one input may have been made of another, and what comes through that is not this function's to count.
     views = [tensor.view_as(tensor) for tensor in inputs]
-    wanted = [view for view, needed in zip(views, needs, strict=True) if needed]
-    gradients = list(torch.autograd.grad(form(*views), wanted, grad, create_graph=True))
+    needed_views = [view for view, needed in zip(views, needs, strict=True) if needed]
+    gradients = list(torch.autograd.grad(form(*views), needed_views, grad, create_graph=True))
     return tuple(gradients.pop(0) if needed else None for needed in needs)

@@ -83,7 +83,7 @@ def gather_bilinearly(image: Tensor, grid: Tensor) -> Tensor:
 
 
 def _split(positions: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """The whole part, at most two pixels outside, and the fraction of positions in pixels."""
+    """The integer part, at most two pixels outside, and the fraction of positions in pixels."""
     positions = positions.clamp(-2, length)
-    whole = positions.detach().floor()
-    return whole.long(), positions - whole
+    floor = positions.detach().floor()
+    return floor.long(), positions - floor
