@@ -38,14 +38,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 @pytest.fixture
-def registry_restored():
-    """Forgets whatever a test registers or loads as a plug-in file."""
+def registry_restored(monkeypatch, tmp_path):
+    """Undoes whatever a test registers, loads as a plug-in file or imports from its folder."""
     from upsamplers import registry
 
     registry.names()
-    before = dict(registry._specs)
+    monkeypatch.setattr(registry, "_specs", dict(registry._specs))
+    monkeypatch.setattr(registry, "_discovered", set(registry._discovered))
     yield
-    registry._specs.clear()
-    registry._specs.update(before)
-    for name in [one for one in sys.modules if one.startswith(registry.FILE_PLUGIN)]:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        file = str(getattr(module, "__file__", None))
+        if name.startswith(registry.FILE_PLUGIN) or file.startswith(str(tmp_path)):
+            del sys.modules[name]

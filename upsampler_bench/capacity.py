@@ -197,17 +197,10 @@ def measure(case: Case, device: Device) -> Need:
 
 def _workload(case: Case, module: nn.Module, device: Any) -> Workload:
     """The operator with contiguous inputs of its own."""
-    import torch
-
-    import upsamplers
     from upsampler_bench.workloads.workload import DTYPES, Workload
 
-    options: dict[str, Any] = {"dtype": DTYPES[case.dtype], "device": device}
-    inputs: tuple[Any, ...] = (torch.rand(case.batch, case.channels, case.height, case.width, **options),)
-    if upsamplers.get(case.upsampler).needs_guide:
-        feature = torch.rand(case.batch, case.channels, case.scale * case.height, case.scale * case.width, **options)
-        with torch.no_grad():
-            inputs = (*inputs, module.make_guide(feature))  # type: ignore[operator]
+    size = (case.batch, case.height, case.width)
+    inputs: tuple[Any, ...] = module.example_inputs(*size, device=device, dtype=DTYPES[case.dtype])  # type: ignore[operator]
     if case.mode == TRAIN:
         inputs = tuple(tensor.requires_grad_() if tensor.is_floating_point() else tensor for tensor in inputs)
     return Workload(case, module, module, inputs)

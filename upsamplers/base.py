@@ -18,29 +18,32 @@ class Upsampler(nn.Module):
     """A feature upsampler: x (B, C, H, W) -> (B, C, sH, sW), guided by an encoder feature or not.
 
     A subclass writes `forward(x)`, or `forward(x, guide)` with `needs_guide = True` (and no default for `guide`).
-    Its constructor takes the channels first and `scale` by keyword; a guided one takes `guide_channels` too.
+    Its constructor takes the channels first and `scale` by keyword; a guided one takes `guide_channels` too. `forward`
+    raises Unsupported for an x or a guide that is not such a feature, or that a norm or a reflection cannot take.
 
     Attributes:
         channels: C, the channels of x and of the output.
-        scale: s, a whole number.
+        scale: s, a positive integer.
+        guide_channels: G, the channels of the encoder feature; C by default, and where no guide is taken.
     """
 
     needs_guide: ClassVar[bool] = False
 
-    def __init__(self, channels: int, *, scale: int = 2) -> None:
+    def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__()
         self.channels = channels
         self.scale = scale
+        self.guide_channels = guide_channels or channels
 
     def make_guide(self, feature: Tensor) -> Tensor:
-        """What this operator takes as its guide, made of an encoder feature (B, G, sH, sW); by default the feature.
+        """What this operator takes as its guide, made from an encoder feature (B, G, sH, sW): by default the feature.
 
-        A host calls it outside any timed region.
+        A model calls it outside any timed region.
         """
         return feature
 
     def upsample_to(self, x: Tensor, feature: Tensor) -> Tensor:
-        """Upsamples x to exactly the size of an encoder feature: what a host calls for any operator.
+        """Upsamples x to exactly the size of an encoder feature: what a model calls for any operator.
 
         Args:
             x: (B, C, H, W).
@@ -54,84 +57,76 @@ class Upsampler(nn.Module):
             Unsupported: the feature is not within one input pixel of s times the size of x.
         """
         height, width = feature.shape[-2:]
-        missing = (self.scale * x.shape[-2] - height, self.scale * x.shape[-1] - width)
-        if not all(0 <= one < self.scale for one in missing):
+        tall, wide = self.scale * x.shape[-2], self.scale * x.shape[-1]
+        below, right = tall - height, wide - width
+        if not (0 <= below < self.scale and 0 <= right < self.scale):
             raise Unsupported(
-                f"cannot bring x {tuple(x.shape)} beside a feature {tuple(feature.shape)}: at scale {self.scale} "
-                f"the feature's sides must be up to {self.scale - 1} shorter than "
-                f"{self.scale * x.shape[-2]} x {self.scale * x.shape[-1]}"
+                f"cannot upsample x {tuple(x.shape)} to the size of a feature {tuple(feature.shape)}: at scale "
+                f"{self.scale} the feature must have {tall} x {wide} pixels, or at most {self.scale - 1} fewer a side"
             )
         if not self.needs_guide:
-            alone: Tensor = self(x)
-            return alone[..., :height, :width]
-        if any(missing):
-            feature = F.pad(feature, (0, missing[1], 0, missing[0]), mode="replicate")
-        out: Tensor = self(x, self.make_guide(feature))
+            out: Tensor = self(x)
+            return out[..., :height, :width]
+        if below or right:
+            feature = F.pad(feature, (0, right, 0, below), mode="replicate")
+        out = self(x, self.make_guide(feature))
         return out[..., :height, :width]
+
+    def example_inputs(
+        self,
+        batch: int,
+        height: int,
+        width: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Random inputs to call this operator with, drawn from torch's generator.
+
+        Args:
+            batch, height, width: B, H and W of x.
+            device, dtype: of x and the guide; by default those of the first parameter or buffer, else torch's.
+
+        Returns:
+            x (B, C, H, W), and where the operator takes one the guide that `make_guide` makes from a feature
+            (B, G, sH, sW).
+        """
+        own = next((tensor for tensor in (*self.parameters(), *self.buffers()) if tensor.is_floating_point()), None)
+        if own is not None:
+            device, dtype = device or own.device, dtype or own.dtype
+        x = torch.randn(batch, self.channels, height, width, device=device, dtype=dtype)
+        if not self.needs_guide:
+            return (x,)
+        size = self.scale * height, self.scale * width
+        feature = torch.randn(batch, self.guide_channels, *size, device=device, dtype=dtype)
+        with torch.no_grad():
+            return x, self.make_guide(feature)
+
+    def reset_parameters(self) -> None:
+        """Sets parameters and buffers to the published initial values again, drawn from torch's generator.
+
+        For after a model's own initialisation has gone over everything. First every layer's own `reset_parameters`,
+        then `init_weights`: under one seed this gives what the constructor gives.
+        """
+        reset_layers(self)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Sets what the paper starts otherwise than torch's layers do.
+
+        A subclass with such values overrides it and calls it last in its constructor.
+        """
 
     def extra_repr(self) -> str:
         """The channels and the scale."""
         return f"{self.channels}, scale={self.scale}"
 
 
-def require_features(x: Tensor, channels: int, what: str = "x") -> None:
-    """Refuses what is not a feature (B, channels, H, W) of a floating dtype.
-
-    Raises:
-        Unsupported: naming what was found and what is accepted.
-    """
-    if x.dim() != 4 or x.shape[1] != channels or x.shape[2] < 1 or x.shape[3] < 1:
-        raise Unsupported(f"{what} has shape {tuple(x.shape)}; expected (B, {channels}, H, W) with H, W >= 1")
-    if not x.is_floating_point():
-        raise Unsupported(f"{what} has dtype {x.dtype}; expected a floating one")
-
-
-def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
-    """Refuses a guide that is no feature (B, channels, sH, sW) of x's dtype (but under autocast) beside x (B, C, H, W).
-
-    Raises:
-        Unsupported: naming both shapes and what is accepted.
-    """
-    expected = (x.shape[0], channels, scale * x.shape[2], scale * x.shape[3])
-    if not isinstance(guide, Tensor):
-        raise Unsupported(f"the guide is {guide!r}; expected a feature of shape {expected}")
-    if tuple(guide.shape) != expected:
-        raise Unsupported(
-            f"the guide has shape {tuple(guide.shape)}; expected {expected} beside x {tuple(x.shape)} at scale {scale} "
-            f"(`upsample_to` takes features of up to {scale - 1} fewer rows and columns)"
-        )
-    if guide.dtype != x.dtype and not _is_autocast(x.device.type):
-        raise Unsupported(f"the guide has dtype {guide.dtype}; expected x's, {x.dtype}, but under autocast")
-
-
-def _is_autocast(device: str) -> bool:
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
-
-def require_option(name: str, value: object, *, odd: bool = False, least: int = 1) -> None:
-    """Refuses an option that is no whole number from the least, or an even one where it must have a middle.
-
-    Raises:
-        Unsupported: naming the option, what was found and what is accepted.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise Unsupported(f"{name} must be a whole number from {least}, not {value!r}")
-    if odd and value % 2 == 0:
-        raise Unsupported(f"{name} must be odd, not {value}")
-
-
-def require_divisible(channels: int, by: int, why: str) -> None:
-    """Refuses channels that cannot be cut into `by` equal parts.
-
-    Raises:
-        Unsupported: naming the channels, the divisor and why it is needed.
-    """
-    if isinstance(by, bool) or not isinstance(by, int) or by < 1:
-        raise Unsupported(f"{channels} channels cannot be divided by {by!r}; expected a whole number from 1 ({why})")
-    if channels % by:
-        raise Unsupported(f"{channels} channels are not divisible by {by} ({why})")
-
-
-def coordinate_dtype(x: Tensor) -> torch.dtype:
-    """The dtype for coordinates beside x: never less than float32, whose steps stay far below a pixel."""
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
+def reset_layers(module: nn.Module) -> None:
+    """Calls `reset_parameters` of every layer inside a module, in the order they were added."""
+    for layer in module.children():
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        else:
+            reset_layers(layer)

@@ -6,7 +6,7 @@ class UpsamplerError(Exception):
 
 
 class UnknownUpsampler(UpsamplerError, LookupError):
-    """No operator is registered under the name that was asked for."""
+    """No operator is registered under the given name."""
 
 
 class DuplicateUpsampler(UpsamplerError, ValueError):
@@ -14,7 +14,7 @@ class DuplicateUpsampler(UpsamplerError, ValueError):
 
 
 class NotAnUpsampler(UpsamplerError, TypeError):
-    """What was registered is no subclass of Upsampler."""
+    """What was registered is not a subclass of Upsampler."""
 
 
 class Unsupported(UpsamplerError, ValueError):
@@ -26,11 +26,11 @@ class PluginError(UpsamplerError, ImportError):
 
 
 class UnknownModule(UpsamplerError, LookupError):
-    """A model has no module under the path that was asked for."""
+    """A model has no module at the given path."""
 
 
 class ReplacementError(UpsamplerError, ValueError):
-    """Nothing in a model could be replaced, or what is missing to replace it."""
+    """Nothing in a model could be replaced, or something needed for it is missing."""
 
 
 class CheckpointError(UpsamplerError, ValueError):

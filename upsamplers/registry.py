@@ -11,14 +11,15 @@ import pkgutil
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
 from upsamplers.base import Upsampler
+from upsamplers.checks import require_option
 from upsamplers.errors import DuplicateUpsampler, NotAnUpsampler, PluginError, UnknownUpsampler, Unsupported
 from upsamplers.spec import Spec
 
@@ -26,9 +27,9 @@ ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
 U = TypeVar("U", bound=type[Upsampler])
 
-
 _specs: dict[str, Spec] = {}
-_progress = {"builtin": False, "fused": False, "installed": False}
+# What has been imported already: "operators", "fused", "installed".
+_discovered: set[str] = set()
 
 
 def register(
@@ -87,20 +88,21 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
 
 
 def add(spec: Spec) -> None:
-    """Adds a spec; the same class registered again (a notebook cell run twice) takes its own place.
+    """Adds a spec; the same class registered again (a notebook cell run twice) replaces itself.
 
     Raises:
         DuplicateUpsampler: the name belongs to another class already.
         NotAnUpsampler: the class does not keep the contract.
+        Unsupported: the name is not a string, or empty.
     """
     if not spec.name or not isinstance(spec.name, str):
-        raise Unsupported(f"{spec.name!r} is no name for an upsampler; expected a text")
+        raise Unsupported(f"the name of an upsampler is {spec.name!r}; expected a string")
     if not (isinstance(spec.cls, type) and issubclass(spec.cls, Upsampler)):
         raise NotAnUpsampler(
-            f"{spec.name!r}: {spec.cls!r} is no subclass of upsamplers.Upsampler; any nn.Module comes in by "
+            f"{spec.name!r}: {spec.cls!r} is not a subclass of upsamplers.Upsampler; register any nn.Module by "
             f"upsamplers.register_module({spec.name!r}, lambda channels, scale: ...)"
         )
-    _discover_builtin()
+    _discover("operators")
     known = _specs.get(spec.name)
     if known is not None and _origin(known) != _origin(spec):
         raise DuplicateUpsampler(
@@ -109,22 +111,35 @@ def add(spec: Spec) -> None:
     _specs[spec.name] = spec
 
 
+def _origin(spec: Spec) -> str:
+    return f"{spec.cls.__module__}.{spec.cls.__qualname__}"
+
+
 def names() -> tuple[str, ...]:
     """Every registered name, oldest first, those of a year by their files; without a year last, as registered."""
-    _discover()
+    _discover_all()
     # Stacked decorators apply from the bottom up: reversed within a class, the variants come in reading order.
-    turned = {spec.cls: [one.name for one in _specs.values() if one.cls is spec.cls][::-1] for spec in _specs.values()}
-    ordered = [name for variants in turned.values() for name in variants]
-    return tuple(sorted(ordered, key=_place))
+    variants: dict[type[Upsampler], list[str]] = {}
+    for spec in _specs.values():
+        variants.setdefault(spec.cls, []).insert(0, spec.name)
+    return tuple(sorted((name for series in variants.values() for name in series), key=_age))
+
+
+def _age(name: str) -> tuple[float, str, bool]:
+    # A fused operator comes right after its reference.
+    spec = _specs.get(_specs[name].reference, _specs[name])
+    is_fused = spec.name != name
+    # By file, not by registration, which depends on which operator is imported first.
+    return (math.inf, "", is_fused) if spec.year is None else (spec.year, spec.cls.__module__, is_fused)
 
 
 def get(name: str) -> Spec:
     """The spec of a name.
 
     Raises:
-        UnknownUpsampler: there is none; the message suggests near misses.
+        UnknownUpsampler: it is not registered; the message suggests near misses.
     """
-    _discover()
+    _discover_all()
     if name not in _specs:
         raise UnknownUpsampler(f"no upsampler {name!r}; {suggestion(name, names())}")
     return _specs[name]
@@ -137,7 +152,7 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
         name: a registered name, e.g. "dysample+".
         channels: C of x (B, C, H, W).
         scale: s; the output is (B, C, sH, sW).
-        guide_channels: G of the guide (B, G, sH, sW); C by default; of no account where no guide is taken.
+        guide_channels: G of the guide (B, G, sH, sW); C by default; ignored where no guide is taken.
         options: the operator's own, see its class.
 
     Raises:
@@ -145,48 +160,84 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
         Unsupported: the operator refuses the channels, the scale or an option.
     """
     spec = get(name)
-    for what, value in (("channels", channels), ("scale", scale), ("guide_channels", guide_channels)):
-        if (value is not None or what != "guide_channels") and (
-            isinstance(value, bool) or not isinstance(value, int) or value < 1
-        ):
-            raise Unsupported(f"{name}: {what} must be a whole number from 1, not {value!r}")
+    require_option(f"{name}: channels", channels)
+    require_option(f"{name}: scale", scale)
+    if guide_channels is not None:
+        require_option(f"{name}: guide_channels", guide_channels)
     if reason := spec.why_not(scale=scale):
         raise Unsupported(reason)
     arguments = {**spec.options, **options}
-    _refuse_unknown_options(spec, arguments)
+    parameters = inspect.signature(spec.cls.__init__).parameters
+    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        accepted = [option for option in parameters if option not in ("self", "channels", "scale", "guide_channels")]
+        for option in arguments:
+            if option not in accepted:
+                raise Unsupported(f"{name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
     if spec.needs_guide:
         arguments["guide_channels"] = guide_channels or channels
     return spec.cls(channels, scale=scale, **arguments)
 
 
-def load_plugin(where: str) -> tuple[str, ...]:
+def load_plugin(path: str) -> tuple[str, ...]:
     """Imports a module by its dotted name, or a file by its path (ending in .py), so that it registers its operators.
 
     Returns:
         The names that it added.
 
     Raises:
-        PluginError: it is not there, fails to import, or registers nothing.
+        PluginError: it does not exist, fails to import, or registers nothing.
         DuplicateUpsampler: it registers a name that is taken.
     """
     names()
     before = dict(_specs)
-    loaded_before = _plugin_module(where) in sys.modules
+    is_file = path.endswith(".py")
+    module = _file_module(Path(path)) if is_file else path
+    loaded_before = module in sys.modules
     try:
-        _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        _import_file(Path(path), module) if is_file else importlib.import_module(module)
     except (Exception, SystemExit) as problem:
-        _take_back(before)
+        _restore(before)
         if isinstance(problem, DuplicateUpsampler):
             raise
-        raise PluginError(f"cannot load plug-in {where!r}: {type(problem).__name__}: {problem}") from problem
+        raise PluginError(f"cannot load plug-in {path!r}: {type(problem).__name__}: {problem}") from problem
     added = tuple(name for name in _specs if name not in before)
     if not added and not loaded_before:
-        raise PluginError(f"plug-in {where!r} registers no upsampler; it should use @upsamplers.register(name)")
+        raise PluginError(f"plug-in {path!r} registers no upsampler; it should use @upsamplers.register(name)")
     return added
 
 
+def _file_module(path: Path) -> str:
+    """The module's name under which a file is imported; files of one name in two folders are two modules."""
+    return f"{FILE_PLUGIN}{path.stem}_{zlib.crc32(bytes(path.resolve())):08x}"
+
+
+def _import_file(path: Path, name: str) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    sys.modules[name] = module
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(folder)
+
+
+def _restore(before: dict[str, Spec]) -> None:
+    """Removes what a plug-in registered before it failed."""
+    _specs.clear()
+    _specs.update(before)
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """What to say after an unknown name: the near misses, or all there is."""
+    """The end of a message about an unknown name: the near misses, or all names."""
     choices = list(known)
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
     if near:
@@ -194,95 +245,25 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(choices)}"
 
 
-def _place(name: str) -> tuple[float, str, bool]:
-    # A twin stands where its reference does, after it.
-    spec = _specs.get(_specs[name].reference, _specs[name])
-    # Not in the order of their registration, which depends on which is imported first.
-    is_twin = spec.name != name
-    return (math.inf, "", is_twin) if spec.year is None else (spec.year, spec.cls.__module__, is_twin)
-
-
-def _origin(spec: Spec) -> str:
-    return f"{spec.cls.__module__}.{spec.cls.__qualname__}"
-
-
-def _refuse_unknown_options(spec: Spec, arguments: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(spec.cls.__init__).parameters
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
-        return
-    accepted = [name for name in parameters if name not in ("self", "channels", "scale", "guide_channels")]
-    for option in arguments:
-        if option not in accepted:
-            choices = ", ".join(accepted) or "none"
-            raise Unsupported(f"{spec.name} has no option {option!r}; its options: {choices}")
-
-
-def _plugin_module(where: str) -> str:
-    """The module's name under which a plug-in is imported; files of one name in two folders are two modules."""
-    if not where.endswith(".py"):
-        return where
-    path = Path(where).resolve()
-    return f"{FILE_PLUGIN}{path.stem}_{zlib.crc32(bytes(path)):08x}"
-
-
-def _take_back(before: Mapping[str, Spec]) -> None:
-    """Forgets what a plug-in registered before it failed."""
-    _specs.clear()
-    _specs.update(before)
-
-
-def _import_file(path: Path) -> None:
-    name = _plugin_module(str(path))
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-
-
-def _discover() -> None:
-    _discover_builtin()
-    _discover_fused()
-    if not _progress["installed"]:
-        _progress["installed"] = True
+def _discover_all() -> None:
+    _discover("operators")
+    # Apart from the others: a reference may be the very module that is being imported.
+    _discover("fused")
+    if "installed" not in _discovered:
+        _discovered.add("installed")
         for entry in entry_points(group=ENTRY_POINTS):
-            _load_installed(entry)
+            before = dict(_specs)
+            try:
+                entry.load()
+            except Exception as problem:
+                _restore(before)
+                reason = f"{type(problem).__name__}: {problem}"
+                warnings.warn(f"plug-in {entry.name!r} ({entry.value}) skipped: {reason}", stacklevel=3)
 
 
-def _load_installed(entry: EntryPoint) -> None:
-    before = dict(_specs)
-    try:
-        entry.load()
-    except Exception as problem:
-        _take_back(before)
-        reason = f"{type(problem).__name__}: {problem}"
-        warnings.warn(f"plug-in {entry.name!r} ({entry.value}) skipped: {reason}", stacklevel=3)
-
-
-def _discover_builtin() -> None:
-    if not _progress["builtin"]:
-        _progress["builtin"] = True
-        _import_operators("operators")
-
-
-def _discover_fused() -> None:
-    """Apart from the others: a reference may be the very module that is being imported."""
-    if not _progress["fused"]:
-        _progress["fused"] = True
-        _import_operators("fused")
-
-
-def _import_operators(folder: str) -> None:
-    for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)]):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"upsamplers.{folder}.{module.name}")
+def _discover(folder: str) -> None:
+    if folder not in _discovered:
+        _discovered.add(folder)
+        for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)]):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"upsamplers.{folder}.{module.name}")

@@ -14,9 +14,9 @@ class Spec:
     """A registered name: its class, and the options that make this variant of it.
 
     Attributes:
-        scales: the scales it accepts; empty: any whole number from 1.
+        scales: the scales it accepts; empty: any positive integer.
         devices: the kinds of device it runs on.
-        reference: the operator whose fused twin this is; empty: none.
+        reference: the operator with the same weights whose fused form this is; empty for the others.
         paper: where it was published.
         year: when (0: older than papers); operators are listed oldest first, those without a year last.
     """

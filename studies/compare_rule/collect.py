@@ -114,9 +114,7 @@ def _calibrated() -> list[SlowedOperator]:
         one_pass = _lower_quartile_time(lambda: [buffer.mul_(1.0) for _ in range(100)]) / 100
         for name in OPERATORS:
             operator = upsamplers.create(name, CASE.channels, guide_channels=CASE.channels)
-            x = torch.rand(1, CASE.channels, CASE.height, CASE.width)
-            feature = torch.rand(1, CASE.channels, CASE.scale * CASE.height, CASE.scale * CASE.width)
-            inputs = (x, operator.make_guide(feature)) if operator.needs_guide else (x,)
+            inputs = operator.example_inputs(1, CASE.height, CASE.width)
             seconds = _lower_quartile_time(partial(operator, *inputs))
             for percent in PERCENTS:
                 passes = max(1, round(seconds * percent / 100 / one_pass))

@@ -1,4 +1,4 @@
-"""Any operator, whatever it is: built with channels that it accepts, given what it takes, and its answers compared."""
+"""Every registered operator: built with channels that it accepts, called with what it takes, its results compared."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -39,17 +39,13 @@ def trained(name: str, scale: int | None = None) -> Upsampler:
 def inputs(module: Upsampler, height: int = 5, width: int = 7, *, batch: int = 2) -> tuple[Tensor, ...]:
     """What forward takes: x, and the guide where there is one."""
     torch.manual_seed(1)
-    x = torch.randn(batch, module.channels, height, width)
-    if not module.needs_guide:
-        return (x,)
-    return x, module.make_guide(torch.randn(batch, module.channels, module.scale * height, module.scale * width))
+    return module.example_inputs(batch, height, width)
 
 
 def fit_for(values: Iterable[Tensor], target: torch.dtype | str) -> tuple[Tensor, ...]:
     """The values on a device or in a dtype; a guide of indices keeps its own dtype."""
-    return tuple(
-        one if isinstance(target, torch.dtype) and not one.is_floating_point() else one.to(target) for one in values
-    )
+    keeps_integers = isinstance(target, torch.dtype)
+    return tuple(one if keeps_integers and not one.is_floating_point() else one.to(target) for one in values)
 
 
 def differentiable(values: Iterable[Tensor]) -> tuple[Tensor, ...]:

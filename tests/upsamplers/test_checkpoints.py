@@ -1,15 +1,49 @@
-"""Picking an operator's weights out of a checkpoint: places, names, what does not fit."""
+"""Published weights: what is read from a checkpoint, that nothing in it is run, and where in it an operator fits."""
 
-from collections import OrderedDict
+import importlib
+import io
+import os
+import pickle
+import sys
+import types
+from collections import OrderedDict, defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from published_weights import HOST, dysample, loaded, published, unchanged
-from torch import nn
+from torch import Tensor, nn
 
 import upsamplers
-from upsamplers import CheckpointError
+from upsamplers import CheckpointError, checkpoints
+
+DETECTOR = {"backbone.conv1.weight": torch.zeros(8, 3, 7, 7), "bbox_head.fc.bias": torch.zeros(4)}
+
+
+def published(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """The weights of a trained operator, under a model's names."""
+    torch.manual_seed(1)
+    return {
+        f"{prefix}{name}": torch.randn_like(one) if name in dict(module.named_parameters()) else one.clone()
+        for name, one in module.state_dict().items()
+    }
+
+
+def dysample(**options: Any) -> upsamplers.Upsampler:
+    return upsamplers.create("dysample+", 16, **options)
+
+
+def unchanged(module: nn.Module, checkpoint: Any, **arguments: Any) -> str:
+    """What loading is refused with; the module keeps its weights."""
+    before = {name: one.clone() for name, one in module.state_dict().items()}
+    with pytest.raises(CheckpointError) as refusal:
+        upsamplers.load_published(module, checkpoint, **arguments)
+    assert all(torch.equal(one, before[name]) for name, one in module.state_dict().items())
+    return str(refusal.value)
+
+
+def loaded(module: nn.Module, weights: dict[str, Tensor], prefix: str = "") -> bool:
+    return all(torch.equal(one, weights[f"{prefix}{name}"]) for name, one in module.named_parameters())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +63,7 @@ from upsamplers import CheckpointError
 def test_the_usual_wrappings_are_opened(wrap: Any, prefix: str | None) -> None:
     module = dysample()
     where = "neck.upsample_modules.1."
-    weights = {**HOST, **published(module, where)}
+    weights = {**DETECTOR, **published(module, where)}
     report = upsamplers.load_published(module, wrap(weights), prefix=prefix)
     assert loaded(module, weights, where)
     assert report.prefix == where
@@ -56,7 +90,7 @@ def test_a_prefix_may_be_that_of_dataparallel() -> None:
 def test_operators_of_detectors_are_found(name: str, options: dict[str, Any], names: dict[str, str]) -> None:
     module = upsamplers.create(name, 32, **options)
     own = published(module)
-    weights = {**HOST, **{f"roi_head.mask_head.upsample.{names.get(name, name)}": one for name, one in own.items()}}
+    weights = {**DETECTOR, **{f"roi_head.mask_head.upsample.{names.get(name, name)}": one for name, one in own.items()}}
     assert upsamplers.load_published(module, {"state_dict": weights}).prefix == "roi_head.mask_head.upsample."
     assert loaded(module, own)
 
@@ -65,7 +99,7 @@ def test_several_places_are_listed() -> None:
     module = dysample()
     weights = {**published(module, "neck.upsample_modules.0."), **published(module, "neck.upsample_modules.1.")}
     assert unchanged(module, weights) == (
-        "DySample(16, scale=2) fits 2 places of the checkpoint; say which by prefix=: "
+        "DySample(16, scale=2) fits 2 places of the checkpoint; choose one by prefix=: "
         "'neck.upsample_modules.0.', 'neck.upsample_modules.1.'"
     )
     upsamplers.load_published(module, weights, prefix="neck.upsample_modules.1")
@@ -80,11 +114,11 @@ def test_places_of_other_sizes_do_not_count() -> None:
 
 def test_a_prefix_that_is_not_there_gets_those_that_are() -> None:
     module = dysample()
-    weights = {**HOST, **published(module, "neck.upsample_modules.0.")}
+    weights = {**DETECTOR, **published(module, "neck.upsample_modules.0.")}
     assert unchanged(module, weights, prefix="neck.upsample_module.0") == (
         "the checkpoint has nothing at 'neck.upsample_module.0.'; did you mean 'neck.upsample_modules.0.'?"
     )
-    assert "there are 'backbone.conv1.', 'bbox_head.fc.'" in unchanged(module, HOST, prefix="neck")
+    assert "there are 'backbone.conv1.', 'bbox_head.fc.'" in unchanged(module, DETECTOR, prefix="neck")
 
 
 def test_everything_that_does_not_fit_is_listed() -> None:
@@ -94,27 +128,27 @@ def test_everything_that_does_not_fit_is_listed() -> None:
     weights["up.extra"] = torch.zeros(1)
     misfits = (
         "'up.': missing offset.bias; unexpected extra; "
-        "offset.weight is (32, 32, 1, 1), asked for (32, 16, 1, 1); scope.weight is (32, 32, 1, 1), "
-        "asked for (32, 16, 1, 1)"
+        "offset.weight is (32, 32, 1, 1), expected (32, 16, 1, 1); scope.weight is (32, 32, 1, 1), "
+        "expected (32, 16, 1, 1)"
     )
     assert unchanged(module, weights, prefix="up") == f"DySample(16, scale=2) does not fit {misfits}"
     assert unchanged(module, weights) == (
-        f"DySample(16, scale=2) fits no place of the checkpoint; the nearest of 1:\n  {misfits}"
+        f"DySample(16, scale=2) does not fit the checkpoint; the nearest of 1:\n  {misfits}"
     )
 
 
 def test_a_checkpoint_of_something_else_says_what_it_has() -> None:
-    assert unchanged(dysample(), HOST) == (
-        "DySample(16, scale=2) fits no place of the checkpoint: none of init_pos, offset.weight, offset.bias, "
-        "scope.weight is in it; what it has begins with backbone, bbox_head"
+    assert unchanged(dysample(), DETECTOR) == (
+        "DySample(16, scale=2) does not fit the checkpoint: it has none of init_pos, offset.weight, offset.bias, "
+        "scope.weight; its names begin with backbone, bbox_head"
     )
 
 
 @pytest.mark.parametrize("has", [True, False])
 def test_a_bias_of_the_scope_too_many_or_too_few_names_the_option(has: bool) -> None:
     weights = published(dysample(scope_bias=has), "neck.")
-    said = unchanged(dysample(scope_bias=not has), weights)
-    assert f"{'unexpected' if has else 'missing'} scope.bias (create the operator with scope_bias={has})" in said
+    message = unchanged(dysample(scope_bias=not has), weights)
+    assert f"{'unexpected' if has else 'missing'} scope.bias (create the operator with scope_bias={has})" in message
     module = dysample(scope_bias=has)
     upsamplers.load_published(module, weights)
     assert loaded(module, weights, "neck.")
@@ -152,14 +186,18 @@ def test_weights_are_cast_to_the_operators_dtype() -> None:
 
 @pytest.mark.parametrize(
     ("checkpoint", "found"),
-    [({}, "holds nothing"), ({"epoch": 3, "cfg": {}}, "holds 'epoch', 'cfg'"), ({"state_dict": {}}, "'state_dict'")],
+    [
+        ({}, "contains nothing"),
+        ({"epoch": 3, "cfg": {}}, "contains 'epoch', 'cfg'"),
+        ({"state_dict": {}}, "'state_dict'"),
+    ],
 )
-def test_a_checkpoint_without_weights_says_what_it_holds(checkpoint: dict[str, Any], found: str) -> None:
+def test_a_checkpoint_without_weights_says_what_it_contains(checkpoint: dict[str, Any], found: str) -> None:
     assert found in unchanged(dysample(), checkpoint)
 
 
 def test_an_operator_without_weights_has_nothing_to_load() -> None:
-    assert "has no weights to load" in unchanged(upsamplers.create("bilinear", 8), HOST)
+    assert "has no weights to load" in unchanged(upsamplers.create("bilinear", 8), DETECTOR)
 
 
 def test_an_operator_without_memory_is_refused() -> None:
@@ -169,29 +207,24 @@ def test_an_operator_without_memory_is_refused() -> None:
 
 
 def test_a_checkpoint_that_holds_itself_is_refused():
-    endless = {}
+    endless: dict[str, Any] = {}
     endless["state_dict"] = endless
-    with pytest.raises(CheckpointError, match="no tensors by name"):
-        upsamplers.load_published(upsamplers.create("carafe", 8), endless)
+    assert "no tensors by name" in unchanged(dysample(), endless)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda one: one.to_sparse(), "is sparse"),
-        (lambda one: one.to("meta"), "is without memory"),
-        (lambda one: one.to(torch.complex64), "is torch.complex64, asked for torch.float32"),
-        (lambda one: one.long(), "is torch.int64, asked for torch.float32"),
+        (lambda one: one.to("meta"), "is on the meta device"),
+        (lambda one: one.to(torch.complex64), "is torch.complex64, expected torch.float32"),
+        (lambda one: one.long(), "is torch.int64, expected torch.float32"),
     ],
 )
-def test_a_tensor_of_another_kind_leaves_the_module_as_it_was(spoil, said):
-    module = upsamplers.create("carafe", 8)
-    before = {key: one.clone() for key, one in module.state_dict().items()}
-    other = upsamplers.create("carafe", 8).state_dict()
-    other["content_encoder.weight"] = spoil(other["content_encoder.weight"])
-    with pytest.raises(CheckpointError, match=said):
-        upsamplers.load_published(module, other)
-    assert all(torch.equal(one, before[key]) for key, one in module.state_dict().items())
+def test_a_tensor_of_another_kind_leaves_the_module_as_it_was(spoil, message):
+    weights = upsamplers.create("carafe", 8).state_dict()
+    weights["content_encoder.weight"] = spoil(weights["content_encoder.weight"])
+    assert message in unchanged(upsamplers.create("carafe", 8), weights)
 
 
 def test_an_operator_of_constants_alone_finds_its_own():
@@ -199,12 +232,128 @@ def test_an_operator_of_constants_alone_finds_its_own():
     assert upsamplers.load_published(sierra, {"neck.up.kernel": sierra.kernel.clone()}).prefix == "neck.up."
 
 
-def test_a_hint_at_an_option_is_given_only_where_it_would_help():
-    plus = upsamplers.create("dysample+", 16, scope_bias=True).state_dict()
-    said = {}
-    for name in ("dysample", "dysample+"):
-        with pytest.raises(CheckpointError) as refusal:
-            upsamplers.load_published(upsamplers.create(name, 16), plus, prefix="")
-        said[name] = str(refusal.value)
-    assert "scope_bias" not in said["dysample"]
-    assert "scope_bias=True" in said["dysample+"]
+@pytest.mark.parametrize(("name", "is_hinted"), [("dysample", False), ("dysample+", True)])
+def test_a_hint_at_an_option_is_given_only_where_it_would_help(name: str, is_hinted: bool) -> None:
+    weights = upsamplers.create("dysample+", 16, scope_bias=True).state_dict()
+    message = unchanged(upsamplers.create(name, 16), weights, prefix="")
+    assert ("scope_bias=True" in message) == is_hinted
+    assert ("scope_bias" in message) == is_hinted
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_torch_are_read(tmp_path: Path, zipped: bool) -> None:
+    module = dysample()
+    weights = published(module, "neck.")
+    torch.save({"state_dict": weights}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    upsamplers.load_published(module, tmp_path / "a.pth")
+    assert loaded(module, weights, "neck.")
+    upsamplers.load_published(module, str(tmp_path / "a.pth"))
+
+
+def test_files_of_safetensors_are_read(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    module = dysample()
+    weights = published(module, "neck.")
+    safetensors.save_file(weights, tmp_path / "a.safetensors")
+    upsamplers.load_published(module, tmp_path / "a.safetensors")
+    assert loaded(module, weights, "neck.")
+
+
+def test_without_safetensors_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    assert "pip install safetensors" in unchanged(dysample(), tmp_path / "a.safetensors")
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        upsamplers.load_published(dysample(), tmp_path / "none.pth")
+    assert "download it" in unchanged(dysample(), "https://example.org/a.pth")
+
+
+def write_code(path: Path, call: Any, zipped: bool) -> None:
+    """A checkpoint that runs something when it is unpickled."""
+
+    class Runs:
+        def __reduce__(self) -> Any:
+            return call
+
+    torch.save({"state_dict": published(dysample()), "meta": Runs()}, path, _use_new_zipfile_serialization=zipped)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "function", [os.system, eval, exec, importlib.import_module, __import__], ids=lambda one: one.__name__
+)
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, function: Any, zipped: bool) -> None:
+    mark = tmp_path / "it-ran"
+    code = f"touch {mark}" if function is os.system else f"open({str(mark)!r}, 'w')"
+    write_code(tmp_path / "bad.pth", (function, (code,)), zipped)
+    message = unchanged(dysample(), tmp_path / "bad.pth")
+    assert ".pth cannot be read as data alone: it needs " in message
+    assert function.__name__ in message
+    assert "Nothing in it was run" in message
+    assert not mark.exists()
+
+
+def test_a_getter_in_a_checkpoint_gets_nothing(tmp_path: Path) -> None:
+    write_code(tmp_path / "a.pth", (getattr, ("text", "upper")), True)
+    upsamplers.load_published(dysample(), tmp_path / "a.pth")
+    got = checkpoints._read(tmp_path / "a.pth")["meta"]
+    assert isinstance(got, checkpoints._Record)
+    assert not vars(got)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_records_of_mmengine_are_passed_over(tmp_path: Path, zipped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy = pytest.importorskip("numpy")
+    history = types.ModuleType("mmengine.logging.history_buffer")
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self.values = numpy.array([0.5, 0.25])
+            self.statistics = {"mean": self.mean}
+
+        def mean(self) -> Any:
+            return self.values.mean()
+
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = history.__name__, "HistoryBuffer"
+    history.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    module = dysample()
+    weights = published(module, "neck.")
+    records = {"loss": HistoryBuffer(), "best": numpy.float64(0.5), "counts": defaultdict(int, {"iter": 3})}
+    with monkeypatch.context() as there:
+        for name in ("mmengine", "mmengine.logging"):
+            there.setitem(sys.modules, name, types.ModuleType(name))
+        there.setitem(sys.modules, history.__name__, history)
+        torch.save(
+            {"meta": {"cfg": "model = dict()"}, "message_hub": records, "state_dict": weights},
+            tmp_path / "mm.pth",
+            _use_new_zipfile_serialization=zipped,
+        )
+    allowed = torch.serialization.get_safe_globals()
+    assert history.__name__ not in sys.modules
+    upsamplers.load_published(module, tmp_path / "mm.pth")
+    assert loaded(module, weights, "neck.")
+    assert set(torch.serialization.get_safe_globals()) == set(allowed)
+    assert history.__name__ not in sys.modules
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"a": 1}), pickle.dumps(io.BytesIO())])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    message = unchanged(dysample(), tmp_path / "a.pth")
+    assert "a.pth is not a checkpoint of torch.save" in message
+    assert "weights_only=False" not in message
+
+
+def test_a_whole_model_in_a_file_is_refused(tmp_path: Path) -> None:
+    torch.save(nn.Sequential(dysample()), tmp_path / "model.pth")
+    assert "it needs torch.nn.modules.container.Sequential" in unchanged(dysample(), tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("signature", [b"PK\1\2", b"PK\3\4"])
+def test_a_damaged_file_is_refused_without_advice_to_run_it(tmp_path: Path, signature: bytes) -> None:
+    path = tmp_path / "damaged.pth"
+    torch.save(dysample().state_dict(), path)
+    path.write_bytes(path.read_bytes().replace(signature, b"\0\0\0\0"))
+    assert "weights_only=False" not in unchanged(dysample(), path)

@@ -1,4 +1,4 @@
-"""Operators come in from outside in three ways; what fails to is told by name."""
+"""Operators come in from outside in three ways; a plug-in that fails is named."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ class Mine(upsamplers.Upsampler):
         return x.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
 """
 
-pytestmark = pytest.mark.usefixtures("registry_as_it_was")
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 def written(folder: Path, name: str, text: str = PLUGIN) -> Path:
@@ -74,7 +74,7 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, **modules: str) -> 
     for name, text in modules.items():
         written(folder, name, text)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setitem(registry._progress, "installed", False)
+    registry._discovered.discard("installed")
 
 
 def test_an_installed_entry_point_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,15 +84,15 @@ def test_an_installed_entry_point_is_a_plugin(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("1 / 0", "ZeroDivisionError"), ("import nowhere_at_all", "nowhere_at_all")]
+    ("text", "message"), [("1 / 0", "ZeroDivisionError"), ("import nowhere_at_all", "nowhere_at_all")]
 )
 def test_a_broken_entry_point_is_warned_about_once_and_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, text: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, text: str, message: str
 ) -> None:
-    installed(tmp_path, monkeypatch, neat_broken=text, neat_whole=PLUGIN)
-    with pytest.warns(UserWarning, match=f"plug-in 'neat_broken' .*skipped: .*{told}"):
-        assert upsamplers.names()[-1] == "neat_whole"
-    assert upsamplers.get("neat_whole").name == "neat_whole"
+    installed(tmp_path, monkeypatch, neat_broken=text, neat_working=PLUGIN)
+    with pytest.warns(UserWarning, match=f"plug-in 'neat_broken' .*skipped: .*{message}"):
+        assert upsamplers.names()[-1] == "neat_working"
+    assert upsamplers.get("neat_working").name == "neat_working"
     assert not recwarn.list
 
 
@@ -104,7 +104,7 @@ def test_an_entry_point_that_takes_a_taken_name_is_skipped(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("x = 1", "registers no upsampler; it should use"),
         ("1 / 0", "ZeroDivisionError: division"),
@@ -113,12 +113,12 @@ def test_an_entry_point_that_takes_a_taken_name_is_skipped(tmp_path: Path, monke
 )
 @pytest.mark.parametrize("as_file", [True, False])
 def test_a_plugin_that_registers_nothing_or_fails_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str, as_file: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str, as_file: bool
 ) -> None:
     path = written(tmp_path, "neat_failure", text)
     monkeypatch.syspath_prepend(tmp_path)
     where = str(path) if as_file else "neat_failure"
-    with pytest.raises(PluginError, match=f"plug-in '{where}'.*{told}") as refusal:
+    with pytest.raises(PluginError, match=f"plug-in '{where}'.*{message}") as refusal:
         upsamplers.load_plugin(where)
     assert isinstance(refusal.value, ImportError)
 

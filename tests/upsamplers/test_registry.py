@@ -1,4 +1,4 @@
-"""Names find operators, and what is misused is told apart."""
+"""Names find operators, and misuse is refused with what would be accepted."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import upsamplers
 from upsamplers import DuplicateUpsampler, UnknownUpsampler, Unsupported, Upsampler
 
-pytestmark = pytest.mark.usefixtures("registry_as_it_was")
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 class Bare(Upsampler):
@@ -100,7 +100,7 @@ def test_an_operator_that_takes_any_option_gets_it() -> None:
 
 
 def test_an_unknown_rule_of_interpolation_is_refused() -> None:
-    with pytest.raises(Unsupported, match="no rule 'area'; there are 'nearest', 'bilinear', 'bicubic'"):
+    with pytest.raises(Unsupported, match="no rule 'area'; expected 'nearest', 'bilinear', 'bicubic'"):
         upsamplers.create("bilinear", 8, rule="area")
 
 
@@ -113,11 +113,11 @@ def test_the_callers_options_win_over_the_variants() -> None:
 
 @pytest.mark.parametrize("what", ["channels", "scale", "guide_channels"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, "2"])
-def test_a_size_that_is_no_whole_number_from_1_is_refused(what: str, value: object) -> None:
+def test_a_size_that_is_not_a_positive_integer_is_refused(what: str, value: object) -> None:
     sizes: dict[str, Any] = {"channels": 8, what: value}
     with pytest.raises(Unsupported) as refusal:
         upsamplers.create("bilinear", **sizes)
-    assert str(refusal.value) == f"bilinear: {what} must be a whole number from 1, not {value!r}"
+    assert str(refusal.value) == f"bilinear: {what} must be a positive integer, not {value!r}"
 
 
 def test_a_scale_or_a_device_that_is_not_listed_is_a_reason_not_to() -> None:

@@ -1,1 +1,22 @@
-"""Plain-PyTorch mathematics that two or more operators share."""
+"""What operators compute, as functions: like torch.nn.functional, for operators of your own.
+
+Each runs a form that keeps memory low in eager mode, and one of plain operations on images while a program is compiled,
+exported or traced.
+"""
+
+from upsamplers.functional._torch.point_blocks import Neighbourhood
+from upsamplers.functional.attended_points import attended_points
+from upsamplers.functional.filter_per_image import filter_per_image
+from upsamplers.functional.local_affinity import local_affinity
+from upsamplers.functional.reassemble import reassemble
+from upsamplers.functional.sample_points import normalised_points, sample_points
+
+__all__ = [
+    "Neighbourhood",
+    "attended_points",
+    "filter_per_image",
+    "local_affinity",
+    "normalised_points",
+    "reassemble",
+    "sample_points",
+]

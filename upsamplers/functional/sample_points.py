@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upsamplers.base import coordinate_dtype
+from upsamplers.functional._torch.precision import coordinate_dtype
 
 
 def normalised_points(displacement: Tensor, scale: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from upsamplers.base import require_features, require_guide
+from upsamplers.checks import require_features, require_guide
 from upsamplers.fused._launch import SIGMOID_SOFTMAX, Twin, dense, require_fusible
 from upsamplers.operators.a2u import A2U, KERNEL
 from upsamplers.registry import register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from upsamplers.base import require_features
+from upsamplers.checks import require_features
 from upsamplers.fused._launch import Twin, dense, require_fusible
 from upsamplers.operators.interpolate import Interpolate
 from upsamplers.registry import register

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from upsamplers.base import require_features
+from upsamplers.checks import require_features
 from upsamplers.fused._launch import Twin, dense, require_fusible
 from upsamplers.operators.dysample import PAPER, DySample
 from upsamplers.registry import register

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_divisible, require_features, require_guide
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_divisible, require_features, require_guide
 from upsamplers.errors import Unsupported
-from upsamplers.functional.image_filters import filtered_by_own
+from upsamplers.functional.filter_per_image import filter_per_image
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -31,38 +32,33 @@ class A2U(Upsampler):
         guide_channels: G, a multiple of 32; C by default.
 
     Raises:
-        Unsupported: the scale is not 2, or G is no multiple of 32.
+        Unsupported: the scale is not 2, or G is not a multiple of 32.
     """
 
     needs_guide = True
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
-        super().__init__(channels, scale=scale)
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
         if scale != 2:
             raise Unsupported(f"a2u upsamples by 2 only, not by {scale}: its filters have stride 2")
-        self.guide_channels = guide_channels or channels
         require_divisible(self.guide_channels, NORM_GROUPS, "the groups of A2U's norms")
         self.kernel_gen = _KernelGenerator(self.guide_channels)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or a group of the norms has one single value.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         self.require_norms(x)
         return reassemble(x, self.weights(guide), KERNEL, scale=self.scale)
 
     def require_norms(self, x: Tensor) -> None:
-        """Refuses x (B, C, H, W) beside whose guide a group of the norms has one single value.
+        """Refuses x (B, C, H, W) so small that a group of the norms of its guide has only one value.
 
         Raises:
             Unsupported: naming x.
         """
         if self.guide_channels * x.shape[2] * x.shape[3] == NORM_GROUPS:
-            raise Unsupported(f"a2u: x {tuple(x.shape)} leaves one value a group, which no norm can take")
+            raise Unsupported(f"a2u: x is {tuple(x.shape)}; group norm needs more than one value per group")
 
     def weights(self, guide: Tensor) -> Tensor:
         """The reassembly weights (B, 9, 2H, 2W) of an encoder feature (B, G, 2H, 2W); they sum to one."""
@@ -86,7 +82,7 @@ class _KernelGenerator(nn.Module):
     def logits(self, guide: Tensor) -> Tensor:
         """The same before their pixel shuffle, (B, 36, H, W)."""
         pooled = _pooled(guide)  # (B, G, 6, 6)
-        u, v = filtered_by_own(guide, torch.cat((self.bconv_U(pooled), self.bconv_V(pooled)), 1))  # (B, G, H, W) each
+        u, v = filter_per_image(guide, torch.cat((self.bconv_U(pooled), self.bconv_V(pooled)), 1))  # (B, G, H, W) each
         u = F.leaky_relu(self.bnu(u), SLOPE, inplace=True)
         v = F.leaky_relu(self.bnv(v), SLOPE, inplace=True)
         affinity = (u * v).sum(1, keepdim=True) / guide.shape[1] ** 0.5  # (B, 1, H, W)
@@ -108,8 +104,8 @@ def _pooled(y: Tensor) -> Tensor:
 
 def _averages(size: int, like: Tensor) -> Tensor:
     """A matrix (6, size) that averages: row i is 1/n on the n places from floor(i·size/6) to ceil((i+1)·size/6)."""
-    place = torch.arange(size, device=like.device)
+    index = torch.arange(size, device=like.device)
     row = torch.arange(FILTER, device=like.device).unsqueeze(1)
     first, end = row * size // FILTER, ((row + 1) * size + FILTER - 1) // FILTER  # (6, 1) each
-    inside = ((place >= first) & (place < end)).to(like.dtype)
+    inside = ((index >= first) & (index < end)).to(like.dtype)
     return inside / (end - first)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_divisible, require_features, require_option
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_divisible, require_features, require_option
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -57,17 +58,17 @@ class Carafe(Upsampler):
             padding=encoder_dilation * (encoder_kernel - 1) // 2,
             dilation=encoder_dilation,
         )
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Xavier's for the compressor, almost zero for the encoder: at first every weight is about 1/k²."""
         nn.init.xavier_uniform_(self.channel_compressor.weight)
         nn.init.zeros_(self.channel_compressor.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.content_encoder.weight, std=0.001)
         nn.init.zeros_(self.content_encoder.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         return reassemble(x, self.weights(x), self.up_kernel, groups=self.up_group, scale=self.scale)
 

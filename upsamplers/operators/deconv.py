@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_features
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
 from upsamplers.registry import register
 
@@ -38,16 +39,16 @@ class Deconv(Upsampler):
             )
         self.weight = nn.Parameter(torch.empty(channels, channels, size, size))  # (in, out, k, k)
         self.bias = nn.Parameter(torch.empty(channels))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """As torch's transposed convolution."""
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        bound = 1 / (size * math.sqrt(channels))
+        bound = 1 / (self.weight.shape[-1] * math.sqrt(self.channels))
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         out = F.conv_transpose2d(
             x, self.weight, self.bias, stride=self.scale, padding=self.padding, output_padding=self.output_padding

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, coordinate_dtype, require_features, require_option
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features, require_option
+from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -28,7 +30,7 @@ class DLU(Upsampler):
         compressed_channels: of what kernels and offsets are predicted from.
 
     Raises:
-        Unsupported: the window has no middle, or an option is no whole number from 1.
+        Unsupported: the window's side is even, or an option is not a positive integer.
     """
 
     def __init__(self, channels: int, *, scale: int = 2, up_kernel: int = 5, compressed_channels: int = 64) -> None:
@@ -39,6 +41,10 @@ class DLU(Upsampler):
         self.channel_compressor = nn.Conv2d(channels, compressed_channels, 1)
         self.kernel_space_generator = nn.Conv2d(compressed_channels, up_kernel**2, 3, padding=1)
         self.conv_offset = nn.Conv2d(compressed_channels, 2 * scale**2, 3, padding=1)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """As CARAFE's, and offsets of zero."""
         nn.init.xavier_uniform_(self.channel_compressor.weight)
         nn.init.normal_(self.kernel_space_generator.weight, std=0.001)
         nn.init.zeros_(self.conv_offset.weight)
@@ -46,11 +52,7 @@ class DLU(Upsampler):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale)
 
@@ -72,8 +74,8 @@ def _points(offsets: Tensor, scale: int) -> Tensor:
 def _normalised(offsets: Tensor, scale: int) -> Tensor:
     """The last dimension's input pixels (…, sW), moved by offsets, from [0, W-1] to [-1, 1].
 
-    A side of a single pixel has no spacing: wherever it is read, grid_sample finds that pixel.
+    A side of a single pixel has no spacing: grid_sample reads that pixel at any coordinate.
     """
-    own = torch.arange(offsets.shape[-1], dtype=offsets.dtype, device=offsets.device)
-    own = own.div(scale, rounding_mode="floor")  # (sW)
-    return (own + offsets) * 2 / own[-1:].clamp_min(1) - 1
+    pixels = torch.arange(offsets.shape[-1], dtype=offsets.dtype, device=offsets.device)
+    pixels = pixels.div(scale, rounding_mode="floor")  # (sW)
+    return (pixels + offsets) * 2 / pixels[-1:].clamp_min(1) - 1

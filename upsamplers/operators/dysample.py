@@ -1,4 +1,4 @@
-"""The DySample series: upsampling by sampling one learned point an output pixel."""
+"""The DySample series: upsampling by sampling one learned point per output pixel."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, coordinate_dtype, require_divisible, require_features
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_divisible, require_features
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.sample_points import sample_points
 from upsamplers.registry import register
 
 PAPER = "Liu et al., ICCV 2023"
 GROUPS = {"lp": 4, "pl": 8}
 INITIAL_POSITIONS = ("bilinear", "nearest")
+OFFSET_STD = 0.001
 
 
 @register("dysample", paper=PAPER, year=2023)
@@ -58,32 +61,54 @@ class DySample(Upsampler):
     ) -> None:
         super().__init__(channels, scale=scale)
         if style not in GROUPS:
-            raise Unsupported(f"no style {style!r}; there are {', '.join(map(repr, GROUPS))}")
+            raise Unsupported(f"no style {style!r}; expected {' or '.join(map(repr, GROUPS))}")
+        if initial_position not in INITIAL_POSITIONS:
+            expected = " or ".join(map(repr, INITIAL_POSITIONS))
+            raise Unsupported(f"no initial position {initial_position!r}; expected {expected}")
         self.style = style
+        self.initial_position = initial_position
         self.groups = GROUPS[style] if groups is None else groups
         default_factor = 0.5 if dynamic_scope else 0.25
         self.scope_factor = default_factor if scope_factor is None else scope_factor
         if isinstance(self.scope_factor, bool) or not isinstance(self.scope_factor, int | float):
             raise Unsupported(f"scope_factor must be a number, not {scope_factor!r}")
         if scope_bias and not dynamic_scope:
-            raise Unsupported("scope_bias is of the projection that a dynamic scope has; expected dynamic_scope=True")
+            raise Unsupported("scope_bias is the bias of a dynamic scope's projection; expected dynamic_scope=True")
         require_divisible(channels, self.groups, "the groups of DySample")
         if style == "pl":
             require_divisible(channels, scale**2, "style 'pl' shuffles s² channels into space")
         shuffled = scale**2 if style == "pl" else 1
         inside, outside = channels // shuffled, 2 * self.groups * scale**2 // shuffled
-        self.offset = _projection(inside, outside, bias=True, std=0.001)
-        self.scope = _projection(inside, outside, bias=scope_bias, std=0.0) if dynamic_scope else None
-        self.register_buffer("init_pos", _initial_position(initial_position, scale, self.groups))
+        self.offset = nn.Conv2d(inside, outside, 1)
+        _start(self.offset, OFFSET_STD)
+        self.scope = nn.Conv2d(inside, outside, 1, bias=scope_bias) if dynamic_scope else None
+        self.register_buffer("init_pos", torch.empty(1, 2 * self.groups * scale**2, 1, 1))
+        self.init_weights()
+
+    def reset_parameters(self) -> None:
+        """Sets parameters and the initial positions as the constructor does, which draws the offsets first."""
+        self.offset.reset_parameters()
+        _start(self.offset, OFFSET_STD)
+        if self.scope is not None:
+            self.scope.reset_parameters()
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """A dynamic scope of half its factor everywhere, and the initial positions."""
+        if self.scope is not None:
+            _start(self.scope, 0.0)
+        if self.initial_position == "nearest":
+            self.init_pos.zero_()
+            return
+        steps = (torch.arange(self.scale) - (self.scale - 1) / 2) / self.scale
+        rows, columns = torch.meshgrid(steps, steps, indexing="ij")  # (s, s): position s·a + b
+        one_group = torch.stack((columns, rows)).view(2, 1, -1)  # (2, 1, s²): x, then y
+        self.init_pos.copy_(one_group.expand(2, self.groups, -1).reshape(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        # What is a single pixel is laid out both ways.
+        # A single pixel is contiguous in both layouts.
         turned = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         x = x.contiguous()
         out = sample_points(x, self.displacement(x), self.scale)
@@ -107,15 +132,15 @@ class DySample(Upsampler):
 
     def projected(self, x: Tensor) -> Tensor:
         """The offsets (B, 2Zs², H, W) of x (B, C, H, W), and the scopes before their sigmoid after them if dynamic."""
-        if self.scope is None:
-            return self._project(x, self.offset.weight, self.offset.bias)
-        # One product for both projections reads x once.
-        weight = torch.cat((self.offset.weight, self.scope.weight))
-        assert self.offset.bias is not None
-        scope_bias = torch.zeros_like(self.offset.bias) if self.scope.bias is None else self.scope.bias
-        return self._project(x, weight, torch.cat((self.offset.bias, scope_bias)))
-
-    def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.scope is None and self.style == "lp":
+            return self.offset(x)  # type: ignore[no-any-return]
+        weight, bias = self.offset.weight, self.offset.bias
+        if self.scope is not None:
+            # One product for both projections reads x once.
+            weight = torch.cat((weight, self.scope.weight))
+            assert bias is not None
+            scope_bias = torch.zeros_like(bias) if self.scope.bias is None else self.scope.bias
+            bias = torch.cat((bias, scope_bias))
         if self.style == "lp":
             return F.conv2d(x, weight, bias)
         return _project_shuffled(x.contiguous(), weight.flatten(1), bias, self.scale)
@@ -145,21 +170,7 @@ def _project_shuffled(x: Tensor, weight: Tensor, bias: Tensor | None, scale: int
     return projected.view(batch, len(weight) * scale**2, height, width)
 
 
-def _projection(inside: int, outside: int, *, bias: bool, std: float) -> nn.Conv2d:
-    layer = nn.Conv2d(inside, outside, 1, bias=bias)
+def _start(layer: nn.Conv2d, std: float) -> None:
     nn.init.normal_(layer.weight, std=std)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
-    return layer
-
-
-def _initial_position(name: str, scale: int, groups: int) -> Tensor:
-    """Displacements of the s² output pixels of an input pixel before anything is learned, (1, 2Zs², 1, 1)."""
-    if name not in INITIAL_POSITIONS:
-        raise Unsupported(f"no initial position {name!r}; there are {', '.join(map(repr, INITIAL_POSITIONS))}")
-    if name == "nearest":
-        return torch.zeros(1, 2 * groups * scale**2, 1, 1)
-    steps = (torch.arange(scale) - (scale - 1) / 2) / scale
-    rows, columns = torch.meshgrid(steps, steps, indexing="ij")  # (s, s): position s·a + b
-    one_group = torch.stack((columns, rows)).view(2, 1, -1)  # (2, 1, s²): x, then y
-    return one_group.expand(2, groups, -1).reshape(1, -1, 1, 1)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_features, require_guide, require_option
+from upsamplers.base import Upsampler, reset_layers
+from upsamplers.checks import require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.capturing import is_being_captured
 from upsamplers.functional.reassemble import reassemble
@@ -51,7 +52,7 @@ class Fade(Upsampler):
         gated: bool = False,
         lite: bool = False,
     ) -> None:
-        super().__init__(channels, scale=scale)
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
         require_option("up_kernel", up_kernel, odd=True)
         taps = up_kernel**2
         default = taps if lite else 64
@@ -59,7 +60,7 @@ class Fade(Upsampler):
         require_option("compressed_channels", inside)
         if lite and inside != taps:
             raise Unsupported(f"fade-lite compresses to the k² = {taps} channels of its window, not to {inside}")
-        self.up_kernel, self.guide_channels = up_kernel, guide_channels or channels
+        self.up_kernel = up_kernel
         if gated and self.guide_channels != channels:
             raise Unsupported(
                 f"a gate blends x with the encoder feature: expected {channels} guide channels, not {guide_channels}"
@@ -68,11 +69,7 @@ class Fade(Upsampler):
         self.gate_generator = _GateGenerator(channels, scale) if gated else None
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         weights = self.weights(x, guide)
@@ -82,7 +79,7 @@ class Fade(Upsampler):
         if is_being_captured():
             out = reassemble(x, weights, self.up_kernel, scale=self.scale)
             return torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
-        # The gate goes into the weights, and the guide onto the output, so that both are never held at once.
+        # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
         out = reassemble(x, weights * (1 - gate), self.up_kernel, scale=self.scale)
         return out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
@@ -92,7 +89,22 @@ class Fade(Upsampler):
         return logits.softmax(1)
 
 
-class _KernelGenerator(nn.Module):
+class _XavierConvolutions(nn.Module):
+    """Convolutions that start from Xavier's weights, without biases."""
+
+    def reset_parameters(self) -> None:
+        reset_layers(self)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        for layer in self.children():
+            assert isinstance(layer, nn.Conv2d)
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class _KernelGenerator(_XavierConvolutions):
     """Logits (B, k², sH, sW) from both features."""
 
     def __init__(
@@ -103,8 +115,7 @@ class _KernelGenerator(nn.Module):
         self.compressor_en = nn.Conv2d(guide_channels, inside, 1)
         self.compressor_de = nn.Conv2d(channels, inside, 1, bias=False)
         self.content_encoder = nn.Conv2d(inside, up_kernel**2, 3, padding=1, groups=inside if lite else 1)
-        for layer in (self.compressor_en, self.compressor_de, self.content_encoder):
-            _xavier(layer)
+        self.init_weights()
 
     def parts(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """What x (B, k², H, W) and the guide (B, k², sH, sW) add to the logits."""
@@ -115,20 +126,14 @@ class _KernelGenerator(nn.Module):
         return fine + F.interpolate(own, scale_factor=float(self.scale), mode="nearest")
 
 
-class _GateGenerator(nn.Module):
+class _GateGenerator(_XavierConvolutions):
     """A gate (B, 1, sH, sW) in [0, 1] from x (B, C, H, W)."""
 
     def __init__(self, channels: int, scale: int) -> None:
         super().__init__()
         self.scale = scale
         self.conv = nn.Conv2d(channels, 1, 1)
-        _xavier(self.conv)
+        self.init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(self.conv(x).sigmoid(), scale_factor=float(self.scale), mode="nearest")
-
-
-def _xavier(layer: nn.Conv2d) -> None:
-    nn.init.xavier_uniform_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)

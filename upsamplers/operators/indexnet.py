@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_features, require_guide
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features, require_guide
 from upsamplers.errors import Unsupported
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -15,7 +16,7 @@ from upsamplers.registry import register
 class IndexNet(Upsampler):
     """The holistic index network (ICCV 2019, section 4.1; nonlinear, with context).
 
-    A strided convolution, batch norm and a 1×1 convolution make of the encoder feature one index for each of the four
+    A strided convolution, batch norm and a 1×1 convolution turn the encoder feature into an index for each of the four
     output pixels of an input pixel, shared by all channels: a reassembly with a window of one pixel.
 
     Args:
@@ -30,10 +31,9 @@ class IndexNet(Upsampler):
     needs_guide = True
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
-        super().__init__(channels, scale=scale)
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
         if scale != 2:
             raise Unsupported(f"indexnet upsamples by 2 only, not by {scale}: its index map has stride 2")
-        self.guide_channels = guide_channels or channels
         inside = 2 * self.guide_channels
         self.indexnet = nn.Sequential(
             nn.Conv2d(self.guide_channels, inside, 4, stride=2, padding=1, bias=False),
@@ -43,15 +43,11 @@ class IndexNet(Upsampler):
         )
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or batch norm would see one single value.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         if self.indexnet[1].training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
-            raise Unsupported("indexnet: batch norm cannot be trained on one single value; expected more than 1 pixel")
+            raise Unsupported("indexnet: batch norm cannot be trained on a single value; expected more than 1 pixel")
         return reassemble(x, self.index_map(guide), 1, scale=self.scale)
 
     def index_map(self, guide: Tensor) -> Tensor:

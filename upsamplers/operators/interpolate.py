@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from upsamplers.base import Upsampler, require_features
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
 from upsamplers.registry import register
 
@@ -30,15 +31,11 @@ class Interpolate(Upsampler):
     def __init__(self, channels: int, *, scale: int = 2, rule: str = "bilinear") -> None:
         super().__init__(channels, scale=scale)
         if rule not in RULES:
-            raise Unsupported(f"no rule {rule!r}; there are {', '.join(map(repr, RULES))}")
+            raise Unsupported(f"no rule {rule!r}; expected {', '.join(map(repr, RULES))}")
         self.rule = rule
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         align_corners = None if self.rule == "nearest" else False
         return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)

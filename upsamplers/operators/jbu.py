@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, coordinate_dtype, require_features, require_guide, require_option
-from upsamplers.errors import Unsupported
-from upsamplers.functional.affinity import local_affinity
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features, require_guide, require_option, require_window
+from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -22,9 +23,9 @@ TEMPERATURES = (1e-4, 1e4)
 class JBU(Upsampler):
     """One stage of FeatUp's learned joint bilateral upsampler (ICLR 2024, section 3.2).
 
-    The bicubically upsampled x is averaged over a window of output pixels, weighted by how alike their guide is to the
-    middle's (range) and how near they are (spatial), plus a learned correction. The guide may have any channels, such
-    as those of an RGB image.
+    The bicubically upsampled x is averaged over a window of output pixels, weighted by the similarity of their guide to
+    the middle's (range) and by their distance (spatial), plus a learned correction. The guide may have any number of
+    channels, such as those of an RGB image.
 
     Args:
         channels: C.
@@ -34,7 +35,7 @@ class JBU(Upsampler):
         key_channels: of the projection in which the guide's pixels are compared.
 
     Raises:
-        Unsupported: an option is no whole number from 1.
+        Unsupported: an option is not a positive integer.
     """
 
     needs_guide = True
@@ -48,30 +49,27 @@ class JBU(Upsampler):
         radius: int = 3,
         key_channels: int = 32,
     ) -> None:
-        super().__init__(channels, scale=scale)
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
         require_option("radius", radius)
         require_option("key_channels", key_channels)
-        self.guide_channels = guide_channels or channels
         self.radius, self.kernel = radius, 2 * radius + 1
         taps = self.kernel**2
-        self.range_temp = nn.Parameter(torch.tensor(0.0))
-        self.sigma_spatial = nn.Parameter(torch.tensor(1.0))
+        self.range_temp = nn.Parameter(torch.empty(()))
+        self.sigma_spatial = nn.Parameter(torch.empty(()))
         self.range_proj = _projection(self.guide_channels, key_channels)
         self.fixup_proj = _projection(taps + self.guide_channels, taps)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """A temperature of exp 0 and a deviation of 1; the projections start as torch's convolutions."""
+        nn.init.zeros_(self.range_temp)
+        nn.init.ones_(self.sigma_spatial)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and a guide (B, G, sH, sW) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or the output has too few pixels to reflect.
-        """
+        """X (B, C, H, W) and a guide (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        if min(guide.shape[2:]) <= self.radius:
-            raise Unsupported(
-                f"jbu: an output of {guide.shape[2]} x {guide.shape[3]} has too few pixels to reflect {self.radius} at "
-                f"each border; expected sides from {self.radius + 1}"
-            )
+        require_window(guide, self.kernel, "reflection")
         weights = self.weights(guide)
         smooth = F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
         return reassemble(smooth.to(x.dtype), weights, self.kernel, scale=1, border="reflection")
@@ -83,7 +81,7 @@ class JBU(Upsampler):
         return combined + FIXUP_SHARE * self._correction(combined, guide)
 
     def _range_weights(self, guide: Tensor) -> Tensor:
-        """By likeness of the guide: (B, G, sH, sW) -> (B, k², sH, sW); they sum to one."""
+        """By similarity of the guide: (B, G, sH, sW) -> (B, k², sH, sW); they sum to one."""
         # In half precision the products of what an image's 0..255 is projected to would overflow.
         projected = self.range_proj(guide).to(coordinate_dtype(guide))  # (B, D, sH, sW)
         temperature = self.range_temp.clamp(*map(math.log, TEMPERATURES)).exp()  # in this order it never overflows
@@ -91,7 +89,7 @@ class JBU(Upsampler):
         return (temperature * logits).softmax(1)
 
     def _spatial_weights(self, dtype: torch.dtype) -> Tensor:
-        """By nearness on a grid of [-1, 1]²: (k²)."""
+        """By distance on a grid of [-1, 1]²: (k²)."""
         steps = torch.linspace(-1, 1, self.kernel, dtype=dtype, device=self.sigma_spatial.device)
         squares = steps.square()
         return torch.exp(-(squares.unsqueeze(1) + squares).flatten() / (2 * self.sigma_spatial.square()))

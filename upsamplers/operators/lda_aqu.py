@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, coordinate_dtype, require_divisible, require_features, require_option
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_divisible, require_features, require_option
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.point_blocks import Neighbourhood
-from upsamplers.functional._torch.precision import without_autocast
+from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
 from upsamplers.functional.attended_points import attended_points
 from upsamplers.registry import register
 
@@ -21,11 +22,11 @@ from upsamplers.registry import register
 class LDAAQU(Upsampler):
     """Adaptive Query-guided Upsampling via Local Deformable Attention (ACM MM 2024, section 3).
 
-    The query of an output pixel is interpolated from x. It says how far the k x k points around the pixel are moved,
-    and by its products with the keys found there, how much of x there goes into the pixel.
+    The query of an output pixel is interpolated from x. It decides how far the k x k points around the pixel are moved,
+    and by its products with the keys there, how much of x at each point goes into the pixel.
 
-    All but x and the output is float32 at least, under autocast too: a point that may move by 11 pixels is otherwise
-    rounded by more than the whole output is.
+    Everything except x and the output is float32 at least, under autocast too: a point that may move by 11 pixels is
+    otherwise rounded by more than the output's own rounding.
 
     Args:
         channels: C, divisible by the reduction.
@@ -36,7 +37,7 @@ class LDAAQU(Upsampler):
         offset_range: how far a point may be moved along an axis, in output pixels; above 0.
 
     Raises:
-        Unsupported: the channels do not fit, or an option is none of these.
+        Unsupported: the channels do not fit, or an option is out of range.
     """
 
     def __init__(
@@ -53,22 +54,38 @@ class LDAAQU(Upsampler):
         require_option("kernel", kernel, odd=True)
         require_option("reduction", reduction)
         require_option("groups", groups)
-        _require_range(offset_range)
+        is_number = isinstance(offset_range, int | float) and not isinstance(offset_range, bool)
+        if not is_number or not 0 < offset_range < math.inf:
+            raise Unsupported(f"offset_range must be a positive number of output pixels, not {offset_range!r}")
         require_divisible(channels, reduction, "the reduction of LDA-AQU")
         inside = channels // reduction
         require_divisible(inside, groups, f"the groups of LDA-AQU's queries, which have C/{reduction} channels")
         if inside == groups:
             raise Unsupported(
-                f"{channels} channels, reduced by {reduction} and cut into {groups} groups, leave the norm one single "
-                f"value, which it can only forget; expected at least {2 * reduction * groups} channels"
+                f"{channels} channels, reduced by {reduction} and cut into {groups} groups, leave the norm a single "
+                f"value; expected at least {2 * reduction * groups} channels"
             )
         self.reduction = reduction
         self.hood = Neighbourhood(kernel, groups, float(offset_range))
         self.layer_norm = _ChannelNorm(channels)
         self.proj_q = nn.Conv2d(channels, inside, 1, bias=False)
         self.proj_k = nn.Conv2d(channels, inside, 1, bias=False)
-        self.conv_offset = _offset_layers(inside // groups, 2 * kernel**2)
+        inner = inside // groups
+        self.conv_offset = nn.Sequential(
+            nn.Conv2d(inner, inner, 3, padding=1, groups=inner, bias=False),
+            _ChannelNorm(inner),
+            nn.GELU(),
+            nn.Conv2d(inner, 2 * kernel**2, 3, padding=1),
+        )
         self.relative_position_bias_table = nn.Parameter(torch.empty(1, 1, 1, kernel**2, inside))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Xavier's for the projections, and points that are not moved yet."""
+        depthwise, _, _, projection = self.conv_offset
+        nn.init.xavier_uniform_(depthwise.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(projection.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(projection.bias)  # type: ignore[arg-type]
         for layer in (self.proj_q, self.proj_k):
             nn.init.xavier_uniform_(layer.weight)
         # As trunc_normal_, which looks at what it drew and so cannot run on fake tensors.
@@ -77,16 +94,15 @@ class LDAAQU(Upsampler):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LDAAQU:
         """As of any module; but the table has five dimensions, for which there is no channels_last."""
-        flat = lambda one: fn(one.flatten(0, 3)).view(one.shape) if one.dim() == 5 else fn(one)  # noqa: E731
-        super()._apply(flat, recurse)  # type: ignore[no-untyped-call]
+
+        def apply(tensor: Tensor) -> Tensor:
+            return fn(tensor.flatten(0, 3)).view(tensor.shape) if tensor.dim() == 5 else fn(tensor)
+
+        super()._apply(apply, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         with without_autocast(x):
             normed = _normed(self.layer_norm.norm, x.permute(0, 2, 3, 1).to(coordinate_dtype(x)))  # (B, H, W, C)
@@ -101,7 +117,7 @@ class LDAAQU(Upsampler):
     def offsets(self, query: Tensor) -> Tensor:
         """What moves the points, before tanh and range, from the queries.
 
-        The layers that the groups share run once, on all groups beside each other: folded into the batch they would be
+        The layers that the groups share run once, on all groups side by side: folded into the batch they would be
         copied.
 
         Args:
@@ -146,18 +162,3 @@ def _convolved(x: Tensor, layer: nn.Conv2d, *, groups: int = 1, copies: int = 1)
     weight = layer.weight.to(x.dtype).repeat(copies, 1, 1, 1)
     bias = None if layer.bias is None else layer.bias.to(x.dtype).repeat(copies)
     return F.conv2d(x, weight, bias, padding=layer.kernel_size[0] // 2, groups=groups)
-
-
-def _offset_layers(inside: int, outside: int) -> nn.Sequential:
-    depthwise = nn.Conv2d(inside, inside, 3, padding=1, groups=inside, bias=False)
-    projection = nn.Conv2d(inside, outside, 3, padding=1)
-    nn.init.xavier_uniform_(depthwise.weight)
-    nn.init.zeros_(projection.weight)
-    nn.init.zeros_(projection.bias)  # type: ignore[arg-type]
-    return nn.Sequential(depthwise, _ChannelNorm(inside), nn.GELU(), projection)
-
-
-def _require_range(offset_range: object) -> None:
-    fits = isinstance(offset_range, int | float) and not isinstance(offset_range, bool)
-    if not fits or not 0 < offset_range < math.inf:  # type: ignore[operator]
-        raise Unsupported(f"offset_range must be a number of output pixels above 0, not {offset_range!r}")

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upsamplers.base import Upsampler, require_features
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
 from upsamplers.registry import register
 
@@ -30,18 +31,18 @@ class MaxUnpool(Upsampler):
     needs_guide = True
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
-        super().__init__(channels, scale=scale)
-        if guide_channels not in (None, channels):
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
+        if self.guide_channels != channels:
             raise Unsupported(
-                f"max-unpool: {guide_channels} guide channels beside {channels}; each channel of x is placed by the "
-                "maxima of its own channel of the feature, so they must be as many"
+                f"max-unpool: {guide_channels} guide channels, expected {channels}: each channel of x is placed by the "
+                "maxima of its own channel of the feature"
             )
 
     def make_guide(self, feature: Tensor) -> Tensor:
         """The flat indices (B, C, H, W) of the maxima of the feature's s x s windows, from (B, C, sH, sW).
 
         Raises:
-            Unsupported: the feature is not such a one.
+            Unsupported: the feature has other channels, or sides not divisible by the scale.
         """
         require_features(feature, self.channels, "the feature")
         if feature.shape[2] % self.scale or feature.shape[3] % self.scale:
@@ -52,16 +53,12 @@ class MaxUnpool(Upsampler):
         return F.max_pool2d(feature.detach(), self.scale, return_indices=True)[1]
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature, or the guide is not made by `make_guide`.
-        """
+        """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         if guide.shape != x.shape or guide.dtype != torch.int64:
             raise Unsupported(
                 f"the guide is {guide.dtype} of shape {tuple(guide.shape)}; expected the int64 indices of shape "
-                f"{tuple(x.shape)} that make_guide(feature) makes, beside x {tuple(x.shape)}"
+                f"{tuple(x.shape)} that make_guide(feature) makes for x {tuple(x.shape)}"
             )
         tall, wide = self.scale * x.shape[2], self.scale * x.shape[3]
         empty = x.new_zeros((x.shape[0], x.shape[1], tall * wide))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_features
-from upsamplers.errors import Unsupported
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features, require_option
 from upsamplers.registry import register
 
 
@@ -25,16 +25,11 @@ class PixelShuffle(Upsampler):
 
     def __init__(self, channels: int, *, scale: int = 2, kernel_size: int = 3) -> None:
         super().__init__(channels, scale=scale)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise Unsupported(f"kernel_size {kernel_size}; expected an odd one")
+        require_option("kernel_size", kernel_size, odd=True)
         self.add_module("0", nn.Conv2d(channels, scale**2 * channels, kernel_size, padding=kernel_size // 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         expanded = self.get_submodule("0")(x)  # (B, s²C, H, W)
         return F.pixel_shuffle(expanded, self.scale).to(x.dtype)

@@ -1,12 +1,13 @@
-"""SAPA: reassembly weights are the likeness of the encoder's pixel to the decoder's around it."""
+"""SAPA: reassembly weights from the similarity of the encoder's pixel to the decoder's pixels around it."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler, require_divisible, require_features, require_guide, require_option
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_divisible, require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
-from upsamplers.functional.affinity import local_affinity
+from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -42,8 +43,7 @@ class Sapa(Upsampler):
         up_kernel: int = 5,
         embedding_channels: int = 32,
     ) -> None:
-        super().__init__(channels, scale=scale)
-        self.guide_channels = guide_channels or channels
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
         require_option("up_kernel", up_kernel, odd=True)
         require_option("embedding_channels", embedding_channels)
         require_divisible(channels, NORM_GROUPS, "the groups of SAPA's norm of x")
@@ -53,16 +53,16 @@ class Sapa(Upsampler):
         self.norm_x = nn.GroupNorm(NORM_GROUPS, channels)
         self.q = nn.Conv2d(self.guide_channels, embedding_channels, 1)
         self.k = nn.Conv2d(channels, embedding_channels, 1)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Projections from a normal distribution, without biases."""
         for layer in (self.q, self.k):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x or the guide is not such a feature, or a group of the norm has one single value.
-        """
+        """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         self.require_inputs(x, guide)
         return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
 
@@ -74,9 +74,10 @@ class Sapa(Upsampler):
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        for what, one in (("x", x), ("the guide", guide)):
-            if one.shape[1] * one.shape[2] * one.shape[3] == NORM_GROUPS:
-                raise Unsupported(f"sapa-b: {what} {tuple(one.shape)} has one value a group, which no norm can take")
+        for what, feature in (("x", x), ("the guide", guide)):
+            if feature.shape[1] * feature.shape[2] * feature.shape[3] == NORM_GROUPS:
+                shape = tuple(feature.shape)
+                raise Unsupported(f"sapa-b: {what} is {shape}; group norm needs more than one value per group")
 
     def weights(self, x: Tensor, guide: Tensor) -> Tensor:
         """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""

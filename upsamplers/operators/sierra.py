@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upsamplers.base import Upsampler, coordinate_dtype, require_features, require_option
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features, require_option
+from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -15,7 +17,7 @@ SOFTENING = 0.2
 
 @register("sierra", paper="SIERRA, CVIU 2023", year=2023)
 class Sierra(Upsampler):
-    """Parameter-free reassembly (CVIU 2023): a neighbour weighs more the nearer and the more alike it is.
+    """Parameter-free reassembly (CVIU 2023): a neighbour weighs more the nearer and the more similar it is.
 
     Args:
         channels: C.
@@ -23,7 +25,7 @@ class Sierra(Upsampler):
         up_kernel: k, the side of the window; odd.
 
     Raises:
-        Unsupported: the window has no middle.
+        Unsupported: the window's side is even.
     """
 
     kernel: Tensor
@@ -32,14 +34,19 @@ class Sierra(Upsampler):
         super().__init__(channels, scale=scale)
         require_option("up_kernel", up_kernel, odd=True)
         self.up_kernel = up_kernel
-        self.register_buffer("kernel", _distance_prior(up_kernel, scale))
+        self.register_buffer("kernel", torch.empty(up_kernel**2, scale**2))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """The prior of distances: how near each neighbour is to each output pixel of the middle one, (k², s²)."""
+        offsets = torch.arange(self.up_kernel) - self.up_kernel // 2
+        steps = (torch.arange(self.scale) - (self.scale - 1) / 2) / self.scale
+        neighbours = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), -1).view(-1, 1, 2)  # (k², 1, 2)
+        centres = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).view(1, -1, 2)  # (1, s², 2)
+        self.kernel.copy_(((centres - neighbours).square().sum(-1) + SOFTENING).reciprocal())
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW).
-
-        Raises:
-            Unsupported: x is not such a feature.
-        """
+        """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale)
 
@@ -50,7 +57,7 @@ class Sierra(Upsampler):
         return F.pixel_shuffle(logits.softmax(1).flatten(1, 2), self.scale)  # (B, k², sH, sW)
 
     def _gradient_prior(self, mean: Tensor) -> Tensor:
-        """How alike each neighbour's channel mean is: (B, 1, H, W) -> (B, k², H, W)."""
+        """How similar each neighbour's channel mean is: (B, 1, H, W) -> (B, k², H, W)."""
         padded = F.pad(mean, (self.up_kernel // 2,) * 4)
         neighbours = [
             padded[:, :, down : down + mean.shape[2], across : across + mean.shape[3]]
@@ -58,12 +65,3 @@ class Sierra(Upsampler):
             for across in range(self.up_kernel)
         ]
         return ((torch.cat(neighbours, 1) - mean).square() + SOFTENING).reciprocal()
-
-
-def _distance_prior(kernel: int, scale: int) -> Tensor:
-    """How near each neighbour is to each output pixel of the middle one, (k², s²)."""
-    offsets = torch.arange(kernel) - kernel // 2
-    steps = (torch.arange(scale) - (scale - 1) / 2) / scale
-    neighbours = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), -1).view(-1, 1, 2)  # (k², 1, 2)
-    centres = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).view(1, -1, 2)  # (1, s², 2)
-    return ((centres - neighbours).square().sum(-1) + SOFTENING).reciprocal()

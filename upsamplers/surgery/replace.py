@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from upsamplers.base import require_option
+from upsamplers.checks import require_option
 from upsamplers.errors import ReplacementError
 from upsamplers.registry import get, names
 from upsamplers.surgery.choice import listed, modules_named, paths_within, upsample_modules

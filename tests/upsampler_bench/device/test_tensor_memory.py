@@ -52,10 +52,10 @@ def test_peaks_equal_the_hand_count(name, forward, saved, backward, fake):
 def test_fake_and_real_memory_are_the_same(name):
     def peak(fake):
         with FakeTensorMode() if fake else nullcontext():
-            module, x = upsamplers.create(name, 64), torch.randn(1, 64, 12, 10)
-            guide = (module.make_guide(torch.randn(1, 64, 24, 20)),) if module.needs_guide else ()
+            module = upsamplers.create(name, 64)
+            inputs = module.example_inputs(1, 12, 10)
             with torch.inference_mode(), LiveStorages() as storages:
-                module(x, *guide)
+                module(*inputs)
         return storages.peak
 
     assert peak(True) == peak(False)

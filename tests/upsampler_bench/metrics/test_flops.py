@@ -63,16 +63,11 @@ def _module(name):
     return upsamplers.create(name, C).eval()
 
 
-def _inputs(module, batch, height, width):
-    x = torch.randn(batch, C, height, width)
-    return (x, module.make_guide(torch.randn(batch, C, 2 * height, 2 * width))) if module.needs_guide else (x,)
-
-
 @pytest.mark.parametrize("name", operators.names("cpu"))
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 8, 6), (2, 5, 7)])
 def test_both_conventions_equal_the_closed_form(name, batch, height, width):
     module, pixels = _module(name), batch * height * width
-    given = _inputs(module, batch, height, width)
+    given = module.example_inputs(batch, height, width)
     for form, handles in zip(CLOSED_FORMS[name], (conventions.MAC, conventions.PAPER), strict=True):
         expected = form * pixels + AN_IMAGE.get(name, 0) * batch + A_CALL.get(name, 0)
         assert flops.count(module, given, handles) == (expected, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from live_storages import peak_bytes
+from live_storages import peaks
 
 import upsamplers
 from upsamplers.errors import Unsupported
@@ -80,8 +80,8 @@ def test_it_starts_as_the_paper_says():
         ({"up_group": 3}, "not divisible by 3"),
         ({"up_kernel": 4}, "up_kernel must be odd"),
         ({"encoder_kernel": 2}, "encoder_kernel must be odd"),
-        ({"encoder_dilation": 0}, "encoder_dilation must be a whole number from 1"),
-        ({"compressed_channels": 0}, "compressed_channels must be a whole number from 1"),
+        ({"encoder_dilation": 0}, "encoder_dilation must be a positive integer"),
+        ({"compressed_channels": 0}, "compressed_channels must be a positive integer"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):
@@ -89,48 +89,14 @@ def test_options_that_do_not_fit_are_refused(options, message):
         upsamplers.create("carafe", 8, **options)
 
 
-def test_an_x_of_other_channels_is_refused():
-    with pytest.raises(Unsupported, match="expected"):
-        upsamplers.create("carafe", 8)(torch.zeros(1, 6, 4, 4))
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_output_has_the_dtype_of_x_under_autocast(dtype):
-    carafe = upsamplers.create("carafe", 8)
-    x = torch.randn(1, 8, 4, 5).to(dtype).requires_grad_()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        out = carafe(x)
-    assert out.dtype == dtype
-    out.sum().backward()
-    assert x.grad is not None
-    assert x.grad.dtype == dtype
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_output_has_the_memory_format_of_x(layout):
-    carafe = upsamplers.create("carafe", 8)
-    x = torch.randn(2, 8, 4, 5).to(memory_format=layout)
-    assert carafe(x).is_contiguous(memory_format=layout)
-
-
 def test_peaks_are_at_most_1_6_outputs_forward_and_4_in_training():
-    carafe = upsamplers.create("carafe", 256)
-    x = torch.randn(1, 256, 60, 60)
     output = 4 * 256 * 120 * 120
-    with torch.inference_mode():
-        assert peak_bytes(lambda: carafe(x)) <= 1.6 * output
-    x.requires_grad_()
-
-    def step():
-        out = carafe(x)
-        grad = torch.ones_like(out)
-        out.backward(grad)
-        return out, grad
-
-    assert peak_bytes(step) <= 4 * output
+    forward, training = peaks(upsamplers.create("carafe", 256), torch.randn(1, 256, 60, 60))
+    assert forward <= 1.6 * output
+    assert training <= 4 * output
 
 
-def test_it_compiles_whole_with_dynamic_shapes():
+def test_it_compiles_in_one_graph_with_dynamic_shapes():
     carafe = upsamplers.create("carafe", 4, up_kernel=3, up_group=2, compressed_channels=4)
     compiled = torch.compile(carafe, fullgraph=True, dynamic=True, backend="aot_eager")
     for height, width in ((4, 5), (6, 3)):

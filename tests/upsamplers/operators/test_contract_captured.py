@@ -1,4 +1,4 @@
-"""What every registered operator promises where it is traced: no host tensor, fake tensors, compilers."""
+"""What every registered operator promises where it is traced: no tensor on the CPU, fake tensors, compilers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_leaves
 every_operator = pytest.mark.parametrize("name", NAMES)
 
 
-class NothingOnHost(TorchDispatchMode):
+class NothingOffMeta(TorchDispatchMode):
     """Refuses every operation that reads or makes a tensor off the meta device."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -37,19 +37,19 @@ class NothingOnHost(TorchDispatchMode):
         return out
 
 
-def test_the_watch_for_host_tensors_sees_one() -> None:
+def test_a_tensor_off_the_meta_device_is_noticed() -> None:
     x = torch.ones(3, device="meta")
     for offence in (lambda: x * torch.tensor(2.0), lambda: torch.arange(3).to("meta"), lambda: torch.ones(3)):
-        with NothingOnHost(), pytest.raises(AssertionError, match="on cpu"):
+        with NothingOffMeta(), pytest.raises(AssertionError, match="on cpu"):
             offence()
 
 
 @every_operator
-def test_no_host_tensor_is_made(name: str) -> None:
+def test_no_tensor_is_made_on_the_cpu(name: str) -> None:
     module = trained(name)
     given = differentiable(fit_for(inputs(module), "meta"))
     module.to("meta")
-    with NothingOnHost():
+    with NothingOffMeta():
         out = module(*given)
         out.backward(torch.ones_like(out))
     assert out.shape == size_out(module, given[0])
@@ -73,7 +73,7 @@ def fresh_dynamo() -> Iterator[None]:
 
 @every_operator
 @pytest.mark.usefixtures("fresh_dynamo")
-def test_it_compiles_whole_forward_and_backward(name: str) -> None:
+def test_it_compiles_in_one_graph_forward_and_backward(name: str) -> None:
     module = trained(name)
     given = inputs(module)
     compiled = torch.compile(module, fullgraph=True, dynamic=False, backend="aot_eager")

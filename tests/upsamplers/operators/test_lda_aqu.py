@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 
 import pytest
 import torch
 import torch.nn.functional as F
-from live_storages import peak_bytes
+from live_storages import peaks
 
 import upsamplers
 from upsamplers.errors import Unsupported
@@ -143,14 +142,14 @@ def test_it_starts_as_the_page_says():
 
 @pytest.mark.parametrize("name", ["kernel", "reduction", "groups"])
 @pytest.mark.parametrize("value", [0, -1, 3.0, True, "3", None])
-def test_an_option_that_is_no_whole_number_is_refused(name, value):
-    with pytest.raises(Unsupported, match=f"{name} must be a whole number from 1"):
+def test_an_option_that_is_not_a_positive_integer_is_refused(name, value):
+    with pytest.raises(Unsupported, match=f"{name} must be a positive integer"):
         upsamplers.create("lda-aqu", 32, **{name: value})
 
 
 @pytest.mark.parametrize("value", [0, -3, True, "11", None, float("inf"), float("nan")])
-def test_a_range_that_is_no_distance_is_refused(value):
-    with pytest.raises(Unsupported, match="offset_range must be a number of output pixels above 0"):
+def test_a_range_that_is_not_positive_is_refused(value):
+    with pytest.raises(Unsupported, match="offset_range must be a positive number of output pixels"):
         upsamplers.create("lda-aqu", 32, offset_range=value)
 
 
@@ -166,12 +165,6 @@ def test_a_range_that_is_no_distance_is_refused(value):
 def test_channels_and_kernels_that_do_not_fit_are_refused(channels, options, message):
     with pytest.raises(Unsupported, match=message):
         upsamplers.create("lda-aqu", channels, **options)
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_output_has_the_memory_format_of_x(layout):
-    x = torch.randn(2, 16, 4, 5).to(memory_format=layout)
-    assert upsamplers.create("lda-aqu", 16)(x).is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -213,26 +206,10 @@ def test_an_exported_program_takes_any_size():
     torch.testing.assert_close(program.module()(x), lda(x), rtol=1e-4, atol=1e-4)
 
 
-def test_it_is_stored_and_loaded_whole():
-    lda, stored = moved(), io.BytesIO()
-    torch.save(lda, stored)
-    stored.seek(0)
-    x = torch.randn(1, 16, 3, 4, dtype=torch.float64)
-    assert torch.equal(torch.load(stored, weights_only=False)(x), lda(x))
-
-
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_peaks_are_at_most_2_2_outputs_forward_and_5_5_in_training(layout):
-    lda, x = moved(256).float(), torch.randn(1, 256, 60, 60).to(memory_format=layout)
+    x = torch.randn(1, 256, 60, 60).to(memory_format=layout)
     output = 4 * 256 * 120 * 120
-    with torch.inference_mode():
-        assert peak_bytes(lambda: lda(x)) <= 2.2 * output
-    x.requires_grad_()
-
-    def step():
-        out = lda(x)
-        grad = torch.ones_like(out)
-        out.backward(grad)
-        return out, grad
-
-    assert peak_bytes(step) <= 5.5 * output
+    forward, training = peaks(moved(256).float(), x)
+    assert forward <= 2.2 * output
+    assert training <= 5.5 * output

@@ -244,5 +244,5 @@ def test_the_report_fits_a_terminal() -> None:
 
 @pytest.mark.parametrize("step", [0, 1, -2, 2.0, "2"])
 def test_a_step_that_reaches_nothing_is_refused(step: Any) -> None:
-    with pytest.raises(Unsupported, match="step must be a whole number from 2"):
+    with pytest.raises(Unsupported, match="step must be an integer of at least 2"):
         upsamplers.replace(nn.Sequential(nn.Upsample(scale_factor=4)), "nearest", channels=8, step=step)

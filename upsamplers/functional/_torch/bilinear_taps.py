@@ -80,11 +80,11 @@ def find_taps(down: Tensor, across: Tensor, size: tuple[int, int, int]) -> Taps:
 
 
 def _split(positions: Tensor, length: int) -> Tensor:
-    """The whole part of positions, which keep their fraction."""
-    whole = positions.clamp_(0, length - BORDER).floor()
-    positions.sub_(whole)
+    """The integer part of positions, which keep their fraction."""
+    floor = positions.clamp_(0, length - BORDER).floor()
+    positions.sub_(floor)
     # What is no number stays none in its fraction, but must not be a row far away.
-    return whole.to(torch.int32).clamp_(0, length - BORDER)
+    return floor.to(torch.int32).clamp_(0, length - BORDER)
 
 
 def table_of(image: Tensor, dtype: torch.dtype) -> Tensor:

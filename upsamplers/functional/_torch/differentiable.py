@@ -20,7 +20,7 @@ def gradients_again(
         needs: which inputs' gradients are needed; the others are None.
     """
     # Views: one input may have been made of another, and what comes through that is not this function's to count.
-    own = [one.view_as(one) for one in inputs]
-    wanted = [one for one, needed in zip(own, needs, strict=True) if needed]
-    found = iter(torch.autograd.grad(form(*own), wanted, grad, create_graph=True))
-    return tuple(next(found) if needed else None for needed in needs)
+    views = [tensor.view_as(tensor) for tensor in inputs]
+    needed_views = [view for view, needed in zip(views, needs, strict=True) if needed]
+    gradients = list(torch.autograd.grad(form(*views), needed_views, grad, create_graph=True))
+    return tuple(gradients.pop(0) if needed else None for needed in needs)

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def coordinate_dtype(x: Tensor) -> torch.dtype:
+    """The dtype for coordinates in x: never less than float32, whose steps stay far below a pixel."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """What is computed from x in this context keeps its dtype, also where autocast is on."""
     kind = x.device.type

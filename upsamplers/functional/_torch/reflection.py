@@ -77,19 +77,11 @@ def _strips(taps: Tensor, kernel: int, scale: int) -> Iterator[tuple[Tensor, Ten
     square = taps.unflatten(1, (-1, kernel, kernel))  # (B, Z, k, k, sH, sW)
     for along_taps, along_pixels in ((2, 4), (3, 5)):
         for distance in range(kernel // 2):
-            for far in (False, True):
-                yield from _strip(square, along_taps, along_pixels, distance, far, scale)
-
-
-def _strip(
-    square: Tensor, along_taps: int, along_pixels: int, distance: int, far: bool, scale: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The strip of pixels at this distance from the near or the far border, tap by tap outside it."""
-    kernel, length = square.shape[along_taps], square.shape[along_pixels]
-    first = length - (distance + 1) * scale if far else distance * scale
-    pixels = square.narrow(along_pixels, first, scale)
-    for tap in range(kernel // 2 - distance):
-        # Tap t of the pixel at distance d lies at d + t - k//2 < 0, its mirror at the tap k - 1 - t - 2d.
-        mirror = kernel - 1 - tap - 2 * distance
-        pair = (kernel - 1 - tap, kernel - 1 - mirror) if far else (tap, mirror)
-        yield pixels.select(along_taps, pair[0]), pixels.select(along_taps, pair[1])
+            near = square.narrow(along_pixels, distance * scale, scale)
+            far = square.narrow(along_pixels, square.shape[along_pixels] - (distance + 1) * scale, scale)
+            # Tap t of the pixel at distance d lies at d + t - k//2 < 0, its mirror at the tap k - 1 - t - 2d.
+            pairs = [(tap, kernel - 1 - tap - 2 * distance) for tap in range(kernel // 2 - distance)]
+            for outside, inside in pairs:
+                yield near.select(along_taps, outside), near.select(along_taps, inside)
+            for outside, inside in pairs:
+                yield far.select(along_taps, kernel - 1 - outside), far.select(along_taps, kernel - 1 - inside)

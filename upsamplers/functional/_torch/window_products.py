@@ -12,10 +12,62 @@ laid out as taps (B, H, Q, s², k²), the k² column by column as in the slab.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
+from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.portable_windows import shifted_dots, shifted_sum
 from upsamplers.functional._torch.window_blocks import Cut, cut_for
+
+
+class Reassembly(Function):
+    """`reassemble`; saves x and the weights alone for backward, which reads the windows again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
+        """See `reassemble`."""
+        ctx.save_for_backward(x, weights)
+        ctx.sizes = (kernel, groups, scale)
+        return weighted_sums(x, weights, kernel, groups, scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of x and of the weights."""
+        x, weights = ctx.saved_tensors
+        kernel, groups, scale = ctx.sizes
+        needs = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled():  # gradients of gradients are wanted
+            form = partial(shifted_sum, kernel=kernel, groups=groups, scale=scale)
+            return *gradients_again(form, (x, weights), grad, needs), None, None, None
+        return *gradients(x, weights, grad, kernel, groups, scale, needs=needs), None, None, None
+
+
+class Affinity(Function):
+    """`local_affinity`; saves query and key alone for backward, which reads the windows again."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, kernel: int, scale: int) -> Tensor:
+        """See `local_affinity`."""
+        ctx.save_for_backward(query, key)
+        ctx.sizes = (kernel, scale)
+        return window_dots(key, query, kernel, 1, scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of query and key."""
+        query, key = ctx.saved_tensors
+        kernel, scale = ctx.sizes
+        needs = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled():  # gradients of gradients are wanted
+            form = partial(shifted_dots, kernel=kernel, scale=scale)
+            return *gradients_again(form, (query, key), grad, needs), None, None
+        grad_query = weighted_sums(key, grad, kernel, 1, scale) if needs[0] else None
+        grad_key = gradients(key, grad, query, kernel, 1, scale, needs=(True, False))[0] if needs[1] else None
+        return grad_query, grad_key, None, None
 
 
 def weighted_sums(x: Tensor, weights: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
@@ -214,7 +266,7 @@ def _inner(taps: Tensor, cut: Cut) -> Tensor:
 
 
 def _tap_list(taps: Tensor, cut: Cut) -> Tensor:
-    """A band of taps as a list beside its windows, (N, s², k²): they belong to the pixel in the window's middle."""
+    """A band of taps as a list in the order of its windows, (N, s², k²), each of the pixel in the middle."""
     pixels = taps.flatten(0, 2)
     return pixels[cut.border : pixels.shape[0] - cut.border]
 

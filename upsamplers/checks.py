@@ -1,0 +1,64 @@
+"""What operators refuse, in the same words everywhere: each check raises Unsupported, naming what would be accepted."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from upsamplers.errors import Unsupported
+
+BORDERS = ("zeros", "reflection")
+
+
+def require_features(x: Tensor, channels: int, what: str = "x") -> None:
+    """Refuses what is not a feature (B, channels, H, W) of a floating-point dtype."""
+    if x.dim() != 4 or x.shape[1] != channels or x.shape[2] < 1 or x.shape[3] < 1:
+        raise Unsupported(f"{what} has shape {tuple(x.shape)}; expected (B, {channels}, H, W) with H, W >= 1")
+    if not x.is_floating_point():
+        raise Unsupported(f"{what} has dtype {x.dtype}; expected a floating-point dtype")
+
+
+def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
+    """Refuses a guide that is not a feature (B, channels, sH, sW) in the dtype of x (B, C, H, W)."""
+    expected = (x.shape[0], channels, scale * x.shape[2], scale * x.shape[3])
+    if not isinstance(guide, Tensor):
+        raise Unsupported(f"the guide is {guide!r}; expected a feature of shape {expected}")
+    if tuple(guide.shape) != expected:
+        raise Unsupported(
+            f"the guide has shape {tuple(guide.shape)}; expected {expected} for x {tuple(x.shape)} at scale {scale} "
+            f"(`upsample_to` takes features of up to {scale - 1} fewer rows and columns)"
+        )
+    device = x.device.type
+    is_autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if guide.dtype != x.dtype and not is_autocast:
+        raise Unsupported(f"the guide has dtype {guide.dtype}; expected that of x, {x.dtype}, except under autocast")
+
+
+def require_option(name: str, value: object, *, odd: bool = False, least: int = 1) -> None:
+    """Refuses an option that is not an integer of at least `least`, or an even one where a window needs a middle."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        accepted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise Unsupported(f"{name} must be {accepted}, not {value!r}")
+    if odd and value % 2 == 0:
+        raise Unsupported(f"{name} must be odd, not {value}")
+
+
+def require_divisible(channels: int, by: int, why: str) -> None:
+    """Refuses channels that cannot be cut into `by` equal parts, which are needed for `why`."""
+    if isinstance(by, bool) or not isinstance(by, int) or by < 1:
+        raise Unsupported(f"{channels} channels cannot be divided by {by!r}; expected a positive integer ({why})")
+    if channels % by:
+        raise Unsupported(f"{channels} channels are not divisible by {by} ({why})")
+
+
+def require_window(x: Tensor, kernel: int, border: str = "zeros") -> None:
+    """Refuses an even kernel, an unknown border, and one that x (B, C, H, W) has too few pixels to reflect at."""
+    require_option("the kernel of a window", kernel, odd=True)
+    if border not in BORDERS:
+        raise Unsupported(f"no border {border!r}; expected {' or '.join(map(repr, BORDERS))}")
+    reach = kernel // 2
+    if border == "reflection" and min(x.shape[2:]) <= reach:
+        raise Unsupported(
+            f"{x.shape[2]} x {x.shape[3]} pixels are too few to reflect {reach} at each border; expected at least "
+            f"{reach + 1} x {reach + 1}"
+        )

@@ -1,0 +1,29 @@
+"""Filtering every channel of an image with filters that belong to that image alone."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional._torch.image_filters import ImageFilters, shifted_filters
+
+
+def filter_per_image(y: Tensor, filters: Tensor) -> tuple[Tensor, ...]:
+    """Every channel of each image filtered with stride 2 by that image's own filters (A2U, CVPR 2021, section 4.2).
+
+    Backward reads y again and makes one gradient of it for all filters. A program that is being compiled, exported or
+    traced gets products of shifted views: exporters want the groups of a convolution fixed, which here grow with the
+    batch.
+
+    Args:
+        y: (B, G, 2H, 2W).
+        filters: (B, N, k, k), k even; cast to y's dtype.
+
+    Returns:
+        N of (B, G, H, W).
+    """
+    filters = filters.to(y.dtype)
+    if is_being_captured():
+        return shifted_filters(y, filters)
+    filtered: tuple[Tensor, ...] = ImageFilters.apply(y, filters)  # type: ignore[no-untyped-call]
+    return filtered
