@@ -57,7 +57,7 @@ def _caption(report: Report, table: Table) -> str:
 def _below(report: Report, table: Table, titles: list[str]) -> Iterator[str]:
     used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
     notes = [rf"\textsuperscript{{{mark}}}\,{latex(text)}" for mark, text in report.footnotes if mark in used]
-    notes += [rf"{latex(row.name)}: {latex(_why(row))}" for row in table.troubled]
+    notes += [rf"{latex(row.name)}: {latex(_why(row))}" for row in table.incomplete]
     for one in report.methods:
         named = [title for title in one.columns if title in titles]
         notes += [latex(f"{', '.join(named)}: {one.text}{_only(one.rows)}")] if named else []

@@ -47,7 +47,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _troubled(table: Table) -> list[str]:
-    said = [f"- {markdown(row.name)}: {_why(row)}" for row in table.troubled]
+    said = [f"- {markdown(row.name)}: {_why(row)}" for row in table.incomplete]
     return ["Not measured, or not in full:", "", *said, ""] if said else []
 
 

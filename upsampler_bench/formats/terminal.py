@@ -115,10 +115,10 @@ def _number(cell: Cell, room: int) -> str:
 
 def _troubled(report: Report) -> Iterator[Text]:
     for table in report.tables:
-        if table.troubled:
+        if table.incomplete:
             where = f" at {table.title}" if len(report.tables) > 1 else ""
             yield Text(f"\nNot measured, or not in full{where}:", style="bold")
-            yield from (Text(_why(row), style=STYLES.get(row.status, "")) for row in table.troubled)
+            yield from (Text(_why(row), style=STYLES.get(row.status, "")) for row in table.incomplete)
 
 
 def _why(row: Row) -> str:

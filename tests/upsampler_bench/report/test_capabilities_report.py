@@ -53,10 +53,10 @@ def test_a_run_of_probes_alone_draws_no_picture_and_tells_no_timing(made):
     assert made.pictures == ()
     stated = dict(made.facts)
     assert "Protocol" not in stated
-    assert "tried" in stated["Probing"]
+    assert "tested" in stated["Probing"]
     assert not {"Timed numbers", "Units"} & {title for title, _ in made.legend}
     assert [title for title, _ in made.legend] == list(TITLES.values())
-    assert (made.tables[0].troubled[0].name, len(made.tables)) == ("mine", 1)
+    assert (made.tables[0].incomplete[0].name, len(made.tables)) == ("mine", 1)
 
 
 def test_probing_changes_nothing_of_what_was_timed():
