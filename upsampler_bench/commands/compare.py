@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from upsampler_bench.compare.sides import Asked
     from upsampler_bench.report.parts import Report
 
-FORMATS = ("csv", "json", "markdown")
+FORMATS = ("csv", "markdown")
 # Every process of the comparison, as it was measured.
 POINTS = "comparison.json"
 DEFAULT_BUDGET = 300.0

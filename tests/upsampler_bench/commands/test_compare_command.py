@@ -47,7 +47,7 @@ def test_two_stored_runs_are_compared_and_written(invoke, tmp_path):
     code, out, _ = invoke("compare", "old", "new", "--output-dir", "told")
     assert code == 0
     assert "0 of" in out
-    assert {one.name for one in (tmp_path / "told").iterdir()} == {"report.csv", "report.json", "report.md"}
+    assert {one.name for one in (tmp_path / "told").iterdir()} == {"report.csv", "report.md"}
 
 
 def cases(*names):

@@ -195,7 +195,7 @@ def test_the_report_tells_where_each_side_was_measured():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "json", "csv", "html", "latex"])
+@pytest.mark.parametrize("name", ["terminal", "markdown", "csv", "html", "latex"])
 def test_every_format_tells_the_verdicts(name):
     made = duel(
         finding(CARAFE, SLOWER, 1.1), finding(DYSAMPLE, SAME), added=("new-one",), control=(finding(CARAFE, SAME),)

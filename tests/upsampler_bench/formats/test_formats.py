@@ -1,6 +1,5 @@
 import csv
 import io
-import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -36,12 +35,12 @@ def nasty_run() -> Run:
 
 
 def test_the_formats_are_the_files_of_the_folder() -> None:
-    assert {"terminal", "csv", "json", "markdown", "latex", "png", "svg"} <= set(ALL)
+    assert {"terminal", "csv", "markdown", "latex", "png", "svg"} <= set(ALL)
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="no format 'cvs'; did you mean 'csv'"):
-        formats.write(report.from_run(sample_run()), tmp_path, ["json", "cvs"])
+        formats.write(report.from_run(sample_run()), tmp_path, ["markdown", "cvs"])
     assert not list(tmp_path.iterdir())
 
 
@@ -127,12 +126,6 @@ def test_the_csv_is_tidy_with_units_in_its_header() -> None:
     assert float(rows[0]["train_memory_mib"]) == 126.5625
 
 
-def test_the_json_is_valid_and_holds_tables_and_charts() -> None:
-    data = json.loads(formats.render("json", report.from_run(sample_run())))
-    assert data["tables"][0]["rows"][0]["cells"][0]["value"] == pytest.approx(8.6, rel=0.01)
-    assert data["pictures"][0]["charts"][0]["bars"]
-
-
 def test_markdown_rows_have_as_many_cells_as_the_header_whatever_the_names_hold() -> None:
     (table,) = report.from_run(nasty_run()).tables
     counts = {line.replace("\\\\", "").replace("\\|", "").count("|") for line in markdown.rows(table)}
@@ -179,7 +172,7 @@ def test_telling_needs_neither_torch_nor_the_operators_and_text_needs_no_pandas_
 import sys
 from upsampler_bench import formats, report, storage
 made = report.from_run(storage.load({str(tmp_path)!r}))
-formats.write(made, {str(tmp_path)!r}, ["csv", "markdown", "json", "latex"])
+formats.write(made, {str(tmp_path)!r}, ["csv", "markdown", "latex"])
 heavy = {{"torch", "upsamplers", "pandas", "matplotlib", "numpy"}} & set(sys.modules)
 assert not heavy, heavy
 formats.write(made, {str(tmp_path)!r}, formats.names())
