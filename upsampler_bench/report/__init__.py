@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from upsampler_bench.paper import reproduction
+from upsampler_bench.paper import tables as paper_tables
 from upsampler_bench.report import capabilities, facts, footnotes, gallery, operator_facts, tables
 from upsampler_bench.report.conditions import Scene
 from upsampler_bench.report.lines import Condition, conditions
@@ -32,7 +32,7 @@ def from_runs(runs: Sequence[Run]) -> Report:
         title=facts.title(runs),
         facts=facts.all_facts(labels, by_run),
         tables=tuple(_table(condition, marks) for condition in (*measured, *probed)),
-        published=reproduction.tables(runs),
+        published=paper_tables.tables(runs),
         pictures=tuple(gallery.pictures(scenes)),
         methods=tuple(dict.fromkeys(method for _, found in by_run for method in facts.methods(found))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),

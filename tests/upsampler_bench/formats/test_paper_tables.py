@@ -1,4 +1,4 @@
-"""The paper's figures and ours in every text format."""
+"""Compared with the paper in every text format."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def test_every_text_tells_the_summary_the_device_and_the_reasons(name: str) -> N
 
 def test_markdown_has_a_table_for_each_published_one_with_as_many_cells_in_each_row() -> None:
     made = paper_report()
-    said = formats.render("markdown", made).partition("## The paper's figures and ours")[2].partition("### What the")[0]
+    said = formats.render("markdown", made).partition("## Compared with the paper")[2].partition("### What the")[0]
     blocks = said.split("\n### ")[1:]
     assert [one.partition("\n")[0] for one in blocks] == [one.title.replace("<", r"\<") for one in made.published]
     for block in blocks:
@@ -55,10 +55,10 @@ def test_markdown_has_a_table_for_each_published_one_with_as_many_cells_in_each_
 def test_a_reason_that_several_cells_share_is_said_once() -> None:
     said = formats.render("markdown", paper_report())
     assert said.count("not the paper's RTX 3090\n") == 1
-    assert "- GFLOPs and Params of fade, reproduced: held against fade-gated" in said
+    assert "- GFLOPs and Params of fade, reproduced: compared with fade-gated" in said
 
 
-def test_the_published_csv_is_long_and_only_there_where_something_is_held() -> None:
+def test_the_published_csv_is_long_and_only_written_if_something_is_compared() -> None:
     files = formats.get("csv").files(paper_report())
     rows = list(csv.DictReader(io.StringIO(files["published.csv"].decode())))
     assert {"table", "upsampler", "figure", "published", "ours", "deviation", "verdict", "why"} <= set(rows[0])
@@ -70,10 +70,10 @@ def test_the_published_csv_is_long_and_only_there_where_something_is_held() -> N
     small = [replace(one, case=replace(one.case, height=24)) for one in bare_run({"dysample": 1.0}).measurements]
     nothing = report.from_run(replace(bare_run({"dysample": 1.0}), measurements=tuple(small)))
     assert list(formats.get("csv").files(nothing)) == ["report.csv"]
-    assert "The paper's figures" not in "".join(formats.render(one, nothing) for one in ("markdown", "terminal"))
+    assert "Compared with the paper" not in "".join(formats.render(one, nothing) for one in ("markdown", "terminal"))
 
 
-def test_latex_tables_are_balanced_and_hold_both_figures_side_by_side() -> None:
+def test_latex_tables_are_balanced_and_have_both_figures_side_by_side() -> None:
     said = formats.render("latex", paper_report())
     assert r"deconv & +34.4 & +34.43 & +3.5M & +3.54M & 40.71 & 25.94 \\" in said
     assert r"carafe & 7.9 (12.6 ms) & -- \\" in said
@@ -90,11 +90,11 @@ def test_latex_tables_are_balanced_and_hold_both_figures_side_by_side() -> None:
 
 def test_the_terminal_shows_table_4_and_fig_1_and_the_other_tables_reasons_within_80_columns() -> None:
     said = formats.render("terminal", paper_report())
-    told = said[said.index("The paper's figures and ours") :]
+    told = said[said.index("Compared with the paper") :]
     assert max(map(len, told.splitlines())) <= 80
     assert "\x1b" not in told
     assert "+34.4 → +34.43 ✓" in told
-    assert "Held against ours too, in published.csv: Table 1, Table 2, Table 3, Table 6" in told
+    assert "Also compared, in published.csv: Table 1, Table 2, Table 3, Table 6" in told
     assert "without the detection heads" in " ".join(told.split())
     assert "HAHI" in told
     # What is reproduced needs no reason there.
