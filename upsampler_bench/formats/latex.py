@@ -12,6 +12,8 @@ ABOUT = "a booktabs table for a paper (report.tex)"
 FILE = "report.tex"
 WIDE = 6
 MOST = 8
+# The facts that a caption states.
+STATED = ("Versions", "CPU threads", "Protocol", "Sampling")
 ESCAPES = str.maketrans(
     {letter: f"\\{letter}" for letter in "&%$#_{}"}
     | {
@@ -67,7 +69,7 @@ def _measured(report: Report, number: int, table: Table) -> str:
     places = sorted(places if table.compact else places[:MOST])
     label = f"upsamplers-{number}" if len(report.tables) > 1 else "upsamplers"
     facts = dict(report.facts)
-    named = [f"{name}: {facts[name].rstrip('.')}." for name in ("Versions", "CPU threads", "Protocol") if name in facts]
+    named = [f"{name}: {facts[name].rstrip('.')}." for name in STATED if name in facts]
     title = table.title if table.compact else f"Input: {table.title}"
     caption = " ".join(part for part in (f"{report.title}. {title}.", report.warning, *named) if part)
     return _environment(table, places, label, caption, _notes(report, table, places))

@@ -17,7 +17,8 @@ from upsampler_bench.report.parts import Report, Table
 ABOUT = "as wide as the terminal, with failures at the end (report.txt)"
 FILE = "report.txt"
 WIDTH = 80
-LONGEST = 30
+# Longer names of operators wrap.
+LONGEST = 36
 STYLES = {"failed": "red", "skipped": "yellow", "interrupted": "yellow"}
 # The published tables that are printed; published.csv has all of them.
 PRINTED = ("fig1", "table4")
@@ -65,7 +66,9 @@ def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
     yield from _section("What was tested", [(name, text) for name, text in report.legend if name in tested])
     for table in report.tables:
         yield from _grids(table, width)
-    yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
+    if report.footnotes:
+        yield Text()
+        yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
     yield from _paper_parts(report, width)
     for table in report.tables:
         if table.incomplete:
@@ -85,7 +88,7 @@ def _paper_parts(report: Report, width: int) -> Iterator[Text | Grid]:
     for table in report.published:
         if table.name in PRINTED:
             yield from _grids(_paper.as_table(table), width)
-    yield Text(summary(report.published), style="bold")
+    yield Text(f"\n{summary(report.published)}", style="bold")
     left = [table.title.partition(":")[0] for table in report.published if table.name not in PRINTED]
     if left:
         yield Text(f"Also compared, in published.csv: {', '.join(left)}.")
@@ -96,9 +99,10 @@ def _paper_parts(report: Report, width: int) -> Iterator[Text | Grid]:
 
 def _grids(table: Table, width: int) -> Iterator[Text | Grid]:
     yield Text(f"\n{table.title}", style="bold")
-    for places in split(table, width):
+    for number, places in enumerate(split(table, width)):
+        if number:
+            yield Text()
         yield _grid(table, places)
-        yield Text()
 
 
 def _grid(table: Table, places: Sequence[int]) -> Grid:

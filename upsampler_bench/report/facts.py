@@ -86,6 +86,7 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         ("Machine", _pairs(where.machine)),
         ("CPU threads", "" if foreign else threads),
         ("Protocol", (foreign or protocol(settings, where)) if is_timed else ""),
+        ("Sampling", sampling(settings) if is_timed and not foreign else ""),
         ("Probing", PROBING if any(condition.is_probed for condition in found) else ""),
         *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
         ("When", " to ".join(moment for moment in (run.started, run.finished) if moment)),
@@ -94,7 +95,7 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
 
 
 def protocol(settings: Settings, where: Environment) -> str:
-    """How a run measures, one sentence a thought."""
+    """In which order a run measures, and how a call is executed."""
     execution = ["under torch.compile" if settings.compile else "eager"]
     if where.device_kind == "cuda":
         execution.append(CACHES.get(settings.cache, settings.cache))
@@ -105,9 +106,15 @@ def protocol(settings: Settings, where: Environment) -> str:
     return (
         f"Operators with the same input are timed interleaved, in rounds of random order (seed {settings.seed}). "
         f"Warm-up: at least {settings.warmup_seconds:g} s and {settings.warmup_calls} calls. "
-        f"Sampling: at least {settings.min_samples} samples, until the 95 % interval of the median is within "
-        f"±{100 * settings.target_ci:g} %, for at most {settings.max_time:g} s per operator. "
         f"Execution: {', '.join(execution)}."
+    )
+
+
+def sampling(settings: Settings) -> str:
+    """When a run ends sampling an operator."""
+    return (
+        f"At least {settings.min_samples} samples, until the 95 % interval of the median is within "
+        f"±{100 * settings.target_ci:g} %, for at most {settings.max_time:g} s per operator."
     )
 
 
