@@ -32,8 +32,8 @@ FIG1 = (
     "Absolute times are not comparable across devices, so ratios to bilinear are compared: the published latency on "
     "one {device} over bilinear's {baseline:g} ms, and ours over bilinear's in the same rounds, with its 95 % "
     "interval. A ratio is reproduced if our interval overlaps what the published milliseconds allow: ±{rounded:g} ms "
-    "by rounding where the text states them ({stated}), ±{read_off:g} ms where they are read off the figure. A different "
-    "ratio on another device does not refute the paper. The paper has no figure for indexnet and a2u."
+    "by rounding where the text states them ({stated}), ±{read_off:g} ms where they are read off the figure. A "
+    "different ratio on another device does not refute the paper. The paper has no figure for indexnet and a2u."
 )
 ABLATION = (
     "Each row is dysample with these options. mIoU (SegFormer-B1 on ADE20K) and AP (Faster R-CNN on COCO) need "
