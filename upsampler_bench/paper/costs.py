@@ -240,28 +240,20 @@ def _added_params(
     note: str = "",
     stages: int = 1,
 ) -> PublishedCell:
-    """The parameters that a row adds.
-
-    Args:
-        names: the operators that the row may be of, the best first.
-        printed: the published figure.
-        records: where ours are looked up.
-        baselines: whose parameters are subtracted.
-        note: what a reader must know of the published figure.
-        stages: how many times the records' operator is in the model.
-    """
+    """The parameters that a row adds; `stages` is how many times the records' operator is in the model."""
     weights = ours.number(records, names, WEIGHTS, baselines).scaled(stages)
     everything = ours.number(records, names, EVERYTHING, baselines).scaled(stages)
     if weights.value is None:
         return compared(PARAMS, printed, weights)
-    is_near, rounded = printed.is_near(weights.value), ""
+    is_near, notes = printed.is_near(weights.value), []
     if not printed.rounds_to(weights.value):
-        rounded = f"rounds to {printed.format(weights.value)}"
-        rounded += ", within one unit of the last printed digit" if is_near else ""
+        within = ", within one unit of the last printed digit" if is_near else ""
+        notes.append(f"rounds to {printed.format(weights.value)}{within}")
         if everything.value is not None and printed.rounds_to(everything.value):
-            rounded += f"; with biases and norms ({everything.value:,.0f}) it is the printed figure"
-    gate = NOTES.get(weights.name, "") if len(names) > 1 else ""
-    return compared(PARAMS, printed, weights, reproduced=is_near, notes=(rounded, gate, note))
+            notes.append(f"with biases and norms ({everything.value:,.0f}) it is the printed figure")
+    if len(names) > 1:
+        notes.append(NOTES.get(weights.name, ""))
+    return compared(PARAMS, printed, weights, reproduced=is_near, notes=(*notes, note))
 
 
 def _model_params(names: Sequence[str], printed: Printed, records: Records, lacks: str) -> PublishedCell:

@@ -53,13 +53,7 @@ def bare(runs: Sequence[Run]) -> Records:
 
 
 def in_model(runs: Sequence[Run], model: str, image: tuple[int, int] | None = None) -> Records:
-    """The operators in a model in float32, those of the smallest batch first.
-
-    Args:
-        runs: the runs to search.
-        model: its name.
-        image: (H, W), if the number depends on it.
-    """
+    """The operators in a model in float32, the smallest batch first; `image` is (H, W) if the number depends on it."""
     wanted = (model, INFERENCE, PAPER_CASE.dtype)
     records = [
         (run, measurement)
@@ -74,10 +68,7 @@ def in_model(runs: Sequence[Run], model: str, image: tuple[int, int] | None = No
 def timed(runs: Sequence[Run], names: Collection[str], *, most: bool = False) -> Records:
     """The bare operators of these names in the run most like the paper's: on its device, else on a GPU, and eager.
 
-    Args:
-        runs: the runs to search.
-        names: of the operators; the baseline is left out.
-        most: consider only the runs with most of these operators, so that few of them lack a number.
+    `most` considers only the runs with most of these operators, so that few of them lack a number.
     """
     candidates = []
     for run in runs:
@@ -108,12 +99,7 @@ def number(
 ) -> Number:
     """A metric of the first of these operators that has it.
 
-    Args:
-        records: where it is looked up.
-        names: of the operators.
-        metric: its name.
-        baselines: the first of these that was measured in the same model is subtracted; none: nothing is.
-        base_metric: the baseline's metric; by default the same.
+    The first of the baselines that was measured in the same model is subtracted, by `base_metric` if it is given.
     """
     numbers = []
     for name in names:
