@@ -5,30 +5,20 @@ import io
 from dataclasses import replace
 
 import pytest
-from sample_paper_runs import COSTS, bare_run, depth_run, pyramid_run, segformer_run
+from sample_paper_runs import COSTS, bare_run, depth_run, failed, pyramid_run, segformer_run
 
 from upsampler_bench import formats, report
 from upsampler_bench.paper import published
 from upsampler_bench.report.parts import Report
-from upsampler_bench.results import Run
 
 NASTY = "NVIDIA |H_200& {$^}~\\%#<b>[red]*"
 VARIANTS = [one.upsampler for one in published.ablation()]
 
 
 def paper_report() -> Report:
-    bare = bare_run({**dict.fromkeys((*COSTS, *VARIANTS), 2.0), "bilinear": 1.0}, device_name=NASTY, device_kind="cuda")
-    return report.from_runs([segformer_run(), pyramid_run("fpn-r50"), depth_run(), _failed(bare, "carafe")])
-
-
-def _failed(run: Run, name: str) -> Run:
-    changed = (
-        replace(one, status="failed", reason="a | b\n& [bold]c_d $x$", readings=())
-        if one.case.upsampler == name
-        else one
-        for one in run.measurements
-    )
-    return replace(run, measurements=tuple(changed))
+    names = dict.fromkeys((*COSTS, *VARIANTS), 2.0) | {"bilinear": 1.0}
+    bare = failed(bare_run(names, device_name=NASTY, device_kind="cuda"), "carafe", "a | b\n& [bold]c_d $x$")
+    return report.from_runs([segformer_run(), pyramid_run("fpn-r50"), depth_run(), bare])
 
 
 @pytest.mark.parametrize("name", ["markdown", "latex", "terminal"])
