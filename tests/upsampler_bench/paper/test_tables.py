@@ -30,7 +30,7 @@ def published_run(factor: float = 1.0, **device: str) -> Run:
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.1])
-def test_the_published_ratios_are_reproduced_whatever_the_milliseconds(factor: float) -> None:
+def test_the_published_ratios_are_reproduced_at_any_speed(factor: float) -> None:
     found = fig1(published_run(factor, **RTX))
     assert found.count("reproduced") == len(found.rows) == 9
     assert cell(found, "dysample") == PublishedCell(
@@ -44,7 +44,7 @@ def test_the_published_ratios_are_reproduced_whatever_the_milliseconds(factor: f
     )
 
 
-def test_the_reading_error_is_left_to_the_published_figure() -> None:
+def test_a_difference_within_the_reading_error_is_reproduced() -> None:
     latencies = {"bilinear": 1.6, "dysample": 6.4, "dysample-s": 7.1, "carafe": 14.0}
     found = fig1(bare_run(latencies, **RTX))
     assert [cell(found, name).verdict for name in ("dysample", "dysample-s", "carafe")] == [
@@ -62,7 +62,7 @@ def test_another_device_is_named_whether_the_ratio_is_the_same_or_not() -> None:
     assert found.about.endswith("Ours: NVIDIA H200.")
 
 
-def test_of_several_runs_the_one_most_like_the_papers_is_held() -> None:
+def test_of_several_runs_the_one_most_like_the_papers_is_compared() -> None:
     on_cpu, on_gpu, like = published_run(device_name="a CPU"), published_run(2.0, **H200), published_run(3.0, **RTX)
     assert "RTX 3090." in fig1(on_cpu, on_gpu, like).about
     assert fig1(on_cpu, on_gpu).about.endswith("Ours: NVIDIA H200.")
@@ -71,7 +71,7 @@ def test_of_several_runs_the_one_most_like_the_papers_is_held() -> None:
     assert fig1(compiled, on_gpu).about.endswith("Ours: NVIDIA H200.")
 
 
-def test_what_was_not_timed_says_why() -> None:
+def test_what_was_not_timed_has_a_reason() -> None:
     run = bare_run({"bilinear": 1.6, "dysample": 6.2}, **RTX)
     run = run.with_measurement(Measurement(Case("carafe"), "failed", "out of memory"))
     run = run.with_measurement(Measurement(Case("fade"), readings=(Reading("latency", ((0.02,),), "a watch"),)))
@@ -123,7 +123,7 @@ def test_a_registered_name_of_a_row_is_the_same_operator() -> None:
         assert (made.groups, made.scope_factor, made.scope is not None) == (row.groups, row.scope_factor, row.dynamic)
 
 
-def test_the_ablation_holds_our_costs_beside_the_published_quality() -> None:
+def test_the_ablation_has_our_costs_next_to_the_published_quality() -> None:
     made = bare_run({"bilinear": 1.0, **dict.fromkeys(VARIANTS, 2.0)}, **H200)
     found = [one for one in tables([made]) if one.name in ("table1", "table2", "table3")]
     assert [len(one.rows) for one in found] == [2, 4, 4]

@@ -26,7 +26,7 @@ def test_numbers_are_in_the_units_that_the_columns_name() -> None:
     assert cell(made, "pixel-shuffle", "params_all").text == "2,360,320"
 
 
-def test_a_relative_metric_has_its_paired_ratio_with_its_interval_beside_it() -> None:
+def test_a_relative_metric_has_its_paired_ratio_with_its_interval_next_to_it() -> None:
     run = sample_run()
     made, ratio = report.from_run(run), run.ratio(Case("dysample"), "latency")
     assert ratio is not None
@@ -55,7 +55,7 @@ def test_a_failure_keeps_its_row_with_the_reason_and_what_was_measured() -> None
     assert [row.name for row in made.tables[0].incomplete] == ["bicubic", "carafe", "mine"]
 
 
-def test_a_metric_that_nobody_knows_yet_gets_its_column_and_one_without_readings_gets_none() -> None:
+def test_a_new_metric_gets_its_column_and_one_without_readings_gets_none() -> None:
     infos = (MetricInfo("energy", "Energy", "J", "inference"), MetricInfo("noise", "Noise", "dB", "inference"))
     run = replace(plain_run(FEW), metrics=(*METRICS, *infos))
     made = report.from_run(with_reading(run, Case("carafe"), Reading("energy", ((2.5, 2.6),), "a meter")))
@@ -72,7 +72,7 @@ def test_a_reading_without_samples_or_without_a_finite_value_is_none() -> None:
     assert [cell(made, name, "latency").value for name in ("carafe", "dysample")] == [None, None]
 
 
-def test_notes_and_uncounted_operators_become_footnotes_said_once() -> None:
+def test_notes_and_uncounted_operators_become_footnotes_once() -> None:
     note = Reading("latency", ((0.1,),), "m", ("launch-bound",))
     run = with_reading(with_reading(plain_run(FEW), Case("carafe"), note), Case("dysample"), note)
     uncounted = Reading("flops_mac", ((5.0,),), "m", facts={"uncounted": "aten::roll"})
@@ -83,7 +83,7 @@ def test_notes_and_uncounted_operators_become_footnotes_said_once() -> None:
     assert marks[cell(made, "dysample", "flops_mac").marks[0]] == "not counted: aten::roll"
 
 
-def test_a_column_with_several_methods_says_which_rows_each_is_for() -> None:
+def test_a_column_with_several_methods_names_the_rows_of_each() -> None:
     odd = Reading("inference_memory", ((5.0,),), "allocator peak")
     made = report.from_run(with_reading(plain_run(FEW), Case("carafe"), odd))
     said = {one.text: one.rows for one in made.methods if "Inference memory" in one.columns}
@@ -110,7 +110,7 @@ def test_an_incomplete_run_has_a_warning(ended: str, said: str) -> None:
     assert bool(said) == bool(warning)
 
 
-def test_several_conditions_have_a_table_and_charts_each_with_files_named_apart() -> None:
+def test_each_condition_has_a_table_and_pictures_with_file_names_of_their_own() -> None:
     run = plain_run(FEW)
     small = [replace(one, case=replace(one.case, height=60, dtype="float16")) for one in run.measurements]
     made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
@@ -122,7 +122,7 @@ def test_several_conditions_have_a_table_and_charts_each_with_files_named_apart(
     assert cell(made, "dysample", "latency_ratio", table=1).value
 
 
-def test_a_twin_follows_its_reference_and_says_how_much_faster_it_is() -> None:
+def test_a_triton_operator_follows_its_reference_with_its_speed_up() -> None:
     figures = {"carafe": FIGURES["carafe"], **FEW, "carafe-fused": FIGURES["dysample"]}
     run = plain_run(figures)
     infos = tuple(replace(one, reference="carafe") if one.name == "carafe-fused" else one for one in run.upsamplers)
@@ -137,7 +137,7 @@ def test_a_twin_follows_its_reference_and_says_how_much_faster_it_is() -> None:
     assert "latency_speedup" not in columns(report.from_run(run))
 
 
-def test_twins_of_each_other_are_not_lost() -> None:
+def test_operators_that_name_each_other_as_reference_are_not_lost() -> None:
     run = replace(
         plain_run(FEW), upsamplers=(UpsamplerInfo("carafe", "", "dysample"), UpsamplerInfo("dysample", "", "carafe"))
     )
@@ -150,7 +150,7 @@ def test_without_the_baseline_there_is_no_ratio_and_no_dashed_line() -> None:
     assert all(chart.baseline is None for chart in made.pictures[0].charts)
 
 
-def test_a_run_without_measurements_is_still_told() -> None:
+def test_a_run_without_measurements_has_a_report() -> None:
     made = report.from_run(Run(ENVIRONMENT, Settings(), METRICS, ()))
     assert (made.tables, made.pictures) == ((), ())
     assert made.warning
