@@ -48,7 +48,7 @@ QUOTED = "All other figures need training and are quoted."
 # The published costs of FADE are those of the gated operator.
 COSTED_AS = {"fade": ("fade-gated", "fade")}
 NOTES = {
-    "fade-gated": "compared with fade-gated, since the published costs are of the gated operator, against the text",
+    "fade-gated": "compared with fade-gated: the published costs include the gate, although the text says without gate",
     "fade": "ours is without gate (fade), as the text says; the published costs are of the gated one (fade-gated)",
     "indexnet": "the published costs are of the holistic index network, as ours",
     "deconv": "counted at its output, four times what it multiplies",
