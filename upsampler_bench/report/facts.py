@@ -75,8 +75,6 @@ def all_facts(labels: Sequence[str], by_run: Sequence[tuple[Run, Sequence[Condit
 def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     """Title and text of everything that the run recorded of how it was made."""
     where, settings = run.environment, run.settings
-    # Our settings do not apply to what another instrument timed.
-    foreign = str(run.plan.get("protocol", ""))
     is_timed = not found or not all(condition.is_probed for condition in found)
     threads = str(settings.threads or "as many as the process may use")
     stated = [
@@ -84,9 +82,9 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         ("Input (B×C×H×W)", "; ".join(dict.fromkeys(condition.words for condition in found))),
         ("Versions", _pairs(where.versions)),
         ("Machine", _pairs(where.machine)),
-        ("CPU threads", "" if foreign else threads),
-        ("Protocol", (foreign or protocol(settings, where)) if is_timed else ""),
-        ("Sampling", sampling(settings) if is_timed and not foreign else ""),
+        ("CPU threads", threads),
+        ("Protocol", protocol(settings, where) if is_timed else ""),
+        ("Sampling", sampling(settings) if is_timed else ""),
         ("Probing", PROBING if any(condition.is_probed for condition in found) else ""),
         *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
         ("When", " to ".join(moment for moment in (run.started, run.finished) if moment)),

@@ -89,9 +89,7 @@ class Condition:
     def words(self) -> str:
         """E.g. '1×256×120×120, ×2, float32, contiguous, cpu', or 'segformer-b1 on 512×512 images, batch 1, ...'."""
         case = self.case
-        if not case.height:  # somebody's own benchmark, of no shape that we know
-            parts = [case.model]
-        elif case.model:
+        if case.model:
             image = "" if case.model.startswith("stages(") else f" on {case.height}×{case.width} images"
             parts = [f"{case.model}{image}", f"batch {case.batch}"]
         else:
