@@ -1,4 +1,4 @@
-"""Made-up runs of the paper's models and operators, their counts by the closed forms of how the paper counts."""
+"""Made-up runs of the paper's models and operators; counts follow from how the paper counts."""
 
 from dataclasses import replace
 
@@ -80,6 +80,18 @@ def bare(name: str, milliseconds: float) -> Measurement:
     counts = (exact("flops_paper", paper * 14_400), exact("flops_mac", mac * 14_400))
     sizes = (exact("params_weights", weights // STAGES), exact("params_all", everything // STAGES))
     return Measurement(Case(name), readings=(latency, *counts, *sizes))
+
+
+def without(run: Run, name: str) -> Run:
+    """The run without an operator."""
+    return replace(run, measurements=tuple(one for one in run.measurements if one.case.upsampler != name))
+
+
+def failed(run: Run, name: str, reason: str) -> Run:
+    """The run with an operator that failed."""
+    changed = [replace(one, status="failed", reason=reason, readings=()) for one in run.measurements]
+    pairs = zip(run.measurements, changed, strict=True)
+    return replace(run, measurements=tuple(new if old.case.upsampler == name else old for old, new in pairs))
 
 
 def exact(metric: str, value: float, **facts: float | str) -> Reading:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-TEXTS = ("csv", "json", "markdown", "latex")
+TEXTS = ("csv", "markdown")
 PICTURES = ("png", "svg")
 FORMATS = (*TEXTS, "html", *PICTURES)
 
@@ -19,7 +19,7 @@ Batch = Annotated[list[int] | None, typer.Option(help="B.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:i.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads, 1 by default; 0: all.")]
 Plugin = Annotated[list[str] | None, typer.Option(help="A module or .py file that registers operators.")]
-Formats = Annotated[list[str] | None, typer.Option("--format", "-f", help=f"One of {', '.join(FORMATS)}.")]
+Formats = Annotated[list[str] | None, typer.Option("--format", "-f", help=f"Default {', '.join(FORMATS)}; also latex.")]
 OutputDir = Annotated[Path | None, typer.Option(help="Where to write; reports/<device> by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]

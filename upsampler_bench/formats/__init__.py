@@ -1,4 +1,4 @@
-"""One format a file: `as_<name>.py` turns a Report into text or pictures, and this room finds and calls it."""
+"""One format per file: each turns a Report into files, and texts also into what is printed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,12 @@ PICTURES = (".png", ".svg")
 BESIDE = ".csv"
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
 PICTURE = re.compile(rf"(?:{'|'.join(NAMES)})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
-# Written with the first only where there is something to write: without it an earlier one goes.
+# The second is removed if the first is written without it: it is of an earlier report.
 COMPANIONS = {"report.csv": "published.csv"}
 
 
 class Format(Protocol):
-    """What a format's module has.
-
-    Attributes:
-        ABOUT: one line for a list of the formats.
-    """
+    """What the module of a format has; ABOUT is its line in a list of the formats."""
 
     ABOUT: str
 
@@ -42,7 +38,7 @@ class Format(Protocol):
 
 
 def names() -> tuple[str, ...]:
-    """The formats there are; none is imported."""
+    """All formats; none is imported."""
     return discovery.modules(__name__)
 
 

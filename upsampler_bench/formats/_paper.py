@@ -1,40 +1,42 @@
-"""Published figures beside ours in words that all text formats share: signs, compact cells, reasons said once."""
+"""Published tables as tables of a report, so that each text format renders them like any other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
-from upsampler_bench.report.parts import NOTHING
+from upsampler_bench.paper.parts import DIFFERS, MISSING, REPRODUCED, PublishedCell, PublishedTable
+from upsampler_bench.report.parts import NOTHING, Cell, Column, Row, Table
 
-HEADING = "The paper's figures and ours"
-QUOTED = "needs training"
-SIGNS = {"reproduced": "✓", "differs": "≠", "not measured": "–"}
-KEY = "published → ours; ✓ reproduced, ≠ differs, – not measured; without a sign: quoted, or ours alone"
-
-
-def find(row: PublishedRow, figure: str) -> PublishedCell | None:
-    """The row's cell of a figure, or None where the paper gives none."""
-    return next((cell for cell in row.cells if cell.figure == figure), None)
+HEADING = "Compared with the paper"
+SIGNS = {REPRODUCED: "✓", DIFFERS: "≠", MISSING: NOTHING}
+KEY = "Key: published → ours; ✓ reproduced, ≠ differs, – not measured; no sign: published, or ours alone."
 
 
-def is_compared(table: PublishedTable, figure: str) -> bool:
-    """Whether a column holds ours beside the published figures, rather than one of them alone."""
-    return any(cell.verdict in SIGNS for row in table.rows if (cell := find(row, figure)))
+def as_table(table: PublishedTable) -> Table:
+    """A column for each figure; a cell holds both numbers and the verdict: '+34.4 → +34.43 ✓'."""
+    columns = tuple(Column(figure, figure) for figure in table.figures)
+    rows = tuple(Row(row.name, tuple(Cell(_both(row.cell(figure))) for figure in table.figures)) for row in table.rows)
+    return Table(table.title, columns, rows)
 
 
-def compact(cell: PublishedCell | None) -> str:
-    """Both figures and the verdict in one cell: '+34.4 → +34.43 ✓'; what is quoted as it is."""
-    if cell is None:
-        return NOTHING
-    if cell.verdict not in SIGNS:
-        return cell.published or cell.ours
-    ours = [f"→ {cell.ours}"] if cell.ours else []
-    return " ".join([cell.published, *ours, SIGNS[cell.verdict]])
+def side_by_side(table: PublishedTable) -> Table:
+    """A column for the published figures and one for ours; only one of them if the other is empty."""
+    columns: list[tuple[Column, list[str]]] = []
+    for figure in table.figures:
+        cells = [row.cell(figure) or PublishedCell(figure, "") for row in table.rows]
+        theirs = [cell.published or NOTHING for cell in cells]
+        ours = [f"{cell.ours} ≠" if cell.verdict == DIFFERS else cell.ours or NOTHING for cell in cells]
+        is_compared = any(cell.published and cell.verdict in SIGNS for cell in cells)
+        if is_compared or any(cell.published for cell in cells):
+            columns.append((Column(figure, figure, "published"), theirs))
+        if is_compared or any(cell.ours for cell in cells):
+            columns.append((Column(figure, figure, "ours"), ours))
+    rows = (Row(row.name, tuple(Cell(texts[place]) for _, texts in columns)) for place, row in enumerate(table.rows))
+    return Table(table.title, tuple(column for column, _ in columns), tuple(rows))
 
 
-def reasons(table: PublishedTable, verdicts: tuple[str, ...] = tuple(SIGNS)) -> Iterator[tuple[str, str]]:
-    """Each reason once, with the figures, rows and verdict that it is of: ('GFLOPs of deconv, reproduced', why)."""
+def reasons(table: PublishedTable, verdicts: Collection[str] = SIGNS) -> Iterator[tuple[str, str]]:
+    """Each reason once, after what it applies to: ('GFLOPs and Params of deconv, reproduced', why)."""
     rows: dict[tuple[str, str, str], list[str]] = {}
     for row in table.rows:
         for cell in row.cells:
@@ -43,5 +45,13 @@ def reasons(table: PublishedTable, verdicts: tuple[str, ...] = tuple(SIGNS)) -> 
     figures: dict[tuple[str, str, str], list[str]] = {}
     for (verdict, why, figure), names in rows.items():
         figures.setdefault((verdict, why, ", ".join(names)), []).append(figure)
-    for (verdict, why, named), shared in figures.items():
-        yield f"{' and '.join(shared)} of {named}, {verdict}", why
+    for (verdict, why, shared_rows), shared in figures.items():
+        yield f"{' and '.join(shared)} of {shared_rows}, {verdict}", why
+
+
+def _both(cell: PublishedCell | None) -> str:
+    if cell is None:
+        return NOTHING
+    if cell.verdict not in SIGNS:
+        return cell.published or cell.ours
+    return f"{cell.published} {f'→ {cell.ours} ' if cell.ours else ''}{SIGNS[cell.verdict]}"

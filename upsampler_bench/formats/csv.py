@@ -1,4 +1,4 @@
-"""A tidy CSV: one row an operator and condition, units in the header."""
+"""A tidy CSV: one row for each operator and condition, units in the header."""
 
 from __future__ import annotations
 
@@ -6,45 +6,63 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 
-from upsampler_bench.formats import _paper_csv
-from upsampler_bench.report.parts import NOTHING, Cell, Column, Report, Row, Table
+from upsampler_bench.report.parts import NOTHING, Column, Report, Row, Table
 
-ABOUT = (
-    "one row an operator and condition, units in the header; the paper's figures and ours (report.csv, published.csv)"
-)
-FILE = "report.csv"
+ABOUT = "one row for each operator and condition (report.csv), and the comparison with the paper (published.csv)"
+FILE, PUBLISHED = "report.csv", "published.csv"
 SPELLED = {"×": "", "%": "percent"}
+PUBLISHED_HEADER = (
+    *("table", "upsampler", "figure", "published", "ours", "published_value", "our_value"),
+    *("deviation", "verdict", "why"),
+)
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """report.csv, and published.csv where a published figure is held against ours."""
-    held = {_paper_csv.FILE: _paper_csv.text(report).encode()} if report.published else {}
-    return {FILE: show(report).encode(), **held}
+    """report.csv, and published.csv if anything is compared with the paper."""
+    compared = {PUBLISHED: published(report).encode()} if report.published else {}
+    return {FILE: show(report).encode(), **compared}
 
 
 def show(report: Report) -> str:
     """The rows of all tables under one header; a column that a table lacks is empty in its rows."""
     notes = dict(report.footnotes)
     rows = [_fields(table, row, notes) for table in report.tables for row in table.rows]
-    header = dict.fromkeys(name for row in rows for name in row if name not in ("status", "reason"))
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("status", "reason")]
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*(header or ["upsampler"]), "status", "reason"], restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, [*(names or ["upsampler"]), "status", "reason"], restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
 
 
+def published(report: Report) -> str:
+    """One row for each figure of each row of a published table."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(PUBLISHED_HEADER)
+    for table in report.published:
+        for row in table.rows:
+            for cell in row.cells:
+                values = ("" if value is None else f"{value:.10g}" for value in (cell.published_value, cell.our_value))
+                texts = (cell.deviation, cell.verdict, cell.why)
+                writer.writerow((table.name, row.name, cell.figure, cell.published, cell.ours, *values, *texts))
+    return out.getvalue()
+
+
 def _fields(table: Table, row: Row, notes: Mapping[str, str]) -> dict[str, str]:
-    condition = {name: str(value) for name, value in table.condition.items()}
-    numbers = dict(one for place, column in enumerate(table.columns) for one in _numbers(table, place, column, row))
-    return {"upsampler": row.name, **condition, **numbers, "status": row.status, "reason": _reason(table, row, notes)}
+    fields = {"upsampler": row.name, **{name: str(value) for name, value in table.condition.items()}}
+    for place, column in enumerate(table.columns):
+        fields.update(_numbers(table, place, column, row))
+    return {**fields, "status": row.status, "reason": _reason(table, row, notes)}
 
 
 def _reason(table: Table, row: Row, notes: Mapping[str, str]) -> str:
-    """Why the row is not whole; of capabilities also what each of its marks stands for."""
-    cells = zip(table.columns, row.cells, strict=True) if table.compact else ()
-    marked = [f"{column.title}: {notes[mark]}" for column, cell in cells for mark in cell.marks]
-    return "; ".join([*([row.reason] if row.reason else []), *marked])
+    """The row's reason; of capabilities also the footnotes of its cells."""
+    reasons = [row.reason] if row.reason else []
+    if table.compact:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            reasons += [f"{column.title}: {notes[mark]}" for mark in cell.marks]
+    return "; ".join(reasons)
 
 
 def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tuple[str, str]]:
@@ -54,13 +72,9 @@ def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tup
         yield column.name, cell.text if cell.text != NOTHING else ""
         return
     yield f"{column.name}{unit}", _plain(cell.value)
-    if any(_has_interval(one.cells[place]) for one in table.rows):
+    if any(other.cells[place].low is not None for other in table.rows):
         yield f"{column.name}_low{unit}", _plain(cell.low)
         yield f"{column.name}_high{unit}", _plain(cell.high)
-
-
-def _has_interval(cell: Cell) -> bool:
-    return cell.low is not None
 
 
 def _plain(value: float | None) -> str:

@@ -1,17 +1,46 @@
-"""A booktabs table for a paper: needs \\usepackage{booktabs}, and graphicx where the table is wide."""
+"""A booktabs table for a paper: needs \\usepackage{booktabs}, and graphicx if the table is wide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from upsampler_bench.formats import _paper_latex
-from upsampler_bench.formats._escape import latex
-from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
+from upsampler_bench.formats import _paper
+from upsampler_bench.paper.tables import summary
+from upsampler_bench.report.parts import Cell, Column, Report, Table
 
 ABOUT = "a booktabs table for a paper (report.tex)"
 FILE = "report.tex"
 WIDE = 6
 MOST = 8
+# The facts that a caption states.
+STATED = ("Versions", "CPU threads", "Protocol", "Sampling")
+ESCAPES = str.maketrans(
+    {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "≤": r"$\leq$",
+        "≥": r"$\geq$",
+        "≠": r"$\neq$",
+        "−": "$-$",
+        "µ": r"\textmu{}",
+        "δ": r"$\delta$",
+        "→": r"$\rightarrow$",
+        "²": r"\textsuperscript{2}",
+        "³": r"\textsuperscript{3}",
+        "⁹": r"\textsuperscript{9}",
+        "–": "--",
+        "…": r"\dots{}",
+        "\n": " ",
+    }
+)
 
 
 def files(report: Report) -> dict[str, bytes]:
@@ -20,68 +49,83 @@ def files(report: Report) -> dict[str, bytes]:
 
 
 def show(report: Report) -> str:
-    """One table environment a condition, its circumstances in its caption; then the published figures beside ours."""
-    blocks = ["\n".join(_table(report, table, place)) for place, table in enumerate(report.tables)]
-    blocks += _paper_latex.blocks(report)
+    """One table environment for each condition, and for each published table with a figure of ours."""
     head = f"% {' '.join(report.title.split())}\n% needs \\usepackage{{booktabs,graphicx}}\n"
-    head += f"% the {MOST} most important columns; report.csv has them all\n"
+    head += f"% the {MOST} most important columns; report.csv has all columns\n"
+    blocks = [_measured(report, number, table) for number, table in enumerate(report.tables, 1)]
+    for published in report.published:
+        if not any(cell.ours for row in published.rows for cell in row.cells):
+            continue
+        table = _paper.side_by_side(published)
+        caption = f"{published.title}, published and ours. {published.about} {summary((published,))} "
+        caption += "≠: differs; –: not measured."
+        notes = [_escaped(f"{what}: {why}") for what, why in _paper.reasons(published)]
+        blocks.append(_environment(table, table.shown, f"published-{published.name}", caption, notes))
     return head + "\n\n".join(blocks) + "\n"
 
 
-def _table(report: Report, table: Table, place: int) -> Iterator[str]:
-    most = None if table.compact else MOST
-    chosen = sorted(sorted(table.shown, key=lambda one: table.columns[one].rank)[:most])
-    columns = [table.columns[one] for one in chosen]
-    kind, wide = ("table*", True) if len(columns) > WIDE else ("table", False)
-    yield from (rf"\begin{{{kind}}}[t]", r"\centering", r"\small", rf"\caption{{{_caption(report, table)}}}")
-    yield rf"\label{{tab:upsamplers{f'-{place + 1}' if len(report.tables) > 1 else ''}}}"
-    yield from [r"\resizebox{\textwidth}{!}{%"] if wide else []
+def _measured(report: Report, number: int, table: Table) -> str:
+    places = sorted(table.shown, key=lambda place: table.columns[place].rank)
+    places = sorted(places if table.compact else places[:MOST])
+    label = f"upsamplers-{number}" if len(report.tables) > 1 else "upsamplers"
+    facts = dict(report.facts)
+    named = [f"{name}: {facts[name].rstrip('.')}." for name in STATED if name in facts]
+    title = table.title if table.compact else f"Input: {table.title}"
+    caption = " ".join(part for part in (f"{report.title}. {title}.", report.warning, *named) if part)
+    return _environment(table, places, label, caption, _notes(report, table, places))
+
+
+def _notes(report: Report, table: Table, places: Sequence[int]) -> list[str]:
+    used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
+    notes = [rf"\textsuperscript{{{mark}}}\,{_escaped(text)}" for mark, text in report.footnotes if mark in used]
+    notes += [_escaped(f"{row.name}: {row.explanation}") for row in table.incomplete]
+    titles = {table.columns[place].title for place in places}
+    for method in report.methods:
+        columns = [title for title in method.columns if title in titles]
+        rows = f" ({', '.join(method.rows)})" if method.rows else ""
+        if columns:
+            notes.append(_escaped(f"{', '.join(columns)}: {method.text}{rows}"))
+    return notes
+
+
+def _environment(table: Table, places: Sequence[int], label: str, caption: str, notes: Sequence[str]) -> str:
+    return "\n".join(_lines(table, places, label, caption, notes))
+
+
+def _lines(table: Table, places: Sequence[int], label: str, caption: str, notes: Sequence[str]) -> Iterator[str]:
+    columns = [table.columns[place] for place in places]
+    is_wide = len(columns) > WIDE
+    kind = "table*" if is_wide else "table"
+    yield from (rf"\begin{{{kind}}}[t]", r"\centering", r"\small")
+    yield from (rf"\caption{{{_escaped(caption)}}}", rf"\label{{tab:{label}}}")
+    if is_wide:
+        yield r"\resizebox{\textwidth}{!}{%"
     yield rf"\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}"
     yield r"\toprule"
-    yield _line([" ", *(latex(one.title) for one in columns)])
-    yield _line([" ", *(_unit(one) for one in columns)])
+    yield _row([" ", *(_escaped(column.title) for column in columns)])
+    yield _row([" ", *(_unit(column) for column in columns)])
     yield r"\midrule"
-    yield from (_line([latex(row.name), *(_cell(row.cells[one]) for one in chosen)]) for row in table.rows)
-    yield from (r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""))
-    yield from _below(report, table, [one.title for one in columns])
+    yield from (_row([_escaped(row.name), *(_cell(row.cells[place]) for place in places)]) for row in table.rows)
+    yield r"\bottomrule"
+    yield r"\end{tabular}}" if is_wide else r"\end{tabular}"
+    yield r"\par\smallskip\raggedright\footnotesize"
+    yield " ".join(f"{note.rstrip('.')}." for note in notes)
     yield rf"\end{{{kind}}}"
 
 
-def _caption(report: Report, table: Table) -> str:
-    stated = dict(report.facts)
-    parts = [f"{report.title}. {'' if table.compact else 'Input: '}{table.title}.", report.warning]
-    parts += [f"{name}: {stated[name]}." for name in ("Versions", "CPU threads", "Protocol") if name in stated]
-    return latex(" ".join(part for part in parts if part))
-
-
-def _below(report: Report, table: Table, titles: list[str]) -> Iterator[str]:
-    used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
-    notes = [rf"\textsuperscript{{{mark}}}\,{latex(text)}" for mark, text in report.footnotes if mark in used]
-    notes += [rf"{latex(row.name)}: {latex(_why(row))}" for row in table.troubled]
-    for one in report.methods:
-        named = [title for title in one.columns if title in titles]
-        notes += [latex(f"{', '.join(named)}: {one.text}{_only(one.rows)}")] if named else []
-    yield r"\par\smallskip\raggedright\footnotesize"
-    yield "".join(f"{note}. " for note in notes).rstrip()
-
-
-def _only(names: tuple[str, ...]) -> str:
-    return f" ({', '.join(names)})" if names else ""
-
-
-def _why(row: Row) -> str:
-    return f"{row.status}: {row.reason}" if row.reason else row.status
-
-
 def _unit(column: Column) -> str:
-    return f"({latex(column.unit)})" if column.heading != column.title else " "
+    return " " if column.heading == column.title else f"({_escaped(column.unit)})"
 
 
 def _cell(cell: Cell) -> str:
-    interval = rf" {{\scriptsize({latex(cell.interval)})}}" if cell.interval else ""
+    interval = rf" {{\scriptsize({_escaped(cell.interval)})}}" if cell.interval else ""
     marks = rf"\textsuperscript{{{','.join(cell.marks)}}}" if cell.marks else ""
-    return f"{latex(cell.text)}{interval}{marks}"
+    return f"{_escaped(cell.text)}{interval}{marks}"
 
 
-def _line(cells: list[str]) -> str:
+def _row(cells: Sequence[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(ESCAPES)

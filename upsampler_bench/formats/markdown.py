@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from upsampler_bench.formats import _paper_markdown
-from upsampler_bench.formats._escape import markdown
-from upsampler_bench.report.parts import Cell, Report, Row, Table
+from upsampler_bench.formats import _paper
+from upsampler_bench.paper.tables import summary
+from upsampler_bench.report.parts import Cell, Report, Table
 
 ABOUT = "a GitHub table, how it was measured, and where (report.md)"
 FILE = "report.md"
+ESCAPES = str.maketrans({letter: f"\\{letter}" for letter in "\\|*_`<>[]#~"} | {"\n": " ", "\r": " "})
 
 
 def files(report: Report) -> dict[str, bytes]:
@@ -18,61 +19,61 @@ def files(report: Report) -> dict[str, bytes]:
 
 
 def show(report: Report) -> str:
-    """Tables first, then the published figures beside ours, what the columns mean and how they came about."""
+    """Tables first, then the comparison with the paper, what the columns mean and how they were measured."""
     return "\n".join(_lines(report)).rstrip() + "\n"
 
 
 def rows(table: Table) -> Iterator[str]:
     """The table alone, line by line."""
-    headings = ["Upsampler", *(markdown(table.columns[place].heading) for place in table.shown)]
-    yield _row(headings)
+    yield _row(["Upsampler", *(_escaped(table.columns[place].heading) for place in table.shown)])
     yield _row([":--", *("--:" for _ in table.shown)])
     for row in table.rows:
-        name = markdown(row.name)
+        name = _escaped(row.name)
         name = f"**{name}**" if row.baseline else name
         yield _row([name, *(_cell(row.cells[place]) for place in table.shown)])
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield from (f"# {markdown(report.title)}", "")
+    yield from (f"# {_escaped(report.title)}", "")
     if report.warning:
-        yield from (f"> **{markdown(report.warning)}**", "")
+        yield from (f"> **{_escaped(report.warning)}**", "")
     for table in report.tables:
-        yield from (f"## {markdown(table.title)}", "", *rows(table), "", *_troubled(table))
-    yield from (f"<sup>{mark}</sup> {markdown(text)}  " for mark, text in report.footnotes)
-    yield from _paper_markdown.section(report)
+        yield from (f"## {_escaped(table.title)}", "", *rows(table), "")
+        if table.incomplete:
+            reasons = [f"- {_escaped(row.name)}: {_escaped(row.explanation)}" for row in table.incomplete]
+            yield from ("Missing or incomplete results:", "", *reasons, "")
+    yield from (f"<sup>{mark}</sup> {_escaped(text)}  " for mark, text in report.footnotes)
+    yield from _paper_section(report)
     yield from _section("What the columns mean", report.legend)
-    yield from _section("How each column was measured", _methods(report))
+    yield from _section("How each column was measured", [method.words for method in report.methods])
     yield from _section("Environment and protocol", report.facts)
 
 
-def _troubled(table: Table) -> list[str]:
-    said = [f"- {markdown(row.name)}: {_why(row)}" for row in table.troubled]
-    return ["Not measured, or not in full:", "", *said, ""] if said else []
+def _paper_section(report: Report) -> Iterator[str]:
+    if not report.published:
+        return
+    yield from ("", f"## {_paper.HEADING}", "", _escaped(summary(report.published)), "", _paper.KEY)
+    for table in report.published:
+        yield from ("", f"### {_escaped(table.title)}", "", *rows(_paper.as_table(table)), "", _escaped(table.about))
+        reasons = [f"- {_escaped(what)}: {_escaped(why)}" for what, why in _paper.reasons(table)]
+        if reasons:
+            yield from ("", *reasons)
 
 
-def _why(row: Row) -> str:
-    return markdown(f"{row.status}: {row.reason}" if row.reason else row.status)
-
-
-def _methods(report: Report) -> tuple[tuple[str, str], ...]:
-    return tuple((", ".join(one.columns), f"{one.text}{_only(one.rows)}") for one in report.methods)
-
-
-def _only(names: tuple[str, ...]) -> str:
-    return f" (rows: {', '.join(names)})" if names else ""
-
-
-def _section(title: str, pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    lines = [f"- **{markdown(name)}**: {markdown(text)}" for name, text in pairs]
+def _section(title: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    lines = [f"- **{_escaped(name)}**: {_escaped(text)}" for name, text in pairs]
     return ["", f"### {title}", "", *lines] if lines else []
 
 
 def _cell(cell: Cell) -> str:
     interval = f" ({cell.interval})" if cell.interval else ""
     marks = f" <sup>{','.join(cell.marks)}</sup>" if cell.marks else ""
-    return f"{markdown(cell.text)}{interval}{marks}"
+    return f"{_escaped(cell.text)}{interval}{marks}"
 
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(ESCAPES)

@@ -1,24 +1,27 @@
-"""For a terminal: the most important columns first, the rest in tables below; 80 wide and plain where it is none."""
+"""For a terminal: as wide as it is; elsewhere 80 columns of plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from upsampler_bench.formats import _paper_terminal
-from upsampler_bench.report.parts import Cell, Method, Report, Row, Table
+from upsampler_bench.formats import _paper
+from upsampler_bench.paper.parts import DIFFERS, MISSING
+from upsampler_bench.paper.tables import summary
+from upsampler_bench.report.parts import Report, Table
 
-ABOUT = "for reading at once: as wide as the terminal, failures at the end (report.txt)"
+ABOUT = "as wide as the terminal, with failures at the end (report.txt)"
 FILE = "report.txt"
 WIDTH = 80
-GAP = 2
-LONGEST = 30
+# Longer names of operators wrap.
+LONGEST = 36
 STYLES = {"failed": "red", "skipped": "yellow", "interrupted": "yellow"}
+# The published tables that are printed; published.csv has all of them.
+PRINTED = ("fig1", "table4")
 
 
 def files(report: Report) -> dict[str, bytes]:
@@ -42,95 +45,96 @@ def draw(report: Report, console: Console) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
+def split(table: Table, width: int) -> Iterator[list[int]]:
+    """The places of the columns of each grid, cut so that it fits the width: the most important columns first."""
+    unlimited = Console(width=10_000)
+    left = sorted(table.shown, key=lambda place: table.columns[place].rank)
+    while left:
+        count = len(left)
+        while count > 1 and unlimited.measure(_grid(table, left[:count])).maximum > width:
+            count -= 1
+        yield sorted(left[:count])
+        left = left[count:]
+
+
 def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
-    """The circumstances first, so that the numbers and what failed stand where a terminal ends up."""
+    """How it was measured comes first, so that the numbers and failures are where a terminal ends up."""
     yield Text(report.title, style="bold")
-    yield from _section("Environment and protocol", list(report.facts))
-    yield from _section("How each column was measured", [_method(one) for one in report.methods])
-    tried = {column.title for table in report.tables if table.compact for column in table.columns}
-    yield from _section("What was tried", [(name, text) for name, text in report.legend if name in tried])
+    yield from _section("Environment and protocol", report.facts)
+    yield from _section("How each column was measured", [method.words for method in report.methods])
+    tested = {column.title for table in report.tables if table.compact for column in table.columns}
+    yield from _section("What was tested", [(name, text) for name, text in report.legend if name in tested])
     for table in report.tables:
-        yield Text("\n" + table.title, style="bold")
-        left = table.shown
-        while left:
-            places = fitting(table, width, left)
-            yield _grid(table, places)
-            yield Text()
-            left = tuple(place for place in left if place not in places)
+        yield from _grids(table, width)
     if report.footnotes:
+        yield Text()
         yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
-    yield from _paper_terminal.parts(report)
-    yield from _troubled(report)
+    yield from _paper_parts(report, width)
+    for table in report.tables:
+        if table.incomplete:
+            where = f" at {table.title}" if len(report.tables) > 1 else ""
+            yield Text(f"\nMissing or incomplete results{where}:", style="bold")
+            for row in table.incomplete:
+                yield Text(f"{row.name} {row.explanation}", style=STYLES.get(row.status, ""))
     if report.warning:
         yield Text(f"\n{report.warning}", style="yellow")
 
 
-def fitting(table: Table, width: int, left: tuple[int, ...]) -> list[int]:
-    """Of the places that are left, those of the columns that fit beside each other, in the table's order."""
-    room = width - min(max([len("upsampler"), *(len(row.name) for row in table.rows)]), LONGEST)
-    kept: list[int] = []
-    for place in sorted(left, key=lambda one: table.columns[one].rank):
-        room -= _gap(table) + _width(table, place)
-        if room < 0 and kept:
-            break
-        kept.append(place)
-    return sorted(kept)
+def _paper_parts(report: Report, width: int) -> Iterator[Text | Grid]:
+    if not report.published:
+        return
+    yield Text(f"\n{_paper.HEADING}", style="bold")
+    yield Text(_paper.KEY)
+    for table in report.published:
+        if table.name in PRINTED:
+            yield from _grids(_paper.as_table(table), width)
+    yield Text(f"\n{summary(report.published)}", style="bold")
+    left = [table.title.partition(":")[0] for table in report.published if table.name not in PRINTED]
+    if left:
+        yield Text(f"Also compared, in published.csv: {', '.join(left)}.")
+    for table in report.published:
+        where = table.title.partition(":")[0]
+        yield from (Text(f"{where}, {what}: {why}") for what, why in _paper.reasons(table, (DIFFERS, MISSING)))
 
 
-def _gap(table: Table) -> int:
-    return 1 if table.compact else GAP
+def _grids(table: Table, width: int) -> Iterator[Text | Grid]:
+    yield Text(f"\n{table.title}", style="bold")
+    for number, places in enumerate(split(table, width)):
+        if number:
+            yield Text()
+        yield _grid(table, places)
 
 
-def _width(table: Table, place: int) -> int:
-    column = table.columns[place]
-    cells = (len(_number(row.cells[place], _room_for_marks(table, place))) for row in table.rows)
-    words = (len(word) for word in column.heading.split())
-    return max([*cells, *words])
-
-
-def _grid(table: Table, places: list[int]) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, _gap(table) - 1), show_edge=False)
-    grid.add_column("upsampler", no_wrap=True, vertical="bottom", max_width=LONGEST)
-    for place in places:
-        heading, width = Text(table.columns[place].heading), _width(table, place)
-        side: Literal["left", "right"] = "left" if table.compact else "right"
-        grid.add_column(heading, justify=side, vertical="bottom", width=width)
-    for row in table.rows:
-        cells = (Text(_number(row.cells[one], _room_for_marks(table, one)), no_wrap=True) for one in places)
+def _grid(table: Table, places: Sequence[int]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if table.compact else 1, 0, 0), show_edge=False)
+    grid.add_column("upsampler", vertical="bottom", overflow="fold", max_width=LONGEST)
+    columns = [_texts(table, place) for place in places]
+    for place, texts in zip(places, columns, strict=True):
+        heading = table.columns[place].heading
+        # Headings wrap between words, cells do not.
+        width = max(len(text) for text in (*texts, *heading.split()))
+        side = "left" if table.compact else "right"
+        grid.add_column(Text(heading), justify=side, vertical="bottom", width=width)  # type: ignore[arg-type]
+    for number, row in enumerate(table.rows):
+        cells = (Text(texts[number], no_wrap=True) for texts in columns)
         grid.add_row(Text(row.name, style="bold" if row.baseline else ""), *cells, style=STYLES.get(row.status, ""))
     return grid
 
 
-def _room_for_marks(table: Table, place: int) -> int:
-    if table.compact:
-        return 0
-    return max((len(",".join(row.cells[place].marks)) for row in table.rows), default=0)
+def _texts(table: Table, place: int) -> list[str]:
+    """A column's cells as printed; marks are padded, so that the numbers before them are aligned."""
+    cells = [row.cells[place] for row in table.rows]
+    room = 0 if table.compact else max((len(",".join(cell.marks)) for cell in cells), default=0)
+    texts = []
+    for cell in cells:
+        interval = f" ({cell.interval})" if cell.interval else ""
+        marks = f" {','.join(cell.marks):{room}}" if room or cell.marks else ""
+        texts.append(f"{cell.text}{interval}{marks}")
+    return texts
 
 
-def _number(cell: Cell, room: int) -> str:
-    interval = f" ({cell.interval})" if cell.interval else ""
-    marks = f" {','.join(cell.marks):{room}}" if room or cell.marks else ""
-    return f"{cell.text}{interval}{marks}"
-
-
-def _troubled(report: Report) -> Iterator[Text]:
-    for table in report.tables:
-        if table.troubled:
-            where = f" at {table.title}" if len(report.tables) > 1 else ""
-            yield Text(f"\nNot measured, or not in full{where}:", style="bold")
-            yield from (Text(_why(row), style=STYLES.get(row.status, "")) for row in table.troubled)
-
-
-def _why(row: Row) -> str:
-    return f"{row.name} {row.status}: {row.reason}" if row.reason else f"{row.name} {row.status}"
-
-
-def _method(one: Method) -> tuple[str, str]:
-    rows = f" (rows: {', '.join(one.rows)})" if one.rows else ""
-    return ", ".join(one.columns), f"{one.text}{rows}"
-
-
-def _section(title: str, pairs: list[tuple[str, str]]) -> Iterator[Text]:
-    if pairs:
-        yield Text("\n" + title, style="bold")
-        yield from (Text(f"{name}: {text}") for name, text in pairs)
+def _section(title: str, pairs: Iterable[tuple[str, str]]) -> Iterator[Text]:
+    lines = [Text(f"{name}: {text}") for name, text in pairs]
+    if lines:
+        yield Text(f"\n{title}", style="bold")
+        yield from lines

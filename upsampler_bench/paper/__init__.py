@@ -1,1 +1,1 @@
-"""The figures that the DySample paper printed, the runs they need, and ours beside theirs."""
+"""The tables and figures of the DySample paper (arXiv 2308.15085), the runs they need, and our numbers for them."""

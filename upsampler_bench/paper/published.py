@@ -1,5 +1,5 @@
 # torch-free
-"""The figures that the DySample paper (arXiv 2308.15085) printed, read from the CSV files beside this one."""
+"""The figures that the DySample paper (arXiv 2308.15085) printed, read from the CSV files in `data`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from importlib import resources
 
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
+
+# Groups of dysample as it is registered.
+GROUPS = 4
+# The steps of the ablation that have names of their own: (initial position, dynamic, scope factor, groups).
+REGISTERED = {
+    ("nearest", False, 1.0, 1): "dysample-naive",
+    ("bilinear", False, 0.25, 4): "dysample",
+    ("bilinear", True, 0.5, 4): "dysample+",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +58,30 @@ class Ablation:
     @property
     def upsampler(self) -> str:
         """The operator of this row as plans name it: dysample with the options that are not its own in brackets."""
-        options = {
-            "initial_position": "" if self.initial_position == "bilinear" else self.initial_position,
-            "dynamic_scope": "true" if self.dynamic else "",
-            "scope_factor": "" if self.dynamic else str(self.scope_factor),
-            "groups": "" if self.groups == GROUPS else str(self.groups),
-        }
-        return f"dysample[{','.join(f'{key}={value}' for key, value in options.items() if value)}]"
+        options = []
+        if self.initial_position != "bilinear":
+            options.append(f"initial_position={self.initial_position}")
+        # A dynamic scope has the factor that it has in the paper.
+        options.append("dynamic_scope=true" if self.dynamic else f"scope_factor={self.scope_factor}")
+        if self.groups != GROUPS:
+            options.append(f"groups={self.groups}")
+        return f"dysample[{','.join(options)}]"
 
     @property
     def registered(self) -> str:
-        """The name under which the same operator is registered; empty where it is not."""
-        options = (self.initial_position, self.dynamic, self.scope_factor, self.groups)
-        return REGISTERED.get(options, "")
-
-
-# Of dysample as it is registered; a dynamic scope has the factor that it has in the paper.
-GROUPS = 4
-# The steps of the ablation that have names of their own: (initial position, dynamic, scope factor, groups).
-REGISTERED = {
-    ("nearest", False, 1.0, 1): "dysample-naive",
-    ("bilinear", False, 0.25, 4): "dysample",
-    ("bilinear", True, 0.5, 4): "dysample+",
-}
+        """The name under which the same operator is registered; empty if it is not."""
+        return REGISTERED.get((self.initial_position, self.dynamic, self.scope_factor, self.groups), "")
 
 
 def names() -> tuple[str, ...]:
     """The tables there are, by file name."""
-    found = (one.name for one in (resources.files(__package__) / "data").iterdir())
-    return tuple(sorted(one.removesuffix(".csv") for one in found if one.endswith(".csv")))
+    files = (resources.files(__package__) / "data").iterdir()
+    return tuple(sorted(file.name.removesuffix(".csv") for file in files if file.name.endswith(".csv")))
 
 
 @cache
 def rows(name: str) -> tuple[Mapping[str, str], ...]:
-    """One table as it was typed in: a mapping a row, blank where the paper gives nothing.
+    """One table as it was typed in: a mapping for each row, blank where the paper gives nothing.
 
     Raises:
         PlanError: there is no such table.
@@ -100,24 +99,30 @@ def latency_rtx3090() -> dict[str, Latency]:
 
 def segformer_b1_ade20k() -> dict[str, Segmentation]:
     """Table 4 by operator."""
-    return {row["upsampler"]: _segmentation(row) for row in rows("segformer_b1_ade20k")}
+    return {
+        row["upsampler"]: Segmentation(
+            float(row["gflops"]), float(row["params_k"]) * 1e3, float(row["miou"]), float(row["biou"])
+        )
+        for row in rows("segformer_b1_ade20k")
+    }
 
 
 def finer_gflops() -> dict[str, str]:
-    """Table 4's GFLOPs by operator as the authors print them elsewhere, with a digit more; not all have one."""
+    """Table 4's GFLOPs by operator as the authors print them elsewhere, with one digit more; some have none."""
     return {row["upsampler"]: row["gflops"] for row in rows("segformer_b1_finer")}
 
 
 def ablation() -> tuple[Ablation, ...]:
-    """Tables 1 to 3, row by row: what two tables share is in each of them."""
-    return tuple(_ablation(row) for row in rows("ablation"))
-
-
-def _ablation(row: Mapping[str, str]) -> Ablation:
-    factor, groups, dynamic = float(row["scope_factor"]), int(row["groups"]), row["scope"] == "dynamic"
-    return Ablation(int(row["table"]), row["initial_position"], dynamic, factor, groups, row["miou"], row["ap"])
-
-
-def _segmentation(row: Mapping[str, str]) -> Segmentation:
-    params = float(row["params_k"]) * 1e3
-    return Segmentation(float(row["gflops"]), params, float(row["miou"]), float(row["biou"]))
+    """Tables 1 to 3, row by row; a row that two tables share is in each of them."""
+    return tuple(
+        Ablation(
+            int(row["table"]),
+            row["initial_position"],
+            row["scope"] == "dynamic",
+            float(row["scope_factor"]),
+            int(row["groups"]),
+            row["miou"],
+            row["ap"],
+        )
+        for row in rows("ablation")
+    )

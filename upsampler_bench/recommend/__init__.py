@@ -201,15 +201,15 @@ def _probed(runs: Sequence[Run], run: Run) -> Run | None:
 def value_of(run: Run, line: Line, metric: str, default: float) -> float:
     """A metric's value on a line, in its base unit."""
     info = run.metric(metric)
-    reading = line.find(info) if info else None
-    return reading[1].estimate.value if reading else default
+    reading = line.reading(info) if info else None
+    return reading.estimate.value if reading else default
 
 
 def ratio_of(run: Run, line: Line, metric: str) -> Estimate | None:
     """A metric's ratio to the baseline's on a line, or None."""
     info = run.metric(metric)
-    reading = line.find(info) if info else None
-    return run.ratio(reading[0].case, metric) if reading else None
+    measurement = line.measurement(info) if info else None
+    return run.ratio(measurement.case, metric) if measurement else None
 
 
 def _order(run: Run, line: Line, by: str, miou: float | None) -> float:

@@ -2,78 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from upsampler_bench.case import PROBE
-from upsampler_bench.paper import reproduction
+from upsampler_bench.paper import tables as paper_tables
 from upsampler_bench.report import capabilities, facts, footnotes, gallery, operator_facts, tables
 from upsampler_bench.report.conditions import Scene
-from upsampler_bench.report.lines import Condition, conditions, slugs
+from upsampler_bench.report.lines import Condition, conditions
+from upsampler_bench.report.naming import distinguish, file_name
 from upsampler_bench.report.parts import Report, Table
-from upsampler_bench.report.pictures import Picture
 from upsampler_bench.results import Run
 
 __all__ = ["Report", "from_run", "from_runs"]
 
 
 def from_run(run: Run) -> Report:
-    """Everything that a run tells; also of one that was interrupted, or in which nothing succeeded."""
+    """The report of a run; also of one that was interrupted, or in which nothing succeeded."""
     return from_runs((run,))
 
 
 def from_runs(runs: Sequence[Run]) -> Report:
-    """Everything that several runs tell, side by side: of other devices, dtypes or revisions, or of other models."""
-    told = [(run, (*conditions(run), *conditions(run, probed=True))) for run in runs]
+    """One report of several runs: of other devices, dtypes or revisions, or of other models."""
     labels = facts.labels(runs)
-    marks = footnotes.marks(told)
-    sections = _sections(told, labels)
+    measured, probed = _measured(runs, labels), _probed(runs, labels)
+    by_run = [(run, [one for one in (*measured, *probed) if one.run is run]) for run in runs]
+    marks = footnotes.marks([*measured, *probed])
+    scenes = [Scene(one.run, one, one.label, one.slug) for one in measured]
     return Report(
         title=facts.title(runs),
-        facts=facts.all_facts(labels, told),
-        tables=tuple(_table(one, marks) for one in sections),
-        published=reproduction.tables(runs),
-        pictures=tuple(_pictures(sections)),
-        methods=tuple(dict.fromkeys(method for one in told for method in facts.methods(*one))),
+        facts=facts.all_facts(labels, by_run),
+        tables=tuple(_table(condition, marks) for condition in (*measured, *probed)),
+        published=paper_tables.tables(runs),
+        pictures=tuple(gallery.pictures(scenes)),
+        methods=tuple(dict.fromkeys(method for _, found in by_run for method in facts.methods(found))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),
-        legend=tuple(dict.fromkeys(meaning for one in told for meaning in facts.legend(*one))),
-        warning=" ".join(dict.fromkeys(said for run in runs if (said := facts.warning(run)))),
+        legend=tuple(dict.fromkeys(meaning for _, found in by_run for meaning in facts.legend(found))),
+        warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
         operators=operator_facts.operators(runs),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """One condition of one run.
-
-    Attributes:
-        label: which run this is, where another run has the same condition; else empty.
-        slug: what its files' names end in.
-    """
-
-    run: Run
-    condition: Condition
-    label: str
-    slug: str
+def _measured(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
+    """All measured conditions, with what tells them apart in titles and in the names of files."""
+    found = _labelled([conditions(run) for run in runs], labels)
+    names = distinguish([_identity(condition) for condition in found], always=2)
+    return [replace(condition, slug=file_name(name)) for condition, name in zip(found, names, strict=True)]
 
 
-def _sections(told: Sequence[tuple[Run, tuple[Condition, ...]]], labels: Sequence[str]) -> list[_Section]:
-    found = [(run, one, label) for (run, own), label in zip(told, labels, strict=True) for one in own]
-    clash = len({one.words for _, one, _ in found}) < len(found)
-    named = [label if clash else "" for _, _, label in found]
-    measured = [place for place, (_, one, _) in enumerate(found) if one.case.mode != PROBE]
-    slug = dict(
-        zip(measured, slugs([found[place][1] for place in measured], [named[place] for place in measured]), strict=True)
-    )
-    return [_Section(run, one, named[place], slug.get(place, "")) for place, (run, one, _) in enumerate(found)]
+def _probed(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
+    return _labelled([conditions(run, probed=True) for run in runs], labels)
 
 
-def _table(section: _Section, marks: Mapping[str, str]) -> Table:
-    make = capabilities.table if section.condition.case.mode == PROBE else tables.table
-    made = make(section.run, section.condition, marks)
-    return replace(made, title=f"{section.label}: {made.title}") if section.label else made
+def _labelled(by_run: Sequence[Sequence[Condition]], labels: Sequence[str]) -> list[Condition]:
+    """The conditions of all runs; where two have the same words, each with its run's label."""
+    words = [condition.words for found in by_run for condition in found]
+    if len(set(words)) == len(words):
+        return [condition for found in by_run for condition in found]
+    pairs = zip(by_run, labels, strict=True)
+    return [replace(condition, label=label) for found, label in pairs for condition in found]
 
 
-def _pictures(sections: Sequence[_Section]) -> Iterator[Picture]:
-    measured = (one for one in sections if one.condition.case.mode != PROBE)
-    return gallery.pictures([Scene(one.run, one.condition, one.label, one.slug) for one in measured])
+def _identity(condition: Condition) -> tuple[str, ...]:
+    """What tells a condition's pictures apart. Shape and model come first: they are always in their names."""
+    case, where = condition.case, condition.run.environment
+    shape = f"{case.batch}x{case.channels}x{case.height}x{case.width}"
+    what = (shape, case.model, case.dtype, case.layout, f"x{case.scale}")
+    return *what, where.slug, case.device, "-".join(condition.how), facts.subject(condition.run)
+
+
+def _table(condition: Condition, marks: Mapping[str, str]) -> Table:
+    make = capabilities.table if condition.is_probed else tables.table
+    table = make(condition, marks)
+    return replace(table, title=f"{condition.label}: {table.title}") if condition.label else table

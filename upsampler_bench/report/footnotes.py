@@ -1,4 +1,4 @@
-"""What a reader must know of single numbers, said once and referred to by a mark."""
+"""What a reader must know of single numbers: each text once, referred to by a mark."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from string import ascii_lowercase
 
 from upsampler_bench.case import PROBE
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.results import MetricInfo, Run
+from upsampler_bench.results import MetricInfo
 
 
-def texts(run: Run, line: Line, info: MetricInfo) -> tuple[str, ...]:
-    """The footnotes of one number: the reading's notes, and what was left uncounted."""
+def texts(line: Line, info: MetricInfo) -> tuple[str, ...]:
+    """The footnotes of one number: the reading's notes, and what was not counted."""
     if info.mode == PROBE:
-        tried = line.read(info)
-        return tried.notes if tried else ()
-    found = line.find(info)
-    if found is None:
+        answer = line.answer(info)
+        return answer.notes if answer else ()
+    reading = line.reading(info)
+    if reading is None:
         return ()
-    reading = found[1]
-    uncounted = reading.facts.get("uncounted")
-    left_out = [f"not counted: {uncounted}"] if uncounted else []
-    few = [] if info.is_single or reading.estimate.is_bounded else ["fewer than six rounds: too few for an interval"]
-    return (*reading.notes, *few, *left_out)
+    notes = list(reading.notes)
+    if not info.is_single and not reading.estimate.is_bounded:
+        notes.append("fewer than six rounds: too few for an interval")
+    if reading.facts.get("uncounted"):
+        notes.append(f"not counted: {reading.facts['uncounted']}")
+    return tuple(dict.fromkeys(notes))
 
 
-def marks(told: Sequence[tuple[Run, tuple[Condition, ...]]]) -> dict[str, str]:
-    """Each footnote's mark by its text, in reading order of these runs: a, b, ..., z, aa, ab, ..."""
-    lines = [(run, line) for run, found in told for condition in found for line in condition.lines]
-    said = dict.fromkeys(text for run, line in lines for info in run.metrics for text in texts(run, line, info))
-    return {text: _mark(place) for place, text in enumerate(said)}
+def marks(found: Sequence[Condition]) -> dict[str, str]:
+    """Each footnote's mark by its text, in reading order: a, b, ..., z, aa, ab, ..."""
+    lines = [(condition, line) for condition in found for line in condition.lines]
+    notes = [text for condition, line in lines for info in condition.run.metrics for text in texts(line, info)]
+    return {text: _mark(place) for place, text in enumerate(dict.fromkeys(notes))}
 
 
-def marks_of(said: tuple[str, ...], known: Mapping[str, str]) -> tuple[str, ...]:
-    """The marks of these footnotes."""
-    return tuple(known[text] for text in dict.fromkeys(said))
+def marks_of(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> tuple[str, ...]:
+    """The marks of one number's footnotes."""
+    return tuple(marks[text] for text in texts(line, info))
 
 
 def _mark(place: int) -> str:

@@ -1,4 +1,4 @@
-"""What a report is made of: frozen plain data that every format renders and none computes; pictures in `pictures`."""
+"""What a report consists of: plain data that every format renders. Its pictures are in `pictures`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Column:
 
     Attributes:
         name: stable, for machines: the metric's name, or that with "_ratio" or "_p90".
-        title, unit: for people; the unit is what the cells' numbers are in ("ms", "MiB", "GFLOPs", "×", "").
-        rank: where room is short the highest ranks are left out first.
+        title, unit: for people; the unit is that of the cells' numbers ("ms", "MiB", "GFLOPs", "×", "").
+        rank: where space is short, the columns of the lowest ranks come first.
         detail: only for formats that machines read.
-        words: its cells are words, which stand in machines' formats too.
+        words: its cells are words, which formats that machines read contain too.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """The title with its unit, e.g. 'Latency (ms)', unless the title says it."""
+        """The title with its unit, e.g. 'Latency (ms)', unless the title contains it."""
         return self.title if self.unit in self.title else f"{self.title} ({self.unit})"
 
 
@@ -42,9 +42,9 @@ class Cell:
 
     Attributes:
         text: the number with the digits that its interval supports, or why there is none.
-        value, low, high: the number and its 95 % interval, None where there is none (an exact number has no interval).
-        interval: the interval as it is printed, e.g. "1.30–1.32"; empty where it is not to be printed.
-        marks: of the footnotes that belong to it.
+        value, low, high: the number and its 95 % interval, or None (an exact number has no interval).
+        interval: the interval as it is printed, e.g. "1.30–1.32"; empty: it is not printed.
+        marks: the marks of its footnotes.
     """
 
     text: str = NOTHING
@@ -57,13 +57,18 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One operator: a cell for each column, and where it did not get through, why."""
+    """One operator: a cell for each column, and the reason if it was skipped or failed."""
 
     name: str
     cells: tuple[Cell, ...]
     status: str = "measured"
     reason: str = ""
     baseline: bool = False
+
+    @property
+    def explanation(self) -> str:
+        """The status with its reason, e.g. 'failed: out of memory'."""
+        return f"{self.status}: {self.reason}" if self.reason else self.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Table:
 
     Attributes:
         condition: its parts by name ("batch", "dtype", ...).
-        compact: every cell is a word, so that all columns stand beside each other.
+        compact: every cell is a short word, so that all columns fit next to each other.
     """
 
     title: str
@@ -84,11 +89,11 @@ class Table:
     @property
     def shown(self) -> tuple[int, ...]:
         """The places of the columns meant for people."""
-        return tuple(place for place, one in enumerate(self.columns) if not one.detail)
+        return tuple(place for place, column in enumerate(self.columns) if not column.detail)
 
     @property
-    def troubled(self) -> tuple[Row, ...]:
-        """The rows that say why they are not whole."""
+    def incomplete(self) -> tuple[Row, ...]:
+        """The rows that state why numbers are missing."""
         return tuple(row for row in self.rows if row.reason or row.status != "measured")
 
 
@@ -100,15 +105,21 @@ class Method:
     text: str
     rows: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """The columns and the method as title and text, like a fact."""
+        rows = f" (rows: {', '.join(self.rows)})" if self.rows else ""
+        return ", ".join(self.columns), f"{self.text}{rows}"
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorFacts:
-    """What is known of an operator besides its measurements, for whoever chooses one.
+    """What is known of an operator besides its measurements.
 
     Attributes:
-        miou: published (SegFormer-B1 on ADE20K, per cent), a twin's its reference's; None where the paper gives none.
-        capabilities: by metric name ("onnx_export", "deterministic", ...); None: tried, but the question did not apply.
-            What is missing was not tried: neither is a no.
+        miou: published (SegFormer-B1 on ADE20K, per cent; of a Triton operator its reference's), or None.
+        capabilities: by metric name ("onnx_export", "deterministic", ...). None: tested, but it does not apply.
+            A missing one was not tested. Neither is a no.
     """
 
     name: str
@@ -121,14 +132,14 @@ class OperatorFacts:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that is told, in the order in which it is told.
+    """A report's parts, each in the order in which it is shown.
 
     Attributes:
-        warning: that the run did not get to its end; empty where it did.
         facts: (title, text) pairs: device, versions, protocol, when.
         footnotes: (mark, text) pairs that cells refer to.
         legend: (title, text) pairs: what each column means, and the conventions.
-        operators: what is known of each beside its measurements.
+        warning: that a run is incomplete, or empty.
+        operators: what is known of each besides its measurements.
     """
 
     title: str

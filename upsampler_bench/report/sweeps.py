@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 
 from upsampler_bench.case import Case
 from upsampler_bench.report.conditions import Scene, estimate, unit_and_scale
-from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.pictures import Curve, Curves
 from upsampler_bench.results import MetricInfo
 
@@ -134,7 +133,7 @@ def _words(sweep: Sweep, scene: Scene) -> str:
     shape = [case.batch, case.channels, case.height, case.width]
     said = "×".join(str(one) for one in shape)
     swept = [shape[0], "C", *shape[2:]] if sweep is CHANNELS else [*shape[:2], "H", "W"]
-    return Condition(case, (), condition.how).words.replace(said, "×".join(str(one) for one in swept), 1)
+    return condition.words.replace(said, "×".join(str(one) for one in swept), 1)
 
 
 def _caption(sweep: Sweep, group: Sequence[Scene], info: MetricInfo, names: Mapping[str, None]) -> Iterator[str]:

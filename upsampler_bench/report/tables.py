@@ -1,12 +1,11 @@
-"""One table a condition: a row an operator, a column a metric, and beside a relative one its ratio."""
+"""One table for each condition: a row for each operator, a column for each metric and, next to it, its ratio."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 
 from upsampler_bench import units
-from upsampler_bench.case import PROBE
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
@@ -18,145 +17,146 @@ FIRST = ("latency", "inference_memory", "flops_paper", "params_weights", "train_
 CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "model")
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """A column, and how its cell is made from a line."""
-
-    column: Column
-    cell: Callable[[Line], Cell]
-
-
-def table(run: Run, condition: Condition, marks: Mapping[str, str]) -> Table:
+def table(condition: Condition, marks: Mapping[str, str]) -> Table:
     """The table of one condition; `marks` are the footnotes' marks by text."""
-    makers = [maker for info in present(run, condition) for maker in _makers(run, condition, info, marks)]
-    rows = tuple(_row(run, line, makers) for line in condition.lines)
+    run, lines = condition.run, condition.lines
+    columns = [column for info in condition.metrics for column in _columns(condition, info, marks)]
+    rows = tuple(
+        Row(
+            line.name,
+            tuple(cells[place] for _, cells in columns),
+            line.status,
+            line.reason,
+            baseline=line.name == run.settings.baseline,
+        )
+        for place, line in enumerate(lines)
+    )
+    how = {
+        "threads": run.environment.machine.get("threads", ""),
+        "compiled": "yes" if run.settings.compile else "no",
+    }
+    return Table(condition.words, tuple(column for column, _ in columns), rows, stated(condition) | how)
+
+
+def stated(condition: Condition) -> dict[str, str | int]:
+    """A condition's parts by name, as the columns of a CSV state them."""
     case = asdict(condition.case)
-    where = {name: case[name] for name in CONDITION}
-    how = {"device_name": run.environment.device_name, "threads": run.environment.machine.get("threads", "")}
-    how |= {"compiled": "yes" if run.settings.compile else "no"}
-    return Table(condition.words, tuple(one.column for one in makers), rows, where | how)
+    return {name: case[name] for name in CONDITION} | {"device_name": condition.device}
 
 
 def present(run: Run, condition: Condition) -> list[MetricInfo]:
-    """The metrics that at least one operator has a reading of, be it one that says why a capability was not tried."""
-    return [info for info in run.metrics if any(_has(line, info) for line in condition.lines)]
-
-
-def _has(line: Line, info: MetricInfo) -> bool:
-    return bool(line.find(info) or (info.mode == PROBE and line.read(info)))
+    """The metrics that at least one operator has a reading of."""
+    return condition.metrics
 
 
 def rank(run: Run, name: str) -> int:
     """A metric's place in the order of importance."""
-    order = [*FIRST, *(one.name for one in run.metrics if one.name not in FIRST)]
+    order = [*FIRST, *(info.name for info in run.metrics if info.name not in FIRST)]
     return 2 * order.index(name)
 
 
-def _row(run: Run, line: Line, makers: list[Maker]) -> Row:
-    cells = tuple(maker.cell(line) for maker in makers)
-    return Row(line.name, cells, line.status, line.reason, line.name == run.settings.baseline)
-
-
-def _makers(run: Run, condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -> list[Maker]:
-    unit, place, bounded = units.unit(info.unit), rank(run, info.name), run.metric(info.bounds)
-    column = Column(info.name, info.title, unit.name, place, detail=bounded is not None)
-    makers = [Maker(column, lambda line: _value(run, line, info, marks))]
+def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -> Iterator[tuple[Column, list[Cell]]]:
+    """A metric's columns, each with its cells from the first line to the last."""
+    run, lines = condition.run, condition.lines
+    unit, place, bounded = units.unit(info.unit).name, rank(run, info.name), run.metric(info.bounds)
+    values = [_value(line, info, marks) for line in lines]
+    yield Column(info.name, info.title, unit, place, detail=bounded is not None), values
     if bounded:
         title = f"× {info.title.removesuffix(' time').lower()}"
-        above = Column(f"{bounded.name}_over_{info.name}", title, units.RATIO.name, place + 1)
-        return [*makers, Maker(above, lambda line: _above(run, line, info, marks))]
+        times = Column(f"{bounded.name}_over_{info.name}", title, units.RATIO.name, place + 1)
+        yield times, [_times_bound(line, info, bounded, marks) for line in lines]
+        return
+    if info.relative:
+        yield from _relative(run, lines, info, place + 1)
     if not info.is_single:
-        tail = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit.name, place, detail=True)
+        p90 = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit, place, detail=True)
+        yield p90, [_percentile(line, info) for line in lines]
         count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
-        makers += [Maker(tail, lambda line: _tail(line, info)), Maker(count, lambda line: _count(line, info))]
-    ratios = []
-    if info.relative and any(_compared(run, line, info) for line in condition.lines):
-        title = f"{info.title} / {run.settings.baseline}"
-        ratio = Column(f"{info.name}_ratio", title, units.RATIO.name, place + 1)
-        ratios.append(Maker(ratio, lambda line: _ratio(run, line, info)))
-    if info.relative and any(_faster(run, line, info) for line in condition.lines):
+        yield count, [_count(line, info) for line in lines]
+
+
+def _relative(run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int) -> Iterator[tuple[Column, list[Cell]]]:
+    """The ratio to the baseline and the speed-up over the reference, where any line has one."""
+    baseline = run.settings.baseline
+    ratios = [_ratio_to(run, line, info, baseline) for line in lines]
+    if any(ratios):
+        cells = [_ratio(line, ratio, info, baseline) for line, ratio in zip(lines, ratios, strict=True)]
+        yield Column(f"{info.name}_ratio", f"{info.title} / {baseline}", units.RATIO.name, place), cells
+    speedups = [_speedup(run, line, info) for line in lines]
+    if any(speedups):
         title = f"{info.title}: speed-up over reference"
-        gained = Column(f"{info.name}_speedup", title, units.RATIO.name, place + 1)
-        ratios.append(Maker(gained, lambda line: _shown(_faster(run, line, info))))
-    return [makers[0], *ratios, *makers[1:]]
+        cells = [_with_interval(speedup) if speedup else Cell() for speedup in speedups]
+        yield Column(f"{info.name}_speedup", title, units.RATIO.name, place), cells
 
 
-def _value(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
-    found = line.find(info)
-    if found is None:
+def _value(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
+    reading = line.reading(info)
+    if reading is None:
         return _missing(line, info)
-    said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
-    return _cell(units.convert(found[1].estimate, units.unit(info.unit)), info.is_single, said)
+    value = units.convert(reading.estimate, units.unit(info.unit))
+    return _number(value, info.is_single, footnotes.marks_of(line, info, marks))
 
 
-def _cell(one: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
-    if is_exact or (one.low == one.high and one.is_bounded):
-        return Cell(units.exact(one.value), one.value, marks=marks)
-    if not one.is_bounded:
-        return Cell(units.rough(one.value), one.value, marks=marks)
-    return Cell(units.noisy(one)[0], one.value, one.low, one.high, marks=marks)
+def _number(value: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
+    """A number whose digits say how exact it is, so that its interval is not printed."""
+    if is_exact or (value.low == value.high and value.is_bounded):
+        return Cell(units.exact(value.value), value.value, marks=marks)
+    return replace(_with_interval(value), interval="", marks=marks)
 
 
-def _compared(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
-    found = line.find(info)
-    return run.ratio(found[0].case, info.name) if found else None
+def _with_interval(value: Estimate) -> Cell:
+    if not value.is_bounded:
+        return Cell(units.rough(value.value), value.value)
+    text, interval = units.noisy(value)
+    return Cell(text, value.value, value.low, value.high, interval)
 
 
-def _ratio(run: Run, line: Line, info: MetricInfo) -> Cell:
-    one = _compared(run, line, info)
-    if one is None:
+def _ratio(line: Line, ratio: Estimate | None, info: MetricInfo, baseline: str) -> Cell:
+    if ratio is None:
         return _missing(line, info)
-    return Cell("1", 1.0) if line.name == run.settings.baseline else _shown(one)
+    return Cell("1", 1.0) if line.name == baseline else _with_interval(ratio)
 
 
-def _faster(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
-    """How many times as fast as its reference a twin is, paired by round; None of any other, and of what failed."""
+def _ratio_to(run: Run, line: Line, info: MetricInfo, other: str) -> Estimate | None:
+    measurement = line.measurement(info)
+    return run.ratio(measurement.case, info.name, other) if measurement else None
+
+
+def _speedup(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
+    """How many times as fast as its reference a Triton operator is, paired by round; None for any other operator."""
     reference = next((one.reference for one in run.upsamplers if one.name == line.name), "")
-    found = line.find(info) if reference else None
-    ratio = run.ratio(found[0].case, info.name, reference) if found else None
+    ratio = _ratio_to(run, line, info, reference) if reference else None
     if ratio is None or not ratio.low > 0:
         return None
     return Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.count)
 
 
-def _shown(one: Estimate | None) -> Cell:
-    """A ratio with its interval; nothing where there is none."""
-    if one is None:
-        return Cell()
-    if not one.is_bounded:
-        return Cell(units.rough(one.value), one.value)
-    text, interval = units.noisy(one)
-    return Cell(text, one.value, one.low, one.high, interval)
+def _times_bound(line: Line, info: MetricInfo, bounded: MetricInfo, marks: Mapping[str, str]) -> Cell:
+    """How many times its bound a metric is, with the metric's own interval and the bound's footnotes."""
+    bound, reading = line.reading(info), line.reading(bounded)
+    if bound is None or reading is None or not bound.estimate.value:
+        return _missing(line, bounded)
+    times = units.convert(reading.estimate, units.Unit(units.RATIO.name, bound.estimate.value))
+    return _number(times, bounded.exact, footnotes.marks_of(line, info, marks))
 
 
-def _above(run: Run, line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
-    """How many times its least a metric is; the interval is the metric's own, the footnotes are the least's."""
-    bounded, least = run.metric(info.bounds), line.find(info)
-    found = line.find(bounded) if bounded else None
-    if bounded is None or found is None or least is None or not least[1].estimate.value:
-        return _missing(line, bounded or info)
-    unit = units.Unit(units.RATIO.name, least[1].estimate.value)
-    said = footnotes.marks_of(footnotes.texts(run, line, info), marks)
-    return _cell(units.convert(found[1].estimate, unit), bounded.exact, said)
-
-
-def _tail(line: Line, info: MetricInfo) -> Cell:
-    found = line.find(info)
-    value = quantile(found[1].samples, 0.9) if found else None
+def _percentile(line: Line, info: MetricInfo) -> Cell:
+    reading = line.reading(info)
+    value = quantile(reading.samples, 0.9) if reading else None
     if value is None:
         return _missing(line, info)
-    shown = value / units.unit(info.unit).size
-    return Cell(units.exact(shown), shown)
+    converted = value / units.unit(info.unit).size
+    return Cell(units.exact(converted), converted)
 
 
 def _count(line: Line, info: MetricInfo) -> Cell:
-    found = line.find(info)
-    if found is None:
+    reading = line.reading(info)
+    if reading is None:
         return _missing(line, info)
-    count = len(found[1].samples)
-    return Cell(f"{count}", float(count))
+    count = len(reading.samples)
+    return Cell(str(count), float(count))
 
 
 def _missing(line: Line, info: MetricInfo) -> Cell:
-    why = line.why_not(info)
-    return Cell(why) if why else Cell()
+    status = line.why_not(info)
+    return Cell(status) if status else Cell()

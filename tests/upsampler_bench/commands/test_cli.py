@@ -20,7 +20,7 @@ def test_run_writes_results_and_every_format_and_prints_the_table(invoke, tmp_pa
     assert "dysample" in out
     assert "3 cases of 3 operators on cpu" in err
     written = {one.name for one in (tmp_path / "here").iterdir()}
-    assert {"results.json", "report.csv", "report.md", "report.tex", "report.json", "panel.png", "panel.svg"} <= written
+    assert {"results.json", "report.csv", "report.md", "panel.png", "panel.svg"} <= written
     assert max(map(len, out.splitlines())) <= 80
 
 

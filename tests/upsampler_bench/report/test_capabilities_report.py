@@ -1,4 +1,4 @@
-"""Capabilities in a report: a table of their own, every no with its reason, and nothing else of a report changed."""
+"""Capabilities in a report: a table of their own, every no with its reason, and nothing else changed."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def reasons(made, operator, metric):
 
 
 @pytest.mark.parametrize(
-    ("operator", "metric", "text", "value", "said"),
+    ("operator", "metric", "text", "value", "expected"),
     [
         ("bilinear", "float16", "yes", 1.0, []),
         ("carafe", "float16", "no", 0.0, ["output is float32, expected float16"]),
@@ -43,20 +43,20 @@ def reasons(made, operator, metric):
         ("mine", "float16", "–", None, []),
     ],
 )
-def test_a_cell_says_yes_or_no_or_why_it_is_neither(made, operator, metric, text, value, said):
+def test_a_cell_is_yes_or_no_with_its_reasons(made, operator, metric, text, value, expected):
     found = cell(made, operator, metric)
     assert (found.text, found.value) == (text, value)
-    assert reasons(made, operator, metric) == said
+    assert reasons(made, operator, metric) == expected
 
 
-def test_a_run_of_probes_alone_draws_no_picture_and_tells_no_timing(made):
+def test_a_run_of_probes_alone_has_no_pictures_and_no_timing(made):
     assert made.pictures == ()
     stated = dict(made.facts)
     assert "Protocol" not in stated
-    assert "tried" in stated["Probing"]
+    assert "tested" in stated["Probing"]
     assert not {"Timed numbers", "Units"} & {title for title, _ in made.legend}
     assert [title for title, _ in made.legend] == list(TITLES.values())
-    assert (made.tables[0].troubled[0].name, len(made.tables)) == ("mine", 1)
+    assert (made.tables[0].incomplete[0].name, len(made.tables)) == ("mine", 1)
 
 
 def test_probing_changes_nothing_of_what_was_timed():
@@ -68,10 +68,10 @@ def test_probing_changes_nothing_of_what_was_timed():
     assert dict(mixed.facts)["Input (B×C×H×W)"] == dict(plain.facts)["Input (B×C×H×W)"]
 
 
-def test_the_matrix_stands_in_80_columns_with_the_reasons_below(made, golden):
+def test_the_matrix_fits_80_columns_with_the_reasons_below(made, golden):
     text = terminal.files(made)["report.txt"].decode()
     assert max(map(len, text.splitlines())) <= 80
-    assert text.count("dysample-naive") == 1, "all columns stand beside each other"
+    assert text.count("dysample-naive") == 1, "all columns are in one table"
     golden("capabilities.txt", text)
 
 
@@ -91,7 +91,7 @@ def test_the_csv_has_each_reason_in_its_row(made):
     assert rows["mine"]["reason"] == "RuntimeError: this operator has a bug"
 
 
-def test_the_frame_has_a_row_for_what_could_not_be_tried():
+def test_the_frame_has_a_row_for_what_could_not_be_tested():
     frame = storage.to_frame(mixed_run()).set_index(["upsampler", "mode", "metric"])
     row = frame.loc[("bilinear", "probe", "cuda_graph")]
     assert row.notes == NO_CUDA
@@ -103,7 +103,7 @@ def test_a_run_of_probes_survives_its_file(tmp_path):
     assert storage.load(storage.save(probed_run(), tmp_path)) == probed_run()
 
 
-def test_an_interrupted_run_shows_what_was_tried(made):
+def test_an_interrupted_run_shows_what_was_tested(made):
     run = probed_run()
     few = replace(run, ended="interrupted", measurements=run.measurements[:2])
     drawn = report.from_run(few)

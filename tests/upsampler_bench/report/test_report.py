@@ -26,7 +26,7 @@ def test_numbers_are_in_the_units_that_the_columns_name() -> None:
     assert cell(made, "pixel-shuffle", "params_all").text == "2,360,320"
 
 
-def test_a_relative_metric_has_its_paired_ratio_with_its_interval_beside_it() -> None:
+def test_a_relative_metric_has_its_paired_ratio_with_its_interval_next_to_it() -> None:
     run = sample_run()
     made, ratio = report.from_run(run), run.ratio(Case("dysample"), "latency")
     assert ratio is not None
@@ -52,10 +52,10 @@ def test_a_failure_keeps_its_row_with_the_reason_and_what_was_measured() -> None
     assert cell(made, "carafe", "latency").value
     assert cell(made, "carafe", "train_memory").text == "failed"
     assert mine.reason == "output has shape (1, 256, 240, 239), expected (1, 256, 240, 240)"
-    assert [row.name for row in made.tables[0].troubled] == ["bicubic", "carafe", "mine"]
+    assert [row.name for row in made.tables[0].incomplete] == ["bicubic", "carafe", "mine"]
 
 
-def test_a_metric_that_nobody_knows_yet_gets_its_column_and_one_without_readings_gets_none() -> None:
+def test_a_new_metric_gets_its_column_and_one_without_readings_gets_none() -> None:
     infos = (MetricInfo("energy", "Energy", "J", "inference"), MetricInfo("noise", "Noise", "dB", "inference"))
     run = replace(plain_run(FEW), metrics=(*METRICS, *infos))
     made = report.from_run(with_reading(run, Case("carafe"), Reading("energy", ((2.5, 2.6),), "a meter")))
@@ -72,7 +72,7 @@ def test_a_reading_without_samples_or_without_a_finite_value_is_none() -> None:
     assert [cell(made, name, "latency").value for name in ("carafe", "dysample")] == [None, None]
 
 
-def test_notes_and_uncounted_operators_become_footnotes_said_once() -> None:
+def test_notes_and_uncounted_operators_become_footnotes_once() -> None:
     note = Reading("latency", ((0.1,),), "m", ("launch-bound",))
     run = with_reading(with_reading(plain_run(FEW), Case("carafe"), note), Case("dysample"), note)
     uncounted = Reading("flops_mac", ((5.0,),), "m", facts={"uncounted": "aten::roll"})
@@ -83,7 +83,7 @@ def test_notes_and_uncounted_operators_become_footnotes_said_once() -> None:
     assert marks[cell(made, "dysample", "flops_mac").marks[0]] == "not counted: aten::roll"
 
 
-def test_a_column_with_several_methods_says_which_rows_each_is_for() -> None:
+def test_a_column_with_several_methods_names_the_rows_of_each() -> None:
     odd = Reading("inference_memory", ((5.0,),), "allocator peak")
     made = report.from_run(with_reading(plain_run(FEW), Case("carafe"), odd))
     said = {one.text: one.rows for one in made.methods if "Inference memory" in one.columns}
@@ -97,30 +97,32 @@ def test_device_versions_input_protocol_and_time_are_stated() -> None:
     assert ENVIRONMENT.device_name in stated["Device"]
     assert "torch 2.13.0+cpu" in stated["Versions"]
     assert "float32" in stated["Input (B×C×H×W)"]
-    assert "warm-up of at least 0.1 s" in stated["Protocol"]
+    assert "Warm-up: at least 0.1 s" in stated["Protocol"]
     assert "2026-11-21" in stated["When"]
 
 
-@pytest.mark.parametrize(("ended", "said"), [("complete", ""), ("interrupted", "was interrupted"), ("partial", "not")])
-def test_a_run_that_is_not_whole_is_said_to_be_so(ended: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("ended", "said"), [("complete", ""), ("interrupted", "was interrupted"), ("partial", "is incomplete")]
+)
+def test_an_incomplete_run_has_a_warning(ended: str, said: str) -> None:
     warning = report.from_run(replace(sample_run(), ended=ended)).warning
     assert said in warning
     assert bool(said) == bool(warning)
 
 
-def test_several_conditions_have_a_table_and_charts_each_with_files_named_apart() -> None:
+def test_each_condition_has_a_table_and_pictures_with_file_names_of_their_own() -> None:
     run = plain_run(FEW)
     small = [replace(one, case=replace(one.case, height=60, dtype="float16")) for one in run.measurements]
     made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
     assert [table.condition["dtype"] for table in made.tables] == ["float32", "float16"]
     assert [one.slug for one in made.pictures if one.name == "panel"] == [
-        "1x256x120x120-float32",
-        "1x256x60x120-float16",
+        "1x256x120x120",
+        "1x256x60x120",
     ]
     assert cell(made, "dysample", "latency_ratio", table=1).value
 
 
-def test_a_twin_follows_its_reference_and_says_how_much_faster_it_is() -> None:
+def test_a_triton_operator_follows_its_reference_with_its_speed_up() -> None:
     figures = {"carafe": FIGURES["carafe"], **FEW, "carafe-fused": FIGURES["dysample"]}
     run = plain_run(figures)
     infos = tuple(replace(one, reference="carafe") if one.name == "carafe-fused" else one for one in run.upsamplers)
@@ -135,7 +137,7 @@ def test_a_twin_follows_its_reference_and_says_how_much_faster_it_is() -> None:
     assert "latency_speedup" not in columns(report.from_run(run))
 
 
-def test_twins_of_each_other_are_not_lost() -> None:
+def test_operators_that_name_each_other_as_reference_are_not_lost() -> None:
     run = replace(
         plain_run(FEW), upsamplers=(UpsamplerInfo("carafe", "", "dysample"), UpsamplerInfo("dysample", "", "carafe"))
     )
@@ -148,7 +150,7 @@ def test_without_the_baseline_there_is_no_ratio_and_no_dashed_line() -> None:
     assert all(chart.baseline is None for chart in made.pictures[0].charts)
 
 
-def test_a_run_without_measurements_is_still_told() -> None:
+def test_a_run_without_measurements_has_a_report() -> None:
     made = report.from_run(Run(ENVIRONMENT, Settings(), METRICS, ()))
     assert (made.tables, made.pictures) == ((), ())
     assert made.warning

@@ -83,7 +83,7 @@ def methods(report: Report) -> list[tuple[str, str]]:
 def lead(report: Report) -> str:
     """The report's extent in one line."""
     operators = {row.name for table in report.tables for row in table.rows}
-    troubles = sum(len(table.troubled) for table in report.tables)
+    troubles = sum(len(table.incomplete) for table in report.tables)
     said = [_count(len(operators), "operator")] if report.operators else []
     said.append(_count(len(report.tables), "table"))
     said += [_count(len(report.pictures), "picture")] if report.operators or report.pictures else []

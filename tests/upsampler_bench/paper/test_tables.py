@@ -1,4 +1,4 @@
-"""Fig. 1 and the ablation held against bare operators."""
+"""Fig. 1 and the ablation compared with bare operators."""
 
 from dataclasses import replace
 
@@ -6,8 +6,9 @@ import pytest
 from sample_paper_runs import bare, bare_run
 
 from upsampler_bench.case import Case
-from upsampler_bench.paper import published, reproduction
+from upsampler_bench.paper import published
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
+from upsampler_bench.paper.tables import tables
 from upsampler_bench.results import Measurement, Reading, Run
 
 RTX = {"device_name": "NVIDIA GeForce RTX 3090", "device_kind": "cuda"}
@@ -16,7 +17,7 @@ VARIANTS = [one.upsampler for one in published.ablation()]
 
 
 def fig1(*runs: Run) -> PublishedTable:
-    return next(one for one in reproduction.tables(runs) if one.name == "fig1")
+    return next(one for one in tables(runs) if one.name == "fig1")
 
 
 def cell(found: PublishedTable, name: str) -> PublishedCell:
@@ -29,7 +30,7 @@ def published_run(factor: float = 1.0, **device: str) -> Run:
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.1])
-def test_the_published_ratios_are_reproduced_whatever_the_milliseconds(factor: float) -> None:
+def test_the_published_ratios_are_reproduced_at_any_speed(factor: float) -> None:
     found = fig1(published_run(factor, **RTX))
     assert found.count("reproduced") == len(found.rows) == 9
     assert cell(found, "dysample") == PublishedCell(
@@ -43,13 +44,13 @@ def test_the_published_ratios_are_reproduced_whatever_the_milliseconds(factor: f
     )
 
 
-def test_the_reading_error_is_left_to_the_published_figure() -> None:
+def test_a_difference_within_the_reading_error_is_reproduced() -> None:
     latencies = {"bilinear": 1.6, "dysample": 6.4, "dysample-s": 7.1, "carafe": 14.0}
     found = fig1(bare_run(latencies, **RTX))
     assert [cell(found, name).verdict for name in ("dysample", "dysample-s", "carafe")] == [
         *("reproduced", "reproduced", "differs")
     ]
-    assert cell(found, "carafe").why == "beyond the reading error and our interval"
+    assert cell(found, "carafe").why == "outside the reading error and our interval"
 
 
 def test_another_device_is_named_whether_the_ratio_is_the_same_or_not() -> None:
@@ -57,11 +58,11 @@ def test_another_device_is_named_whether_the_ratio_is_the_same_or_not() -> None:
     same, other = cell(found, "dysample"), cell(found, "carafe")
     assert (same.verdict, other.verdict) == ("reproduced", "differs")
     assert other.why == "another device: NVIDIA H200, not the paper's RTX 3090"
-    assert same.why == f"{other.why}, where the ratio is the same"
+    assert same.why == f"{other.why}; the ratio is the same"
     assert found.about.endswith("Ours: NVIDIA H200.")
 
 
-def test_of_several_runs_the_one_most_like_the_papers_is_held() -> None:
+def test_of_several_runs_the_one_most_like_the_papers_is_compared() -> None:
     on_cpu, on_gpu, like = published_run(device_name="a CPU"), published_run(2.0, **H200), published_run(3.0, **RTX)
     assert "RTX 3090." in fig1(on_cpu, on_gpu, like).about
     assert fig1(on_cpu, on_gpu).about.endswith("Ours: NVIDIA H200.")
@@ -70,14 +71,14 @@ def test_of_several_runs_the_one_most_like_the_papers_is_held() -> None:
     assert fig1(compiled, on_gpu).about.endswith("Ours: NVIDIA H200.")
 
 
-def test_what_was_not_timed_says_why() -> None:
+def test_what_was_not_timed_has_a_reason() -> None:
     run = bare_run({"bilinear": 1.6, "dysample": 6.2}, **RTX)
     run = run.with_measurement(Measurement(Case("carafe"), "failed", "out of memory"))
     run = run.with_measurement(Measurement(Case("fade"), readings=(Reading("latency", ((0.02,),), "a watch"),)))
     found = fig1(run)
     assert cell(found, "carafe").why == "failed: out of memory"
     assert cell(found, "deconv").why == "not in these runs"
-    assert cell(found, "fade").why == "timed otherwise than bilinear, so no ratio"
+    assert cell(found, "fade").why == "timed by another method than bilinear, so no ratio"
     assert {cell(found, name).verdict for name in ("carafe", "deconv", "fade")} == {"not measured"}
     alone = fig1(bare_run({"dysample": 6.2}, **RTX))
     assert cell(alone, "dysample").why == "no ratio: bilinear not in these runs"
@@ -86,11 +87,11 @@ def test_what_was_not_timed_says_why() -> None:
 def test_a_run_that_timed_nothing_has_no_figure_1() -> None:
     run = published_run(**RTX)
     lean = (replace(one, readings=one.readings[1:]) for one in run.measurements)
-    assert [one.name for one in reproduction.tables([replace(run, measurements=tuple(lean))])] == ["table4"]
+    assert [one.name for one in tables([replace(run, measurements=tuple(lean))])] == ["table4"]
 
 
 def rows(number: int, *runs: Run) -> list[PublishedRow]:
-    return list(next(one.rows for one in reproduction.tables(runs) if one.name == f"table{number}"))
+    return list(next(one.rows for one in tables(runs) if one.name == f"table{number}"))
 
 
 def test_the_ablation_names_dysample_with_options_that_its_class_takes() -> None:
@@ -122,11 +123,11 @@ def test_a_registered_name_of_a_row_is_the_same_operator() -> None:
         assert (made.groups, made.scope_factor, made.scope is not None) == (row.groups, row.scope_factor, row.dynamic)
 
 
-def test_the_ablation_holds_our_costs_beside_the_published_quality() -> None:
+def test_the_ablation_has_our_costs_next_to_the_published_quality() -> None:
     made = bare_run({"bilinear": 1.0, **dict.fromkeys(VARIANTS, 2.0)}, **H200)
-    tables = [one for one in reproduction.tables([made]) if one.name in ("table1", "table2", "table3")]
-    assert [len(one.rows) for one in tables] == [2, 4, 4]
-    assert all(one.figures == ("mIoU (%)", "AP", "Latency (× bilinear)", "GFLOPs", "Weights") for one in tables)
+    found = [one for one in tables([made]) if one.name in ("table1", "table2", "table3")]
+    assert [len(one.rows) for one in found] == [2, 4, 4]
+    assert all(one.figures == ("mIoU (%)", "AP", "Latency (× bilinear)", "GFLOPs", "Weights") for one in found)
     first = rows(1, made)[0]
     assert first.name == "nearest, static 1, 1 group"
     assert [one.verdict for one in first.cells] == ["needs training", "needs training", "", "", ""]
@@ -138,7 +139,7 @@ def test_a_row_of_the_ablation_may_be_measured_by_its_registered_name() -> None:
     run = bare_run({"bilinear": 1.0, "dysample": 2.0, VARIANTS[0]: 3.0})
     assert [len(one.cells) for one in rows(1, run)] == [5, 2]
     # Table 3 has a row that is dysample itself, but no variant of it was measured.
-    assert {one.name for one in reproduction.tables([run])} == {"fig1", "table1", "table4"}
-    assert not any(one.name == "table1" for one in reproduction.tables([bare_run({"bilinear": 1.0, "dysample": 2.0})]))
+    assert {one.name for one in tables([run])} == {"fig1", "table1", "table4"}
+    assert not any(one.name == "table1" for one in tables([bare_run({"bilinear": 1.0, "dysample": 2.0})]))
     three = run.with_measurement(bare(VARIANTS[7], 2.5))
     assert [len(one.cells) for one in rows(3, three)] == [2, 5, 5, 2]

@@ -1,0 +1,195 @@
+# torch-free
+"""The paper's tables and figures of which the runs measured something, in the paper's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from upsampler_bench import units
+from upsampler_bench.paper import costs, ours, published
+from upsampler_bench.paper.costs import BOXES, GFLOPS, PAPER, PARAMS_TABLES, WEIGHTS, row_name
+from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, Records
+from upsampler_bench.paper.parts import (
+    DIFFERS,
+    MISSING,
+    REPRODUCED,
+    TRAINING,
+    PublishedCell,
+    PublishedRow,
+    PublishedTable,
+    deviation,
+    ours_alone,
+    quoted,
+)
+from upsampler_bench.paper.published import Ablation, Latency
+from upsampler_bench.results import Measurement, Run
+from upsampler_bench.stats import Estimate
+
+RATIO, MIOU, AP, COUNT = "Latency (× bilinear)", "mIoU (%)", "AP", "Weights"
+# What the text rounds to, and what can be read off the figure, in ms.
+ROUNDED, READ_OFF = 0.05, 0.1
+FIG1 = (
+    "Absolute times are not comparable across devices, so ratios to bilinear are compared: the published latency on "
+    "one {device} over bilinear's {baseline:g} ms, and ours over bilinear's in the same rounds, with its 95 % "
+    "interval. A ratio is reproduced if our interval overlaps what the published milliseconds allow: ±{rounded:g} ms "
+    "by rounding where the text states them ({stated}), ±{read_off:g} ms where they are read off the figure. A "
+    "different ratio on another device does not refute the paper. The paper has no figure for indexnet and a2u."
+)
+ABLATION = (
+    "Each row is dysample with these options. mIoU (SegFormer-B1 on ADE20K) and AP (Faster R-CNN on COCO) need "
+    "training and are quoted. The costs are ours alone, for ×2 on a 256×120×120 feature: the paper prints none for "
+    "these steps. GFLOPs are flops_paper."
+)
+ABLATIONS = {
+    1: "Table 1: the initial sampling position",
+    2: "Table 2: the static scope factor",
+    3: "Table 3: the dynamic scope and the groups",
+}
+
+
+def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
+    """The paper's tables of which a run measured something; empty if none did, as at any other shape.
+
+    Bare operators on the paper's feature are compared with Fig. 1 and Table 4, variants of dysample with Tables 1 to 3,
+    each model with its own tables.
+    """
+    found = [
+        _fig1(runs),
+        *(_ablation(runs, number, title) for number, title in ABLATIONS.items()),
+        costs.table4(runs),
+        *(costs.params_table(table, runs) for table in PARAMS_TABLES),
+        _table5() if ours.in_model(runs, "maskformer-swin-b") else None,
+        _table7() if ours.in_model(runs, "fpn-r50") else None,
+    ]
+    return tuple(sorted((table for table in found if table), key=lambda table: table.name))
+
+
+def summary(tables: Sequence[PublishedTable]) -> str:
+    """How many cells have each verdict: '24 of 26 cells that need no training are reproduced. Differs: 2. ...'."""
+    verdicts = (REPRODUCED, DIFFERS, MISSING, TRAINING)
+    reproduced, differs, missing, training = (sum(table.count(verdict) for table in tables) for verdict in verdicts)
+    parts = [f"{reproduced} of {reproduced + differs + missing} cells that need no training are reproduced."]
+    rest = {"Differ": differs, "Not measured": missing, "Need training": training}
+    return " ".join([*parts, *(f"{name}: {count}." for name, count in rest.items() if count)])
+
+
+def _fig1(runs: Sequence[Run]) -> PublishedTable | None:
+    known = published.latency_rtx3090()
+    records = ours.timed(runs, known)
+    if not records:
+        return None
+    run = records[0][0]
+    # The baseline is 1 by definition.
+    rows = tuple(PublishedRow(name, (_latency(run, name, known),)) for name in known if name != BASELINE)
+    about = FIG1.format(
+        device=DEVICE,
+        baseline=known[BASELINE].ms,
+        rounded=ROUNDED,
+        read_off=READ_OFF,
+        stated=", ".join(name for name, latency in known.items() if latency.source == "text"),
+    )
+    how = [run.environment.device_name]
+    how += ["compiled"] if run.settings.compile else []
+    how += ["CUDA graph"] if run.settings.cuda_graph else []
+    title = "Fig. 1: latency of ×2 on a 256×120×120 feature"
+    return PublishedTable("fig1", title, f"{about} Ours: {', '.join(how)}.", (RATIO,), rows)
+
+
+def _latency(run: Run, name: str, known: Mapping[str, Latency]) -> PublishedCell:
+    latency, base = known[name], known[BASELINE]
+    theirs = round(latency.ms / base.ms, 4)
+    printed = f"{theirs:.1f} ({latency.ms:.1f} ms)"
+    measurement = next((one for _, one in ours.bare([run]) if one.case.upsampler == name), None)
+    ratio = ours.ratio_to_baseline(run, measurement)
+    if ratio is None:
+        return PublishedCell(RATIO, printed, published_value=theirs, why=_no_ratio(run, measurement))
+    error = ROUNDED if latency.source == "text" else READ_OFF
+    least, most = (latency.ms - error) / (base.ms + ROUNDED), (latency.ms + error) / (base.ms - ROUNDED)
+    low, high = (ratio.low, ratio.high) if ratio.is_bounded else (ratio.value, ratio.value)
+    is_same = low <= most and high >= least
+    why = "" if is_same else "outside the reading error and our interval"
+    if not ours.is_papers_device(run):
+        why = f"another device: {run.environment.device_name}, not the paper's {DEVICE}"
+        why += "; the ratio is the same" if is_same else ""
+    verdict, off = REPRODUCED if is_same else DIFFERS, deviation(ratio.value, theirs)
+    return PublishedCell(RATIO, printed, _shown(ratio), theirs, ratio.value, off, verdict, why)
+
+
+def _no_ratio(run: Run, measurement: Measurement | None) -> str:
+    if measurement is None or not ours.reading(measurement, LATENCY):
+        return ours.missing(measurement, LATENCY)
+    base = run.measurement(measurement.case.of(BASELINE))
+    if ours.reading(base, LATENCY):
+        return f"timed by another method than {BASELINE}, so no ratio"
+    return f"no ratio: {BASELINE} {ours.missing(base, LATENCY)}"
+
+
+def _shown(ratio: Estimate) -> str:
+    """A ratio with its interval, if it has one."""
+    if not ratio.is_bounded:
+        return units.rough(ratio.value)
+    if ratio.low == ratio.high:
+        return units.exact(ratio.value)
+    text, interval = units.noisy(ratio)
+    return f"{text} ({interval})"
+
+
+def _ablation(runs: Sequence[Run], number: int, title: str) -> PublishedTable | None:
+    """One of Tables 1 to 3, or None if no variant of it was measured by its options."""
+    steps = published.ablation()
+    rows = [row for row in steps if row.table == number]
+    records = ours.bare(runs)
+    measured = {measurement.case.upsampler for _, measurement in records if measurement.readings}
+    if measured.isdisjoint(row.upsampler for row in rows):
+        return None
+    timed = ours.timed(runs, {name for row in steps for name in (row.upsampler, row.registered) if name}, most=True)
+    compared = tuple(_step(row, records, timed) for row in rows)
+    figures = (MIOU, AP, *(figure for figure in (RATIO, GFLOPS, COUNT) if any(row.cell(figure) for row in compared)))
+    about = f"{ABLATION} Latency: on {timed[0][0].environment.device_name}." if timed else ABLATION
+    return PublishedTable(f"table{number}", title, about, figures, compared)
+
+
+def _step(row: Ablation, records: Records, timed: Records) -> PublishedRow:
+    """One step from the naive design to DySample: its published quality, and its costs."""
+    names = [name for name in (row.upsampler, row.registered) if name]
+    cells = [quoted(figure, text) for figure, text in ((MIOU, row.miou), (AP, row.ap)) if text]
+    ratios = [
+        ours.ratio_to_baseline(run, measurement)
+        for name in names
+        for run, measurement in timed
+        if measurement.case.upsampler == name
+    ]
+    ratio = next((ratio for ratio in ratios if ratio), None)
+    if ratio:
+        cells.append(ours_alone(RATIO, _shown(ratio), ratio.value))
+    flops = ours.number(records, names, PAPER).value
+    if flops is not None:
+        cells.append(ours_alone(GFLOPS, units.short(flops / 1e9), flops / 1e9))
+    weights = ours.number(records, names, WEIGHTS).value
+    if weights is not None:
+        cells.append(ours_alone(COUNT, f"{weights:,.0f}", weights))
+    scope = f"{'dynamic' if row.dynamic else 'static'} {row.scope_factor:g}"
+    groups = "1 group" if row.groups == 1 else f"{row.groups} groups"
+    return PublishedRow(f"{row.initial_position}, {scope}, {groups}", tuple(cells))
+
+
+def _table5() -> PublishedTable:
+    backbones = {"swin-b": "Swin-B", "swin-l": "Swin-L"}
+    rows = tuple(
+        PublishedRow(f"{row['upsampler']} ({backbones[row['backbone']]})", (quoted(MIOU, row["miou"]),))
+        for row in published.rows("maskformer_ade20k")
+    )
+    about = "mIoU needs training and is quoted."
+    return PublishedTable("table5", "Table 5: MaskFormer on ADE20K", about, (MIOU,), rows)
+
+
+def _table7() -> PublishedTable:
+    """Boxes and masks of one model in one row."""
+    cells: dict[str, list[PublishedCell]] = {}
+    for row in published.rows("mask_rcnn_coco"):
+        for figure, column in BOXES.items():
+            cells.setdefault(row_name(row), []).append(quoted(f"{row['task']} {figure}", row[column]))
+    figures = tuple(f"{task} {figure}" for task in ("box", "mask") for figure in BOXES)
+    about = "AP of boxes and masks needs training and is quoted. The added parameters are those of Table 6."
+    rows = tuple(PublishedRow(name, tuple(quality)) for name, quality in cells.items())
+    return PublishedTable("table7", "Table 7: Mask R-CNN on COCO", about, figures, rows)
