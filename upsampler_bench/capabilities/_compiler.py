@@ -13,7 +13,7 @@ import torch._dynamo
 import torch._inductor.config
 import torch._inductor.utils
 
-from upsampler_bench.metrics import NotApplicable
+from upsampler_bench.capabilities import NotApplicable
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from upsampler_bench.capabilities import No
 from upsampler_bench.capabilities._probing import backward, hold, outcome, variant
 from upsampler_bench.case import TRAIN
-from upsampler_bench.metrics import No
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import DTYPES, Workload
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import upsamplers
+from upsampler_bench.capabilities import No
 from upsampler_bench.case import PROBE, Settings
-from upsampler_bench.metrics import No
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import DTYPES, Workload, build, shared_inputs

@@ -9,9 +9,8 @@ import torch
 import torch._dynamo.config
 import torch._dynamo.exc
 
-from upsampler_bench.capabilities import _compiler, _probing
+from upsampler_bench.capabilities import No, _compiler, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 
 from upsampler_bench import device as devices
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import NotApplicable
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.case import TRAIN
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 

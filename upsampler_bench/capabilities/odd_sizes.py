@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads import output_check
 from upsampler_bench.workloads.workload import Workload

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, NotApplicable, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No, NotApplicable
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import Workload

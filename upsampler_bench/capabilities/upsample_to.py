@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import NotApplicable
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import LAYOUTS, Workload
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device, rates
-from upsampler_bench.metrics import flops
+from upsampler_bench.metrics import OPERATOR, flops
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -34,7 +34,7 @@ INFO = MetricInfo(
     "a large copy, or the multiply-adds (mac) at the rate of large products, whichever takes longer.",
 )
 INFOS = (INFO,)
-KINDS = ("operator",)
+SUBJECT = OPERATOR
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

@@ -24,7 +24,7 @@ INFO = MetricInfo(
     description="The part of one forward of the model that passes inside its upsamplers.",
 )
 INFOS = (INFO,)
-KINDS = (MODEL,)
+SUBJECT = MODEL
 # As few forwards as an interval of the median takes.
 FORWARDS = next(count for count in range(1, 100) if interval_ranks(count))
 Span = tuple[object, object]

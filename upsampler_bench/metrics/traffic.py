@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_iter
 
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import roofline
+from upsampler_bench.metrics import OPERATOR, roofline
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -41,7 +41,7 @@ MINIMUM = MetricInfo(
     description="Inputs and parameters read once and the output written once: the bytes that the roofline time counts.",
 )
 INFOS = (MOVED, MINIMUM)
-KINDS = ("operator",)
+SUBJECT = OPERATOR
 METHOD = "tensors of every operation of one eager forward"
 # What makes a tensor without writing to it, and what writes to one without reading it.
 UNWRITTEN = ("aten::empty", "aten::new_empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty_strided")

@@ -10,7 +10,7 @@ import torch
 from fake_device import FakeDevice
 
 import upsamplers
-from upsampler_bench import device, metrics
+from upsampler_bench import capabilities, device, metrics
 from upsampler_bench.capabilities import _compiler
 from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.runner.group import Group
@@ -178,7 +178,7 @@ def test_every_capability_has_a_short_title_a_meaning_and_a_way_it_is_tried():
     probes = metrics.for_case(Case("carafe", PROBE), ())
     assert {"onnx_export", "compiles", "cuda_graph", *QUICK} <= set(probes)
     for metric in probes.values():
-        assert metrics.is_probe(metric)
+        assert capabilities.is_probe(metric)
         assert metric.METHOD
         assert metric.SECONDS > 0
         assert metric.INFOS[0].unit in ("bool", "1")

@@ -7,8 +7,8 @@ import pytest
 
 import upsamplers
 from upsampler_bench import metrics
+from upsampler_bench.capabilities import No, NotApplicable
 from upsampler_bench.case import PROBE, Case, Settings
-from upsampler_bench.metrics import No, NotApplicable
 from upsampler_bench.workloads import workload
 
 onnx = pytest.importorskip("onnx")
