@@ -31,7 +31,7 @@ METRICS = tuple(
     )
     for place, (name, title) in enumerate(TITLES.items())
 )
-NO_CUDA, LEFT = "needs CUDA", "channels_last goes in, the output is laid out otherwise"
+NO_CUDA, LEFT = "needs CUDA", "channels_last inputs work, but the output is not channels_last"
 
 
 def probed_run() -> Run:
