@@ -58,7 +58,7 @@ class Segmenter(nn.Module):
         self.mask_embedder = MaskformerMLPPredictionHead(CHANNELS, CHANNELS, CHANNELS)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores of each class: over all queries, the sum of its probability times that of a pixel being in the mask."""
+        """Scores of each class: over all queries, the sum of its probability times that of a pixel in the mask."""
         outputs = self.model(image, return_dict=True)
         queries = outputs.transformer_decoder_last_hidden_state  # (B, 100, 256)
         # The last class means that the query matches no object.
