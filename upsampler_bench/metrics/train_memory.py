@@ -8,11 +8,16 @@ from upsampler_bench.metrics.memory import notes
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
-DESCRIPTION = (
-    "Peak bytes over forward and backward (in a model over a training step) beyond parameters, optimiser state and "
-    "inputs; output and all gradients included."
+PEAK = MetricInfo(
+    "train_memory",
+    "Training memory",
+    "B",
+    TRAIN,
+    exact=True,
+    place=40,
+    description="Peak bytes over forward and backward (in a model over a training step) beyond parameters, optimiser "
+    "state and inputs; output and all gradients included.",
 )
-PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=DESCRIPTION)
 SAVED = MetricInfo(
     "saved_memory",
     "Saved for backward",

@@ -1,4 +1,4 @@
-"""Multiply-adds of products, by torch's own counter and by hand; tests/test_docs.py checks the formulas of operators."""
+"""Multiply-adds of products, by torch's own counter and by hand; tests/test_docs.py checks those of operators."""
 
 import pytest
 import torch

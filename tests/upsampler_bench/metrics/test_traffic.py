@@ -77,9 +77,9 @@ def test_a_fused_twin_moves_only_its_projections_beside_the_least():
     up, alone = (upsamplers.create(name, 64) for name in ("dysample-triton", "dysample-triton-1x1"))
     parameters = sum(one.numel() for one in up.parameters())
     least = 4 * (5 * x.numel() + parameters)
-    with torch.inference_mode(), Traffic() as traffic:
+    with torch.inference_mode(), Traffic() as counted:
         up(x)
-    assert traffic.moved == least + 4 * (2 * 32 * pixels + x.numel() + 32)  # the convolution reads x too
-    with torch.inference_mode(), Traffic() as traffic:
+    assert counted.moved == least + 4 * (2 * 32 * pixels + x.numel() + 32)  # the convolution reads x too
+    with torch.inference_mode(), Traffic() as counted:
         alone(x)
-    assert traffic.moved == least + 4 * 32  # where to begin
+    assert counted.moved == least + 4 * 32  # where to begin
