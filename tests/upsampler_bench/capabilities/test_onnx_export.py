@@ -23,8 +23,8 @@ def sample(mode=None, domain=""):
 
 def graph(*nodes, name="main"):
     kind = onnx.TensorProto.FLOAT
-    given = [helper.make_tensor_value_info(one, kind, [1, 1, 2, 2]) for one in ("x", "grid")]
-    return helper.make_graph(list(nodes), name, given, [helper.make_tensor_value_info("y", kind, None)])
+    inputs = [helper.make_tensor_value_info(name, kind, [1, 1, 2, 2]) for name in ("x", "grid")]
+    return helper.make_graph(list(nodes), name, inputs, [helper.make_tensor_value_info("y", kind, None)])
 
 
 def branching(node):
