@@ -138,4 +138,4 @@ def test_an_operator_that_runs_out_of_gpu_memory_loses_its_own_row():
 
 
 def test_the_doctor_knows_the_gpu():
-    assert {"driver", "temperature", "GPU processes", "throttling"} <= {one.what for one in examine("cuda")}
+    assert {"driver", "temperature", "GPU processes", "throttling"} <= {finding.check for finding in examine("cuda")}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from upsampler_bench.stats import Estimate
 
-LEAST, MOST = 2, 4
+FEWEST_DIGITS, MOST_DIGITS = 2, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit for people, and how many base units one of it is."""
+    """A unit for people, and its size in base units."""
 
     name: str
     size: float
@@ -28,7 +28,8 @@ UNITS = {
 }
 RATIO = Unit("×", 1.0)
 LETTERS = {1e9: "G", 1e6: "M", 1e3: "K"}
-PLAIN = 9999.5
+# From here on a number is shortened with a letter.
+SHORTENED = 9999.5
 
 
 def unit(base: str) -> Unit:
@@ -36,21 +37,21 @@ def unit(base: str) -> Unit:
     return UNITS.get(base) or Unit(base, 1.0)
 
 
-def convert(one: Estimate, to: Unit) -> Estimate:
+def convert(estimate: Estimate, to: Unit) -> Estimate:
     """The estimate in another unit."""
-    return Estimate(one.value / to.size, one.low / to.size, one.high / to.size, one.count)
+    return Estimate(estimate.value / to.size, estimate.low / to.size, estimate.high / to.size, estimate.count)
 
 
 def decimals(value: float, half_width: float = 0.0) -> int:
-    """Places after the point (negative: before it) such that the last digit is the interval's first.
+    """Places after the point (negative: before it) so that the last digit is the first of the interval's half width.
 
-    Never fewer than two significant digits nor more than four.
+    At least two significant digits, at most four.
     """
     if not value:
         return 0
-    lead = math.floor(math.log10(abs(value)))
-    supported = lead - math.floor(math.log10(half_width)) + 1 if half_width > 0 else MOST
-    return min(max(supported, LEAST), MOST) - 1 - lead
+    leading = math.floor(math.log10(abs(value)))
+    supported = leading - math.floor(math.log10(half_width)) + 1 if half_width > 0 else MOST_DIGITS
+    return min(max(supported, FEWEST_DIGITS), MOST_DIGITS) - 1 - leading
 
 
 def fixed(value: float, places: int) -> str:
@@ -59,38 +60,41 @@ def fixed(value: float, places: int) -> str:
 
 
 def exact(value: float) -> str:
-    """A number without noise: a whole one in full, another with four significant digits at most."""
+    """A number without noise: an integer in full, another with at most four significant digits."""
     if value.is_integer():
         return f"{value:,.0f}"
-    text = fixed(value, decimals(value))
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return _without_zeros(fixed(value, decimals(value)))
 
 
 def rough(value: float) -> str:
-    """A number that no interval bounds: two significant digits."""
+    """A number without an interval: two significant digits."""
     return fixed(value, decimals(value, abs(value))) if value else "0"
 
 
-def noisy(one: Estimate) -> tuple[str, str]:
+def noisy(estimate: Estimate) -> tuple[str, str]:
     """An estimate as text, and its interval with the same places."""
-    places = decimals(one.value, (one.high - one.low) / 2)
-    return fixed(one.value, places), f"{fixed(one.low, places)}–{fixed(one.high, places)}"
+    places = decimals(estimate.value, (estimate.high - estimate.low) / 2)
+    return fixed(estimate.value, places), f"{fixed(estimate.low, places)}–{fixed(estimate.high, places)}"
 
 
 def short(value: float) -> str:
-    """Three significant digits, as a figure has room for: 8.19, 1,300, 65.5K; whole numbers below 10,000 in full."""
-    if abs(value) >= PLAIN:
-        size = next(one for one in LETTERS if abs(value) >= one * 0.9995)
-        return f"{_three(value / size)}{LETTERS[size]}"
-    return f"{value:,.0f}" if float(value).is_integer() else _three(value)
+    """Three significant digits, for figures: 8.19, 1,300, 65.5K; integers below 10,000 in full."""
+    if abs(value) >= SHORTENED:
+        size = next(size for size in LETTERS if abs(value) >= size * 0.9995)
+        return f"{_three_digits(value / size)}{LETTERS[size]}"
+    return f"{value:,.0f}" if float(value).is_integer() else _three_digits(value)
 
 
 def tick(value: float) -> str:
-    """As `short`, without zeros at the end: what stands at an axis."""
-    number, letter = (short(value)[:-1], short(value)[-1]) if short(value)[-1].isalpha() else (short(value), "")
-    return (number.rstrip("0").rstrip(".") if "." in number else number) + letter
+    """As `short`, without trailing zeros: for an axis."""
+    text = short(value)
+    return _without_zeros(text[:-1]) + text[-1] if text[-1].isalpha() else _without_zeros(text)
 
 
-def _three(value: float) -> str:
+def _three_digits(value: float) -> str:
     places = 2 - math.floor(math.log10(abs(float(f"{value:.2e}"))))
     return fixed(value, max(places, 0))
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -11,13 +11,13 @@ from upsamplers import Unsupported, Upsampler
 
 
 class Repeats(Upsampler):
-    """Repeats every pixel, having done what the operator is about."""
+    """Repeats every pixel of a changed feature."""
 
-    def about(self, x):
+    def change(self, x):
         return x
 
     def forward(self, x):
-        return F.interpolate(self.about(x), scale_factor=self.scale)
+        return F.interpolate(self.change(x), scale_factor=self.scale)
 
 
 @upsamplers.register("sound")
@@ -26,7 +26,7 @@ class Sound(Repeats):
         super().__init__(channels, scale=scale)
         self.factor = torch.nn.Parameter(torch.ones(channels, 1, 1))
 
-    def about(self, x):
+    def change(self, x):
         return x * self.factor.to(x.dtype)
 
 
@@ -46,7 +46,7 @@ class Guided(Repeats):
 
 @upsamplers.register("refuses-bfloat16")
 class RefusesBfloat16(Repeats):
-    def about(self, x):
+    def change(self, x):
         if x.dtype == torch.bfloat16:
             raise Unsupported("no bfloat16 here")
         return x
@@ -54,29 +54,29 @@ class RefusesBfloat16(Repeats):
 
 @upsamplers.register("widens")
 class Widens(Repeats):
-    def about(self, x):
+    def change(self, x):
         return x.float()
 
 
 @upsamplers.register("coarse")
 class Coarse(Repeats):
-    """Loses its digits where there are few."""
+    """Loses the digits of a narrow dtype."""
 
-    def about(self, x):
+    def change(self, x):
         return (x + 1000) - 1000 if x.dtype != torch.float32 else x
 
 
 @upsamplers.register("product")
 class Product(Repeats):
-    """Leaves under autocast what a product leaves."""
+    """Keeps the dtype that a product has under autocast."""
 
-    def about(self, x):
+    def change(self, x):
         return torch.einsum("bchw,cd->bdhw", x, torch.eye(x.shape[1], dtype=x.dtype))
 
 
 @upsamplers.register("needs-rows")
 class NeedsRows(Repeats):
-    def about(self, x):
+    def change(self, x):
         return x.view(x.shape[0], -1).view(x.shape)
 
 
@@ -88,7 +88,7 @@ class LeavesRows(Repeats):
 
 @upsamplers.register("wants-width")
 class WantsWidth(Repeats):
-    def about(self, x):
+    def change(self, x):
         if x.shape[3] < 5:
             raise Unsupported(f"x is {x.shape[3]} wide; expected 5 at least")
         return x
@@ -96,7 +96,7 @@ class WantsWidth(Repeats):
 
 @upsamplers.register("even-only")
 class EvenOnly(Repeats):
-    def about(self, x):
+    def change(self, x):
         if self.scale % 2:
             raise ValueError(f"odd scale {self.scale}")
         return x
@@ -104,16 +104,16 @@ class EvenOnly(Repeats):
 
 @upsamplers.register("shuffles")
 class Shuffles(Repeats):
-    """Wants its channels divisible by s²."""
+    """Requires channels divisible by s²."""
 
-    def about(self, x):
+    def change(self, x):
         if x.shape[1] % self.scale**2:
             raise Unsupported("does not divide")
         return x
 
 
-@upsamplers.register("too-large-beside")
-class TooLargeBeside(Repeats):
+@upsamplers.register("too-large")
+class TooLarge(Repeats):
     def upsample_to(self, x, feature):
         return self(x)
 
@@ -133,45 +133,45 @@ class _Drifting(torch.autograd.Function):
 
 @upsamplers.register("drifts")
 class Drifts(Repeats):
-    def about(self, x):
+    def change(self, x):
         return _Drifting.apply(x)
 
 
 @upsamplers.register("undetermined")
 class Undetermined(Repeats):
-    """Uses what deterministic algorithms refuse, though it repeats here."""
+    """Uses an operation that deterministic algorithms refuse, though it repeats here."""
 
-    def about(self, x):
-        rows, places = F.max_pool2d(x, 1, return_indices=True)
-        return F.max_unpool2d(rows, places, 1)
+    def change(self, x):
+        values, indices = F.max_pool2d(x, 1, return_indices=True)
+        return F.max_unpool2d(values, indices, 1)
 
 
 @upsamplers.register("breaks-the-graph")
 class BreaksTheGraph(Repeats):
-    def about(self, x):
+    def change(self, x):
         torch._dynamo.graph_break()
         return x
 
 
-@upsamplers.register("asks-the-model")
-class AsksTheHost(Repeats):
+@upsamplers.register("reads-a-value")
+class ReadsAValue(Repeats):
     """Reads a value of x on the host."""
 
-    def about(self, x):
+    def change(self, x):
         return x * 1 if float(x.sum()) > 1e9 else x
 
 
 @upsamplers.register("one-size")
 class OneSize(Repeats):
-    """Is made anew for every height."""
+    """Is compiled again for every height."""
 
-    def about(self, x):
+    def change(self, x):
         return x + x.new_tensor(list(range(int(x.shape[2])))).sum() * 0
 
 
 @upsamplers.register("crashes-in-float16")
 class CrashesInFloat16(Repeats):
-    def about(self, x):
+    def change(self, x):
         if x.dtype == torch.float16:
             ctypes.string_at(0)
         return x
@@ -179,7 +179,7 @@ class CrashesInFloat16(Repeats):
 
 @upsamplers.register("hangs-in-bfloat16")
 class HangsInBfloat16(Repeats):
-    def about(self, x):
+    def change(self, x):
         if x.dtype == torch.bfloat16:
             time.sleep(3600)
         return x
@@ -187,5 +187,5 @@ class HangsInBfloat16(Repeats):
 
 @upsamplers.register("raises-always")
 class RaisesAlways(Repeats):
-    def about(self, x):
+    def change(self, x):
         raise RuntimeError("this operator has a bug")

@@ -1,4 +1,4 @@
-"""A made-up run in which capabilities were tried: all that a cell can say, and every column as wide as it gets."""
+"""A made-up run of capabilities: every kind of cell, and columns at their widest."""
 
 from dataclasses import replace
 
@@ -26,16 +26,16 @@ METRICS = tuple(
         UNITS.get(name, "bool"),
         PROBE,
         exact=name != "compile_time",
-        place=200 + place,
+        place=200 + position,
         description=f"Whether {name} works.",
     )
-    for place, (name, title) in enumerate(TITLES.items())
+    for position, (name, title) in enumerate(TITLES.items())
 )
-NO_CUDA, LEFT = "needs CUDA", "channels_last goes in, the output is laid out otherwise"
+NO_CUDA, LEFT = "needs CUDA", "channels_last inputs work, but the output is not channels_last"
 
 
 def probed_run() -> Run:
-    """Every operator probed, and of these carafe not wholly, mine not at all."""
+    """Every operator probed; of carafe some capabilities are missing, mine failed."""
     settings = Settings(baseline="", threads=1)
     run = Run(ENVIRONMENT, settings, METRICS, tuple(map(UpsamplerInfo, FIGURES)), ended="complete")
     for name in FIGURES:
@@ -46,11 +46,11 @@ def probed_run() -> Run:
 def mixed_run() -> Run:
     """The same operators timed and probed at one shape."""
     timed = sample_run()
-    probed = [replace(one, case=replace(one.case, batch=1)) for one in probed_run().measurements]
-    timed = replace(timed, metrics=(*timed.metrics, *METRICS))
-    for one in probed:
-        timed = timed.with_measurement(replace(one, case=replace(one.case, channels=256, height=120, width=120)))
-    return timed
+    run = replace(timed, metrics=(*timed.metrics, *METRICS))
+    for measurement in probed_run().measurements:
+        case = replace(measurement.case, batch=1, channels=256, height=120, width=120)
+        run = run.with_measurement(replace(measurement, case=case))
+    return run
 
 
 def _measurement(name: str) -> Measurement:

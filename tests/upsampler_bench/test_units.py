@@ -1,3 +1,5 @@
+"""Numbers as people read them."""
+
 import pytest
 
 from upsampler_bench import units
@@ -5,7 +7,7 @@ from upsampler_bench.stats import Estimate
 
 
 @pytest.mark.parametrize(
-    ("value", "half", "said", "interval"),
+    ("value", "half", "text", "interval"),
     [
         (6.214, 0.06, "6.21", "6.15–6.27"),
         (6.214, 0.6, "6.2", "5.6–6.8"),
@@ -18,14 +20,12 @@ from upsampler_bench.stats import Estimate
         (1.0, 5.0, "1.0", "-4.0–6.0"),
     ],
 )
-def test_a_noisy_number_has_the_digits_that_its_interval_supports(
-    value: float, half: float, said: str, interval: str
-) -> None:
-    assert units.noisy(Estimate(value, value - half, value + half, 30)) == (said, interval)
+def test_a_noisy_number_has_the_digits_that_its_interval_supports(value, half, text, interval):
+    assert units.noisy(Estimate(value, value - half, value + half, 30)) == (text, interval)
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         (2359296.0, "2,359,296"),
         (56.25, "56.25"),
@@ -35,12 +35,12 @@ def test_a_noisy_number_has_the_digits_that_its_interval_supports(
         (3.1000, "3.1"),
     ],
 )
-def test_an_exact_count_is_printed_in_full_and_another_exact_number_with_four_digits(value: float, said: str) -> None:
-    assert units.exact(value) == said
+def test_an_integer_is_printed_in_full_and_another_exact_number_with_four_digits(value, text):
+    assert units.exact(value) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "said", "tick"),
+    ("value", "text", "tick"),
     [
         (0.0, "0", "0"),
         (8192.0, "8,192", "8,192"),
@@ -54,9 +54,9 @@ def test_an_exact_count_is_printed_in_full_and_another_exact_number_with_four_di
         (999_999.0, "1.00M", "1M"),
     ],
 )
-def test_figures_have_three_digits_and_letters_for_thousands(value: float, said: str, tick: str) -> None:
-    assert (units.short(value), units.tick(value)) == (said, tick)
+def test_figures_have_three_digits_and_letters_for_thousands(value, text, tick):
+    assert (units.short(value), units.tick(value)) == (text, tick)
 
 
-def test_an_unknown_unit_is_shown_as_it_is() -> None:
+def test_an_unknown_unit_is_shown_as_it_is():
     assert units.unit("J") == units.Unit("J", 1.0)

@@ -23,7 +23,7 @@ def eights(make_upsampler):
     return Tiny(make_upsampler)
 
 
-eights.SIDE = 8
+eights.SIDE_MULTIPLE = 8
 
 
 def wrong(make_upsampler):

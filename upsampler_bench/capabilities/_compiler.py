@@ -1,4 +1,4 @@
-"""torch.compile with nothing kept from the operators before: shared by the probes of compilation."""
+"""torch.compile with empty caches: shared by the probes of compilation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch._dynamo
 import torch._inductor.config
 import torch._inductor.utils
 
-from upsampler_bench.metrics import NotApplicable
+from upsampler_bench.capabilities import NotApplicable
 
 
 @contextmanager
-def cold(device: str) -> Iterator[None]:
-    """Empty caches, so that an operator finds nothing of what those before it left, and leaves nothing itself.
+def empty_caches(device: str) -> Iterator[None]:
+    """Compiles from empty caches: an operator uses nothing of those before it, and leaves nothing itself.
 
     Raises:
-        NotApplicable: nothing can be compiled here.
+        NotApplicable: torch.compile does not work here.
     """
     if reason := _why_not(device):
         raise NotApplicable(reason)
@@ -32,11 +32,11 @@ def cold(device: str) -> Iterator[None]:
 @contextmanager
 def _empty() -> Iterator[None]:
     utils: Any = torch._inductor.utils
-    fresh = getattr(utils, "fresh_cache", None) or utils.fresh_inductor_cache
+    fresh_cache = getattr(utils, "fresh_cache", None) or utils.fresh_inductor_cache
     with (
-        forgotten(),
-        tempfile.TemporaryDirectory() as folder,  # left by torch itself after an error
-        fresh(dir=folder),
+        nothing_traced(),
+        tempfile.TemporaryDirectory() as folder,  # torch itself leaves it after an error
+        fresh_cache(dir=folder),
         # Worker processes would outlive the probe, and their start would be timed with the first operator.
         torch._inductor.config.patch(compile_threads=1),
     ):
@@ -44,8 +44,8 @@ def _empty() -> Iterator[None]:
 
 
 @contextmanager
-def forgotten() -> Iterator[None]:
-    """Nothing is known of what was traced before, and nothing of what is traced inside is kept."""
+def nothing_traced() -> Iterator[None]:
+    """Forgets what torch.compile traced before, and afterwards what it traced inside."""
     torch._dynamo.reset()
     try:
         yield
@@ -55,15 +55,15 @@ def forgotten() -> Iterator[None]:
 
 @cache
 def _why_not(device: str) -> str | None:
-    """Why nothing can be compiled here, or None; what compiling loads is loaded then."""
+    """Why torch.compile does not work here, or None; also loads what compiling needs."""
     try:
         with _empty(), torch.no_grad():
             torch.compile(_add_one)(torch.ones(8, device=device))
     except (RuntimeError, OSError) as problem:
         text = " ".join(str(problem).split())
         if "Compiler" in text:
-            return "needs a C++ compiler, such as g++, which is not here"
-        return f"torch.compile compiles nothing here: {text[:160]}"
+            return "needs a C++ compiler such as g++, and none is installed"
+        return f"torch.compile does not work here: {text[:160]}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Forward and backward in a narrower dtype, held against float32: shared by the probes of half precision."""
+"""Forward and backward in half precision, compared with float32: shared by the probes of half precision."""
 
 from __future__ import annotations
 
@@ -7,61 +7,55 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from upsampler_bench.capabilities._probing import backward, hold, outcome, variant
+from upsampler_bench.capabilities import No
+from upsampler_bench.capabilities._probing import error, outcome, variant
 from upsampler_bench.case import TRAIN
-from upsampler_bench.metrics import No
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import DTYPES, Workload
 
-# A sampled operator's derivative jumps where a rounded point comes to lie in another pixel: gradients agree roughly.
-ROUGHLY = 0.5
-METHOD = "one forward and backward, held against float32 by the root mean square of the error"
+# The derivative of a sampling operator jumps where rounding moves a point into another pixel: gradients are only close.
+GRADIENT_LIMIT = 0.5
+METHOD = "one forward and backward, compared with float32 by the root mean square of the error"
 
 
-def off_in(workload: Workload, dtype: str) -> float:
-    """How far output and gradients in this dtype are off those of float32 from the same rounded numbers.
+def error_in(workload: Workload, dtype: str) -> float:
+    """The error of the output and of the gradients in this dtype, relative to float32 on the same rounded numbers.
 
     Raises:
-        No: the dtype is not kept, or the values are further off than its rounding explains.
+        No: the dtype is not kept, or the error is larger than rounding explains.
     """
-    narrow = variant(workload, dtype=dtype, mode=TRAIN)
-    found = outcome(narrow)
-    _refuse_other_dtypes(found, DTYPES[dtype])
+    half = variant(workload, dtype=dtype, mode=TRAIN)
+    values = outcome(half)
+    _require_dtype(values, DTYPES[dtype])
     full = variant(workload, dtype="float32", mode=TRAIN)
-    full.module.load_state_dict(narrow.module.state_dict())
-    full = replace(full, inputs=tuple(_widened(one) for one in narrow.inputs))
-    return _near(found, outcome(full), DTYPES[dtype], "float32")
+    full.module.load_state_dict(half.module.state_dict())
+    inputs = tuple(x.detach().float().requires_grad_() if x.is_floating_point() else x for x in half.inputs)
+    return _error(values, outcome(replace(full, inputs=inputs)), DTYPES[dtype], "float32")
 
 
-def off_under_autocast(workload: Workload, dtype: torch.dtype) -> float:
-    """The same of float32 inputs under autocast to this dtype.
+def error_under_autocast(workload: Workload, dtype: torch.dtype) -> float:
+    """The error of the output and of the gradients of float32 inputs under autocast to this dtype.
 
     Raises:
-        No: the output or a gradient is not float32, or the values are further off than the rounding explains.
+        No: the output or a gradient is not float32, or the error is larger than rounding explains.
     """
-    built = variant(workload, dtype="float32", mode=TRAIN)
-    with torch.autocast(built.case.device.partition(":")[0], dtype):
-        out = built.module(*built.inputs)
-    found = backward(built, out)
-    _refuse_other_dtypes(found, torch.float32)
-    return _near(found, outcome(built), dtype, "float32 without autocast")
+    full = variant(workload, dtype="float32", mode=TRAIN)
+    with torch.autocast(full.case.device.partition(":")[0], dtype):
+        out = full.module(*full.inputs)
+    values = outcome(full, out)
+    _require_dtype(values, torch.float32)
+    return _error(values, outcome(full), dtype, "float32 without autocast")
 
 
-def _near(found: dict[str, Tensor], wanted: dict[str, Tensor], dtype: torch.dtype, than: str) -> float:
-    out = {"output": wanted.pop("output")}
-    hold(found, wanted, ROUGHLY, than)
-    return hold(found, out, TOLERANCES[dtype], than)
+def _error(values: dict[str, Tensor], expected: dict[str, Tensor], dtype: torch.dtype, reference: str) -> float:
+    """The output's error; those of the gradients are only checked."""
+    limits = dict.fromkeys(expected, GRADIENT_LIMIT) | {"output": TOLERANCES[dtype]}
+    errors = {name: error(values[name], expected[name], limits[name], reference, name) for name in expected}
+    return errors["output"]
 
 
-def _refuse_other_dtypes(found: dict[str, Tensor], wanted: torch.dtype) -> None:
-    for name, one in found.items():
-        if one.dtype != wanted:
-            raise No(f"{name} is {_name(one.dtype)}, expected {_name(wanted)}")
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _widened(one: Tensor) -> Tensor:
-    return one.detach().float().requires_grad_() if one.is_floating_point() else one
+def _require_dtype(values: dict[str, Tensor], dtype: torch.dtype) -> None:
+    expected = str(dtype).removeprefix("torch.")
+    for name, value in values.items():
+        if value.dtype != dtype:
+            raise No(f"{name} is {str(value.dtype).removeprefix('torch.')}, expected {expected}")

@@ -1,25 +1,25 @@
-"""What probes share: the operator in another case, its output and gradients, and how near they must be."""
+"""What probes share: the operator in another case, its output and gradients, and how close values must be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import upsamplers
+from upsampler_bench.capabilities import No
 from upsampler_bench.case import PROBE, Settings
-from upsampler_bench.metrics import No
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import DTYPES, Workload, build, shared_inputs
 
 SETTINGS = Settings()
-# What a parameter starts from may be zero, which would leave half of an operator untried.
+# Parameters may start at zero, which would leave half of an operator untested: this much noise is added.
 TRAINED = 0.1
-REASON = 160
+REASON_LENGTH = 160
 
 
 def info(name: str, title: str, place: int, description: str) -> MetricInfo:
@@ -30,7 +30,7 @@ def info(name: str, title: str, place: int, description: str) -> MetricInfo:
 
 
 def yes(info: MetricInfo, method: str, *notes: str, **facts: float | str) -> tuple[Reading, ...]:
-    """The reading of a capability that is there."""
+    """The reading of a capability that works."""
     return (Reading(info.name, ((1.0,),), method, notes, facts),)
 
 
@@ -46,79 +46,72 @@ def variant(workload: Workload, **changes: Any) -> Workload:
     """
     case = replace(workload.case, **changes)
     built = build(case, SETTINGS, shared_inputs(case, SETTINGS))
-    _train(built.module)
+    generator = torch.Generator().manual_seed(SETTINGS.seed)
+    with torch.no_grad():
+        for parameter in built.module.parameters():
+            parameter.add_(TRAINED * torch.randn(parameter.shape, generator=generator).to(parameter))
     built.module.eval()
     return built
 
 
-def _train(module: nn.Module) -> None:
-    generator = torch.Generator().manual_seed(SETTINGS.seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(TRAINED * torch.randn(parameter.shape, generator=generator).to(parameter))
-
-
-def forward(built: Workload) -> Tensor:
+def forward(workload: Workload) -> Tensor:
     """The output, without gradients."""
     with torch.no_grad():
-        out: Tensor = built.module(*built.inputs)
+        out: Tensor = workload.module(*workload.inputs)
         return out
 
 
-def outcome(built: Workload, *, parameters: bool = False) -> dict[str, Tensor]:
-    """The output, and the gradients of the inputs and, where asked for, of the parameters, by what they are."""
-    return backward(built, built.module(*built.inputs), parameters=parameters)
+def outcome(workload: Workload, out: Tensor | None = None, *, parameters: bool = False) -> dict[str, Tensor]:
+    """The output, and the gradients of the inputs and, if asked for, of the parameters, for a random gradient of it.
 
-
-def backward(built: Workload, out: Tensor, *, parameters: bool = False) -> dict[str, Tensor]:
-    """The output with the gradients that a drawn gradient of it leads to."""
-    leaves = {f"gradient of {name}": one for name, one in zip(("x", "the guide"), built.inputs, strict=False)}
-    leaves |= {f"gradient of {name}": one for name, one in built.module.named_parameters() if parameters}
-    leaves = {name: one for name, one in leaves.items() if one.requires_grad}
-    generator = torch.Generator().manual_seed(SETTINGS.seed)
-    gradient = torch.randn(out.shape, generator=generator).to(out)
-    found = torch.autograd.grad(out, list(leaves.values()), gradient, allow_unused=True)
-    reached = {name: one for name, one in zip(leaves, found, strict=True) if one is not None}
+    Args:
+        workload: in mode "train".
+        out: its output; None: of one forward.
+        parameters: whether the gradients of the parameters are included.
+    """
+    if out is None:
+        out = workload.module(*workload.inputs)
+    leaves = {f"gradient of {name}": x for name, x in zip(("x", "the guide"), workload.inputs, strict=False)}
+    if parameters:
+        leaves |= {f"gradient of {name}": parameter for name, parameter in workload.module.named_parameters()}
+    leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    drawn = torch.randn(out.shape, generator=torch.Generator().manual_seed(SETTINGS.seed)).to(out)
+    gradients = torch.autograd.grad(out, list(leaves.values()), drawn, allow_unused=True)
+    reached = {name: grad for name, grad in zip(leaves, gradients, strict=True) if grad is not None}
     return {"output": out.detach(), **reached}
 
 
-def hold(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], limit: float, than: str) -> float:
-    """How far the values are off, as a share of their size (root mean square).
+def error(value: Tensor, expected: Tensor, limit: float, reference: str, name: str = "output") -> float:
+    """The relative error of a value (root mean square).
 
     Args:
-        found: by what they are; others than those wanted are not looked at.
-        wanted: what they should be.
-        limit: how far they may be.
-        than: what the wanted ones are, in words.
+        value: to be checked.
+        expected: by the reference.
+        limit: of the error.
+        reference: in words.
+        name: of the value, in words.
 
     Raises:
-        No: they are further off.
+        No: the shape is another, or the error is above the limit.
     """
-    worst = 0.0
-    for name, one in wanted.items():
-        if found[name].shape != one.shape:
-            raise No(f"{name} has shape {tuple(found[name].shape)}, expected {tuple(one.shape)}")
-        error = _off(found[name], one)
-        if not error <= limit:
-            raise No(f"{name} is {error:.1e} off {than}, more than {limit:.0e}")
-        worst = max(worst, error)
-    return worst
+    if value.shape != expected.shape:
+        raise No(f"{name} has shape {tuple(value.shape)}, expected {tuple(expected.shape)}")
+    exact = expected.double()
+    relative = float((value.double() - exact).norm() / exact.norm().clamp_min(1e-12))
+    if not relative <= limit:  # nor is NaN
+        raise No(f"{name} differs from {reference} by {relative:.1e}, more than {limit:.0e}")
+    return relative
 
 
-def rounding(workload: Workload) -> float:
-    """How far values of the case's dtype may be off by the order of the arithmetic alone."""
+def tolerance(workload: Workload) -> float:
+    """The error that values of the case's dtype may have by the order of the arithmetic alone."""
     return TOLERANCES[DTYPES[workload.case.dtype]]
 
 
-def _off(found: Tensor, wanted: Tensor) -> float:
-    wanted = wanted.double()
-    return float((found.double() - wanted).norm() / wanted.norm().clamp_min(1e-12))
-
-
-def attempt(call: Callable[[], str | None]) -> str | None:
-    """Why one of several attempts of a probe failed, or None: what it returns, or whatever it raises."""
+def attempt(check: Callable[[], str | None]) -> str | None:
+    """Why one of several attempts of a probe failed, or None: what the check returns, or whatever it raises."""
     try:
-        return call()
+        return check()
     except Exception as problem:
-        text = " ".join(str(problem).split())[:REASON]
+        text = " ".join(str(problem).split())[:REASON_LENGTH]
         return text if isinstance(problem, upsamplers.UpsamplerError) else f"{type(problem).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""Whether autocast works: forward and backward run, the output has x's dtype, and values stay near float32."""
+"""Whether autocast works: forward and backward run, the output has x's dtype, and values stay close to float32."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ INFO = _probing.info(
     "autocast",
     "amp",
     203,
-    "Forward and backward under torch.autocast (float16 on CUDA, bfloat16 on a CPU) run, the output has x's dtype and "
-    "is within that rounding of float32's, gradients roughly.",
+    "Forward and backward under torch.autocast (float16 on CUDA, bfloat16 on a CPU) run; the output has x's dtype and "
+    "matches float32 within rounding, the gradients roughly.",
 )
 INFOS = (INFO,)
 METHOD = _precision.METHOD
@@ -22,6 +22,6 @@ SECONDS = 0.1
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Holds output and gradients against those without autocast."""
+    """Compares output and gradients with those without autocast."""
     dtype = torch.float16 if device.kind == "cuda" else torch.bfloat16
-    return _probing.yes(INFO, METHOD, error=_precision.off_under_autocast(workload, dtype))
+    return _probing.yes(INFO, METHOD, error=_precision.error_under_autocast(workload, dtype))

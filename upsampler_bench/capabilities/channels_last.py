@@ -1,4 +1,4 @@
-"""Whether inputs in channels_last are taken, and whether the output is laid out so too."""
+"""Whether inputs in channels_last work, and whether the output is channels_last too."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ INFO = _probing.info(
     "channels_last",
     "NHWC",
     204,
-    "Inputs in memory format channels_last give the same values and gradients: yes where the output is laid out so "
-    "too, in where only they are.",
+    'Inputs in memory format channels_last give the same values and gradients: "yes" if the output is channels_last '
+    'too, "in" if only the inputs are.',
 )
 INFOS = (INFO,)
-METHOD = "one forward and backward, held against contiguous inputs"
+METHOD = "one forward and backward, compared with contiguous inputs"
 SECONDS = 0.1
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Holds output and gradients against those of contiguous inputs."""
-    plain, laid_out = (_probing.variant(workload, layout=one, mode=TRAIN) for one in ("contiguous", "channels_last"))
-    found = _probing.outcome(laid_out)
-    error = _probing.hold(found, _probing.outcome(plain), _probing.rounding(workload), "contiguous inputs")
-    if found["output"].is_contiguous(memory_format=torch.channels_last):
+    """Compares output and gradients with those of contiguous inputs."""
+    values = _probing.outcome(_probing.variant(workload, layout="channels_last", mode=TRAIN))
+    expected = _probing.outcome(_probing.variant(workload, layout="contiguous", mode=TRAIN))
+    limit = _probing.tolerance(workload)
+    error = max(
+        _probing.error(values[name], expected[name], limit, "contiguous inputs", name=name) for name in expected
+    )
+    if values["output"].is_contiguous(memory_format=torch.channels_last):
         return _probing.yes(INFO, METHOD, error=error, output="channels_last")
-    note = "channels_last goes in, the output is laid out otherwise"
+    note = "channels_last inputs work, but the output is not channels_last"
     return _probing.yes(INFO, METHOD, note, error=error, output="other", shown="in")

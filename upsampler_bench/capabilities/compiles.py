@@ -12,7 +12,7 @@ from upsampler_bench.device import Device
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
-WHOLE = _probing.info(
+FULL = _probing.info(
     "compiles", "comp full", 209, "torch.compile(fullgraph=True) makes one graph of a forward, with eager's values."
 )
 TIME = MetricInfo(
@@ -23,21 +23,21 @@ TIME = MetricInfo(
     place=211,
     description="Seconds that the first call under torch.compile takes, from empty caches.",
 )
-INFOS = (WHOLE, TIME)
+INFOS = (FULL, TIME)
 BACKEND = "inductor"
 METHOD = f"torch.compile by {BACKEND} from empty caches, one compiling thread"
 SECONDS = 5.0
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Compiles for one size, times the first call and holds its output against eager's."""
+    """Compiles for one size, times the first call and compares its output with eager's."""
     built = _probing.variant(workload)
-    wanted = {"output": _probing.forward(built)}
-    with _compiler.cold(workload.case.device), torch.no_grad():
-        program = torch.compile(built.module, fullgraph=True, dynamic=False, backend=BACKEND)
-        begun = time.perf_counter()
-        found = {"output": program(*built.inputs)}
+    eager = _probing.forward(built)
+    with _compiler.empty_caches(workload.case.device), torch.no_grad():
+        compiled = torch.compile(built.module, fullgraph=True, dynamic=False, backend=BACKEND)
+        begin = time.perf_counter()
+        out = compiled(*built.inputs)
         device.synchronize()
-        taken = time.perf_counter() - begun
-    error = _probing.hold(found, wanted, _probing.rounding(workload), "eager")
-    return (*_probing.yes(WHOLE, METHOD, error=error), Reading(TIME.name, ((taken,),), METHOD))
+        seconds = time.perf_counter() - begin
+    error = _probing.error(out, eager, _probing.tolerance(workload), "eager")
+    return (*_probing.yes(FULL, METHOD, error=error), Reading(TIME.name, ((seconds,),), METHOD))

@@ -1,17 +1,15 @@
-"""Whether one compiled program serves any size."""
+"""Whether one compiled program works for any size."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 import torch._dynamo.config
 import torch._dynamo.exc
 
-from upsampler_bench.capabilities import _compiler, _probing
+from upsampler_bench.capabilities import No, _compiler, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -19,8 +17,8 @@ INFO = _probing.info(
     "compiles_dynamic",
     "comp dyn",
     210,
-    "torch.compile(fullgraph=True, dynamic=True) makes one program of a forward, which serves a second batch, "
-    "height and width without compiling anew, with eager's values.",
+    "torch.compile(fullgraph=True, dynamic=True) makes one program of a forward, which works for a second batch, "
+    "height and width without being compiled again, with eager's values.",
 )
 INFOS = (INFO,)
 # Inductor takes up to ten times as long over symbolic sizes; what depends on the operator is how it is traced.
@@ -33,24 +31,21 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Compiles for one size and calls the program with another."""
     case = workload.case
     first = _probing.variant(workload, batch=max(2, case.batch))
-    larger = {"batch": first.case.batch + 1, "height": case.height + 3, "width": case.width + 2}
-    other = _probing.variant(workload, **larger)
-    with _compiler.forgotten():
-        program = torch.compile(first.module, fullgraph=True, dynamic=True, backend=BACKEND)
-        error = _off(first, program)
+    other = _probing.variant(workload, batch=first.case.batch + 1, height=case.height + 3, width=case.width + 2)
+    with _compiler.nothing_traced():
+        compiled = torch.compile(first.module, fullgraph=True, dynamic=True, backend=BACKEND)
+        error = _error(compiled, first)
         with torch._dynamo.config.patch(error_on_recompile=True):
             try:
-                return _probing.yes(INFO, METHOD, error=max(error, _off(other, program)))
+                error = max(error, _error(compiled, other))
             except torch._dynamo.exc.RecompileError as problem:
-                raise No(f"compiled anew for a second size: {_guard(str(problem))}") from problem
+                guard = " ".join(str(problem).partition("guard failure(s):")[2].split())[:160]
+                raise No(f"compiled again for a second size: {guard or 'no guard named'}") from problem
+    return _probing.yes(INFO, METHOD, error=error)
 
 
-def _off(built: Workload, program: Any) -> float:
-    """How far the program's output is off eager's."""
-    found, wanted = ({"output": _probing.forward(one)} for one in (replace(built, module=program), built))
-    return _probing.hold(found, wanted, _probing.rounding(built), "eager")
-
-
-def _guard(text: str) -> str:
-    """The guard that failed, of the compiler's report."""
-    return " ".join(text.partition("guard failure(s):")[2].split())[:160] or "no guard named"
+def _error(compiled: Any, workload: Workload) -> float:
+    """The error of the compiled module's output, relative to eager's."""
+    with torch.no_grad():
+        out = compiled(*workload.inputs)
+    return _probing.error(out, _probing.forward(workload), _probing.tolerance(workload), "eager")

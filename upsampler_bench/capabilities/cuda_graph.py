@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 
 from upsampler_bench import device as devices
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import NotApplicable
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -16,29 +15,29 @@ INFO = _probing.info(
     "cuda_graph", "CUDA graph", 213, "A forward is captured in a CUDA graph, whose replay follows its inputs."
 )
 INFOS = (INFO,)
-METHOD = "replay of a captured forward with other inputs, held against eager"
+METHOD = "replay of a captured forward with other inputs, compared with eager"
 SECONDS = 0.1
 CAPTURING = Settings(cuda_graph=True, cache="warm", threads=0)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Captures a forward, writes other inputs where the first were, and replays it."""
+    """Captures a forward, writes other inputs into the same memory, and replays it."""
     if device.kind != "cuda":
         raise NotApplicable("needs CUDA")
     built = _probing.variant(workload)
-    kept: list[torch.Tensor] = []
+    out = torch.empty(0)
 
     def call() -> None:
-        kept[:] = [_probing.forward(built)]
+        nonlocal out
+        out = _probing.forward(built)
 
     replay = devices.create(device.name, CAPTURING).captured(call)
-    captured = kept[0]
+    captured = out
     with torch.no_grad():
-        for one in built.inputs:
-            one.copy_(one.flip(0) if one.shape[0] > 1 else one)
+        for x in built.inputs:
+            x.copy_(x.flip(0) if x.shape[0] > 1 else x)
         built.inputs[0].neg_()
     replay()
     device.synchronize()
-    wanted = {"output": _probing.forward(built)}
-    error = _probing.hold({"output": captured}, wanted, _probing.rounding(workload), "eager")
+    error = _probing.error(captured, _probing.forward(built), _probing.tolerance(workload), "eager")
     return _probing.yes(INFO, METHOD, error=error)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.case import TRAIN
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import Reading
+from upsampler_bench.workloads.output_check import deterministic_algorithms
 from upsampler_bench.workloads.workload import Workload
 
 INFO = _probing.info(
     "deterministic",
     "same bits",
     208,
-    "Forward and backward repeat bit by bit, and torch.use_deterministic_algorithms(True) refuses nothing in them.",
+    "Forward and backward repeat bit by bit, and torch.use_deterministic_algorithms(True) accepts all of their "
+    "operations.",
 )
 INFOS = (INFO,)
 REPEATS = 4
 METHOD = f"{REPEATS + 1} forwards and backwards on two or more threads"
 SECONDS = 0.1
-# A matter of the environment that a process is started in, not of the operator.
+# A warning about it concerns the environment that a process is started in, not the operator.
 ENVIRONMENT = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -34,18 +33,21 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Repeats a training step, and then takes it under deterministic algorithms."""
     built = _probing.variant(workload, mode=TRAIN)
     built.module.train()
-    # cuDNN's own choice of algorithms is no matter of the operator.
-    library = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with _two_threads(), torch.random.fork_rng(), library:
-        first = _step(built)
-        for _ in range(REPEATS):
-            again = _step(built)
-            changed = [name for name, one in first.items() if not torch.equal(one, again[name])]
-            if changed:
-                raise No(f"{', '.join(changed)} changed from run to run")
-        refused = _refused(built)
-    if refused:
-        raise No(refused)
+    # Which algorithm cuDNN chooses does not depend on the operator.
+    cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(2, threads))  # on one thread, results that depend on the order of threads always repeat
+    try:
+        with torch.random.fork_rng(), cudnn:
+            first = _step(built)
+            for _ in range(REPEATS):
+                again = _step(built)
+                if changed := [name for name, value in first.items() if not torch.equal(value, again[name])]:
+                    raise No(f"{', '.join(changed)} changed from run to run")
+            if refused := _refused(built):
+                raise No(refused)
+    finally:
+        torch.set_num_threads(threads)
     return _probing.yes(INFO, METHOD)
 
 
@@ -56,26 +58,10 @@ def _step(built: Workload) -> dict[str, Tensor]:
 
 
 def _refused(built: Workload) -> str:
-    """What deterministic algorithms refuse; asked for as warnings, which come one for each operation."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            _step(built)
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-    texts = [str(one.message) for one in said if "determinis" in str(one.message)]
-    found = dict.fromkeys(text.partition(", but you set")[0] for text in texts if ENVIRONMENT not in text)
-    return "; ".join(found)
-
-
-@contextmanager
-def _two_threads() -> Iterator[None]:
-    """What depends on the order in which threads come would not show on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(2, before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    """What deterministic algorithms refuse, as warnings, of which there is one for each operation."""
+    with deterministic_algorithms(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _step(built)
+    texts = [str(warning.message) for warning in caught]
+    texts = [text for text in texts if "determinis" in text and ENVIRONMENT not in text]
+    return "; ".join(dict.fromkeys(text.partition(", but you set")[0] for text in texts))

@@ -1,4 +1,4 @@
-"""Whether float16 works: forward and backward run, keep the dtype, and stay near float32."""
+"""Whether float16 works: forward and backward run, keep the dtype, and stay close to float32."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ INFO = _probing.info(
     "float16",
     "fp16",
     201,
-    "Forward and backward in float16 run and keep the dtype; the output is within its rounding of float32's, "
-    "gradients roughly.",
+    "Forward and backward in float16 run and keep the dtype; the output matches float32 within rounding, gradients "
+    "roughly.",
 )
 INFOS = (INFO,)
 METHOD = _precision.METHOD
@@ -20,5 +20,5 @@ SECONDS = 0.1
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Holds output and gradients against those of float32."""
-    return _probing.yes(INFO, METHOD, error=_precision.off_in(workload, "float16"))
+    """Compares output and gradients with those of float32."""
+    return _probing.yes(INFO, METHOD, error=_precision.error_in(workload, "float16"))

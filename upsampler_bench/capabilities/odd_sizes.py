@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads import output_check
 from upsampler_bench.workloads.workload import Workload
@@ -21,15 +20,15 @@ SECONDS = 0.1
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Tries each size."""
-    tried = {
-        f"{height}×{width}": _probing.attempt(partial(_why_not, workload, height, width)) for height, width in SIZES
-    }
-    refused = {size: reason for size, reason in tried.items() if reason}
-    if refused:
-        raise No(f"not {', '.join(refused)}: {next(iter(refused.values()))}")
+    """Runs and checks one forward of each size."""
+    reasons = {}
+    for height, width in SIZES:
+        if reason := _probing.attempt(partial(_why_wrong, workload, height, width)):
+            reasons[f"{height}×{width}"] = reason
+    if reasons:
+        raise No(f"not {', '.join(reasons)}: {next(iter(reasons.values()))}")
     return _probing.yes(INFO, METHOD)
 
 
-def _why_not(workload: Workload, height: int, width: int) -> str | None:
+def _why_wrong(workload: Workload, height: int, width: int) -> str | None:
     return output_check.why_wrong(_probing.variant(workload, height=height, width=width))

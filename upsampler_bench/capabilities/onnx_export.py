@@ -1,31 +1,32 @@
-"""Whether the operator exports to ONNX at opset 18, and one file serves any size."""
+"""Whether the operator exports to ONNX at opset 18, and one file works for any size."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, NotApplicable, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No, NotApplicable
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import Workload
 
 # From opset 20 on GridSample's mode is called "linear", which some runtimes read as nearest and others refuse.
 OPSET = 18
-NEEDED = ("onnx", "onnxruntime", "onnxscript")
+STANDARD_DOMAINS = ("", "ai.onnx")
+BILINEAR = "bilinear"
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 INFO = _probing.info(
     "onnx_export",
     "ONNX",
     212,
-    f"torch.onnx.export(dynamo=True) writes one file of opset {OPSET} for any batch, height and width: no operator of "
-    "a custom domain, GridSample bilinear; onnxruntime gives eager's values at two sizes.",
+    f"torch.onnx.export(dynamo=True) writes one file of opset {OPSET} for any batch, height and width, without "
+    "operators of a custom domain, with bilinear GridSample; onnxruntime gives eager's values at two sizes.",
 )
 INFOS = (INFO,)
 METHOD = f"exported in float32 at opset {OPSET}, read back, run by onnxruntime on the CPU"
@@ -34,9 +35,11 @@ SECONDS = 4.0
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Exports for one size, reads the file back, and runs it with that size and another."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise NotApplicable(f"needs {', '.join(missing)}: pip install 'upsampler-bench[export]'")
+    import onnx
+
     case = workload.case
     plain = {"device": "cpu", "dtype": "float32", "layout": "contiguous"}
     first = _probing.variant(workload, **plain, batch=max(2, case.batch))
@@ -44,19 +47,53 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "operator.onnx"
         _export(first, path)
-        _refuse_unportable(path)
-        error = max(_off(path, one) for one in (first, other))
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+        if reason := why_not_portable(model):
+            raise No(reason)
+        error = max(_error(path, built) for built in (first, other))
     return _probing.yes(INFO, METHOD, error=error, opset=OPSET)
+
+
+def why_not_portable(model: Any) -> str | None:
+    """Why another runtime may compute something else than was meant by an onnx.ModelProto, or None."""
+    from onnx.inliner import inline_local_functions
+
+    versions = {opset.domain: opset.version for opset in model.opset_import}
+    version = next((versions[domain] for domain in STANDARD_DOMAINS if domain in versions), None)
+    if version != OPSET:
+        return f"the file has opset {version}, expected {OPSET}"
+    nodes = list(_nodes(inline_local_functions(model).graph))
+    custom = sorted({f"{node.domain}::{node.op_type}" for node in nodes if node.domain not in STANDARD_DOMAINS})
+    if custom:
+        return f"operators of a custom domain: {', '.join(custom)}"
+    modes = {_sampling_mode(node) for node in nodes if node.op_type == "GridSample"}
+    if modes - {BILINEAR}:
+        return f"GridSample has mode {', '.join(sorted(modes))}, expected {BILINEAR}"
+    return None
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Every node of a graph and of its subgraphs."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _nodes(subgraph)
+
+
+def _sampling_mode(node: Any) -> str:
+    return next((attribute.s.decode() for attribute in node.attribute if attribute.name == "mode"), BILINEAR)
 
 
 def _export(built: Workload, path: Path) -> None:
     """Writes the file.
 
     Raises:
-        No: the exporter cannot; its cause alone is told.
+        No: the exporter cannot; the message is that of its cause alone.
     """
-    free: Any = torch.export.Dim.DYNAMIC
-    shapes = tuple({0: free, 2: free, 3: free} for _ in built.inputs)
+    dynamic: Any = torch.export.Dim.DYNAMIC
+    shapes = tuple({0: dynamic, 2: dynamic, 3: dynamic} for _ in built.inputs)
     try:
         with torch.no_grad():
             torch.onnx.export(
@@ -67,25 +104,14 @@ def _export(built: Workload, path: Path) -> None:
         raise No(f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}") from problem
 
 
-def _refuse_unportable(path: Path) -> None:
-    import onnx
-
-    from upsampler_bench.capabilities import _onnx_file
-
-    model = onnx.load(path)
-    onnx.checker.check_model(model)
-    if reason := _onnx_file.why_not_portable(model, OPSET):
-        raise No(reason)
-
-
-def _off(path: Path, built: Workload) -> float:
-    """How far onnxruntime's output is off eager's."""
+def _error(path: Path, built: Workload) -> float:
+    """The error of onnxruntime's output, relative to eager's."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
-    given = dict(zip(names, (one.detach().numpy() for one in built.inputs), strict=False))
-    (out,) = session.run(None, given)
-    found: dict[str, Tensor] = {"output": torch.from_numpy(out)}
-    at = "×".join(map(str, built.inputs[0].shape))
-    return _probing.hold(found, {"output": _probing.forward(built)}, TOLERANCES[torch.float32], f"eager at {at}")
+    names = [node.name for node in session.get_inputs()]
+    feed = dict(zip(names, (x.detach().numpy() for x in built.inputs), strict=False))
+    (out,) = session.run(None, feed)
+    size = "×".join(map(str, built.inputs[0].shape))
+    eager = _probing.forward(built)
+    return _probing.error(torch.from_numpy(out), eager, TOLERANCES[torch.float32], f"eager at {size}")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.case import PROBE
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import No
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads import output_check
 from upsampler_bench.workloads.workload import Workload
 
-TRIED = (1, 2, 3, 4)
+TESTED = (1, 2, 3, 4)
 SIZE = {"height": 5, "width": 4}
 INFO = MetricInfo(
     "scales",
@@ -22,8 +21,8 @@ INFO = MetricInfo(
     lower_is_better=False,
     exact=True,
     place=207,
-    description="The scales s that work, of 1 to 4 (counted in report.csv); with channels that s² divides where the "
-    "operator wants them.",
+    description="The scales s that work, of 1 to 4 (their number in report.csv); channels are divisible by s² for an "
+    "operator that requires it.",
 )
 INFOS = (INFO,)
 METHOD = "one forward a scale: shape, dtype, every element written"
@@ -31,24 +30,23 @@ SECONDS = 0.3
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Tries each scale."""
-    tried = {scale: _probing.attempt(partial(_why_not, workload, scale)) for scale in TRIED}
-    working = [scale for scale, reason in tried.items() if not reason]
-    refused = {scale: reason for scale, reason in tried.items() if reason}
-    why = f"not ×{', ×'.join(map(str, refused))}: {next(iter(refused.values()))}" if refused else ""
+    """Runs and checks one forward at each scale."""
+    reasons = {scale: reason for scale in TESTED if (reason := _why_not(workload, scale))}
+    note = f"not ×{', ×'.join(map(str, reasons))}: {next(iter(reasons.values()))}" if reasons else ""
+    working = [scale for scale in TESTED if scale not in reasons]
     if not working:
-        raise No(why)
-    shown = "1–4" if working == list(TRIED) else " ".join(map(str, working))
-    return (Reading(INFO.name, ((float(len(working)),),), METHOD, (why,) if why else (), {"shown": shown}),)
+        raise No(note)
+    shown = " ".join(map(str, working)) if reasons else "1–4"
+    notes = (note,) if note else ()
+    return (Reading(INFO.name, ((float(len(working)),),), METHOD, notes, {"shown": shown}),)
 
 
 def _why_not(workload: Workload, scale: int) -> str | None:
+    """Why neither the case's channels nor s² times as many work at a scale, or None."""
     channels = workload.case.channels
-    for fitting in (channels, channels * scale**2):
-        reason = _probing.attempt(partial(_why_wrong, workload, scale, fitting))
-        if not reason:
-            return None
-    return reason
+    return _probing.attempt(partial(_why_wrong, workload, scale, channels)) and _probing.attempt(
+        partial(_why_wrong, workload, scale, channels * scale**2)
+    )
 
 
 def _why_wrong(workload: Workload, scale: int, channels: int) -> str | None:

@@ -1,59 +1,44 @@
-"""Whether an odd level of a feature pyramid can be met: 13 pixels beside 25."""
+"""Whether the operator upsamples to the size of an odd level of a feature pyramid: 13 pixels to 25."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from upsampler_bench.capabilities import _probing
+from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import NotApplicable
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import LAYOUTS, Workload
 
-SIZE = (13, 7)
+HEIGHT, WIDTH = 13, 7
 INFO = _probing.info(
     "upsample_to",
     "to odd",
     206,
-    "beside() brings 13×7 pixels to an encoder feature a row and a column short of s times that (25×13 at s = 2), "
-    "with the values of the whole output.",
+    "upsample_to() brings 13×7 pixels to the size of an encoder feature one row and one column smaller than s times "
+    "that (25×13 at s = 2), with the values of the full output.",
 )
 INFOS = (INFO,)
-METHOD = "one forward beside a feature, held against the whole output"
+METHOD = "one upsample_to, compared with the cropped full output"
 SECONDS = 0.1
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Holds the output beside an odd level against the cropped output beside a whole one."""
-    case, (height, width) = workload.case, SIZE
+    """Compares the output for an odd level with the cropped output for that level padded to s times x."""
+    case = workload.case
     if case.scale == 1:
         raise NotApplicable("at scale 1 every level has the size of x")
-    built = _probing.variant(workload, height=height, width=width)
-    x, module = built.inputs[0], built.module
-    feature = _feature(built)
-    wanted = {"output": _whole(built, feature)[..., : feature.shape[2], : feature.shape[3]]}
-    with torch.no_grad():
-        found = {"output": module.upsample_to(x, feature)}  # type: ignore[operator]
-    return _probing.yes(
-        INFO, METHOD, error=_probing.hold(found, wanted, _probing.rounding(workload), "the cropped output")
-    )
-
-
-def _feature(built: Workload) -> Tensor:
-    """An encoder feature (B, C, sH - 1, sW - 1)."""
-    case = built.case
-    size = (case.scale * case.height - 1, case.scale * case.width - 1)
-    drawn = torch.randn(case.batch, case.channels, *size, generator=torch.Generator().manual_seed(1))
-    return drawn.to(built.inputs[0]).contiguous(memory_format=LAYOUTS[case.layout])
-
-
-def _whole(built: Workload, feature: Tensor) -> Tensor:
-    """The output (B, C, sH, sW), guided by the feature padded to that size."""
-    x, *guide = built.inputs
+    built = _probing.variant(workload, height=HEIGHT, width=WIDTH)
+    module, (x, *guide) = built.module, built.inputs
+    height, width = case.scale * HEIGHT - 1, case.scale * WIDTH - 1
+    generator = torch.Generator().manual_seed(1)
+    feature = torch.randn(case.batch, case.channels, height, width, generator=generator)  # (B, C, sH - 1, sW - 1)
+    feature = feature.to(x).contiguous(memory_format=LAYOUTS[case.layout])
     with torch.no_grad():
         if guide:
-            guide = [built.module.make_guide(F.pad(feature, (0, 1, 0, 1), mode="replicate"))]  # type: ignore[operator]
-        out: Tensor = built.module(x, *guide)
-        return out
+            padded = F.pad(feature, (0, 1, 0, 1), mode="replicate")  # (B, C, sH, sW)
+            guide = [module.make_guide(padded)]  # type: ignore[operator]
+        expected = module(x, *guide)[..., :height, :width]
+        out = module.upsample_to(x, feature)  # type: ignore[operator]
+    error = _probing.error(out, expected, _probing.tolerance(workload), "the cropped output")
+    return _probing.yes(INFO, METHOD, error=error)

@@ -16,7 +16,7 @@ def doctor(device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i."
     out = console()
     for finding in examination.examine(device):
         mark, style = ("!", "yellow") if finding.advice else (" ", None)
-        line = f"{mark} {finding.what + ':':18s}{finding.found}"
+        line = f"{mark} {finding.check + ':':18s}{finding.value}"
         out.print(line, style=style, markup=False, highlight=False, soft_wrap=not out.is_terminal)
         if finding.advice:
             out.print(f"  {'':18s}{finding.advice}", markup=False, highlight=False)

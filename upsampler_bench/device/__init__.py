@@ -1,4 +1,4 @@
-"""The only room that knows a CPU from a GPU: clocks, memory and settings of the device that is measured on."""
+"""The device that is measured on: its clock, memory and settings; no other room of the instrument knows CUDA."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = [
 
 
 def resolve(name: str) -> str:
-    """The device that a name means: "auto" is the first GPU where there is one, else the CPU.
+    """The device of a name: "auto" is the first GPU if there is one, else the CPU.
 
     Raises:
-        DeviceError: there is no such device here.
+        DeviceError: there is no such device.
     """
     if name == "cpu":
         return name
@@ -39,10 +39,10 @@ def resolve(name: str) -> str:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind != "cuda" or not (index.isdigit() or name == "cuda"):
-        raise DeviceError(f"no device {name!r}; there are auto, cpu, cuda and cuda:i")
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(index or 0) >= found:
-        raise DeviceError(f"device {name!r} asked for, but {found or 'no'} CUDA GPU is here; --device cpu works")
+        raise DeviceError(f"no device {name!r}; expected auto, cpu, cuda or cuda:i")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) >= count:
+        raise DeviceError(f"no device {name!r}: this machine has {count} CUDA GPUs; --device cpu works")
     return f"cuda:{index or 0}"
 
 

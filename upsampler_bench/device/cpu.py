@@ -23,25 +23,26 @@ class Cpu:
         self._heap = "default heap"
 
     def prepare(self, settings: Settings) -> None:
-        """Sets the threads and, where asked for, keeps the heap between calls."""
+        """Sets the threads and, if asked for, keeps the heap between calls."""
         torch.set_num_threads(settings.threads or processor.usable_cores())
         if settings.malloc == "keep" and processor.keep_heap():
             self._heap = "kept heap"
 
     def time(self, call: Call, count: int) -> Timings:
-        """Times single calls; freeing the output is outside."""
-        taken = []
+        """Times single calls; freeing the output is not timed."""
+        seconds = []
         for _ in range(count):
             start = time.perf_counter_ns()
             out = call()
-            taken.append((time.perf_counter_ns() - start) / 1e9)
+            seconds.append((time.perf_counter_ns() - start) / 1e9)
             del out
-        return Timings(tuple(taken))
+        return Timings(tuple(seconds))
 
     def timing_method(self) -> str:
         """Names the clock, the threads and the heap."""
         threads = torch.get_num_threads()
-        return f"perf_counter around single calls, {threads} thread{'s' * (threads > 1)}, {self._heap}"
+        noun = "thread" if threads == 1 else "threads"
+        return f"perf_counter around single calls, {threads} {noun}, {self._heap}"
 
     def peak(self, step: Step) -> Peak:
         """Counts the storages alive during one step."""
@@ -58,7 +59,7 @@ class Cpu:
         """A CPU call has ended when it returns."""
 
     def is_alive(self) -> bool:
-        """A CPU always is."""
+        """Always."""
         return True
 
     def release(self) -> None:

@@ -26,7 +26,7 @@ class Cuda:
         self._graph = self._stuck = False
 
     def prepare(self, settings: Settings) -> None:
-        """Turns TF32 off and cudnn.benchmark on, and takes the buffer that flushes the cache."""
+        """Turns TF32 off and cudnn.benchmark on, and allocates the buffer that flushes the cache."""
         torch.cuda.set_device(self._device)
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -68,9 +68,9 @@ class Cuda:
     def peak(self, step: Step) -> Peak:
         """Two warm steps, then the allocator's peak beyond the level before."""
         torch.cuda.empty_cache()
-        held = torch.cuda.memory_reserved(self._device)
+        reserved_before = torch.cuda.memory_reserved(self._device)
         for _ in range(2):
-            step(_nothing)
+            step(lambda: None)
         self.synchronize()
         torch.cuda.reset_peak_memory_stats(self._device)
         before, levels = torch.cuda.memory_allocated(self._device), []
@@ -79,7 +79,7 @@ class Cuda:
         peak = torch.cuda.max_memory_allocated(self._device) - before
         del out
         marked = levels[-1] - before if levels else 0
-        reserved = torch.cuda.memory_reserved(self._device) - held
+        reserved = torch.cuda.memory_reserved(self._device) - reserved_before
         return Peak(peak, marked, "CUDA allocator's peak", reserved=reserved)
 
     def captured(self, call: Call) -> Call:
@@ -93,7 +93,7 @@ class Cuda:
                 call()
         torch.cuda.current_stream(self._device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        self._stuck = True  # a capture that breaks off leaves its stream and its pool behind
+        self._stuck = True  # a capture that fails leaves its stream and its pool behind
         with torch.cuda.graph(graph):
             call()
         self._stuck = False
@@ -104,7 +104,7 @@ class Cuda:
         torch.cuda.synchronize(self._device)
 
     def is_alive(self) -> bool:
-        """False after an illegal access or a broken capture: every later call of this process would fail alike."""
+        """False after an illegal access or a failed capture: every later call of this process would fail too."""
         try:
             self.synchronize()
         except RuntimeError:
@@ -116,7 +116,7 @@ class Cuda:
         torch.cuda.empty_cache()
 
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
-        """The GPU, the driver and what TF32 is set to."""
+        """The GPU, the driver and the numerics."""
         versions = {"cuda": torch.version.cuda or "", "driver": nvml.driver_version()}
         versions["cudnn"] = str(torch.backends.cudnn.version() or "")
         tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
@@ -129,10 +129,9 @@ class Cuda:
         return str(self._properties.name), versions, machine
 
     def conditions(self) -> Mapping[str, float | str]:
-        """What the driver says now, and the model's load."""
-        uuid = str(getattr(self._properties, "uuid", ""))
-        read = nvml.conditions(uuid if uuid.startswith("GPU-") else f"GPU-{uuid}")
-        return {"load_1min": round(psutil.getloadavg()[0], 2), **read}
+        """The driver's readings, and the load of the host."""
+        uuid = str(getattr(self._properties, "uuid", "")).removeprefix("GPU-")
+        return {"load_1min": round(psutil.getloadavg()[0], 2), **nvml.conditions(f"GPU-{uuid}")}
 
     def _flush(self) -> None:
         if self._scratch is not None:
@@ -145,12 +144,8 @@ class Cuda:
         return event
 
     def seconds(self, begin: object, end: object) -> float:
-        """The time between, once both events have passed."""
+        """The time between two events; waits for the second."""
         assert isinstance(begin, torch.cuda.Event)
         assert isinstance(end, torch.cuda.Event)
         end.synchronize()
         return float(begin.elapsed_time(end)) / 1e3
-
-
-def _nothing() -> None:
-    """Stands for the mark where nobody reads it."""

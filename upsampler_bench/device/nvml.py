@@ -1,4 +1,4 @@
-"""What the driver says of a GPU: clocks, temperature, power, throttling and other processes."""
+"""Readings of a GPU by its driver: clocks, temperature, power, throttling and processes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-Facts = Mapping[str, float | str]
-
-THROTTLES = {
+# NVML's bits of reasons for throttling.
+THROTTLE_REASONS = {
     0x8: "hardware slowdown",
     0x20: "software thermal slowdown",
     0x40: "hardware thermal slowdown",
@@ -19,7 +18,7 @@ THROTTLES = {
 
 @cache
 def _driver() -> Any:
-    """The NVML library, begun once a process, or None where there is no driver."""
+    """The NVML library, initialised once per process, or None without a driver."""
     import pynvml
 
     try:
@@ -29,8 +28,8 @@ def _driver() -> Any:
     return pynvml
 
 
-def conditions(uuid: str) -> Facts:
-    """Clocks (MHz), temperature (C), power (W) and throttle reasons now; empty where nothing can be read.
+def conditions(uuid: str) -> Mapping[str, float | str]:
+    """Clocks (MHz), temperature (C), power (W) and throttle reasons now; empty if nothing can be read.
 
     Args:
         uuid: the GPU's, as the driver prints it ("GPU-..."), since indices differ under CUDA_VISIBLE_DEVICES.
@@ -45,14 +44,14 @@ def conditions(uuid: str) -> Facts:
         "temperature_c": lambda: driver.nvmlDeviceGetTemperature(handle, driver.NVML_TEMPERATURE_GPU),
         "power_w": lambda: driver.nvmlDeviceGetPowerUsage(handle) / 1000,
         "gpu_processes": lambda: len(driver.nvmlDeviceGetComputeRunningProcesses(handle)),
-        "throttled": lambda: _throttles(driver.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+        "throttled": lambda: _reasons(driver.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
     }
-    found = {name: _read(driver, reader) for name, reader in readers.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name: _read(driver, reader) for name, reader in readers.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def driver_version() -> str:
-    """The driver's version, or "" where there is none."""
+    """The driver's version, or "" without one."""
     driver = _driver()
     return str((driver and _read(driver, driver.nvmlSystemGetDriverVersion)) or "")
 
@@ -64,5 +63,5 @@ def _read(driver: Any, reader: Callable[[], Any]) -> Any:
         return None
 
 
-def _throttles(bits: int) -> str:
-    return ", ".join(name for bit, name in THROTTLES.items() if bits & bit)
+def _reasons(bits: int) -> str:
+    return ", ".join(name for bit, name in THROTTLE_REASONS.items() if bits & bit)

@@ -1,4 +1,4 @@
-"""The host's processor and its heap: cores, name, and how glibc holds memory between calls."""
+"""The host's processor and its heap: cores, name, and whether glibc keeps memory between calls."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def name() -> str:
 
 
 def keep_heap() -> bool:
-    """Makes glibc keep freed memory, so that a 59 MB output is not mapped and paged in anew at every call."""
+    """Makes glibc keep freed memory, so that a 59 MB output is not mapped and paged in again at every call."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc: Any = ctypes.CDLL(None)
-    wanted = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 256 * 2**20))
-    return all(libc.mallopt(option, value) == 1 for option, value in wanted)
+    options = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 256 * 2**20))
+    return all(libc.mallopt(option, value) == 1 for option, value in options)
 
 
 def trim_heap() -> None:
-    """Gives what the kept heap holds free back to the system."""
+    """Returns the free memory of the kept heap to the system."""
     ctypes.CDLL(None).malloc_trim(0)

@@ -1,8 +1,8 @@
-"""How fast the device under test moves bytes and multiplies: what a floor is counted in.
+"""How fast the device copies and multiplies: the rates of the roofline time.
 
-Measured with the run's own threads and clock, in the process that times the operators, once: they and their floor saw
-the same machine. Each mode is measured in a process of its own, so a run holds the rates twice; where they differ, so
-much did the machine.
+They are measured once, in the process that times the operators and with its threads and clock, so that operators and
+roofline see the same machine. Each mode is measured in a process of its own, so a run has the rates twice: their
+difference is that of the machine.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ import torch.nn.functional as F
 
 from upsampler_bench.device import Call, Device
 
-# Each of the two buffers of the copy: far beyond the last-level cache. A GPU keeps written lines in a larger one.
+# Bytes of each of the two buffers of the copy, far beyond the last-level cache; a GPU's keeps written lines longer.
 CUDA_BUFFER, BUFFER = 2**29, 2**27
-# A product grows until one call takes so long; then the fastest call within the time for each counts.
-LONG_ENOUGH, SPENT, FEWEST, MOST = 0.002, 0.06, 1, 10
+# Products grow until one call takes LONG_ENOUGH seconds. Of each the fastest call counts, of at most MOST_CALLS and
+# about SECONDS.
+LONG_ENOUGH, SECONDS, MOST_CALLS = 0.002, 0.06, 10
 LARGEST_SIDE, LARGEST_IMAGE, FEATURES = 8192, 512, 256
-# On a GPU each size costs a search among algorithms, and small ones are far from the best rate.
-LEAST_IMAGE, LEAST_IMAGE_CUDA = 16, 128
-HALVES = (torch.float16, torch.bfloat16)
+# On a GPU each size costs a search among algorithms, and small sizes are far from the best rate.
+SMALLEST_IMAGE, SMALLEST_IMAGE_CUDA = 16, 128
+HALF_PRECISION = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The best that the device was seen to do.
+    """The best rates that were measured.
 
     Attributes:
-        copying: bytes a second, read and written ones together.
-        multiplying: multiply-adds a second.
+        copying: bytes per second, read and written bytes together.
+        multiplying: multiply-adds per second.
     """
 
     copying: float
@@ -61,56 +62,45 @@ def _copying(device: Device) -> float:
 
 
 def _multiplying(device: Device, dtype: torch.dtype) -> float:
-    """The best of matrix products and convolutions; for half precision also of float32, which can stand in for it."""
-    kinds = (dtype, torch.float32) if dtype in HALVES else (dtype,)
-    return max(
-        rate
-        for one in kinds
-        for make in (_matrices, _convolutions)
-        for rate in _growing(device, make(one, device.name))
-    )
-
-
-def _growing(device: Device, products: Iterator[tuple[int, Call]]) -> tuple[float, ...]:
-    """The rates of larger and larger products, up to one that takes long enough; none where the device has no such."""
+    """The best of matrix products and convolutions; for half precision also of float32, which can replace it."""
     rates: list[float] = []
-    with contextlib.suppress(RuntimeError):
-        for macs, call in products:
-            seconds = _fastest(device, call)
-            rates.append(macs / seconds)
-            if seconds > LONG_ENOUGH:
-                break
-    return tuple(rates)
+    for kind in (dtype, torch.float32) if dtype in HALF_PRECISION else (dtype,):
+        for products in (_matrices, _convolutions):
+            with contextlib.suppress(RuntimeError):  # no such product on this device
+                for macs, call in products(kind, device.name):
+                    seconds = _fastest(device, call)
+                    rates.append(macs / seconds)
+                    if seconds > LONG_ENOUGH:
+                        break
+    return max(rates)
 
 
 def _fastest(device: Device, call: Call) -> float:
-    """Seconds of the fastest of as many calls as fit, after one that is not counted."""
+    """Seconds of the fastest of several calls, after one that is not counted."""
     device.time(call, 1)
-    one = min(device.time(call, 1).device)
-    more = int(SPENT / max(one, SPENT / MOST))
-    return min(one, *device.time(call, max(more, FEWEST)).device)
+    first = min(device.time(call, 1).device)
+    more = int(SECONDS / max(first, SECONDS / MOST_CALLS))
+    return min(first, *device.time(call, max(more, 1)).device)
 
 
-def _matrices(dtype: torch.dtype, place: str) -> Iterator[tuple[int, Call]]:
-    draw = _drawing(dtype, place)
-    for side in _doubled(256, LARGEST_SIDE):
+def _matrices(dtype: torch.dtype, device: str) -> Iterator[tuple[int, Call]]:
+    draw = _drawing(dtype, device)
+    side = 256
+    while side <= LARGEST_SIDE:
         yield side**3, partial(torch.matmul, draw(side, side), draw(side, side))
+        side *= 2
 
 
-def _convolutions(dtype: torch.dtype, place: str) -> Iterator[tuple[int, Call]]:
-    draw = _drawing(dtype, place)
+def _convolutions(dtype: torch.dtype, device: str) -> Iterator[tuple[int, Call]]:
+    draw = _drawing(dtype, device)
     weight = draw(FEATURES, FEATURES, 3, 3)
-    for side in _doubled(LEAST_IMAGE_CUDA if place.startswith("cuda") else LEAST_IMAGE, LARGEST_IMAGE):
+    side = SMALLEST_IMAGE_CUDA if device.startswith("cuda") else SMALLEST_IMAGE
+    while side <= LARGEST_IMAGE:
         yield weight.numel() * side**2, partial(F.conv2d, draw(1, FEATURES, side, side), weight, padding=1)
+        side *= 2
 
 
-def _doubled(size: int, largest: int) -> Iterator[int]:
-    while size <= largest:
-        yield size
-        size *= 2
-
-
-def _drawing(dtype: torch.dtype, place: str) -> Callable[..., torch.Tensor]:
-    """Makes tensors of numbers as features hold; the generator that everyone draws from stays as it is."""
-    generator = torch.Generator(place).manual_seed(0)
-    return lambda *shape: torch.randn(*shape, generator=generator, device=place).to(dtype)
+def _drawing(dtype: torch.dtype, device: str) -> Callable[..., torch.Tensor]:
+    """Draws normal numbers without changing the global random state."""
+    generator = torch.Generator(device).manual_seed(0)
+    return lambda *shape: torch.randn(*shape, generator=generator, device=device).to(dtype)

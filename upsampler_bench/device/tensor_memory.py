@@ -1,4 +1,4 @@
-"""Counts the bytes of tensors that are alive: exact, repeatable, and the same under FakeTensorMode."""
+"""Counts the bytes of live tensors: exact, repeatable, and the same under FakeTensorMode."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_iter
 
 
 class LiveStorages(TorchDispatchMode):
-    """Follows every storage that an operation makes, until it is freed; what existed before is left aside.
+    """Counts every storage that an operation makes, until it is freed, but none that existed before.
 
-    It sees tensors, not the scratch that a kernel takes inside itself.
+    It sees tensors, not the scratch memory inside a kernel.
 
     Attributes:
         live: bytes alive now, of storages made under this mode.
@@ -32,7 +32,7 @@ class LiveStorages(TorchDispatchMode):
         self.marked = self.live
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Runs one operation and takes account of the storages it made."""
+        """Runs one operation and counts the storages it made."""
         for storage in _storages((args, kwargs)):
             self._follow(storage, 0)
         out = func(*args, **(kwargs or {}))
@@ -54,4 +54,4 @@ class LiveStorages(TorchDispatchMode):
 
 
 def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
-    return (one.untyped_storage() for one in tree_iter(values) if isinstance(one, torch.Tensor))
+    return (value.untyped_storage() for value in tree_iter(values) if isinstance(value, torch.Tensor))

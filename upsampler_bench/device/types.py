@@ -1,4 +1,4 @@
-"""What may be asked of a device: its clock, its memory, its settings."""
+"""The interface of a device: its clock, its memory, its settings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from upsampler_bench.case import Settings
 Call = Callable[[], object]
 Step = Callable[[Callable[[], None]], object]
 
+# Of the device time: if launching a call takes a larger share, the device mostly waits for the host.
 LAUNCH_BOUND = 0.8
 OUT_OF_MEMORY_ERRORS = (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of some calls: on the device, on a synchronised host clock, and in handing the work over."""
+    """Seconds of some calls: on the device, on a synchronised host clock, and until the call returned."""
 
     device: tuple[float, ...]
     wall: tuple[float, ...] = ()
@@ -28,7 +29,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Bytes beyond what was allocated before: at most, after the forward, and held from the driver."""
+    """Bytes beyond what was allocated before: the peak, those at the mark, and those reserved from the driver."""
 
     peak: int
     marked: int
@@ -37,13 +38,13 @@ class Peak:
 
 
 class Device(Protocol):
-    """What the rest of the instrument may ask of a device."""
+    """What the other rooms use of a device."""
 
     name: str
     kind: str
 
     def prepare(self, settings: Settings) -> None:
-        """Fixes threads, allocator and numerics, once a process."""
+        """Sets threads, allocator and numerics, once per process."""
 
     def time(self, call: Call, count: int) -> Timings:
         """Times `count` calls one by one."""
@@ -55,19 +56,19 @@ class Device(Protocol):
         """The memory of one step; the step calls its argument between forward and backward."""
 
     def captured(self, call: Call) -> Call:
-        """The call as it is to be timed: itself, or a captured graph's replay."""
+        """What is timed: the call itself, or the replay of a captured graph."""
 
     def synchronize(self) -> None:
-        """Waits for all work handed over."""
+        """Waits for all submitted work."""
 
     def is_alive(self) -> bool:
         """Whether the device still answers after an operator failed on it."""
 
     def release(self) -> None:
-        """Gives memory that is held for later back to the system."""
+        """Returns cached memory to the system."""
 
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
-        """The device's name, its versions, and what of the machine stays as it is."""
+        """The device's name, its versions, and properties of the machine that do not change."""
 
     def conditions(self) -> Mapping[str, float | str]:
         """What may change during a run: load, clocks, temperature, throttling."""
@@ -76,4 +77,4 @@ class Device(Protocol):
         """A moment in the device's own stream of work, for `seconds` between two of them."""
 
     def seconds(self, begin: object, end: object) -> float:
-        """What the device took between two moments, once it has come so far."""
+        """Seconds between two moments; waits for the second."""

@@ -1,8 +1,8 @@
-"""What is measured: one metric (or a family read in one go) a file; the file's name is the metric's.
+"""What is measured: one metric (or a family that is read together) a file; the file's name is the metric's.
 
-A module is a metric by having `INFOS` and either `measure` (read once) or `call` and `readings` (timed in rounds).
-One that is read of bare operators only, or of models only, says so in `KINDS`.
-One of the mode "probe" tries whether something works: it raises where it does not, and what it raises is the reason.
+A metric has `INFOS`, its columns, and either `measure` (read once) or `call` and `readings` (timed in rounds). One that
+is measured of bare operators only, or in models only, says so in `SUBJECT`. Those of the mode "probe" test whether
+something works: see `upsampler_bench.capabilities`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Protocol, TypeGuard, cast
 
 from upsampler_bench import discovery
-from upsampler_bench.case import PROBE, Case
+from upsampler_bench.case import Case
 from upsampler_bench.device import Call, Device, Timings
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
-METRICS, CAPABILITIES = FOLDERS = "upsampler_bench.metrics", "upsampler_bench.capabilities"
-COUNTED = ("bool", "1")
+METRICS, CAPABILITIES = "upsampler_bench.metrics", "upsampler_bench.capabilities"
 OPERATOR, MODEL = "operator", "model"
 
 
@@ -27,30 +26,10 @@ class Metric(Protocol):
 
 
 class Once(Metric, Protocol):
-    """A metric that is read in one go."""
+    """A metric that is read once."""
 
     def measure(self, workload: Workload, device: Device) -> tuple[Reading, ...]:
         """Reads it; raises what the operator raises."""
-
-
-class Probe(Once, Protocol):
-    """A capability: `measure` tries it, and raises No, or whatever the operator raises, where it is not there.
-
-    Attributes:
-        METHOD: how it is tried.
-        SECONDS: that trying it takes, about.
-    """
-
-    METHOD: str
-    SECONDS: float
-
-
-class No(Exception):
-    """A capability was tried and is not there; the message says why."""
-
-
-class NotApplicable(No):
-    """A capability cannot be tried here; the message says what it would need."""
 
 
 class Timed(Metric, Protocol):
@@ -65,11 +44,11 @@ class Timed(Metric, Protocol):
 
 def names() -> tuple[str, ...]:
     """The names of all metrics and capabilities."""
-    return tuple(name for folder in FOLDERS for name in discovery.modules(folder))
+    return discovery.modules(METRICS) + discovery.modules(CAPABILITIES)
 
 
 def get(name: str) -> Metric:
-    """A metric by its module's name.
+    """A metric or a capability by its module's name.
 
     Raises:
         PlanError: there is none.
@@ -84,40 +63,22 @@ def is_timed(metric: Metric) -> TypeGuard[Timed]:
 
 
 def is_once(metric: Metric) -> TypeGuard[Once]:
-    """Whether the metric is read in one go."""
+    """Whether the metric is read once."""
     return hasattr(metric, "measure")
 
 
 def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
-    """The metrics of a case, by name: those wanted, or all, as far as they are of its mode and of its kind."""
-    found = {name: get(name) for name in wanted or names()}
-    kind = MODEL if case.model else OPERATOR
-    return {name: one for name, one in found.items() if one.INFOS[0].mode == case.mode and kind in kinds(one)}
-
-
-def kinds(metric: Metric) -> tuple[str, ...]:
-    """What a metric is read of: bare operators, models, or both (where its module does not say)."""
-    return cast(tuple[str, ...], getattr(metric, "KINDS", (OPERATOR, MODEL)))
-
-
-def is_probe(metric: Metric) -> TypeGuard[Probe]:
-    """Whether the metric is a capability that is tried."""
-    return metric.INFOS[0].mode == PROBE
-
-
-def refusal(probe: Probe, reason: str, *, applies: bool = True) -> tuple[Reading, ...]:
-    """The readings of a capability that is not there: 0 where it is counted ("no" is 0), else none; and why.
-
-    Args:
-        probe: the capability.
-        reason: why it is not there.
-        applies: False where it could not be tried at all.
-    """
-    no = {info.name: ((0.0,),) if applies and info.unit in COUNTED else () for info in probe.INFOS}
-    return tuple(Reading(name, rounds, probe.METHOD, (reason,)) for name, rounds in no.items())
+    """The metrics of a case by name: those wanted, or all, except those of another mode or subject."""
+    subject = MODEL if case.model else OPERATOR
+    metrics = {name: get(name) for name in wanted or names()}
+    return {
+        name: metric
+        for name, metric in metrics.items()
+        if metric.INFOS[0].mode == case.mode and getattr(metric, "SUBJECT", subject) == subject
+    }
 
 
 def infos(wanted: tuple[str, ...] = ()) -> tuple[MetricInfo, ...]:
-    """What the columns of these metrics are, in the order in which reports show them."""
-    found = [info for name in wanted or names() for info in get(name).INFOS]
-    return tuple(sorted(found, key=lambda info: info.place))
+    """The columns of these metrics, or of all, in the order in which reports show them."""
+    columns = [info for name in wanted or names() for info in get(name).INFOS]
+    return tuple(sorted(columns, key=lambda info: info.place))

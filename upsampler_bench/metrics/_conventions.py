@@ -32,25 +32,25 @@ FREE = frozenset(
 
 
 def sizes(value: Any) -> list[int]:
-    """The shape of a traced tensor; empty for what is none."""
+    """The shape of a traced tensor; empty for other values."""
     return list(value.type().sizes()) if value.isCompleteTensor() else []
 
 
 def numel(value: Any) -> int:
-    """The elements of a traced tensor, 0 for a 0-dimensional one: size arithmetic is no work."""
+    """The elements of a traced tensor, 0 for a 0-dimensional one: arithmetic on sizes is not counted."""
     shape = sizes(value)
     return prod(shape) if shape else 0
 
 
 def product(inputs: Values, outputs: Values) -> int:
-    """An elementwise product: one an element, or nothing where it only says where a sample is taken."""
+    """An elementwise product: one per element, or nothing if it only computes where a sample is taken."""
     return 0 if only_a_position(outputs[0]) else numel(outputs[0])
 
 
 def only_a_position(value: Any) -> bool:
-    """Whether a traced value serves for nothing but the sampling positions of grid_sample.
+    """Whether a traced value is used only for the sampling positions of grid_sample.
 
-    Where a sample is taken (scopes, offsets, normalisation) counts with the sample, however it is written.
+    Computing positions (scopes, offsets, normalisation) counts with the sample, however it is written.
     """
     waiting, seen = [value], {value.debugName()}
     while waiting:
@@ -62,8 +62,8 @@ def only_a_position(value: Any) -> bool:
             is_sampled = use.user.kind() == "aten::grid_sampler"
             if (is_sampled and use.offset != 1) or not outputs:
                 return False
-            new = [] if is_sampled else [one for one in outputs if one.debugName() not in seen]
-            seen.update(one.debugName() for one in new)
+            new = [] if is_sampled else [output for output in outputs if output.debugName() not in seen]
+            seen.update(output.debugName() for output in new)
             waiting.extend(new)
     return True
 
@@ -73,8 +73,8 @@ def convolution(inputs: Values, outputs: Values, *, transposed_at_output: bool) 
     x, weight, transposed = inputs[0], sizes(inputs[1]), inputs[6].toIValue()
     if not transposed:
         return numel(outputs[0]) * prod(weight[1:])
-    place = sizes(outputs[0]) if transposed_at_output else sizes(x)
-    return prod(place[2:]) * place[0] * prod(weight)
+    batch, _, *pixels = sizes(outputs[0]) if transposed_at_output else sizes(x)
+    return batch * prod(pixels) * prod(weight)
 
 
 def matrix(inputs: Values, outputs: Values, *, operand: int = 0) -> int:
@@ -103,7 +103,7 @@ def taps(inputs: Values, outputs: Values, *, weights: int) -> int:
 
 def attention(inputs: Values, outputs: Values) -> int:
     """Scaled dot-product attention: queries with keys, weights with values."""
-    query, key, value = (sizes(one) for one in inputs[:3])
+    query, key, value = (sizes(value) for value in inputs[:3])
     return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
@@ -111,10 +111,10 @@ def handles(*, transposed_at_output: bool, bilinear_sample: int, interpolation: 
     """What each operation counts in one convention.
 
     Args:
-        transposed_at_output: whether a transposed convolution counts at its output.
-        bilinear_sample: multiplications of one element that grid_sample reads.
-        interpolation: 1 to count interpolation by its taps, 0 to count nothing.
-        blend: of one element of a + w · (b - a), which may as well be written w · b + (1 - w) · a.
+        transposed_at_output: whether a transposed convolution is counted at its output.
+        bilinear_sample: multiplications per element of a bilinear grid_sample.
+        interpolation: 1 to count interpolation by its taps, 0 not to count it.
+        blend: multiplications per element of a + w · (b - a), which may also be written w · b + (1 - w) · a.
     """
     counted: dict[str, Handle] = {
         "_convolution": partial(convolution, transposed_at_output=transposed_at_output),
@@ -133,7 +133,7 @@ def handles(*, transposed_at_output: bool, bilinear_sample: int, interpolation: 
 
 
 def _biases(inputs: Values, outputs: Values) -> int:
-    """One addition an element of a convolution that has a bias."""
+    """One addition per element of a convolution with a bias."""
     return numel(outputs[0]) if sizes(inputs[2]) else 0
 
 
@@ -152,6 +152,6 @@ def _nothing(inputs: Values, outputs: Values) -> int:
 
 MAC = handles(transposed_at_output=False, bilinear_sample=BILINEAR_TAPS, interpolation=1, blend=1)
 PAPER = handles(transposed_at_output=True, bilinear_sample=PAPER_SAMPLE, interpolation=0, blend=2)
-# What common tools add to a model's count though it multiplies nothing; published figures of whole models hold it.
+# Additions that other tools count; published costs of whole models include them.
 EXTRAS = _additions()
 ALL = {"mac": MAC, "paper": PAPER, "extras": EXTRAS}

@@ -1,4 +1,4 @@
-"""Multiply-adds of one forward in two named conventions, counted by fvcore with handles of our own."""
+"""Multiply-adds of one forward in two named conventions, counted by fvcore with our own handles."""
 
 from __future__ import annotations
 
@@ -50,49 +50,54 @@ Handles = Mapping[str, Handle]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Multiply-adds of one forward by convention, and the operations that no handle knows."""
+    """Multiply-adds of one forward by convention, and the operations without a handle."""
 
     by_convention: Mapping[str, int]
     unknown: tuple[str, ...]
 
 
-# Counts of modules that were traced before: floors need them too, and tracing a large operator takes seconds.
-_found: WeakKeyDictionary[nn.Module, Counts] = WeakKeyDictionary()
+# Counts of traced modules: the roofline time needs them too, and tracing a large operator takes seconds.
+_counted: WeakKeyDictionary[nn.Module, Counts] = WeakKeyDictionary()
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Traces one forward; a fused twin is counted by its reference, since fusing leaves the mathematics as it is.
+    """Traces one forward; a fused operator is counted by its reference, since both compute the same.
 
-    An operation that no handle knows is named in the fact "uncounted". A model's fact "extras" is what common tools
-    count besides: biases of convolutions, 2 an element of a batch norm, 1 of a ReLU.
+    An operation without a handle is named in the fact "uncounted". A model's fact "extras" is what other tools count
+    too: biases of convolutions, 2 per element of a batch norm, 1 of a ReLU.
     """
-    found = of(workload)
-    unknown = ", ".join(found.unknown)
-    facts: dict[str, float | str] = {"uncounted": unknown} if unknown else {}
-    facts |= {"extras": float(found.by_convention["extras"])} if workload.case.model else {}
-    notes = (f"not counted: {unknown}",) if unknown else ()
+    counted = of(workload)
+    facts: dict[str, float | str] = {}
+    notes: tuple[str, ...] = ()
+    if counted.unknown:
+        facts["uncounted"] = ", ".join(counted.unknown)
+        notes = (f"not counted: {facts['uncounted']}",)
+    if workload.case.model:
+        facts["extras"] = float(counted.by_convention["extras"])
     return tuple(
-        Reading(info.name, ((found.by_convention[name],),), METHOD, notes, facts)
-        for name, info in (("mac", MAC), ("paper", PAPER))
+        Reading(info.name, ((counted.by_convention[convention],),), METHOD, notes, facts)
+        for convention, info in (("mac", MAC), ("paper", PAPER))
     )
 
 
 def of(workload: Workload) -> Counts:
-    """The counts of a workload's forward in every convention, in eval mode; the module stays in the mode it is in."""
-    if workload.module not in _found:
-        module = _counted(workload)
+    """The counts of a workload's forward in every convention, in eval mode; the module's mode is restored."""
+    if workload.module not in _counted:
+        case = workload.case
+        reference = upsamplers.get(case.upsampler).reference
+        module = make(case.of(reference), Settings()) if reference else workload.module
         training = module.training
         try:
-            _found[workload.module] = counts(module.eval(), workload.inputs, _conventions.ALL)
+            _counted[workload.module] = counts(module.eval(), workload.inputs, _conventions.ALL)
         finally:
             module.train(training)
-    return _found[workload.module]
+    return _counted[workload.module]
 
 
 def count(module: nn.Module, inputs: tuple[Tensor, ...], handles: Handles) -> tuple[int, tuple[str, ...]]:
-    """`counts` in one convention: the multiply-adds, and the operations that no handle knows."""
-    found = counts(module, inputs, {"": handles})
-    return found.by_convention[""], found.unknown
+    """`counts` in one convention: the multiply-adds, and the operations without a handle."""
+    counted = counts(module, inputs, {"": handles})
+    return counted.by_convention[""], counted.unknown
 
 
 def counts(module: nn.Module, inputs: tuple[Tensor, ...], conventions: Mapping[str, Handles]) -> Counts:
@@ -101,9 +106,9 @@ def counts(module: nn.Module, inputs: tuple[Tensor, ...], conventions: Mapping[s
     Args:
         module: in eval mode.
         inputs: of its forward.
-        conventions: by name, what each operation counts.
+        conventions: by name, the handle of each operation.
     """
-    # As fvcore builds its analysis it would warn in the log of what we report ourselves.
+    # fvcore would also log the operations without a handle, which we report.
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     known = {kind for handles in conventions.values() for kind in handles}
     with torch.inference_mode():
@@ -121,10 +126,3 @@ def _in_each(conventions: Mapping[str, Handles], kind: str) -> Handle:
         return Counter({name: int(handles[kind](inputs, outputs)) for name, handles in conventions.items()})
 
     return handle
-
-
-def _counted(workload: Workload) -> nn.Module:
-    """The module that stands for the operator in a count: of a fused twin its reference, in eval mode."""
-    case = workload.case
-    reference = upsamplers.get(case.upsampler).reference
-    return make(case.of(reference), Settings()).eval() if reference else workload.module

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from upsampler_bench.case import INFERENCE
-from upsampler_bench.device import Call, Timings
+from upsampler_bench.device import Call
 from upsampler_bench.metrics import _timed
-from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 
 INFOS = _timed.infos("latency", "Latency", INFERENCE, "one forward under inference mode", 10)
+readings = partial(_timed.readings, INFOS)
 
 
 def call(workload: Workload) -> Call:
     """One forward."""
     return workload.forward
-
-
-def readings(rounds: tuple[Timings, ...], facts: _timed.Facts, method: str) -> tuple[Reading, ...]:
-    """Device time, and on a GPU wall time and host gap."""
-    return _timed.readings(INFOS, rounds, facts, method)

@@ -15,21 +15,22 @@ RESERVED = MetricInfo(
     "B",
     INFERENCE,
     place=99,
-    description="Bytes taken from the driver for it.",
+    description="Bytes that the allocator took from the driver during one forward.",
 )
 INFOS = (PEAK, RESERVED)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Runs one forward."""
-    found = device.peak(workload.step_for_memory)
-    peak = Reading(PEAK.name, ((found.peak,),), found.method, notes(workload))
-    if found.reserved is None:
+    memory = device.peak(workload.step_for_memory)
+    peak = Reading(PEAK.name, ((memory.peak,),), memory.method, notes(workload))
+    if memory.reserved is None:
         return (peak,)
-    return peak, Reading(RESERVED.name, ((found.reserved,),), "CUDA allocator's reserved bytes")
+    return peak, Reading(RESERVED.name, ((memory.reserved,),), "CUDA allocator's reserved bytes")
 
 
 def notes(workload: Workload) -> tuple[str, ...]:
-    """What a reader of a memory figure must know."""
-    eager = workload.is_compiled and workload.case.device == "cpu"
-    return ("memory is that of the eager form: compiled buffers cannot be seen",) if eager else ()
+    """A note if what is measured is not what is timed."""
+    if workload.is_compiled and workload.case.device == "cpu":
+        return ("memory of the eager form: buffers of compiled code cannot be counted on a CPU",)
+    return ()

@@ -25,8 +25,9 @@ INFOS = (WEIGHTS, ALL)
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Counts the module's parameters."""
-    sizes = [(one.dim(), one.numel()) for one in workload.module.parameters()]
-    weights, everything = sum(size for dims, size in sizes if dims > 1), sum(size for _, size in sizes)
+    parameters = list(workload.module.parameters())
+    weights = sum(parameter.numel() for parameter in parameters if parameter.dim() > 1)
+    everything = sum(parameter.numel() for parameter in parameters)
     return (
         Reading(WEIGHTS.name, ((weights,),), "parameters of two or more dimensions"),
         Reading(ALL.name, ((everything,),), "all parameters"),

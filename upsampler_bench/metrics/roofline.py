@@ -1,12 +1,12 @@
 """Roofline time: the least time that any implementation of one forward takes on this device.
 
-An operator must read every input (a guide included) and every parameter once, and write its output once; and it must
-do the multiply-adds of its formula (the count `mac`). Each is turned into a time by a rate measured in the same
-process. The longer of the two is the roofline time, since memory traffic and arithmetic may overlap completely.
+An operator must read every input (the guide included) and every parameter once, and write its output once; and it must
+do the multiply-adds of its formula (the count `mac`). Each is divided by a rate measured in the same process. The
+longer of the two times is the roofline time, since memory traffic and arithmetic may overlap completely.
 
-Additions, divisions, exponentials and intermediate results count nothing. An implementation could be faster still if
-a cache holds a small feature from call to call, or if it needs fewer products than the formula has (interpolating one
-direction after the other, or a Winograd convolution as far as the measured rate does without it).
+Additions, divisions, exponentials and intermediate results are not counted. An implementation can still be faster if a
+cache keeps a small feature from call to call, or if it needs fewer products than the formula has (interpolating one
+direction after the other, or a Winograd convolution that the measured rate does not use).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device, rates
-from upsampler_bench.metrics import flops
+from upsampler_bench.metrics import OPERATOR, flops
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -34,11 +34,11 @@ INFO = MetricInfo(
     "a large copy, or the multiply-adds (mac) at the rate of large products, whichever takes longer.",
 )
 INFOS = (INFO,)
-KINDS = ("operator",)
+SUBJECT = OPERATOR
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Counts the least work, and measures the device's rates where this process has not yet."""
+    """Counts the least work, and measures the device's rates once per process."""
     counts = flops.of(workload)
     moved, macs = minimum_traffic(workload), counts.by_convention["mac"]
     rate = rates.measured(device, workload.inputs[0].dtype)

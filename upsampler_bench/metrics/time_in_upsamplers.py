@@ -21,47 +21,47 @@ INFO = MetricInfo(
     "share",
     INFERENCE,
     place=12,
-    description="The part of one forward of the model that passes inside its upsamplers.",
+    description="The share of one forward of the model that is spent in its upsamplers.",
 )
 INFOS = (INFO,)
-KINDS = (MODEL,)
-# As few forwards as an interval of the median takes.
+SUBJECT = MODEL
+# The fewest forwards with which the median has an interval.
 FORWARDS = next(count for count in range(1, 100) if interval_ranks(count))
 Span = tuple[object, object]
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Times whole forwards and the upsamplers within each of them; a compiled model in its eager form."""
+    """Times forwards and the upsamplers within each of them; a compiled model in its eager form."""
     rounds = []
     for _ in range(FORWARDS):
-        with _watched(workload.module, device) as spans:
+        with _timed_upsamplers(workload.module, device) as spans:
             begin = device.moment()
             workload.eager_forward()
             end = device.moment()
         inside = sum(device.seconds(*span) for span in spans)
         rounds.append((inside / device.seconds(begin, end),))
-    notes = ("the share is that of the eager form",) if workload.is_compiled else ()
+    notes = ("measured on the eager form",) if workload.is_compiled else ()
     method = f"moments before and after each upsampler, {device.timing_method()}"
     return (Reading(INFO.name, tuple(rounds), method, notes),)
 
 
 @contextmanager
-def _watched(model: nn.Module, device: Device) -> Iterator[list[Span]]:
+def _timed_upsamplers(model: nn.Module, device: Device) -> Iterator[list[Span]]:
     """Collects when each upsampler of the model begins and ends; one inside another counts with the outer."""
-    begun: list[object] = []
+    begins: list[object] = []
     spans: list[Span] = []
 
     def enter(*_: object) -> None:
-        begun.append(device.moment())
+        begins.append(device.moment())
 
     def leave(*_: object) -> None:
-        begin = begun.pop()
-        if not begun:
+        begin = begins.pop()
+        if not begins:
             spans.append((begin, device.moment()))
 
-    stages = [one for one in model.modules() if isinstance(one, Upsampler)]
-    hooks = [one.register_forward_pre_hook(enter) for one in stages]
-    hooks += [one.register_forward_hook(leave) for one in stages]
+    upsamplers = [module for module in model.modules() if isinstance(module, Upsampler)]
+    hooks = [module.register_forward_pre_hook(enter) for module in upsamplers]
+    hooks += [module.register_forward_hook(leave) for module in upsamplers]
     try:
         yield spans
     finally:

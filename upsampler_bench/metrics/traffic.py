@@ -1,8 +1,8 @@
 """Memory traffic of one forward, counted operation by operation, and the minimum of any implementation.
 
 An operation reads each of its tensors once and writes its results once; a view moves nothing. So a chain of operations
-moves every grid, mask and window that it makes twice or more, a fused one none of them. What an operation reads again
-from a cache, and the scratch inside it, do not count; nor does it matter that a gather may leave parts unread.
+moves every grid, mask and window that it makes at least twice, a fused operation none of them. Repeated reads from a
+cache and scratch memory inside an operation are not counted; a gather counts its whole input, even if it reads a part.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_iter
 
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import roofline
+from upsampler_bench.metrics import OPERATOR, roofline
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -29,7 +29,7 @@ MOVED = MetricInfo(
     INFERENCE,
     exact=True,
     place=21,
-    description="Bytes that the operations of one forward read and write: each its tensors once.",
+    description="Bytes that the operations of one forward read and write, each tensor once per operation.",
 )
 MINIMUM = MetricInfo(
     "minimum_traffic",
@@ -41,20 +41,20 @@ MINIMUM = MetricInfo(
     description="Inputs and parameters read once and the output written once: the bytes that the roofline time counts.",
 )
 INFOS = (MOVED, MINIMUM)
-KINDS = ("operator",)
+SUBJECT = OPERATOR
 METHOD = "tensors of every operation of one eager forward"
-# What makes a tensor without writing to it, and what writes to one without reading it.
+# Operations that make a tensor without writing to it, and those that write to one without reading it.
 UNWRITTEN = ("aten::empty", "aten::new_empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty_strided")
 COMPOSITE = "CompositeImplicitAutograd"
 OVERWRITES = ("aten::copy_", "aten::fill_", "aten::zero_")
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Counts over one forward."""
-    with Traffic() as counted:
+    """Counts one forward."""
+    with Traffic() as traffic:
         workload.eager_forward()
-    least = roofline.minimum_traffic(workload)
-    return Reading(MOVED.name, ((counted.moved,),), METHOD), Reading(MINIMUM.name, ((least,),), "each tensor once")
+    minimum = roofline.minimum_traffic(workload)
+    return Reading(MOVED.name, ((traffic.moved,),), METHOD), Reading(MINIMUM.name, ((minimum,),), "each tensor once")
 
 
 class Traffic(TorchDispatchMode):
@@ -69,7 +69,7 @@ class Traffic(TorchDispatchMode):
         self.moved = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Runs one operation, or those that it is made of, and takes account of them."""
+        """Runs one operation, or those that it is composed of, and counts them."""
         kwargs = kwargs or {}
         if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
             with self:
@@ -81,36 +81,36 @@ class Traffic(TorchDispatchMode):
 
 def _moved(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     name = func._schema.name
-    written = [one for value in _changed(func, args, kwargs) for one in _tensors(value)]
-    overwritten = {_place(one) for one in written} if name in OVERWRITES or func._schema.is_mutable else set()
-    if name not in OVERWRITES:  # in place: what is changed is read too, but where it is only said where to write
-        overwritten -= {_place(one) for one in _tensors(args)}
-    given = {_place(one): one for one in _tensors((args, kwargs))}
-    known = {one.untyped_storage()._cdata for one in given.values()}
-    made = [one for one in _tensors(out) if one.untyped_storage()._cdata not in known]
+    written = list(_written(func, args, kwargs))
+    inputs = {_key(tensor): tensor for tensor in _tensors((args, kwargs))}
+    storages = {tensor.untyped_storage()._cdata for tensor in inputs.values()}
+    made = [tensor for tensor in _tensors(out) if tensor.untyped_storage()._cdata not in storages]
     if name in UNWRITTEN or not (made or written):
         return 0
-    read = sum(_size(one) for place, one in given.items() if place not in overwritten)
-    return read + sum(map(_size, made)) + sum(map(_size, written))
+    unread = {_key(tensor) for tensor in written}
+    if name not in OVERWRITES:  # a tensor changed in place is read too, one given as `out=` is not
+        unread -= {_key(tensor) for tensor in _tensors(args)}
+    read = [tensor for key, tensor in inputs.items() if key not in unread]
+    return sum(map(_size, (*read, *made, *written)))
 
 
-def _changed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
-    """The arguments that an operation writes to."""
-    for place, argument in enumerate(func._schema.arguments):
+def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    """The tensors among its arguments that an operation writes to."""
+    for position, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
-            yield args[place] if place < len(args) else kwargs.get(argument.name)
+            yield from _tensors(args[position] if position < len(args) else kwargs.get(argument.name))
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
-    return (one for one in tree_iter(values) if isinstance(one, Tensor))
+    return (value for value in tree_iter(values) if isinstance(value, Tensor))
 
 
-def _place(one: Tensor) -> tuple[object, ...]:
-    """What tells a tensor from others of the same storage."""
-    return (one.untyped_storage()._cdata, one.storage_offset(), one.shape, one.stride())
+def _key(tensor: Tensor) -> tuple[object, ...]:
+    """What distinguishes a tensor from others of the same storage."""
+    return (tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
-def _size(one: Tensor) -> int:
-    """Bytes of the elements that there are: what is expanded counts once."""
-    sizes = (size for size, stride in zip(one.shape, one.stride(), strict=True) if stride or not size)
-    return math.prod(sizes) * one.element_size()
+def _size(tensor: Tensor) -> int:
+    """Bytes of its elements; those along an expanded dimension are the same and count once."""
+    sizes = (size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or not size)
+    return math.prod(sizes) * tensor.element_size()

@@ -8,20 +8,32 @@ from upsampler_bench.metrics.memory import notes
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
-WHAT = (
-    "Peak bytes over forward and backward (in a model over a training step) beyond parameters, optimiser state and "
-    "inputs; output and all gradients included."
+PEAK = MetricInfo(
+    "train_memory",
+    "Training memory",
+    "B",
+    TRAIN,
+    exact=True,
+    place=40,
+    description="Peak bytes over forward and backward (in a model over a training step) beyond parameters, optimiser "
+    "state and inputs; output and all gradients included.",
 )
-KEPT = "Bytes alive after the forward, the output included."
-PEAK = MetricInfo("train_memory", "Training memory", "B", TRAIN, exact=True, place=40, description=WHAT)
-SAVED = MetricInfo("saved_memory", "Saved for backward", "B", TRAIN, exact=True, place=98, description=KEPT)
+SAVED = MetricInfo(
+    "saved_memory",
+    "Saved for backward",
+    "B",
+    TRAIN,
+    exact=True,
+    place=98,
+    description="Bytes alive after the forward, the output included.",
+)
 INFOS = (PEAK, SAVED)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Runs one forward and backward."""
-    found = device.peak(workload.step_for_memory)
+    memory = device.peak(workload.step_for_memory)
     return (
-        Reading(PEAK.name, ((found.peak,),), found.method, notes(workload)),
-        Reading(SAVED.name, ((found.marked,),), found.method, notes(workload)),
+        Reading(PEAK.name, ((memory.peak,),), memory.method, notes(workload)),
+        Reading(SAVED.name, ((memory.marked,),), memory.method, notes(workload)),
     )

@@ -1,12 +1,12 @@
 """DepthFormer with Swin-T (Li et al., Machine Intelligence Research 2023; arXiv 2203.14211), as in the paper's Table 9.
 
-Four stages lead from 1/32 of the image to 1/2: each upsamples x beside the encoder feature of the next size, which has
-fewer channels, joins both and convolves them to the feature's channels. The feature at 1/2 comes from a convolutional
-stem beside the transformer. The HAHI neck between encoder and decoder, which keeps sizes and channels, is
-not here: 35,257,018 parameters where the published model, with its neck, has 47.6 M.
+Four stages lead from 1/32 of the image to 1/2: each upsamples x to the size of the next encoder feature, which has
+fewer channels, concatenates both and convolves them to the feature's channels. The feature at 1/2 comes from a
+convolutional stem next to the transformer. The HAHI neck between encoder and decoder, which keeps sizes and channels,
+is left out: 35,257,018 parameters, while the published model with its neck has 47.6 M.
 
-Where the original regresses one depth a pixel, here are scores of depth bins, so that one loss of scores (B, K, h, w)
-serves all models.
+The original regresses one depth per pixel; this model has scores of depth bins, so that all models share one loss of
+scores (B, K, h, w).
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from transformers import SwinBackbone, SwinConfig
 
 from upsampler_bench.models import IMAGE_CHANNELS, MakeUpsampler
 
-ABOUT = "DepthFormer with Swin-T, without its HAHI neck: 4 stages of 768, 384, 192 and 96 channels (Table 9)"
 # A step normalises over more than one pixel of each feature.
-LEAST = 17
+MIN_SIDE = 17
 WIDTHS = (64, 96, 192, 384, 768)
 BINS = 64
+STAGES = tuple(pairwise(WIDTHS[::-1]))
+PARAMETERS = 35_257_018
+SCORES = ((BINS, 2),)
 
 
 class Decode(nn.Module):
-    """A stage of the decoder: x upsampled beside an encoder feature, joined with it and convolved to its channels."""
+    """A stage of the decoder: x upsampled to an encoder feature, concatenated with it, convolved to its channels."""
 
     def __init__(self, channels: int, guide: int, make_upsampler: MakeUpsampler) -> None:
         super().__init__()
@@ -36,7 +38,7 @@ class Decode(nn.Module):
         self.refine = _convolution(guide, guide)
 
     def forward(self, x: Tensor, feature: Tensor) -> Tensor:
-        """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, G, 2H, 2W)."""
+        """x (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, G, 2H, 2W)."""
         joined = torch.cat((self.upsampler.upsample_to(x, feature), feature), 1)  # (B, C + G, 2H, 2W)
         out: Tensor = self.refine(self.join(joined))
         return out
@@ -53,7 +55,7 @@ class DepthEstimator(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.backbone = SwinBackbone(_config())
-        # What norms the backbone's output as a classifier: the four features have norms of their own.
+        # The norm of the backbone's output as a classifier is not used: the four features have norms of their own.
         self.backbone.swin.layernorm = nn.Identity()  # type: ignore[assignment]
         self.top = nn.Conv2d(WIDTHS[-1], WIDTHS[-1], 1)
         self.stages = nn.ModuleList(Decode(coarse, fine, make_upsampler) for coarse, fine in pairwise(WIDTHS[::-1]))
@@ -69,9 +71,7 @@ class DepthEstimator(nn.Module):
         return scores
 
 
-def build(make_upsampler: MakeUpsampler) -> nn.Module:
-    """The model with weights drawn at random, built without a network."""
-    return DepthEstimator(make_upsampler)
+build = DepthEstimator  # with random weights: nothing is downloaded
 
 
 def _config() -> SwinConfig:

@@ -3,8 +3,8 @@
 As in mmdetection's FPN_CARAFE, a 3x3 convolution of stride 2 makes a fifth level of C5 before the top-down path begins:
 four x2 stages of 256 channels lead from P6 to P2, each guided by the lateral of the level that it upsamples to.
 
-Proposals and boxes are not here: one 1x1 classifier of 80 classes, shared by all levels, stands in for the detection
-heads. Backbone and neck have 32,161,344 parameters; mmdetection's detector, with its RPN (593,935) and its box head
+Proposals and boxes are left out: one 1x1 classifier of 80 classes, shared by all levels, replaces the detection heads.
+Backbone and neck have 32,161,344 parameters; mmdetection's detector, with its RPN (593,935) and its box head
 (14,306,705), 47,061,984, of which its frozen stem and first stage leave 46,836,640 to train: the published 46.8 M.
 Nothing is frozen here.
 """
@@ -18,12 +18,14 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from upsampler_bench.models import IMAGE_CHANNELS, MakeUpsampler
 
-ABOUT = "Faster R-CNN's ResNet-50 and FPN with dense scores for heads: 4 stages of 256 channels (Tables 6 and 7)"
 # A step normalises over more than one pixel at stride 32.
-LEAST = 33
+MIN_SIDE = 33
 CHANNELS = 256
 CLASSES = 80
 WIDTHS = (256, 512, 1024, 2048)
+STAGES = ((CHANNELS, CHANNELS),) * 4
+PARAMETERS = 32_181_904
+SCORES = tuple((CLASSES, stride) for stride in (4, 8, 16, 32, 64))
 
 
 class TopDown(nn.Module):
@@ -95,6 +97,4 @@ class Detector(nn.Module):
         return tuple(self.classifier(level) for level in self.pyramid(image))
 
 
-def build(make_upsampler: MakeUpsampler) -> nn.Module:
-    """The model with weights drawn at random, built without a network."""
-    return Detector(make_upsampler)
+build = Detector  # with random weights: nothing is downloaded

@@ -1,7 +1,7 @@
 """Panoptic FPN on ResNet-50 (Kirillov et al., CVPR 2019), as in the paper's Table 8: three stages.
 
 The feature pyramid of `fpn_r50` without its fifth level, and the semantic branch of the paper (section 3.1); the stages
-under test are those of the top-down path alone, the branch resizes bilinearly. The instance branch is not here.
+under test are those of the top-down path alone, the branch resizes bilinearly. The instance branch is left out.
 mmdetection's model has 46,027,110 parameters, the published 46.0 M: backbone and neck 26,852,416, the semantic branch
 1,630,774, its RPN 593,935, its box head 14,306,705 and its mask head 2,643,280.
 """
@@ -17,19 +17,21 @@ from torch import Tensor, nn
 from upsampler_bench.models import MakeUpsampler
 from upsampler_bench.models.fpn_r50 import CHANNELS, WIDTHS, Pyramid
 
-ABOUT = "Panoptic FPN on ResNet-50, its semantic branch: 3 stages of 256 channels (Table 8)"
 # A step normalises over more than one pixel at stride 32.
-LEAST = 33
+MIN_SIDE = 33
 INSIDE = 128
 NORM_GROUPS = 32
 CLASSES = 54  # COCO's 53 kinds of stuff, and one for all things
+STAGES = ((CHANNELS, CHANNELS),) * 3
+PARAMETERS = 28_483_190
+SCORES = ((CLASSES, 4),)
 
 
 class Raise(nn.Module):
     """Brings one level to the size of the finest by convolutions to 128 channels and bilinear steps of x2.
 
     Args:
-        steps: how many; a level of no steps is convolved once all the same.
+        steps: how many; a level without steps is still convolved once.
     """
 
     def __init__(self, steps: int) -> None:
@@ -37,7 +39,7 @@ class Raise(nn.Module):
         self.blocks = nn.ModuleList(_block(INSIDE if number else CHANNELS) for number in range(max(steps, 1)))
 
     def forward(self, x: Tensor, finer: Sequence[Tensor]) -> Tensor:
-        """X (B, 256, H, W) and the levels of the sizes on the way, from coarse to fine -> (B, 128, sH, sW)."""
+        """x (B, 256, H, W) and the levels of the sizes on the way, from coarse to fine -> (B, 128, sH, sW)."""
         for block, level in zip_longest(self.blocks, finer):
             x = block(x)
             if level is not None:
@@ -55,7 +57,7 @@ class SemanticBranch(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """P2 to P5 (B, 256, H / 2^i, W / 2^i) -> scores (B, 54, H / 4, W / 4)."""
-        raised = [one(levels[steps], levels[:steps][::-1]) for steps, one in enumerate(self.levels)]
+        raised = [branch(levels[steps], levels[:steps][::-1]) for steps, branch in enumerate(self.levels)]
         scores: Tensor = self.classifier(sum(raised))
         return scores
 
@@ -74,9 +76,7 @@ class PanopticFPN(nn.Module):
         return scores
 
 
-def build(make_upsampler: MakeUpsampler) -> nn.Module:
-    """The model with weights drawn at random, built without a network."""
-    return PanopticFPN(make_upsampler)
+build = PanopticFPN  # with random weights: nothing is downloaded
 
 
 def _block(channels: int) -> nn.Sequential:

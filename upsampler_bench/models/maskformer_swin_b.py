@@ -1,9 +1,9 @@
 """MaskFormer with Swin-B (Cheng et al., NeurIPS 2021), as in the paper's Table 5: three stages in its pixel decoder.
 
-The pixel decoder is a feature pyramid of 256 channels; each of its three layers resizes the coarser level beside the
-projected encoder feature of the finer one, which guides the stage here. Scores are those of semantic inference
+The pixel decoder is a feature pyramid of 256 channels; each of its three layers resizes the coarser level to the
+projected encoder feature of the finer one, which is the guide of the stage. Scores are those of semantic inference
 (section 3.4): the masks of 100 queries, weighted by their classes. The loss of the original, which matches queries with
-segments, is not here, nor are the packages that it needs.
+segments, is left out, and so are the packages that it needs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from transformers.models.maskformer.modeling_maskformer import MaskFormerFPNLaye
 
 from upsampler_bench.models import MakeUpsampler
 
-ABOUT = "MaskFormer with Swin-B, semantic segmentation: 3 stages of 256 channels (Table 5)"
-LEAST = 1
+MIN_SIDE = 1
 CHANNELS = 256
 CLASSES = 150
 QUERIES = 100
+STAGES = ((CHANNELS, CHANNELS),) * 3
+PARAMETERS = 101_829_391
+SCORES = ((CLASSES, 4),)
 
 
 class PyramidLayer(nn.Module):
-    """A layer of the pixel decoder with its own submodules, and a x2 stage in the place of its resize."""
+    """A layer of the pixel decoder with its own submodules, and a x2 stage instead of its resize."""
 
     def __init__(self, layer: MaskFormerFPNLayer, make_upsampler: MakeUpsampler) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.model = MaskFormerModel(_config())
         pixels = self.model.pixel_level_module
-        # What norms the pooled output of the backbone as a classifier: nothing of it is read here.
+        # The norm of the backbone's pooled output as a classifier is not used.
         pixels.encoder.model.layernorm = nn.Identity()
         pyramid = pixels.decoder.fpn
         layers = cast(Iterable[MaskFormerFPNLayer], pyramid.layers)
@@ -56,19 +58,17 @@ class Segmenter(nn.Module):
         self.mask_embedder = MaskformerMLPPredictionHead(CHANNELS, CHANNELS, CHANNELS)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores of each class: of all queries, how likely it is that class times how likely the pixel is its own."""
-        found = self.model(image, return_dict=True)
-        queries = found.transformer_decoder_last_hidden_state  # (B, 100, 256)
-        # The last class is that of a query that found nothing.
+        """Scores of each class: over all queries, the sum of its probability times that of a pixel in the mask."""
+        outputs = self.model(image, return_dict=True)
+        queries = outputs.transformer_decoder_last_hidden_state  # (B, 100, 256)
+        # The last class means that the query matches no object.
         classes = self.classifier(queries).softmax(-1)[..., :-1]  # (B, 100, 150)
-        pixels = found.pixel_decoder_last_hidden_state  # (B, 256, H / 4, W / 4)
+        pixels = outputs.pixel_decoder_last_hidden_state  # (B, 256, H / 4, W / 4)
         masks = torch.einsum("bqc,bchw->bqhw", self.mask_embedder(queries), pixels).sigmoid()
         return torch.einsum("bqk,bqhw->bkhw", classes, masks)
 
 
-def build(make_upsampler: MakeUpsampler) -> nn.Module:
-    """The model with weights drawn at random, built without a network."""
-    return Segmenter(make_upsampler)
+build = Segmenter  # with random weights: nothing is downloaded
 
 
 def _config() -> MaskFormerConfig:

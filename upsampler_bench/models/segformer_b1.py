@@ -1,8 +1,8 @@
 """SegFormer-B1 (Xie et al., NeurIPS 2021) with six upsampling stages in its decoder, as in the paper's Table 4.
 
-The decoder projects four encoder features to 256 channels. Where the original resizes three of them to a quarter of the
-image at once, here 1/32 goes through three x2 stages, 1/16 through two and 1/8 through one; each stage is guided by the
-projected feature of the size that it upsamples to.
+The decoder projects four encoder features to 256 channels. The original resizes three of them to a quarter of the image
+at once; here the feature at 1/32 goes through three x2 stages, 1/16 through two and 1/8 through one; each stage is
+guided by the projected feature of the size that it upsamples to.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from transformers.models.segformer.modeling_segformer import SegformerDecodeHead
 
 from upsampler_bench.models import MakeUpsampler
 
-ABOUT = "SegFormer-B1, semantic segmentation: 3 + 2 + 1 stages of 256 channels (Table 4, Fig. 8)"
 # Its first attention shrinks keys by an 8x8 convolution on a quarter of the image.
-LEAST = 29
+MIN_SIDE = 29
 CHANNELS = 256
 CLASSES = 150
+STAGES = ((CHANNELS, CHANNELS),) * 6
+PARAMETERS = 13_715_798
+SCORES = ((CLASSES, 4),)
 
 
 class CascadedHead(nn.Module):
-    """SegFormer's decode head with its own submodules, and a cascade of x2 stages in the place of each resize."""
+    """SegFormer's decode head with its own submodules, and a cascade of x2 stages instead of each resize."""
 
     def __init__(self, head: SegformerDecodeHead, make_upsampler: MakeUpsampler) -> None:
         super().__init__()
         self.head = head
         count = len(head.linear_projections)
         self._stages = [[make_upsampler(CHANNELS, CHANNELS) for _ in range(level)] for level in range(count)]
-        self.cascades = nn.ModuleList(nn.ModuleList(one) for one in self._stages)
+        self.cascades = nn.ModuleList(nn.ModuleList(stages) for stages in self._stages)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Encoder features (B, C_i, H / 2^i, W / 2^i) from fine to coarse -> logits (B, K, H, W)."""
@@ -59,14 +61,12 @@ class Segmenter(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Scores of each class."""
-        found = self.encoder(image, output_hidden_states=True, return_dict=True)
-        scores: Tensor = self.decode_head(list(found.hidden_states))
+        outputs = self.encoder(image, output_hidden_states=True, return_dict=True)
+        scores: Tensor = self.decode_head(list(outputs.hidden_states))
         return scores
 
 
-def build(make_upsampler: MakeUpsampler) -> nn.Module:
-    """The model with weights drawn at random, built without a network."""
-    return Segmenter(make_upsampler)
+build = Segmenter  # with random weights: nothing is downloaded
 
 
 def _config() -> SegformerConfig:

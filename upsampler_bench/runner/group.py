@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 import upsamplers
-from upsampler_bench import metrics
+from upsampler_bench import capabilities, metrics
 from upsampler_bench.case import PROBE, Case
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
 from upsampler_bench.device.environment import ConditionMonitor
@@ -146,8 +146,9 @@ class Group:
     def _miss(self, case: Case, step: str, problem: Exception, reason: str) -> None:
         """A metric could not be read; of a probe that is the answer."""
         metric = metrics.get(step)
-        if metrics.is_probe(metric):
-            self._read(case, *metrics.refusal(metric, reason, applies=not isinstance(problem, metrics.NotApplicable)))
+        if capabilities.is_probe(metric):
+            applies = not isinstance(problem, capabilities.NotApplicable)
+            self._read(case, *capabilities.refusal(metric, reason, applies=applies))
         else:
             self.emit(Message("incomplete", case.key, text=f"no {step}: {reason}"))
 
@@ -174,7 +175,7 @@ class Group:
             return
         except Exception as problem:
             refused = isinstance(problem, (upsamplers.UpsamplerError, BenchError))
-            reason = str(problem) if refused or isinstance(problem, metrics.No) else why(problem)
+            reason = str(problem) if refused or isinstance(problem, capabilities.No) else why(problem)
             for case in cases:
                 if fatal:
                     self._give_up(case.key, "skipped" if refused else "failed", reason)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from upsampler_bench import metrics
+from upsampler_bench import capabilities, metrics
 from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.errors import BenchError, DeviceError
 from upsampler_bench.results import (
@@ -176,10 +176,10 @@ def _blame(state: _State, case: Case, ending: Ending) -> None:
     """A process died of this case: it costs a probe what was just tried, any other case all that was still to come."""
     step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
-    if metric is None or not metrics.is_probe(metric):
+    if metric is None or not capabilities.is_probe(metric):
         state.lose(case, FAILED, ending.reason(step))
     elif state.of(case).reading(metric.INFOS[0].name) is None:
-        for reading in metrics.refusal(metric, ending.reason()):
+        for reading in capabilities.refusal(metric, ending.reason()):
             _take(state, {case.key: case}, Message("reading", case.key, reading=reading))
 
 

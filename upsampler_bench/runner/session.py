@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from upsampler_bench import device, metrics, models, plan, storage
+from upsampler_bench import capabilities, device, metrics, models, plan, storage
 from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.errors import NothingMeasured, OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
@@ -161,7 +161,7 @@ def expectation(session: Session) -> tuple[float, float]:
 
 def _probing_seconds(session: Session) -> float:
     probes = metrics.for_case(Case("", PROBE), session.job.settings.metrics).values()
-    one = sum(probe.SECONDS for probe in probes if metrics.is_probe(probe))
+    one = sum(probe.SECONDS for probe in probes if capabilities.is_probe(probe))
     return one * sum(case.mode == PROBE for case in session.cases)
 
 

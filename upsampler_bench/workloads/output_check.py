@@ -17,7 +17,7 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, tor
 
 
 def why_wrong(workload: Workload) -> str | None:
-    """Runs forwards in eval mode and says what is wrong with the output or with what they leave behind, or None.
+    """Runs forwards in eval mode; what is wrong with the output or with what they leave behind, or None.
 
     A model's scores only have to be finite: its operator's own output is what bare cases check.
     """
@@ -26,70 +26,74 @@ def why_wrong(workload: Workload) -> str | None:
     try:
         out = workload.forward()
         if workload.case.model:
-            wrong = _why_wrong_scores(workload, out)
+            wrong = _wrong_scores(workload, out)
         else:
-            wrong = _why_wrong_output(workload, out) or _not_written(workload) or _unlike_reference(workload, out)
+            wrong = _wrong_output(workload, out) or _unwritten_elements(workload) or _unlike_reference(workload, out)
     finally:
         workload.module.train(training)
     if not wrong and workload.has_written_to_its_inputs():
-        return "wrong: it writes to its inputs, which others read too"
+        return "wrong: modifies its inputs in place (they are shared with other operators)"
     return wrong
 
 
-def _why_wrong_output(workload: Workload, out: object) -> str | None:
-    case, x = workload.case, workload.inputs[0]
+@contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """Deterministic algorithms, which also fill fresh memory with NaN; what has none only warns."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def _wrong_output(workload: Workload, out: object) -> str | None:
+    case, dtype = workload.case, workload.inputs[0].dtype
     expected = (case.batch, case.channels, case.scale * case.height, case.scale * case.width)
-    if not isinstance(out, Tensor) or tuple(out.shape) != expected:
-        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        return f"wrong output: shape {found}, expected {expected}"
-    if out.dtype != x.dtype:
-        return f"wrong output: dtype {out.dtype}, expected {x.dtype}"
+    if not isinstance(out, Tensor):
+        return f"wrong output: {type(out).__name__}, expected a tensor of shape {expected}"
+    if tuple(out.shape) != expected:
+        return f"wrong output: shape {tuple(out.shape)}, expected {expected}"
+    if out.dtype != dtype:
+        return f"wrong output: dtype {out.dtype}, expected {dtype}"
     return None if bool(out.isfinite().all()) else "wrong output: not finite"
 
 
-def _why_wrong_scores(workload: Workload, out: object) -> str | None:
-    several = out if isinstance(out, tuple) else (out,)
+def _wrong_scores(workload: Workload, out: object) -> str | None:
     batch = workload.case.batch
-    for one in several:
-        if not isinstance(one, Tensor) or one.dim() != 4 or one.shape[0] != batch or not one.is_floating_point():
-            found = f"{one.dtype} {tuple(one.shape)}" if isinstance(one, Tensor) else type(one).__name__
-            return f"wrong output of the model: {found}; expected scores ({batch}, K, h, w), or a tuple of such"
-    return None if all(bool(one.isfinite().all()) for one in several) else "wrong output of the model: not finite"
+    for scores in out if isinstance(out, tuple) else (out,):
+        expected = f"expected scores ({batch}, K, h, w) or a tuple of such"
+        if not isinstance(scores, Tensor):
+            return f"wrong output of the model: {type(scores).__name__}; {expected}"
+        if scores.dim() != 4 or scores.shape[0] != batch or not scores.is_floating_point():
+            return f"wrong output of the model: {scores.dtype} {tuple(scores.shape)}; {expected}"
+        if not bool(scores.isfinite().all()):
+            return "wrong output of the model: not finite"
+    return None
 
 
-def _not_written(workload: Workload) -> str | None:
-    """Fills fresh memory with NaN for one forward, so that an element which nobody wrote shows."""
-    if workload.is_compiled:  # takes its memory past the filling, and would be compiled anew for it
+def _unwritten_elements(workload: Workload) -> str | None:
+    """Fills fresh memory with NaN for one forward, so that elements which are never written are not finite."""
+    if workload.is_compiled:  # does not fill its memory, and would be compiled again
         return None
     try:
-        with _filled_memory():
+        with warnings.catch_warnings(), deterministic_algorithms():
+            warnings.simplefilter("ignore")
             out = workload.forward()
-    except OUT_OF_MEMORY_ERRORS:  # some operations take another path then, which may need more than the one timed
+    except OUT_OF_MEMORY_ERRORS:  # deterministic algorithms may need more memory than those that are timed
         return None
-    return None if bool(out.isfinite().all()) else "wrong output: not every element written"
-
-
-@contextmanager
-def _filled_memory() -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+    return None if bool(out.isfinite().all()) else "wrong output: not every element is written"
 
 
 def _unlike_reference(workload: Workload, out: Tensor) -> str | None:
-    reference = upsamplers.get(workload.case.upsampler).reference
-    if not reference:
-        return None
     case = workload.case
-    twin = upsamplers.create(reference, case.channels, scale=case.scale).to(out.device, out.dtype).eval()
-    twin.load_state_dict(workload.module.state_dict())
+    name = upsamplers.get(case.upsampler).reference
+    if not name:
+        return None
+    reference = upsamplers.create(name, case.channels, scale=case.scale).to(out.device, out.dtype).eval()
+    reference.load_state_dict(workload.module.state_dict())
     with torch.inference_mode():
-        wanted = twin(*workload.inputs)
-    error = float((out - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12))
+        expected = reference(*workload.inputs)
+    error = float((out - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
     limit = TOLERANCES[out.dtype]
-    return None if error <= limit else f"wrong output: {error:.1e} off {reference}, more than {limit:.0e}"
+    return None if error <= limit else f"wrong output: differs from {name} by {error:.1e}, more than {limit:.0e}"

@@ -1,4 +1,4 @@
-"""What a model learns in a training step: random labels, cross-entropy, one step of an optimiser."""
+"""The training step of a model: random labels, cross-entropy, one step of an optimiser."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LEARNING_RATE = 6e-5
 
 @dataclass
 class TrainingStep:
-    """Labels and an optimiser for one model model.
+    """Labels and an optimiser for one model.
 
     Attributes:
-        optimizer: AdamW as SegFormer is trained with; None where nothing can be learnt.
-        size: (H, W) of the labels for scores in a single tensor, which are resized to it; None: the scores' own.
+        optimizer: AdamW, with which SegFormer is trained; None if no parameter requires a gradient.
+        size: (H, W) of the labels of scores in a single tensor, which are resized to it; None: the scores' own.
         seed: of the labels.
     """
 
@@ -28,30 +28,30 @@ class TrainingStep:
 
     def loss(self, out: Tensor | tuple[Tensor, ...]) -> Tensor:
         """The mean cross-entropy of scores (B, K, h, w), or of several such tensors, with labels drawn once."""
-        several = isinstance(out, tuple)
-        scores = list(out) if several else [self._resized(out)]  # type: ignore[arg-type]
+        if isinstance(out, tuple):
+            outputs = out
+        elif self.size is None or tuple(out.shape[-2:]) == self.size:
+            outputs = (out,)
+        else:
+            outputs = (F.interpolate(out, size=self.size, mode="bilinear", align_corners=False),)
         if not self._labels:
-            self._labels = [self._drawn(one) for one in scores]
-        losses = [F.cross_entropy(one, label) for one, label in zip(scores, self._labels, strict=True)]
+            self._labels = [self._draw(scores) for scores in outputs]
+        losses = [F.cross_entropy(scores, labels) for scores, labels in zip(outputs, self._labels, strict=True)]
         return torch.stack(losses).mean()
 
-    def learn(self) -> None:
-        """One step of the optimiser on the gradients that are there."""
+    def update(self) -> None:
+        """One step of the optimiser on the present gradients."""
         if self.optimizer is not None:
             self.optimizer.step()
 
-    def _resized(self, scores: Tensor) -> Tensor:
-        if self.size is None or tuple(scores.shape[-2:]) == self.size:
-            return scores
-        return F.interpolate(scores, size=self.size, mode="bilinear", align_corners=False)
-
-    def _drawn(self, scores: Tensor) -> Tensor:
+    def _draw(self, scores: Tensor) -> Tensor:
+        """Labels (B, h, w) of scores (B, K, h, w)."""
         generator = torch.Generator().manual_seed(self.seed)
         labels = torch.randint(scores.shape[1], (scores.shape[0], *scores.shape[2:]), generator=generator)
         return labels.to(scores.device)
 
 
 def prepare(model: nn.Module, size: tuple[int, int] | None, seed: int) -> TrainingStep:
-    """A training_step for a model whose parameters are where they will stay."""
-    learnt = [one for one in model.parameters() if one.requires_grad]
-    return TrainingStep(torch.optim.AdamW(learnt, lr=LEARNING_RATE) if learnt else None, size, seed)
+    """A training step for a model that has been moved to its device and dtype."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return TrainingStep(torch.optim.AdamW(trained, lr=LEARNING_RATE) if trained else None, size, seed)

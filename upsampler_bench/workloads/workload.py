@@ -1,8 +1,8 @@
-"""A case brought to life: the module, its inputs, and the two things that are measured of it."""
+"""What is measured of a case: the module, its inputs, a forward and a training step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +27,12 @@ class Workload:
 
     Attributes:
         case: the row it belongs to.
-        module: the operator itself, or the model it is in; in eval mode for inference, in training mode for training.
+        module: the operator, or the model it is in; in eval mode for inference, in training mode for training.
         call: the module, or its compiled form.
-        inputs: x (B, C, H, W), and where the operator takes one the guide as its `make_guide` made it; a model's own.
+        inputs: x (B, C, H, W), and of a guided operator the guide, made by its `make_guide`; of a model its own.
         gradient: of the output (B, C, sH, sW); None for inference and for models.
-        versions: of the inputs when they were made: an operator that writes to them changes these.
-        training_step: what a model learns; None for inference and for bare operators.
+        versions: of the inputs as they were made; an operator that writes to them changes these.
+        training_step: loss and optimiser of a model; None for inference and for bare operators.
     """
 
     case: Case
@@ -50,7 +50,7 @@ class Workload:
 
     def has_written_to_its_inputs(self) -> bool:
         """Whether some call changed an input in place; operators of a group share them."""
-        return self.versions != tuple(one._version for one in self.inputs)
+        return self.versions != tuple(x._version for x in self.inputs)
 
     def forward(self) -> Tensor:
         """One forward under inference mode."""
@@ -64,7 +64,7 @@ class Workload:
             self.module(*self.inputs)
 
     def train_step(self) -> Tensor:
-        """One forward and backward, of a model a step of its optimiser too; gradients of before are dropped first."""
+        """One forward and backward, of a model also a step of its optimiser; earlier gradients are dropped first."""
         self.drop_gradients()
         out: Tensor = self.call(*self.inputs)
         if self.training_step is None:
@@ -72,7 +72,7 @@ class Workload:
             return out
         loss = self.training_step.loss(out)
         loss.backward()
-        self.training_step.learn()
+        self.training_step.update()
         return loss
 
     def step_for_memory(self, mark: Callable[[], None]) -> Tensor:
@@ -81,7 +81,7 @@ class Workload:
         Args:
             mark: called between forward and backward.
         """
-        # A compiled module called under a dispatch mode is given up by its compiler for good.
+        # On a CPU memory is counted by a dispatch mode, under which torch.compile would give up the module for good.
         call = self.module if self.case.device == "cpu" else self.call
         if self.case.mode != TRAIN:
             with torch.inference_mode():
@@ -94,8 +94,8 @@ class Workload:
         else:
             out = self.training_step.loss(out)
             out.backward()
-            self.training_step.learn()
-        self.drop_gradients()  # so that the next step begins where this one did
+            self.training_step.update()
+        self.drop_gradients()  # so that every step begins with the same memory
         return out
 
     def step(self) -> Tensor:
@@ -104,55 +104,64 @@ class Workload:
 
     def drop_gradients(self) -> None:
         """Frees the gradients of parameters and inputs."""
-        for one in (*self.inputs, *self.module.parameters()):
-            one.grad = None
+        for tensor in (*self.inputs, *self.module.parameters()):
+            tensor.grad = None
 
 
 def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, ...]:
     """The inputs that every operator of a group shares.
 
-    Of bare operators the feature x (B, C, H, W) and the encoder feature (B, C, sH, sW); of a model what it takes. The
-    same seed gives the same numbers, whatever was drawn before.
+    For bare operators the feature x (B, C, H, W) and the encoder feature (B, C, sH, sW); for a model its own. The same
+    seed gives the same numbers, whatever was drawn before.
 
     Raises:
         PlanError, MissingPackage: there is no such model, or it needs a package that is not installed.
     """
-    generator = torch.Generator().manual_seed(settings.seed)
-    kind = {"device": torch.device(case.device), "dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
-    drawn = [torch.randn(case.batch, *shape, generator=generator) for shape in _shapes(case)]
-    return tuple(one.to(**kind) for one in drawn)  # type: ignore[call-overload]
-
-
-def _shapes(case: Case) -> Sequence[tuple[int, int, int]]:
     if case.model:
-        return models.get(case.model).shapes(case.height, case.width)
-    low = (case.channels, case.height, case.width)
-    return low, (case.channels, case.scale * case.height, case.scale * case.width)
+        shapes = models.get(case.model).shapes(case.height, case.width)
+    else:
+        size = (case.channels, case.scale * case.height, case.scale * case.width)
+        shapes = ((case.channels, case.height, case.width), size)
+    generator = torch.Generator().manual_seed(settings.seed)
+    drawn = [torch.randn(case.batch, *shape, generator=generator) for shape in shapes]
+    kind = {"device": torch.device(case.device), "dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
+    return tuple(x.to(**kind) for x in drawn)  # type: ignore[call-overload]
 
 
 def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workload:
-    """Makes the operator of a case, or a model with it in, with weights from the seed alone, and its inputs.
+    """Makes the operator of a case, or a model with it, with weights from the seed alone, and its inputs.
+
+    Args:
+        case: what is built.
+        settings: the seed, and whether it is compiled.
+        shared: by `shared_inputs`.
 
     Raises:
         upsamplers.UpsamplerError: there is no such operator, or it or its model refuses the case.
         PlanError, MissingPackage: there is no such model, or it needs a package that is not installed.
     """
     module = make(case, settings)
-    if case.model:
-        return _in_model(case, settings, module, tuple(one.detach() for one in shared))
-    x, feature = (one.detach() for one in shared)
-    with torch.no_grad():
-        guide = (module.make_guide(feature),) if upsamplers.get(case.upsampler).needs_guide else ()  # type: ignore[operator]
-    inputs = (x, *guide)
-    gradient = None
+    inputs = tuple(x.detach() for x in shared)
+    gradient = step = None
+    if not case.model:
+        x, feature = inputs
+        with torch.no_grad():
+            guide = (module.make_guide(feature),) if upsamplers.get(case.upsampler).needs_guide else ()  # type: ignore[operator]
+        inputs = (x, *guide)
     if case.mode == TRAIN:
-        inputs = tuple(one.requires_grad_() if one.is_floating_point() else one for one in inputs)
-        gradient = torch.ones_like(feature)
-    return Workload(case, module, _call(case, settings, module), inputs, gradient, _versions(inputs))
+        takes_image = bool(case.model) and not models.get(case.model).features
+        if not takes_image:
+            inputs = tuple(x.requires_grad_() if x.is_floating_point() else x for x in inputs)
+        if case.model:
+            step = training_step.prepare(module, (case.height, case.width) if takes_image else None, settings.seed)
+        else:
+            gradient = torch.ones_like(feature)
+    call = _compiled(module) if settings.compile and case.mode != PROBE else module
+    return Workload(case, module, call, inputs, gradient, tuple(x._version for x in inputs), step)
 
 
 def make(case: Case, settings: Settings) -> nn.Module:
-    """The module of a case alone, where it belongs and in the mode that the case asks for.
+    """The module of a case alone, on its device and in the mode that the case asks for.
 
     Raises:
         upsamplers.UpsamplerError: there is no such operator, or it or its model refuses the case.
@@ -163,16 +172,14 @@ def make(case: Case, settings: Settings) -> nn.Module:
         raise upsamplers.Unsupported(reason)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        module = (
-            _whole_model(case) if case.model else upsamplers.create(case.upsampler, case.channels, scale=case.scale)
-        )
+        module = _model(case) if case.model else upsamplers.create(case.upsampler, case.channels, scale=case.scale)
     module = module.to(device=case.device, dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
     if case.layout == "channels_last":
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
 
 
-def _whole_model(case: Case) -> nn.Module:
+def _model(case: Case) -> nn.Module:
     model = models.get(case.model)
     if reason := model.why_not(case.height, case.width):
         raise upsamplers.Unsupported(reason)
@@ -184,29 +191,8 @@ def _whole_model(case: Case) -> nn.Module:
 
     module = model.build(make_upsampler)
     if not isinstance(module, nn.Module):
-        raise upsamplers.Unsupported(f"model {case.model} gave {type(module).__name__}, not an nn.Module")
+        raise upsamplers.Unsupported(f"model {case.model} returned {type(module).__name__}, expected an nn.Module")
     return module
-
-
-def _in_model(case: Case, settings: Settings, module: nn.Module, inputs: tuple[Tensor, ...]) -> Workload:
-    if case.mode != TRAIN:
-        return Workload(case, module, _call(case, settings, module), inputs, versions=_versions(inputs))
-    model = models.get(case.model)
-    if model.takes_features:
-        inputs = tuple(one.requires_grad_() for one in inputs)
-    size = None if model.takes_features else (case.height, case.width)
-    taught = training_step.prepare(module, size, settings.seed)
-    return Workload(
-        case, module, _call(case, settings, module), inputs, versions=_versions(inputs), training_step=taught
-    )
-
-
-def _call(case: Case, settings: Settings, module: nn.Module) -> Callable[..., Any]:
-    return _compiled(module) if settings.compile and case.mode != PROBE else module
-
-
-def _versions(inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
-    return tuple(one._version for one in inputs)
 
 
 def _compiled(module: nn.Module) -> Callable[..., Any]:
@@ -217,12 +203,12 @@ def _compiled(module: nn.Module) -> Callable[..., Any]:
 
 
 def restore(shared: tuple[Tensor, ...], case: Case, settings: Settings) -> None:
-    """Writes the group's inputs anew, after some operator wrote to them."""
-    for one, fresh in zip(shared, shared_inputs(case, settings), strict=True):
-        one.copy_(fresh)
+    """Writes the group's inputs again, after an operator modified them."""
+    for x, fresh in zip(shared, shared_inputs(case, settings), strict=True):
+        x.copy_(fresh)
 
 
 def wake(device: str) -> None:
-    """One small forward and backward, so that no operator's first call pays for what starts up once a process."""
+    """One small forward and backward, so that no operator's first call includes what torch starts once per process."""
     layer = nn.Conv2d(1, 1, 1).to(device)
     layer(torch.zeros(1, 1, 2, 2, device=device)).sum().backward()

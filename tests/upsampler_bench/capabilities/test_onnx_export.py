@@ -1,4 +1,4 @@
-"""What makes an ONNX file portable, on files made by hand; and one operator exported for real."""
+"""What makes an ONNX file portable, on files made by hand; and one real export."""
 
 import importlib.util
 from pathlib import Path
@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 import upsamplers
-from upsampler_bench import metrics
+from upsampler_bench.capabilities import No, NotApplicable, onnx_export
 from upsampler_bench.case import PROBE, Case, Settings
-from upsampler_bench.metrics import No, NotApplicable
 from upsampler_bench.workloads import workload
 
 onnx = pytest.importorskip("onnx")
@@ -24,12 +23,12 @@ def sample(mode=None, domain=""):
 
 def graph(*nodes, name="main"):
     kind = onnx.TensorProto.FLOAT
-    given = [helper.make_tensor_value_info(one, kind, [1, 1, 2, 2]) for one in ("x", "grid")]
-    return helper.make_graph(list(nodes), name, given, [helper.make_tensor_value_info("y", kind, None)])
+    inputs = [helper.make_tensor_value_info(name, kind, [1, 1, 2, 2]) for name in ("x", "grid")]
+    return helper.make_graph(list(nodes), name, inputs, [helper.make_tensor_value_info("y", kind, None)])
 
 
 def branching(node):
-    """A node whose branches, at a second depth, hold another."""
+    """A node with another in its branches, two levels deep."""
     bare = helper.make_graph([node], "inner", [], [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)])
     inner = helper.make_node("If", ["c"], ["y"], then_branch=bare, else_branch=bare)
     outer = helper.make_graph([inner], "outer", [], list(bare.output))
@@ -37,7 +36,7 @@ def branching(node):
 
 
 def calling(node):
-    """A model that reaches a node through a function of its own."""
+    """A model that calls a node through a function of its own."""
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)]
     function = helper.make_function("local", "upsample", ["x", "grid"], ["y"], [node], opsets[:1])
     call = helper.make_node("upsample", ["x", "grid"], ["y"], domain="local")
@@ -48,64 +47,58 @@ def model(*nodes, opset=18):
     return helper.make_model(graph(*nodes), opset_imports=[helper.make_opsetid("", opset)])
 
 
-def why_not(found):
-    from upsampler_bench.capabilities import _onnx_file
-
-    return _onnx_file.why_not_portable(found, 18)
-
-
 @pytest.mark.parametrize(
-    "found",
+    "model",
     [model(sample("bilinear")), model(sample()), model(branching(sample("bilinear"))), calling(sample("bilinear"))],
     ids=["plain", "by default", "in a branch", "in a function"],
 )
-def test_a_file_whose_samples_are_bilinear_is_portable(found):
-    assert why_not(found) is None
+def test_a_file_whose_samples_are_bilinear_is_portable(model):
+    assert onnx_export.why_not_portable(model) is None
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("model", "reason"),
     [
         (model(sample("nearest")), "GridSample has mode nearest, expected bilinear"),
         (model(sample("linear")), "GridSample has mode linear, expected bilinear"),
         (model(branching(sample("nearest"))), "GridSample has mode nearest"),
         (calling(sample("bicubic")), "GridSample has mode bicubic"),
-        (model(sample("bilinear", domain="mine")), "operators of no standard domain: mine::GridSample"),
-        (calling(sample("bilinear", domain="mine")), "operators of no standard domain: mine::GridSample"),
-        (model(sample("bilinear"), opset=20), "the file is of opset 20, asked for was 18"),
+        (model(sample("bilinear", domain="mine")), "operators of a custom domain: mine::GridSample"),
+        (calling(sample("bilinear", domain="mine")), "operators of a custom domain: mine::GridSample"),
+        (model(sample("bilinear"), opset=20), "the file has opset 20, expected 18"),
     ],
 )
-def test_what_another_runtime_would_read_otherwise_is_named(found, said):
-    assert why_not(found).startswith(said)
+def test_what_another_runtime_would_read_differently_is_named(model, reason):
+    assert onnx_export.why_not_portable(model).startswith(reason)
 
 
 def export(name, scale=2):
     case = Case(name, PROBE, 2, 8, 6, 5, scale=scale)
     built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
-    return metrics.get("onnx_export").measure(built, None)
+    return onnx_export.measure(built, None)
 
 
-def test_where_a_package_is_missing_the_cell_names_the_extra(monkeypatch):
+def test_if_a_package_is_missing_the_reason_names_the_extra(monkeypatch):
     def hidden(name):
         return None if name.startswith("onnxruntime") else True
 
-    monkeypatch.setattr(metrics.get("onnx_export"), "find_spec", hidden)
+    monkeypatch.setattr(onnx_export, "find_spec", hidden)
     with pytest.raises(NotApplicable, match=r"needs onnxruntime: pip install 'upsampler-bench\[export\]'"):
         export("nearest")
 
 
 @pytest.mark.usefixtures("registry_restored")
-def test_what_the_exporter_refuses_is_told_by_its_cause():
+def test_the_reason_of_a_failed_export_is_its_cause():
     upsamplers.load_plugin(PLUGIN)
-    with pytest.raises(No) as told:
-        export("asks-the-model")
-    assert "data-dependent" in str(told.value)
-    assert "Next steps" not in str(told.value)
+    with pytest.raises(No) as refused:
+        export("reads-a-value")
+    assert "data-dependent" in str(refused.value)
+    assert "Next steps" not in str(refused.value)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="needs onnxruntime")
-def test_one_file_of_opset_18_serves_two_sizes_with_eagers_values():
+def test_one_file_of_opset_18_gives_eagers_values_at_two_sizes():
     (reading,) = export("dysample")
     assert reading.samples == (1.0,)
     assert reading.facts["opset"] == 18

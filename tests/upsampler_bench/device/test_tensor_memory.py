@@ -1,4 +1,4 @@
-"""Tensor memory equals the hand count to the byte, real and fake."""
+"""Tensor memory equals the hand count to the byte, for real and for fake tensors."""
 
 from contextlib import nullcontext
 
@@ -16,7 +16,7 @@ OUT = 4 * X
 POINTS = 2 * 4 * 4 * H * W * 4  # x and y of 4 groups' 4 points an input pixel, float32
 
 
-def _peaks(name, fake):
+def peaks(name, fake):
     with FakeTensorMode() if fake else nullcontext():
         module, x = upsamplers.create(name, C), torch.randn(1, C, H, W)
         with torch.inference_mode(), LiveStorages() as forward:
@@ -38,14 +38,14 @@ def _peaks(name, fake):
         ("bilinear", OUT, OUT, 2 * OUT + X),
         # As bilinear, and the gradients of weight and bias.
         ("deconv", OUT, OUT, 2 * OUT + X + C * C * 9 * 4 + C * 4),
-        # Forward: the output, the points read, and while they are still held the points before the pixel shuffle.
+        # Forward: the output, the points read, and, still alive, the points before the pixel shuffle.
         # Backward: the output and its gradient; x's gradient through the samples, through the offsets, and their sum;
         # the gradients of weight and bias.
         ("dysample", OUT + 2 * POINTS, OUT + POINTS, 2 * OUT + 3 * X + (32 * C + 32) * 4),
     ],
 )
 def test_peaks_equal_the_hand_count(name, forward, saved, backward, fake):
-    assert _peaks(name, fake) == (forward, saved, backward)
+    assert peaks(name, fake) == (forward, saved, backward)
 
 
 @pytest.mark.parametrize("name", operators.names("cpu"))
@@ -70,7 +70,7 @@ def test_views_and_what_existed_before_are_not_counted():
     assert storages.peak == 4000
 
 
-def test_what_is_freed_is_taken_off():
+def test_freed_storages_are_subtracted():
     with LiveStorages() as storages:
         for _ in range(3):
             torch.zeros(250)

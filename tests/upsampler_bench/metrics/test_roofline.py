@@ -1,4 +1,4 @@
-"""The least work of each operator by hand, the rates it is turned into a time with, and how a report tells it."""
+"""The least work of an operator by hand, the rates that make it a time, and how a report shows it."""
 
 import csv
 import io
@@ -32,8 +32,8 @@ def built(name, mode="inference", dtype="float32"):
     return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
 
 
-def parameters(name):
-    return sum(one.numel() * one.element_size() for one in built(name).module.parameters())
+def parameter_bytes(name):
+    return sum(parameter.nbytes for parameter in built(name).module.parameters())
 
 
 @pytest.fixture
@@ -46,34 +46,26 @@ def small(monkeypatch):
 
 @pytest.fixture
 def run():
-    """A made-up run in which every forward has a floor of 4 ms."""
+    """A made-up run in which every forward has a roofline time of 4 ms."""
     facts = {"bytes": 2e6, "macs": 3e9, "copying": 5e9, "multiplying": 7e9, "binds": "bytes"}
-    found = replace(plain_run(FEW), metrics=(*METRICS, *roofline.INFOS))
+    run = replace(plain_run(FEW), metrics=(*METRICS, *roofline.INFOS))
     for name in FEW:
-        found = with_reading(found, Case(name), Reading("roofline_time", ((0.004,),), "least bytes", facts=facts))
-    return found
+        run = with_reading(run, Case(name), Reading("roofline_time", ((0.004,),), "least bytes", facts=facts))
+    return run
 
 
 @pytest.mark.parametrize(
-    ("name", "forward", "train"),
+    ("name", "minimum"),
     [
-        # The output's gradient is read and x's written; nothing that was read before is needed again.
-        ("nearest", X + OUT, 2 * X + 2 * OUT),
-        ("bilinear", X + OUT, 2 * X + 2 * OUT),
-        # The weights' gradient needs x again.
-        ("deconv", X + DECONV + OUT, 3 * X + 2 * DECONV + 2 * OUT),
-        # Indices are read again, and take no gradient.
-        ("max-unpool", X + INDICES + OUT, 2 * X + 2 * INDICES + 2 * OUT),
+        ("nearest", X + OUT),
+        ("bilinear", X + OUT),
+        ("deconv", X + DECONV + OUT),
+        ("max-unpool", X + INDICES + OUT),
+        *((name, X + GUIDE + parameter_bytes(name) + OUT) for name in ("indexnet", "fade", "sapa-b")),
     ],
 )
-def test_the_least_bytes_equal_the_hand_count(name, forward, train):
-    assert roofline.minimum_traffic(built(name)) == forward
-
-
-@pytest.mark.parametrize("name", ["indexnet", "fade", "sapa-b"])
-def test_a_guide_is_an_input_as_any(name):
-    own = parameters(name)
-    assert roofline.minimum_traffic(built(name)) == X + GUIDE + own + OUT
+def test_the_minimum_traffic_equals_the_hand_count(name, minimum):
+    assert roofline.minimum_traffic(built(name)) == minimum
 
 
 def test_half_precision_moves_half_the_bytes():
@@ -81,28 +73,22 @@ def test_half_precision_moves_half_the_bytes():
 
 
 @pytest.mark.parametrize(
-    ("name", "forward", "train"),
-    [
-        ("nearest", 0, 0),
-        # Weights that nobody learns: only x has a gradient.
-        ("bilinear", 16 * C * PIXELS, 2 * 16 * C * PIXELS),
-        ("deconv", C * C * 9 * PIXELS, 3 * C * C * 9 * PIXELS),
-    ],
+    ("name", "macs"), [("nearest", 0), ("bilinear", 16 * C * PIXELS), ("deconv", C * C * 9 * PIXELS)]
 )
-def test_the_least_multiply_adds_equal_the_hand_count(name, forward, train):
-    assert flops.of(built(name)).by_convention["mac"] == forward
+def test_the_multiply_adds_equal_the_hand_count(name, macs):
+    assert flops.of(built(name)).by_convention["mac"] == macs
 
 
 def test_counting_leaves_a_module_in_the_mode_it_is_in():
-    one = built("indexnet", "train")
-    before = {name: value.clone() for name, value in one.module.state_dict().items()}
-    flops.of(one)
-    assert all(part.training for part in one.module.modules())
-    assert all(torch.equal(value, before[name]) for name, value in one.module.state_dict().items())
+    load = built("indexnet", "train")
+    before = {name: value.clone() for name, value in load.module.state_dict().items()}
+    flops.of(load)
+    assert all(part.training for part in load.module.modules())
+    assert all(torch.equal(value, before[name]) for name, value in load.module.state_dict().items())
 
 
 @pytest.mark.usefixtures("small")
-def test_a_floor_is_the_longer_of_its_two_times_and_says_how_it_came_about():
+def test_a_roofline_time_is_the_longer_of_two_times_which_its_facts_give():
     for name, durations in (("nearest", (0.5,)), ("deconv", (2.0,))):
         (reading,) = roofline.measure(built(name), FakeDevice(durations))
         facts = reading.facts
@@ -116,13 +102,13 @@ def test_a_floor_is_the_longer_of_its_two_times_and_says_how_it_came_about():
 @pytest.mark.usefixtures("small")
 def test_rates_are_of_the_fastest_call_and_measured_once_for_each_dtype():
     device = FakeDevice((0.5, 0.25))
-    found = rates.measured(device, torch.float32)
-    assert found.copying == 2 * 2**10 / 0.25
-    assert found.multiplying == 256**3 / 0.25
+    float32 = rates.measured(device, torch.float32)
+    assert float32.copying == 2 * 2**10 / 0.25
+    assert float32.multiplying == 256**3 / 0.25
     calls = device.calls
-    assert rates.measured(FakeDevice(), torch.float32) is found
+    assert rates.measured(FakeDevice(), torch.float32) is float32
     assert device.calls == calls
-    assert rates.measured(device, torch.float64) is not found
+    assert rates.measured(device, torch.float64) is not float32
 
 
 @pytest.mark.usefixtures("small")
@@ -135,20 +121,20 @@ def test_products_grow_until_a_call_takes_long_enough(monkeypatch):
 
 
 @pytest.mark.usefixtures("small")
-def test_where_there_are_no_products_in_half_precision_those_of_float32_count(monkeypatch):
+def test_without_products_in_half_precision_those_of_float32_count(monkeypatch):
     matrices = rates._matrices
 
-    def lacking(dtype, place):
+    def lacking(dtype, device):
         if dtype == torch.float16:
             raise NotImplementedError("addmm_impl_cpu_ not implemented for Half")
-        yield from matrices(dtype, place)
+        yield from matrices(dtype, device)
 
     monkeypatch.setattr(rates, "_matrices", lacking)
     monkeypatch.setattr(rates, "_convolutions", lacking)
     assert rates.measured(FakeDevice((0.25,)), torch.float16).multiplying == 256**3 / 0.25
 
 
-def test_rates_leave_the_random_numbers_of_everyone_else_alone(small):
+def test_measuring_rates_does_not_change_the_global_random_state(small):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -156,37 +142,37 @@ def test_rates_leave_the_random_numbers_of_everyone_else_alone(small):
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_a_report_says_how_many_times_its_floor_an_operator_takes(run):
+def test_a_report_shows_latency_over_roofline_time(run):
     made = report.from_run(run)
     above, latency = cell(made, "carafe", "latency_over_roofline_time"), cell(made, "carafe", "latency")
     assert above.value == pytest.approx(latency.value / 4)
     assert (above.low, above.high) == (pytest.approx(latency.low / 4), pytest.approx(latency.high / 4))
 
 
-def test_people_see_the_ratio_and_machines_also_the_floor(run):
+def test_tables_show_the_ratio_and_csv_also_the_roofline_time(run):
     made = report.from_run(run)
-    shown = {made.tables[0].columns[place] for place in made.tables[0].shown}
-    assert "× roofline" in {one.heading for one in shown}
-    assert "roofline_time" not in {one.name for one in shown}
+    shown = [made.tables[0].columns[index] for index in made.tables[0].shown]
+    assert "× roofline" in {column.heading for column in shown}
+    assert "roofline_time" not in {column.name for column in shown}
     first = next(csv.DictReader(io.StringIO(csv_format.show(made))))
     assert float(first["roofline_time_ms"]) == 4
     assert float(first["latency_over_roofline_time"]) > 1
 
 
-def test_a_floor_has_neither_a_bar_chart_nor_a_note_that_it_was_read_once(run):
+def test_a_roofline_time_has_neither_a_bar_chart_nor_a_note_about_rounds(run):
     made = report.from_run(run)
     assert "roofline_time" not in {chart.name for chart in made.pictures[0].charts}
     assert not any("rounds" in text for _, text in made.footnotes)
 
 
-def test_what_a_floor_did_not_count_is_a_footnote_of_the_ratio(run):
+def test_uncounted_operations_are_a_footnote_of_the_ratio(run):
     reading = Reading("roofline_time", ((0.004,),), "least bytes", facts={"uncounted": "aten::roll"})
     made = report.from_run(with_reading(run, Case("carafe"), reading))
     (mark,) = cell(made, "carafe", "latency_over_roofline_time").marks
     assert dict(made.footnotes)[mark] == "not counted: aten::roll"
 
 
-def test_whatever_bounds_a_metric_gets_that_metrics_ratio(run):
+def test_any_metric_that_bounds_another_gets_a_ratio(run):
     least = MetricInfo("fewest", "Fewest bytes", "B", "inference", exact=True, bounds="inference_memory")
     run = replace(run, metrics=(*run.metrics, least))
     made = report.from_run(with_reading(run, Case("bilinear"), Reading("fewest", ((2.0**20,),), "by hand")))
@@ -194,7 +180,7 @@ def test_whatever_bounds_a_metric_gets_that_metrics_ratio(run):
     assert cell(made, "carafe", "inference_memory_over_fewest").text == "–"
 
 
-def test_a_bound_of_what_was_not_measured_is_a_column_as_any(run):
+def test_a_bound_of_a_metric_that_was_not_measured_is_a_plain_column(run):
     run = replace(run, metrics=roofline.INFOS)
     (column,) = report.from_run(run).tables[0].columns
     assert (column.heading, column.detail) == ("Roofline time (ms)", False)

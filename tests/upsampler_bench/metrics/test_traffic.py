@@ -1,4 +1,4 @@
-"""The bytes that a forward moves: every rule by hand, and operators whose operations one can count."""
+"""The memory traffic of a forward: every rule by hand, and operators whose operations can be counted by hand."""
 
 import os
 
@@ -8,8 +8,7 @@ from fake_device import FakeDevice
 
 import upsamplers
 from upsampler_bench.case import Case, Settings
-from upsampler_bench.metrics import traffic
-from upsampler_bench.metrics.traffic import Traffic
+from upsampler_bench.metrics.traffic import Traffic, measure
 from upsampler_bench.workloads import workload
 
 X = torch.zeros(4, 6)
@@ -24,50 +23,50 @@ def into(out):
 @pytest.mark.parametrize(
     ("name", "call", "expected"),
     [
-        ("a result is written, what it is made of is read", lambda: X + ROW, 2 * SIZE + 24),
+        ("a result is written, its operands are read", lambda: X + ROW, 2 * SIZE + 24),
         ("the same tensor twice is read once", lambda: X * X, 2 * SIZE),
         ("views move nothing", lambda: X.t().view(6, 4)[2:].unsqueeze(0).expand(3, 4, 4).detach(), 0),
-        ("what nobody writes moves nothing", lambda: torch.empty_like(X), 0),
-        ("of what is expanded there is one", lambda: ROW.expand(4, 6) + 1, 24 + SIZE),
-        ("a part is a part", lambda: X[:, 1] + 1, 2 * 16),
+        ("uninitialised memory moves nothing", lambda: torch.empty_like(X), 0),
+        ("an expanded tensor is read once", lambda: ROW.expand(4, 6) + 1, 24 + SIZE),
+        ("of a slice only its elements count", lambda: X[:, 1] + 1, 2 * 16),
         ("in place: read and written", lambda: X.add_(1), 2 * SIZE),
         ("a copy does not read what it writes", lambda: X.copy_(ROW), SIZE + 24),
-        ("nor does a fill", lambda: X.zero_(), SIZE),
-        ("nor what an output is given for", lambda: into(torch.empty(4, 6)), 2 * SIZE),
+        ("a fill only writes", lambda: X.zero_(), SIZE),
+        ("an out= tensor is not read", lambda: into(torch.empty(4, 6)), 2 * SIZE),
         ("a reshape that copies is a copy", lambda: X.t().reshape(24), 2 * SIZE),
         (
-            "what is composed counts by its parts",
+            "a composite operation counts by its parts",
             lambda: torch.nn.functional.pixel_shuffle(X.view(1, 4, 2, 3), 2),
             2 * SIZE,
         ),
-        ("types differ in size", lambda: X.to(torch.bfloat16), SIZE + SIZE // 2),
+        ("dtypes differ in size", lambda: X.to(torch.bfloat16), SIZE + SIZE // 2),
         ("several results", lambda: X.max(0), SIZE + 24 + 48),
     ],
 )
 def test_an_operation_reads_each_of_its_tensors_and_writes_its_results(name, call, expected):
-    with torch.inference_mode(), Traffic() as counted:
+    with torch.inference_mode(), Traffic() as traffic:
         call()
-    assert counted.moved == expected
+    assert traffic.moved == expected
 
 
 def read(name, **options):
     case = Case(name, "inference", 1, 64, 6, 5, **options)
     built = workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
-    moved, least = traffic.measure(built, FakeDevice())
-    return moved.samples[0], least.samples[0], built
+    moved, minimum = measure(built, FakeDevice())
+    return moved.samples[0], minimum.samples[0]
 
 
 @pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "deconv"])
-def test_what_is_one_operation_moves_the_least_there_is(name):
-    moved, least, _ = read(name)
-    assert moved == least
+def test_a_single_operation_moves_the_minimum(name):
+    moved, minimum = read(name)
+    assert moved == minimum
 
 
-def test_a_chain_moves_what_lies_between_too():
-    moved, least, _ = read("pixel-shuffle")
-    assert moved - least == 2 * 64 * 4 * 6 * 5 * 4  # the convolution's result, written and read again
-    dysample, fewest, _ = read("dysample", dtype="bfloat16")
-    assert dysample > 1.2 * fewest
+def test_a_chain_of_operations_also_moves_intermediate_results():
+    moved, minimum = read("pixel-shuffle")
+    assert moved - minimum == 2 * 64 * 4 * 6 * 5 * 4  # the convolution's result, written and read again
+    moved, minimum = read("dysample", dtype="bfloat16")
+    assert moved > 1.2 * minimum
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="a GPU runs what the interpreter runs here")

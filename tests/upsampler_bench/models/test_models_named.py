@@ -1,5 +1,6 @@
 """Models by their names, arguments and files: what is found, and how the rest is refused."""
 
+import subprocess
 import sys
 
 import pytest
@@ -42,14 +43,18 @@ def mine(tmp_path, monkeypatch):
     sys.modules.pop("my_own_model", None)
 
 
-def test_the_models_are_named_by_their_files_and_nothing_is_imported_to_list_them():
-    assert models.names() == (
-        "depthformer-swin-t", "fpn-r50", "fpn-r50-panoptic", "maskformer-swin-b", "segformer-b1", "stages",
-    )  # fmt: skip
+@pytest.mark.slow
+def test_models_are_named_by_their_files_and_listed_without_importing_them():
+    code = (
+        "import sys; from upsampler_bench import models\n"
+        "assert {'segformer-b1', 'fpn-r50-panoptic', 'stages'} <= set(models.names())\n"
+        "assert not any(name.startswith('upsampler_bench.models.') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", ["fpn-r50", "segformer-b1", "stages(256x16x16)"])
-def test_a_name_that_can_be_a_models_passes(name):
+def test_a_name_of_a_model_passes(name):
     models.check(name)
 
 
@@ -59,23 +64,23 @@ def test_a_name_that_can_be_a_models_passes(name):
         ("segformer-b2", "did you mean 'segformer-b1'"),
         ("fpn_r50", "did you mean 'fpn-r50'"),
         ("fpn-r51(3)", "did you mean 'fpn-r50'"),
-        ("", "there are depthformer-swin-t, fpn-r50"),
+        ("", "there are "),
         ("zzz", "give your own as module:function"),
     ],
 )
-@pytest.mark.parametrize("asked", [models.check, models.get])
-def test_an_unknown_model_is_refused_with_the_nearest_name(asked, name, hint):
+@pytest.mark.parametrize("look_up", [models.check, models.get])
+def test_an_unknown_model_is_refused_with_the_nearest_name(look_up, name, hint):
     with pytest.raises(PlanError, match=f"no model {name!r}".replace("(", r"\(").replace(")", r"\)")) as refused:
-        asked(name)
+        look_up(name)
     assert hint in str(refused.value)
 
 
-def test_an_argument_is_refused_where_none_is_taken():
-    with pytest.raises(PlanError, match=r"model 'segformer-b1' takes no argument, 'segformer-b1\(3\)' was given"):
+def test_an_argument_is_refused_by_a_model_that_takes_none():
+    with pytest.raises(PlanError, match=r"model 'segformer-b1' takes no argument, but 'segformer-b1\(3\)' has one"):
         models.get("segformer-b1(3)")
 
 
-def test_an_argument_is_asked_for_where_one_is_needed():
+def test_a_missing_argument_is_described():
     with pytest.raises(PlanError, match="model 'stages' needs an argument: a list of stages CxHxW or CxHxW/G"):
         models.get("stages")
 
@@ -87,47 +92,46 @@ def test_a_model_whose_package_is_missing_names_it(monkeypatch):
         models.get("fpn-r50")
 
 
-@pytest.mark.parametrize("where", ["file", "module"])
-def test_a_users_own_model_comes_from_a_file_or_a_module(mine, where):
-    name = f"{mine if where == 'file' else mine.stem}:build"
+@pytest.mark.parametrize("source", ["file", "module"])
+def test_a_users_own_model_comes_from_a_file_or_a_module(mine, source):
+    name = f"{mine if source == 'file' else mine.stem}:build"
     models.check(name)
     model = models.get(name)
     assert model.name == name
     assert model.why_not(7, 5) is None
     assert model.shapes(7, 5) == ((3, 7, 5),)
-    assert not model.takes_features
+    assert not model.features
     assert model.build(nearest)(torch.rand(2, 3, 7, 5)).shape == (2, 8, 7, 5)
 
 
-@pytest.mark.parametrize("asked", [models.check, models.get])
-@pytest.mark.parametrize("what", ["LIMIT", "nothing", ""])
-def test_a_function_that_is_not_there_is_refused(mine, asked, what):
-    with pytest.raises(PlanError, match=f"has no function {what!r}; expected one that takes make_upsampler"):
-        asked(f"{mine}:{what}")
+@pytest.mark.parametrize("look_up", [models.check, models.get])
+@pytest.mark.parametrize("function", ["LIMIT", "nothing", ""])
+def test_a_missing_function_is_refused(mine, look_up, function):
+    with pytest.raises(PlanError, match=f"has no function {function!r}; expected one that takes make_upsampler"):
+        look_up(f"{mine}:{function}")
 
 
-@pytest.mark.parametrize("asked", [models.check, models.get])
-def test_a_file_that_does_not_load_is_refused_with_its_reason(tmp_path, asked):
+@pytest.mark.parametrize("look_up", [models.check, models.get])
+def test_a_file_that_does_not_load_is_refused_with_its_reason(tmp_path, look_up):
     broken = tmp_path / "broken.py"
     broken.write_text("1 / 0")
     with pytest.raises(PlanError, match=r"cannot load model .*ZeroDivisionError: division by zero"):
-        asked(f"{broken}:build")
+        look_up(f"{broken}:build")
     with pytest.raises(PlanError, match=r"cannot load model .*no file .*absent\.py"):
-        asked(f"{tmp_path / 'absent.py'}:build")
+        look_up(f"{tmp_path / 'absent.py'}:build")
     with pytest.raises(PlanError, match=r"cannot load model 'no_such_module:build'.*No module named 'no_such_module'"):
-        asked("no_such_module:build")
+        look_up("no_such_module:build")
 
 
 def test_stages_have_inputs_of_their_own_and_upsample_each():
     model = models.get("stages(8x3x4/6 + 4x5x5)")
-    assert model.takes_features
     assert model.why_not(7, 5) is None
-    assert list(model.shapes(7, 5)) == [(8, 3, 4), (6, 6, 8), (4, 5, 5), (4, 10, 10)]
-    found = model.build(nearest)(*(torch.rand(2, *shape) for shape in model.shapes(7, 5)))
-    assert [tuple(one.shape) for one in found] == [(2, 8, 6, 8), (2, 4, 10, 10)]
+    assert model.features == model.shapes(7, 5) == ((8, 3, 4), (6, 6, 8), (4, 5, 5), (4, 10, 10))
+    outputs = model.build(nearest)(*(torch.rand(2, *shape) for shape in model.features))
+    assert [tuple(out.shape) for out in outputs] == [(2, 8, 6, 8), (2, 4, 10, 10)]
 
 
-def test_stages_ask_for_the_guide_that_they_were_given():
+def test_stages_ask_for_the_guide_channels_that_they_were_given():
     requested = []
 
     def make(*channels):
@@ -154,9 +158,9 @@ def test_stages_ask_for_the_guide_that_they_were_given():
         ("8x4x4,8x4x4", "8x4x4,8x4x4"),
     ],
 )
-def test_what_is_no_list_of_stages_is_refused_with_the_stage_at_fault(argument, stage):
+def test_a_malformed_list_of_stages_is_refused_with_the_stage_at_fault(argument, stage):
     with pytest.raises(PlanError) as refused:
         models.get(f"stages({argument})")
     assert str(refused.value) == (
-        f"stage {stage!r}: expected CxHxW or CxHxW/G in whole numbers from 1, such as 256x16x16/64"
+        f"stage {stage!r}: expected CxHxW or CxHxW/G in positive integers, such as 256x16x16/64"
     )

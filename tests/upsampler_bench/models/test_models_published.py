@@ -1,4 +1,4 @@
-"""What the models add in parameters, against the figures that the paper printed."""
+"""The parameters that operators add to the models equal those that the paper printed."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import upsamplers
-from upsampler_bench import models
+from upsampler_bench import discovery, models
 from upsampler_bench.paper import published
 
 TABLES = {
@@ -32,39 +32,42 @@ MASKS = 4 * CONVOLUTION + 256 * 256 * 4 + 256 + 257 * 80
 # Without biases, with batch norms: the stem, and the first stage's three blocks.
 STEM = 3 * 64 * 49 + 2 * 64
 BLOCKS = [(64, 64 * 256 + 2 * 256), (256, 0), (256, 0)]
-FIRST_STAGE = sum(come * 64 + 64 * 64 * 9 + 64 * 256 + 2 * (64 + 64 + 256) + shortcut for come, shortcut in BLOCKS)
+FIRST_STAGE = sum(inputs * 64 + 64 * 64 * 9 + 64 * 256 + 2 * (64 + 64 + 256) + shortcut for inputs, shortcut in BLOCKS)
 
 
-@cache
 def stages(model):
-    """(channels, guide channels) of each stage that a model asks for."""
-    requested = []
+    """(channels, guide channels) of each stage of a model."""
+    return discovery.load("upsampler_bench.models", model.replace("-", "_")).STAGES
 
-    def make(channels, guide_channels=None):
-        requested.append((channels, guide_channels))
-        return upsamplers.create("bilinear", channels)
 
+def bilinear(model):
+    """A model with an upsampler that has no parameters."""
     with torch.device("meta"):
-        models.get(model).build(make)
-    return tuple(requested)
+        return models.get(model).build(lambda channels, guide_channels=None: upsamplers.create("bilinear", channels))
+
+
+def parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @cache
 def parts(model):
-    """Parameters of a model's direct parts without any upsampler's, by name."""
-    with torch.device("meta"):
-        model = models.get(model).build(lambda channels, guide_channels=None: upsamplers.create("bilinear", channels))
-    return {name: sum(one.numel() for one in part.parameters()) for name, part in model.named_children()}
+    """Parameters of a model's children without the upsamplers', by name."""
+    return {name: parameters(part) for name, part in bilinear(model).named_children()}
+
+
+def weights_of(module):
+    """Parameters of two or more dimensions: the paper prints neither biases nor norms."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
 
 
 def weights(operator, channels, guide_channels):
-    """Parameters of two or more dimensions: the paper prints neither biases nor norms."""
     # The published costs of FADE are those of its gated form, which cannot blend features of other channels.
     if operator == "fade" and guide_channels == channels:
         operator = "fade-gated"
     with torch.device("meta"):
         module = upsamplers.create(operator, channels, guide_channels=guide_channels)
-    return sum(one.numel() for one in module.parameters() if one.dim() > 1)
+    return weights_of(module)
 
 
 def last_digit(printed):
@@ -81,11 +84,11 @@ def test_added_weights_are_the_published_ones_within_one_unit_of_the_last_digit(
 
 
 @pytest.mark.parametrize("model", [model for model in TABLES if model != "depthformer-swin-t"])
-def test_gated_and_plain_fade_cannot_be_told_apart_by_the_published_parameters(model):
+def test_published_parameters_fit_both_gated_and_plain_fade(model):
     printed = next(row["params_k"] for row in published.rows(TABLES[model]) if row["upsampler"] == "fade")
     with torch.device("meta"):
         module = upsamplers.create("fade", 256)
-    plain = len(stages(model)) * sum(one.numel() for one in module.parameters() if one.dim() > 1)
+    plain = len(stages(model)) * weights_of(module)
     assert abs(plain - 1000 * float(printed)) < last_digit(printed)
 
 
@@ -99,19 +102,15 @@ def test_faster_rcnn_with_this_backbone_and_neck_has_the_published_parameters():
 
 
 def test_panoptic_fpn_with_this_backbone_neck_and_branch_has_the_published_parameters():
-    found = parts("fpn-r50-panoptic")
-    assert found == {"pyramid": 26_852_416, "semantic": 1_630_774}
+    children = parts("fpn-r50-panoptic")
+    assert children == {"pyramid": 26_852_416, "semantic": 1_630_774}
     assert MASKS == 2_643_280
-    whole = sum(found.values()) + RPN + BOXES + MASKS
-    assert whole == 46_027_110
-    assert round(whole, -5) == 1000 * int(published.rows("panoptic_fpn_coco")[0]["params_k"])
+    total = sum(children.values()) + RPN + BOXES + MASKS
+    assert total == 46_027_110
+    assert round(total, -5) == 1000 * int(published.rows("panoptic_fpn_coco")[0]["params_k"])
 
 
 def test_the_first_stage_that_mmdetection_freezes_is_counted_as_the_backbone_has_it():
-    with torch.device("meta"):
-        model = models.get("fpn-r50").build(
-            lambda channels, guide_channels=None: upsamplers.create("nearest", channels)
-        )
-    backbone = model.pyramid.backbone
+    backbone = bilinear("fpn-r50").pyramid.backbone
     frozen = [backbone.embedder, backbone.encoder.stages[0]]
-    assert [sum(one.numel() for one in part.parameters()) for part in frozen] == [STEM, FIRST_STAGE]
+    assert [parameters(part) for part in frozen] == [STEM, FIRST_STAGE]

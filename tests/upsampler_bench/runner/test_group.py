@@ -86,9 +86,9 @@ def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
         ("refuses", "skipped", "refuses (1, 8, 6, 5); expected something nicer"),
         ("wrong-shape", "failed", "wrong output: shape (1, 8, 6, 5), expected (1, 8, 12, 10)"),
         ("not-finite", "failed", "wrong output: not finite"),
-        # Which of "not every element written" and "not finite" depends on what the memory held before.
+        # Which of "not every element is written" and "not finite" depends on what the memory held before.
         ("unwritten", "failed", "wrong output: not "),
-        ("writes-to-x", "failed", "wrong: it writes to its inputs"),
+        ("writes-to-x", "failed", "wrong: modifies its inputs in place"),
     ],
 )
 def test_one_that_goes_wrong_loses_its_own_row_only(name, kind, reason):
@@ -110,7 +110,7 @@ def test_a_twin_is_held_against_its_reference_and_counted_as_it():
     found = readings(measure("deconv", "twin"), "twin")
     assert found["flops_mac"].samples == readings(measure("deconv"), "deconv")["flops_mac"].samples
     Twin.factor = 1.01
-    assert lost(measure("deconv", "twin"))["twin"][1].startswith("wrong output: 1.0e-02 off deconv")
+    assert lost(measure("deconv", "twin"))["twin"][1].startswith("wrong output: differs from deconv by 1.0e-02")
 
 
 def test_what_was_read_before_is_not_read_again():
