@@ -8,7 +8,7 @@ from upsampler_bench import report
 from upsampler_bench.case import Case
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import Curve, Curves, Outline, Point, Radar, Reached, Roofline, Scatter
+from upsampler_bench.report.pictures import Curve, Curves, Point, Reached, Roofline, Scatter
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, UpsamplerInfo
 
 NASTY = (
@@ -68,7 +68,7 @@ def stranger_report() -> Report:
     return replace(made, pictures=(*made.pictures[:2], *drawings(NASTY)), published=(held(*NASTY[:2]),))
 
 
-def drawings(names: tuple[str, ...]) -> tuple[Scatter | Radar | Curves | Roofline, ...]:
+def drawings(names: tuple[str, ...]) -> tuple[Scatter | Curves | Roofline, ...]:
     """One picture of each kind but the panel; all that is said in it begins with a name."""
     said = names[0]
     points = tuple(
@@ -76,8 +76,6 @@ def drawings(names: tuple[str, ...]) -> tuple[Scatter | Radar | Curves | Rooflin
         for source in ("measured", "published")
         for at, name in enumerate(names)
     )
-    places = (0.2, None, 1.0)
-    radar = tuple(Outline(name, places, ("1 ms", "–", said), (1.0, None, 2.0)) for name in names)
     curves = tuple(
         Curve(name, ((900.0, 1.0, 0.9, 1.1), (3600.0, 4.0 + at, 3.9, 4.3 + at)), 1.0) for at, name in enumerate(names)
     )
@@ -86,7 +84,6 @@ def drawings(names: tuple[str, ...]) -> tuple[Scatter | Radar | Curves | Rooflin
         Scatter(
             said, said, said, said, said, points, said, log=True, front=names[:2], learned=names[:1], name="bubble"
         ),
-        Radar(said, said, (said, "memory", "weights"), radar, said, baseline=names[-1]),
         Curves(said, said, said, said, curves, said, sizes=((900.0, said), (3600.0, "60²"))),
         Roofline(said, said, 40e9, 110e9, reached, said),
     )

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from upsampler_bench.report.pictures import BarChart, Curves, Panel, Picture, Radar, Roofline, Scatter
+from upsampler_bench.report.pictures import BarChart, Curves, Panel, Picture, Roofline, Scatter
 
 Cell: TypeAlias = str | float | None
 LOG = ", log scale", " (log scale)"
@@ -53,16 +53,6 @@ def _scatter(scatter: Scatter) -> Iterator[Sequence[Cell]]:
         yield [*row, *([_yes(one.name in scatter.front), _yes(one.name in inner)] if fronts else [])]
 
 
-def _radar(radar: Radar) -> Iterator[Sequence[Cell]]:
-    """The number as it is, and its place from the inner ring (0) to the rim (1)."""
-    axes = [f"{axis} ({unit})" if unit else axis for axis, unit in zip(radar.axes, radar.units, strict=True)]
-    yield ["upsampler", *axes, *(f"{axis}, place from 0 to 1" for axis in radar.axes), "reason"]
-    for one in radar.outlines:
-        told = zip(radar.axes, one.texts, one.values, strict=True)
-        lacking = "; ".join(f"{axis}: {text}" for axis, text, value in told if value is None)
-        yield [one.name, *one.numbers, *one.values, lacking]
-
-
 def _curves(curves: Curves) -> Iterator[Sequence[Cell]]:
     x, y = _linear(curves.x_axis), _linear(curves.y_axis)
     yield ["upsampler", x, y, f"{y}, low", f"{y}, high", "slope of the curve (log over log)"]
@@ -83,7 +73,6 @@ def _roofline(roofline: Roofline) -> Iterator[Sequence[Cell]]:
 ROWS: Mapping[type, Callable[[Any], Iterator[Sequence[Cell]]]] = {
     Panel: _panel,
     Scatter: _scatter,
-    Radar: _radar,
     Curves: _curves,
     Roofline: _roofline,
 }

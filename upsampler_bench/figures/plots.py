@@ -9,17 +9,16 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from upsampler_bench.figures import curves, panel, picture_data, radar, roofline, scatter
+from upsampler_bench.figures import curves, panel, picture_data, roofline, scatter
 from upsampler_bench.figures.frame import DPI
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import Curves, Panel, Picture, Radar, Roofline, Scatter
+from upsampler_bench.report.pictures import Curves, Panel, Picture, Roofline, Scatter
 
 # A salt of its own makes the ids in an SVG the same each time.
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "upsampler-bench", "font.family": "DejaVu Sans", "font.size": 6.5}
 DRAWN: Mapping[type, Callable[[Any], Figure]] = {
     Panel: panel.draw,
     Scatter: scatter.draw,
-    Radar: radar.draw,
     Curves: curves.draw,
     Roofline: roofline.draw,
 }

@@ -10,7 +10,6 @@ from upsampler_bench.report.bubble import bubble
 from upsampler_bench.report.conditions import Scene
 from upsampler_bench.report.pareto import pareto
 from upsampler_bench.report.pictures import Picture
-from upsampler_bench.report.radar import radar
 from upsampler_bench.report.rooflines import roofline
 from upsampler_bench.report.sweeps import sweeps
 from upsampler_bench.report.tables import present
@@ -34,7 +33,6 @@ def _own(scene: Scene, scenes: Sequence[Scene]) -> Iterator[Picture | None]:
     yield charts.scatter(scene.run, scene.condition, scene.slug)
     yield bubble(scene)
     yield pareto(scene)
-    yield radar(scene)
     yield roofline(scene)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 # What pictures may be called: an earlier report's files of these names go when a new report is drawn.
-NAMES = ("panel", "scatter", "bubble", "pareto", "radar", "sweep", "roofline")
+NAMES = ("panel", "scatter", "bubble", "pareto", "sweep", "roofline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,44 +100,6 @@ class Scatter:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
-    """One operator's polygon in a radar: for each axis its place from 0 (middle) to 1 (rim), and the number itself.
-
-    A place is None where there is no number.
-
-    Attributes:
-        values: the places.
-        texts: the numbers as they are printed, with their units, or why there is none.
-        numbers: the numbers in the units of their axes.
-    """
-
-    name: str
-    values: tuple[float | None, ...]
-    texts: tuple[str, ...]
-    numbers: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Radar:
-    """Several costs of all operators at once, each axis normalised; outwards is better.
-
-    Attributes:
-        baseline: the operator that all are held against.
-        units: of the axes; empty for a count.
-    """
-
-    title: str
-    subtitle: str
-    axes: tuple[str, ...]
-    outlines: tuple[Outline, ...]
-    caption: str = ""
-    slug: str = ""
-    name: str = "radar"
-    baseline: str = ""
-    units: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Curve:
     """One operator's cost at several sizes: (x, y, low, high) each.
 
@@ -208,4 +170,4 @@ class Roofline:
     name: str = "roofline"
 
 
-Picture: TypeAlias = Panel | Scatter | Radar | Curves | Roofline
+Picture: TypeAlias = Panel | Scatter | Curves | Roofline

@@ -107,9 +107,6 @@ def test_the_numbers_beside_a_picture_are_those_drawn() -> None:
     pareto = {row["upsampler"]: row for row in table(found["pareto"])}
     assert [name for name, row in pareto.items() if row["on the front"] == "yes"] == ["nearest"]
     assert {row["source"] for row in table(found["bubble"])} == {"measured", "published"}
-    radar = {row["upsampler"]: row for row in table(found["radar"])}
-    assert float(radar["dysample"]["Inference memory (MiB)"]) == 61.2
-    assert radar["carafe"]["reason"] == "Train memory: failed; Train time: failed"
 
 
 def test_the_numbers_of_a_sweep_and_a_roofline_can_be_drawn_again() -> None:

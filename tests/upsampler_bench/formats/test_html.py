@@ -98,7 +98,7 @@ def test_the_data_is_json_that_no_name_can_end():
     assert not set("<>&\u2028\u2029") & set(raw)
     data = json.loads(raw)
     assert set(NASTY) <= {one["name"] for one in data["operators"]}
-    assert [one["kind"] for one in data["pictures"]][-4:] == ["scatter", "radar", "curves", "roofline"]
+    assert [one["kind"] for one in data["pictures"]][-3:] == ["scatter", "curves", "roofline"]
 
 
 def test_a_report_without_tables_and_one_in_which_all_failed_say_so_and_draw_nothing():

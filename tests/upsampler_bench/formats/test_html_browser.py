@@ -171,12 +171,12 @@ def test_the_free_scatter_takes_any_two_columns_ratios_and_logs(browser):
 
 def test_lines_of_a_crowd_are_shown_and_hidden(browser):
     browser.draw_all()
-    traces = "document.querySelector('.plots.radar .plot').data.length"
+    traces = "document.querySelector('.plots.curves .plot').data.length"
     before = browser.run(f"return {traces}")
-    button = browser.find(".plots.radar + .series [aria-pressed=true]")
+    button = browser.find(".plots.curves + .series [aria-pressed=true]")
     browser.run("arguments[0].scrollIntoView({ block: 'center' })", button)
     button.click()
-    browser.until(f"{traces} === {before - 1}")
+    browser.until(f"{traces} === {before - 2}")
     assert button.get_attribute("aria-pressed") == "false"
 
 

@@ -10,7 +10,6 @@ from upsampler_bench.case import Case
 from upsampler_bench.paper import published
 from upsampler_bench.report.pareto import front
 from upsampler_bench.report.pictures import Panel, Picture, Point
-from upsampler_bench.report.radar import places
 from upsampler_bench.report.sweeps import slope
 from upsampler_bench.results import Run
 
@@ -145,24 +144,6 @@ def test_in_a_model_those_learn_that_add_parameters_to_the_baselines() -> None:
     )
     pareto = pictures(replace(run, measurements=whole))["pareto"]
     assert (pareto.front, pareto.learned) == (("nearest",), ("dysample-s",))
-
-
-def test_a_place_on_a_radars_axis_is_logarithmic_and_what_costs_nothing_is_at_the_rim() -> None:
-    assert places([1.0, 10.0, 100.0, None]) == [1.0, pytest.approx(0.5), 0.0, None]
-    assert places([0.0, 1.0, 100.0]) == [1.0, 0.9, 0.0]
-    assert places([7.0, 7.0]) == [1.0, 1.0]
-    assert places([0.0, None]) == [1.0, None]
-
-
-def test_the_radar_says_whose_numbers_lack() -> None:
-    radar = pictures(sample_run())["radar"]
-    outlines = {one.name: one for one in radar.outlines}
-    place = radar.axes.index("Train memory")
-    assert (outlines["carafe"].values[place], outlines["carafe"].texts[place]) == (None, "failed")
-    assert "carafe (Train memory: failed" in radar.caption
-    assert "Not measured: mine (failed)." in radar.caption
-    assert all(value is None or 0 <= value <= 1 for one in radar.outlines for value in one.values)
-    assert radar.baseline == "bilinear"
 
 
 def test_a_slope_is_of_least_squares_in_logarithms() -> None:

@@ -1,45 +1,11 @@
-// Operators as lines: the radar and the curves over sizes. Buttons below show and hide each.
+// Operators as lines: the curves over sizes. Buttons below show and hide each.
 
 const DASHES = ['solid', 'dash', 'dot', 'dashdot', 'longdash'];
 // More lines than this at once cannot be followed.
 const CROWD = 6;
-// Where the inner ring of a radar lies: the dearest operator still has an outline.
-const RING = 0.12;
 
 /** What tells line `place` apart besides its colour. */
 const lineLook = (name, place) => ({ color: operators.get(name).colour, width: 2.2, dash: DASHES[place % DASHES.length] });
-
-function radar(picture, hidden, narrow) {
-  const look = colours();
-  const words = (title) => (narrow ? plain(title, 32).replace(/ /g, '<br>') : plain(title, 32));
-  const traces = picture.outlines.filter((one) => !hidden.has(one.name)).map((one) => {
-    const place = picture.outlines.indexOf(one);
-    const close = (list) => [...list, list[0]];
-    return {
-      type: 'scatterpolar',
-      mode: 'lines+markers',
-      r: close(one.values.map((value) => (value === null ? null : RING + (1 - RING) * value))),
-      theta: close(picture.axes.map((_, at) => (360 * at) / picture.axes.length)),
-      line: one.name === picture.baseline ? { color: look.soft, width: 2.2, dash: 'dash' } : { ...lineLook(one.name, place), dash: 'solid' },
-      fill: one.name === picture.baseline ? 'none' : 'toself',
-      fillcolor: `${operators.get(one.name).colour}1c`,
-      marker: { size: 8, symbol: operators.get(one.name).symbol, color: operators.get(one.name).colour, line: { width: 1, color: look.edge } },
-      hovertext: close(picture.axes.map((title, at) => hover(one.name, `${title}: ${one.texts[at]}`))),
-      hoverinfo: 'text',
-      cliponaxis: false,
-    };
-  });
-  const angles = picture.axes.map((_, at) => (360 * at) / picture.axes.length);
-  return [traces, layout({
-    dragmode: false,
-    margin: narrow ? { l: 64, r: 64, t: 40, b: 40 } : { l: 110, r: 110, t: 40, b: 40 },
-    polar: {
-      bgcolor: look.page,
-      radialaxis: { range: [0, 1], showticklabels: false, gridcolor: look.line, linecolor: look.line, ticks: '', fixedrange: true },
-      angularaxis: { tickmode: 'array', tickvals: angles, ticktext: picture.axes.map(words), direction: 'clockwise', rotation: 90, gridcolor: look.line, linecolor: look.strong, tickfont: { size: 12, color: look.ink } },
-    },
-  })];
-}
 
 function curves(picture, hidden) {
   const look = colours();

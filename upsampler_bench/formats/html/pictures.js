@@ -19,9 +19,8 @@ function prepared(picture, place, figure) {
   if (picture.kind === 'roofline') return rooflines(picture, place);
   const plot = emptyPlot(place);
   if (picture.kind === 'scatter') return [{ element: plot, start: () => draw(plot, () => scatter(picture), placeLabels) }];
-  const traces = picture.kind === 'radar' ? radar : curves;
-  const names = [...new Set((picture.outlines ?? picture.curves).map((one) => one.name))];
-  const again = () => draw(plot, () => traces(picture, hidden, isNarrow(plot)));
+  const names = [...new Set(picture.curves.map((one) => one.name))];
+  const again = () => draw(plot, () => curves(picture, hidden));
   const hidden = seriesButtons(names, figure, again);
   return [{ element: plot, start: again }];
 }

@@ -14,7 +14,6 @@ from upsampler_bench.report.pictures import (
     Panel,
     Picture,
     Point,
-    Radar,
     Reached,
     Roofline,
     Scatter,
@@ -82,11 +81,6 @@ def _scatter(scatter: Scatter, _: Report) -> dict[str, Any]:
     return _told("scatter", scatter.points, _numbers(head, map(row, scatter.points)))
 
 
-def _radar(radar: Radar, _: Report) -> dict[str, Any]:
-    rows = ([one.name, *one.texts] for one in radar.outlines)
-    return _told("radar", radar.outlines, _numbers(["Upsampler", *radar.axes], rows))
-
-
 def _curves(curves: Curves, _: Report) -> dict[str, Any]:
     sizes = sorted({x for one in curves.curves for x, *_ in one.points})
 
@@ -129,7 +123,6 @@ def _short(value: float) -> str:
 KINDS: Mapping[type, Callable[[Any, Report], dict[str, Any]]] = {
     Panel: _panel,
     Scatter: _scatter,
-    Radar: _radar,
     Curves: _curves,
     Roofline: _roofline,
 }
