@@ -30,7 +30,6 @@ def pictures(scenes: Sequence[Scene]) -> Iterator[Picture]:
 def _own(scene: Scene, scenes: Sequence[Scene]) -> Iterator[Picture | None]:
     in_model = bool(scene.condition.case.model)
     yield model_panel.panel(scene, scenes) if in_model else charts.panel(scene.run, scene.condition, scene.slug)
-    yield charts.scatter(scene.run, scene.condition, scene.slug)
     yield bubble(scene)
     yield pareto(scene)
     yield roofline(scene)

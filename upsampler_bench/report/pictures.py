@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 # What pictures may be called: an earlier report's files of these names go when a new report is drawn.
-NAMES = ("panel", "scatter", "bubble", "pareto", "sweep", "roofline")
+NAMES = ("panel", "bubble", "pareto", "sweep", "roofline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Scatter:
     y_log: bool = False
     front: tuple[str, ...] = ()
     learned: tuple[str, ...] = ()
-    name: str = "scatter"
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

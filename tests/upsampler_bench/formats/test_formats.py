@@ -147,7 +147,7 @@ def test_png_and_svg_hold_the_same_figures_and_conditions_are_told_apart() -> No
     small = tuple(replace(one, case=replace(one.case, height=60)) for one in run.measurements)
     made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
     stems = [{Path(file).stem for file in formats.get(name).files(made)} for name in PICTURES]
-    kinds = ("panel", "scatter", "pareto")
+    kinds = ("panel", "pareto")
     expected = {f"{kind}-1x256x{size}x120" for kind in kinds for size in (60, 120)}
     assert stems[0] == stems[1] == {*expected, "bubble-1x256x120x120"}
 
@@ -215,7 +215,7 @@ def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
     for name in (*old, *kept):
         (tmp_path / name).write_bytes(b"before")
     formats.write(report.from_run(sample_run()), tmp_path, ["png"])
-    kinds = ("panel", "scatter", "bubble", "pareto")
+    kinds = ("panel", "bubble", "pareto")
     drawn = {f"{kind}.{suffix}" for kind in kinds for suffix in ("png", "csv")}
     assert {one.name for one in tmp_path.iterdir()} == {*kept, *drawn}
 

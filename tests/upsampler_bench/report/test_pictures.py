@@ -218,9 +218,3 @@ def test_every_number_drawn_is_finite() -> None:
     for one in pictures(bounded_run()).values():
         values = [number for point in getattr(one, "points", ()) for number in (getattr(point, "x", 0.0),)]
         assert all(map(math.isfinite, values))
-
-
-def test_areas_in_a_model_are_additions_though_one_operator_adds_less_than_nothing() -> None:
-    sizes = {one.name: one.size for one in pictures(model_run())["scatter"].points}
-    assert sizes["bilinear"] == 0
-    assert sizes["pixel-shuffle"] == pytest.approx(1.44)
