@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from upsampler_bench.figures import curves, panel, picture_data, roofline, scatter
+from upsampler_bench.figures import curves, panel, roofline, scatter
 from upsampler_bench.figures.frame import DPI
 from upsampler_bench.report.parts import Report
 from upsampler_bench.report.pictures import Curves, Panel, Picture, Roofline, Scatter
@@ -25,10 +25,9 @@ DRAWN: Mapping[type, Callable[[Any], Figure]] = {
 
 
 def files(report: Report, suffix: str) -> dict[str, bytes]:
-    """Every figure in the format that the suffix names, and its numbers: panel.png and panel.csv, and so on."""
+    """Every figure in the format that the suffix names: panel.png, and so on."""
     with rc_context(SETTINGS):
-        drawn = {f"{stem(one)}.{suffix}": _bytes(DRAWN[type(one)](one), suffix) for one in report.pictures}
-    return drawn | {f"{stem(one)}.csv": picture_data.table(one).encode() for one in report.pictures}
+        return {f"{stem(one)}.{suffix}": _bytes(DRAWN[type(one)](one), suffix) for one in report.pictures}
 
 
 def stem(picture: Picture) -> str:

@@ -1,4 +1,4 @@
-"""The figures as PNG."""
+"""The pictures as PNG."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from upsampler_bench.errors import PlanError
 from upsampler_bench.figures import plots
 from upsampler_bench.report.parts import Report
 
-ABOUT = "every figure, and its numbers beside it (panel.png and panel.csv, ...)"
+ABOUT = "every picture (panel.png, ...)"
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """A figure a file, and its numbers as another."""
+    """A file per picture."""
     return plots.files(report, "png")
 
 

@@ -1,5 +1,3 @@
-import csv
-import io
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +9,7 @@ from sample_pictures import TWELVE, bounded_run, model_run, swept_run
 from sample_run import FIGURES, plain_run, sample_run
 
 from upsampler_bench import report
-from upsampler_bench.figures import curves, picture_data, plots
+from upsampler_bench.figures import curves, plots
 from upsampler_bench.figures.labels import box
 from upsampler_bench.figures.placing import Box
 from upsampler_bench.report.pictures import Picture
@@ -81,37 +79,3 @@ def test_names_at_the_ends_of_curves_keep_apart_and_in_order() -> None:
     assert curves.spread([1, 50, 2], 8, 0, 100) == pytest.approx([0, 50, 8])
     assert curves.spread([99, 98], 8, 0, 100) == [100, 92]
     assert curves.spread([], 8, 0, 100) == []
-
-
-def table(picture: Picture) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(picture_data.table(picture))))
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_the_numbers_beside_a_picture_have_a_unit_and_a_row_for_each_operator(name: str) -> None:
-    for picture in report.from_run(RUNS[name]()).pictures:
-        rows = table(picture)
-        assert rows
-        assert next(iter(rows[0])) == "upsampler"
-        assert None not in rows[0]
-        assert len(set(rows[0])) == len(rows[0])
-        assert "log scale" not in "".join(rows[0])
-
-
-def test_the_numbers_beside_a_picture_are_those_drawn() -> None:
-    found = {one.name: one for one in report.from_run(sample_run()).pictures}
-    panel = {row["upsampler"]: row for row in table(found["panel"])}
-    assert float(panel["carafe"]["Inference memory (MiB)"]) == 172.4
-    assert float(panel["carafe"]["Latency, low (ms)"]) < float(panel["carafe"]["Latency (ms)"])
-    assert (panel["mine"]["Latency (ms)"], "Latency: failed" in panel["mine"]["reason"]) == ("", True)
-    pareto = {row["upsampler"]: row for row in table(found["pareto"])}
-    assert [name for name, row in pareto.items() if row["on the front"] == "yes"] == ["nearest"]
-    assert {row["source"] for row in table(found["bubble"])} == {"measured", "published"}
-
-
-def test_the_numbers_of_a_sweep_and_a_roofline_can_be_drawn_again() -> None:
-    (sweep,) = [one for one in report.from_run(swept_run((30, 60, 120))).pictures if one.slug == "size"]
-    assert [float(row["Input pixels H×W"]) for row in table(sweep)[:3]] == [900, 3600, 14400]
-    (roofline,) = [one for one in report.from_run(bounded_run()).pictures if one.name == "roofline"]
-    first = table(roofline)[0]
-    assert (first["upsampler"], first["bound (multiply-adds/s)"], float(first["copy (B/s)"])) == ("nearest", "", 41.1e9)

@@ -210,13 +210,13 @@ def test_a_figure_of_too_few_rounds_has_no_interval_and_a_footnote() -> None:
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
-    old = ("panel-1x8x6x5.png", "panel-1x8x6x5.csv", "sweep-size.png", "sweep-size.csv")
-    kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "roofline.svg")
+    old = ("panel-1x8x6x5.png", "sweep-size.png")
+    kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "panel.csv", "roofline.svg")
     for name in (*old, *kept):
         (tmp_path / name).write_bytes(b"before")
     formats.write(report.from_run(sample_run()), tmp_path, ["png"])
     kinds = ("panel", "bubble", "pareto")
-    drawn = {f"{kind}.{suffix}" for kind in kinds for suffix in ("png", "csv")}
+    drawn = {f"{kind}.png" for kind in kinds}
     assert {one.name for one in tmp_path.iterdir()} == {*kept, *drawn}
 
 
@@ -226,10 +226,3 @@ def test_published_figures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> N
     assert (tmp_path / "published.csv").exists()
     formats.write(report.from_run(plain_run({"mine": FIGURES["bilinear"]})), tmp_path, ["csv"])
     assert not (tmp_path / "published.csv").exists()
-
-
-def test_both_picture_formats_share_the_numbers_beside_each_picture(tmp_path: Path) -> None:
-    run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe", "dysample")})
-    written = formats.write(report.from_run(run), tmp_path, PICTURES)
-    assert len(set(written)) == len(written)
-    assert {one.stem for one in written if one.suffix == ".csv"} == {one.stem for one in written}
