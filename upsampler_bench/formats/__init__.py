@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from upsampler_bench import discovery
+from upsampler_bench.report import pictures
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import NAMES
 from upsampler_bench.storage import write_whole
 
 PICTURES = (".png", ".svg")
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
-PICTURE = re.compile(rf"(?:{'|'.join(NAMES)})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
+PICTURE = re.compile(rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
 # The second is removed if the first is written without it: it is of an earlier report.
 COMPANIONS = {"report.csv": "published.csv"}
 

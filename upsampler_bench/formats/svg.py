@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from upsampler_bench.errors import PlanError
-from upsampler_bench.figures import plots
+from upsampler_bench.figures import draw
 from upsampler_bench.report.parts import Report
 
 ABOUT = "every picture (panel.svg, ...)"
@@ -11,7 +11,7 @@ ABOUT = "every picture (panel.svg, ...)"
 
 def files(report: Report) -> dict[str, bytes]:
     """A file per picture."""
-    return plots.files(report, "svg")
+    return draw.files(report, "svg")
 
 
 def show(report: Report) -> str:
