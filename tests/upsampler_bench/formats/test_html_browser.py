@@ -4,9 +4,11 @@ import base64
 import re
 
 import pytest
-from sample_page import NASTY, page_report, stranger_report
+from sample_page import NASTY, page_report, probed_run, stranger_report
 
 from upsampler_bench import formats
+from upsampler_bench.recommend import Wish, choose
+from upsampler_bench.recommend.limits import parse as limit
 
 pytest.importorskip("selenium", reason="needs selenium: pip install '.[dev]'")
 
@@ -109,7 +111,7 @@ def test_rows_are_filtered_by_text_by_family_and_by_device(browser):
     assert browser.names() == ["dysample", "dysample+", "dysample-s", "dysample-s+", "dysample-naive"]
     Select(browser.find("[data-condition=device]")).select_by_visible_text("Other CPU")
     shown = browser.run("return [...document.querySelectorAll('[data-table]')].map((one) => one.hidden)")
-    assert shown == [True, True, False]
+    assert shown == [True, False, True], "tables of measurements come first"
     assert browser.find("#shown").text == "5 of 35 rows shown"
 
 
@@ -174,16 +176,17 @@ def test_a_click_in_the_legend_hides_a_curve_and_its_points(browser):
     plots = "[...document.querySelectorAll('.plot')].find((plot) => plot.querySelector('.legend'))"
     visible = f"{plots}._fullData.filter((trace) => trace.visible === true).length"
     before = browser.run(f"return {visible}")
-    toggle = browser.run(
-        f"const toggle = {plots}.querySelector('.legendtoggle'); toggle.scrollIntoView({{ block: 'center' }}); return toggle"
-    )
+    toggle = browser.run(f"return {plots}.querySelector('.legendtoggle')")
+    browser.run("arguments[0].scrollIntoView({ block: 'center' })", toggle)
     toggle.click()
     browser.until(f"{visible} === {before - 2}")
 
 
 def test_dark_is_a_switch_away_and_the_pictures_follow(browser):
     browser.draw_all()
-    look = "[getComputedStyle(document.body).backgroundColor, document.querySelector('.plot').layout.paper_bgcolor]"
+    look = (
+        "[getComputedStyle(document.body).backgroundColor, document.querySelector('.plot')._fullLayout.paper_bgcolor]"
+    )
     browser.find("#theme").click()
     assert browser.run(f"return {look}") == ["rgb(22, 25, 30)", "#16191e"]
     assert browser.find("#theme").text == "Light"
@@ -217,7 +220,7 @@ def test_paper_is_light_shows_every_table_whole_and_no_controls(browser):
     assert browser.run("return getComputedStyle(document.querySelector('.scroll')).overflow") == "visible"
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     browser.run("dispatchEvent(new Event('beforeprint'))")
-    assert browser.run("return document.querySelector('.plot').layout.paper_bgcolor") == "#ffffff"
+    assert browser.run("return document.querySelector('.plot')._fullLayout.paper_bgcolor") == "#ffffff"
     browser.run("dispatchEvent(new Event('afterprint'))")
     assert browser.run("return document.documentElement.dataset.theme") == "dark"
     printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
@@ -249,3 +252,26 @@ def test_a_strangers_hover_is_text_too(browser):
     )
     assert texts
     assert all(tag in ("<br>", "<b>", "</b>") for text in texts for tag in re.findall(r"<[^>]*>?", text))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"latency": "1.6x"}, {"latency": "1.355x"}, {"memory": "62MiB"}, {"latency": "14x", "memory": "170MiB"}],
+)
+@pytest.mark.parametrize("needs", [(), ("onnx_export",)])
+def test_the_chooser_recommends_what_the_command_recommends(browser, limits, needs):
+    run = probed_run()
+    wish = Wish(tuple(limit(name, text, name) for name, text in limits.items()), needs=needs)
+    choice = choose([run], wish)[0]
+    for name, text in limits.items():
+        browser.find(f"#choose-{name}").send_keys(text.rstrip("xMiB"))
+    if needs:
+        browser.find("#choose-onnx").click()
+    rows = browser.driver.find_elements(By.CSS_SELECTOR, "#fitting tbody tr .name")
+    # Without a number an operator was not measured, and the page does not offer it.
+    passing = [one.name for one in choice.of("passes") if one.name != "mine"]
+    assert {row.text for row in rows} == set(passing)
+    assert passing == [] or browser.find("#chosen b").text == choice.best.name
+    listed = browser.find("#unfit").text
+    for one in choice.of("borderline"):
+        assert re.search(rf"borderline \(\d+\): [^.]*{re.escape(one.name)}", listed)

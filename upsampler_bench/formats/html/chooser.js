@@ -24,6 +24,7 @@ function startChooser() {
   fillTables(byId('choose-table'));
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('input', choose);
+  form.addEventListener('change', choose);
   form.addEventListener('reset', () => setTimeout(choose));
   choose();
 }

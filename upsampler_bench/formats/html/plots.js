@@ -71,7 +71,7 @@ function template() {
       hovermode: 'closest', hoverlabel: { bgcolor: raised, bordercolor: strong, font: { color: ink, size: 12 }, align: 'left' },
       // A finger that moves across a picture scrolls the page.
       dragmode: matchMedia('(pointer: coarse)').matches ? false : 'zoom',
-      showlegend: false, legend: innerWidth < 640 ? { orientation: 'h', y: -0.2 } : {},
+      showlegend: false, legend: innerWidth < 640 ? { x: 0, y: -0.2, yanchor: 'top' } : {},
       xaxis: axis, yaxis: axis, shapedefaults: { line: { color: ink } },
     },
     data: {

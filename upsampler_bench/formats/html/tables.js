@@ -11,6 +11,7 @@ function startTables() {
   if (!form) return;
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('input', applyFilters);
+  form.addEventListener('change', applyFilters);
   byId('details').addEventListener('change', (event) => {
     byId('tables').classList.toggle('detailed', event.target.checked);
   });
