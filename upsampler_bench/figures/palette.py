@@ -34,7 +34,7 @@ SYMBOLS = (
 
 def family(name: str) -> str:
     """The first word of an operator's name: "dysample" for "dysample-s+"."""
-    return re.split(r"[-+_.: ]", name, maxsplit=1)[0]
+    return re.split(r"[-+_.:\[ ]", name, maxsplit=1)[0]
 
 
 def colour(name: str) -> str:
