@@ -167,14 +167,14 @@ def test_operators_are_told_with_what_they_were_seen_to_do():
     assert known["dysample-s"].capabilities == {}
 
 
-def test_a_no_of_one_run_outweighs_the_yes_of_another_and_a_twin_is_as_good_as_its_reference():
+def test_a_no_of_one_run_outweighs_the_yes_of_another_and_a_triton_operator_is_as_good_as_its_reference():
     run = probed_run()
     worse = tuple(
         replace(one, readings=tuple(replace(two, rounds=((0.0,),) if two.rounds else ()) for two in one.readings))
         for one in run.measurements
     )
-    twin = replace(run, upsamplers=(UpsamplerInfo("dysample-triton", reference="dysample"),))
-    known = {one.name: one for one in report.from_runs([run, replace(run, measurements=worse), twin]).operators}
+    triton = replace(run, upsamplers=(UpsamplerInfo("dysample-triton", reference="dysample"),))
+    known = {one.name: one for one in report.from_runs([run, replace(run, measurements=worse), triton]).operators}
     assert known["dysample"].capabilities == {"onnx_export": False, "deterministic": False}
     assert known["nearest"].capabilities["onnx_export"] is None
     assert known["dysample-triton"].miou == 43.21
