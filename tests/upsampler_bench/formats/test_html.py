@@ -145,6 +145,19 @@ def test_error_bars_of_a_figure_are_the_intervals():
     assert any(bars["error_x"]["array"])
 
 
+def test_the_chooser_gets_the_range_of_too_few_rounds_and_an_exact_number_as_its_own_interval():
+    run = sample_run()
+    first = run.measurements[0]
+    few = replace(first.reading("latency"), rounds=((0.0123,), (0.0127,)))
+    kept = tuple(one for one in first.readings if one.metric != "latency")
+    run = replace(run, measurements=(replace(first, readings=(*kept, few)), *run.measurements[1:]))
+    table = json.loads(read(page(report.from_run(run))).scripts[0])["tables"][0]
+    columns = [column["name"] for column in table["columns"]]
+    cells = next(row for row in table["rows"] if row["name"] == first.case.upsampler)["cells"]
+    assert cells[columns.index("latency")][:3] == pytest.approx([12.5, 12.3, 12.7])
+    assert cells[columns.index("inference_memory")][:3] == [56.25, 56.25, 56.25]
+
+
 def test_every_operator_of_a_picture_is_in_its_figures_and_in_the_table_below_it():
     made = page_report()
     figures = iter(json.loads(read(page(made)).scripts[0])["plots"])

@@ -7,7 +7,7 @@ import pytest
 from sample_page import NASTY, page_report, probed_run, stranger_report
 
 from upsampler_bench import formats
-from upsampler_bench.recommend import Wish, choose
+from upsampler_bench.recommend import Criteria, recommend
 from upsampler_bench.recommend.limits import parse as limit
 
 pytest.importorskip("selenium", reason="needs selenium: pip install '.[dev]'")
@@ -261,17 +261,17 @@ def test_a_strangers_hover_is_text_too(browser):
 @pytest.mark.parametrize("needs", [(), ("onnx_export",)])
 def test_the_chooser_recommends_what_the_command_recommends(browser, limits, needs):
     run = probed_run()
-    wish = Wish(tuple(limit(name, text, name) for name, text in limits.items()), needs=needs)
-    choice = choose([run], wish)[0]
+    criteria = Criteria(tuple(limit(name, text, name) for name, text in limits.items()), needs=needs)
+    choice = recommend([run], criteria)[0]
     for name, text in limits.items():
         browser.find(f"#choose-{name}").send_keys(text.rstrip("xMiB"))
     if needs:
         browser.find("#choose-onnx").click()
     rows = browser.driver.find_elements(By.CSS_SELECTOR, "#fitting tbody tr .name")
     # Without a number an operator was not measured, and the page does not offer it.
-    passing = [one.name for one in choice.of("passes") if one.name != "mine"]
+    passing = [one.name for one in choice.with_result("passes") if one.name != "mine"]
     assert {row.text for row in rows} == set(passing)
     assert passing == [] or browser.find("#chosen b").text == choice.best.name
     listed = browser.find("#unfit").text
-    for one in choice.of("borderline"):
+    for one in choice.with_result("borderline"):
         assert re.search(rf"borderline \(\d+\): [^.]*{re.escape(one.name)}", listed)
