@@ -8,7 +8,7 @@ from upsampler_bench import report
 from upsampler_bench.case import Case
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import Curve, Curves, Outline, Point, Radar, Reached, Roofline, Scatter
+from upsampler_bench.report.pictures import Axis, Line, Plane, Point
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, UpsamplerInfo
 
 NASTY = (
@@ -68,27 +68,20 @@ def stranger_report() -> Report:
     return replace(made, pictures=(*made.pictures[:2], *drawings(NASTY)), published=(held(*NASTY[:2]),))
 
 
-def drawings(names: tuple[str, ...]) -> tuple[Scatter | Radar | Curves | Roofline, ...]:
-    """One picture of each kind but the panel; all that is said in it begins with a name."""
-    said = names[0]
+def drawings(names: tuple[str, ...]) -> tuple[Plane, Plane]:
+    """Planes with everything that a plane may have; all text in them begins with a name."""
+    text = names[0]
+    x, y = Axis(text, text, log=True, ticks=((1.0, text), (2.0, "60²"))), Axis(text, text)
     points = tuple(
-        Point(name, 1.0 + at, 40.0 + at, at, 0.9 + at, 1.1 + at, source)
-        for source in ("measured", "published")
+        Point(name, 1.0 + at, 40.0 + at, f"{name} 5 %", at, (0.9 + at, 1.1 + at), (39.0, 99.0), hollow, not at, text)
+        for hollow in (False, True)
         for at, name in enumerate(names)
     )
-    places = (0.2, None, 1.0)
-    radar = tuple(Outline(name, places, ("1 ms", "–", said), (1.0, None, 2.0)) for name in names)
-    curves = tuple(
-        Curve(name, ((900.0, 1.0, 0.9, 1.1), (3600.0, 4.0 + at, 3.9, 4.3 + at)), 1.0) for at, name in enumerate(names)
-    )
-    reached = tuple(Reached(name, 2.0 * at, 1e9 * at, 1e9, 2e9 * at, 0.5) for at, name in enumerate(names))
+    curves = tuple(Line(((1.0, 41.0), (2.0, 44.0 + at)), name, f"{name}, slope 1.00") for at, name in enumerate(names))
+    front = Line(((1.0, 41.0), (2.0, 40.0)), dashed=True, steps=True)
     return (
-        Scatter(
-            said, said, said, said, said, points, said, log=True, front=names[:2], learned=names[:1], name="bubble"
-        ),
-        Radar(said, said, (said, "memory", "weights"), radar, said, baseline=names[-1]),
-        Curves(said, said, said, said, curves, said, sizes=((900.0, said), (3600.0, "60²"))),
-        Roofline(said, said, 40e9, 110e9, reached, said),
+        Plane("bubble", text, text, x, y, points, (front,), text, (text, text), text),
+        Plane("sweep", text, text, x, y, points, curves, caption=text),
     )
 
 

@@ -1,1 +1,1 @@
-"""What every picture is drawn with: the frame around it, its lines and letters, a colour for each operator."""
+"""Pictures drawn with matplotlib, and the colours of operators, which the page shares."""

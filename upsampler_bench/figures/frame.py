@@ -1,55 +1,40 @@
-"""A figure's frame: its title above, its caption below, one size of letters; all by the object API, no pyplot."""
+"""A figure's frame: its title above, its caption below, one size of letters; by the object API, without pyplot."""
 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from upsampler_bench.report.pictures import Picture
+
 DPI = 200
 INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
+# Sizes of letters in points, and the height of a line of text in inches.
 TITLE, TEXT, SMALL = 8.0, 6.5, 6.0
 LINE = 0.125
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What stands around the drawing; sizes in inches."""
-
-    width: float
-    height: float
-    title: str
-    subtitle: str
-    caption: str = ""
-
-
-def framed(frame: Frame) -> Figure:
-    """An empty figure with its title and caption; its axes share the room between."""
-    title = textwrap.wrap(frame.title, int(frame.width * 14))
-    small = int(frame.width * 21)
-    subtitle, caption = (textwrap.wrap(one, small, break_on_hyphens=False) for one in (frame.subtitle, frame.caption))
-    above, below = LINE * (1.35 * len(title) + len(subtitle)) + 0.08, LINE * len(caption) + 0.05 * bool(caption)
-    height = frame.height + above + below
-    inside = (0.0, below / height, 1.0, 1 - (above + below) / height)
-    layout = ConstrainedLayoutEngine(rect=inside, w_pad=0.03, h_pad=0.04)
-    figure = Figure(figsize=(frame.width, height), dpi=DPI, facecolor="white", layout=layout)
+def framed(picture: Picture, width: float, height: float) -> Figure:
+    """An empty figure with the picture's title and caption; its axes share `width` × `height` inches between."""
+    title = textwrap.wrap(picture.title, int(width * 14))
+    subtitle = textwrap.wrap(picture.subtitle, int(width * 21), break_on_hyphens=False)
+    caption = textwrap.wrap(picture.caption, int(width * 21), break_on_hyphens=False)
+    above = LINE * (1.35 * len(title) + len(subtitle)) + 0.08
+    below = LINE * len(caption) + (0.05 if caption else 0.0)
+    total = height + above + below
+    layout = ConstrainedLayoutEngine(rect=(0.0, below / total, 1.0, height / total), w_pad=0.03, h_pad=0.04)
+    figure = Figure(figsize=(width, total), dpi=DPI, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
-    left, top = 0.06 / frame.width, 1 - 0.06 / height
+    left, top = 0.06 / width, 1 - 0.06 / total
     figure.text(left, top, "\n".join(title), size=TITLE, weight="bold", color=INK, va="top", parse_math=False)
-    under = top - LINE * 1.35 * len(title) / height
+    under = top - LINE * 1.35 * len(title) / total
     figure.text(left, under, "\n".join(subtitle), size=SMALL, color=FAINT, va="top", parse_math=False)
-    figure.text(left, 0.04 / height, "\n".join(caption), size=SMALL, color=FAINT, va="bottom", parse_math=False)
+    figure.text(left, 0.04 / total, "\n".join(caption), size=SMALL, color=FAINT, va="bottom", parse_math=False)
     return figure
-
-
-def settle(figure: Figure) -> None:
-    """Fixes the layout, so that what is placed by hand afterwards stays where it is in every file format."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
 
 
 def plain(axes: Axes) -> None:

@@ -25,10 +25,16 @@ OTHERS = ("#44AA99", "#0072B2", "#8C6D46", "#E69F00", "#56B4E9", "#6B4C9A", "#B5
 # How far towards white (above 0) or black (below 0) a variant goes.
 SHADES = {"": 0.0, "+": -0.25, "-s": 0.4, "-s+": 0.2, "-naive": 0.6, "-lite": 0.4, "-b": 0.0, "-shuffle": 0.0}
 
+# A mark for each family, as plotly names them: what tells operators apart where colours do not.
+SYMBOLS = (
+    "triangle-down", "square", "hexagon2", "triangle-left", "triangle-up", "cross", "x", "pentagon", "hexagram", "star",
+    "diamond", "circle",
+)  # fmt: skip
+
 
 def family(name: str) -> str:
     """The first word of an operator's name: "dysample" for "dysample-s+"."""
-    return re.split(r"[-+_.: ]", name, maxsplit=1)[0]
+    return re.split(r"[-+_.:\[ ]", name, maxsplit=1)[0]
 
 
 def colour(name: str) -> str:
@@ -47,3 +53,10 @@ def _shaded(hue: str, shade: float) -> str:
     target = 255 if shade > 0 else 0
     parts = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
     return "#" + "".join(f"{round(part + (target - part) * abs(shade)):02x}" for part in parts)
+
+
+def symbol(name: str) -> str:
+    """The mark of an operator's family, from the name alone."""
+    stem = family(name)
+    place = list(HUES).index(stem) if stem in HUES else zlib.crc32(stem.encode())
+    return SYMBOLS[place % len(SYMBOLS)]

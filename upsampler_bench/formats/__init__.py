@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from upsampler_bench import discovery
+from upsampler_bench.report import pictures
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import NAMES
 from upsampler_bench.storage import write_whole
 
 PICTURES = (".png", ".svg")
-# What a picture's numbers stand in, under its own name.
-BESIDE = ".csv"
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
-PICTURE = re.compile(rf"(?:{'|'.join(NAMES)})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
+PICTURE = re.compile(rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
 # The second is removed if the first is written without it: it is of an earlier report.
 COMPANIONS = {"report.csv": "published.csv"}
 
@@ -68,16 +66,15 @@ def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Pat
 
 
 def is_picture(target: Path) -> bool:
-    """Whether a report gives its pictures, and the data beside them, such a name."""
-    return target.suffix in (*PICTURES, BESIDE) and PICTURE.fullmatch(target.stem) is not None
+    """Whether a report gives its pictures such a name."""
+    return target.suffix in PICTURES and PICTURE.fullmatch(target.stem) is not None
 
 
 def _remove_stale(folder: Path, made: set[Path]) -> None:
-    """Drops an earlier report's pictures in the formats just written, with their numbers: they are of another run."""
+    """Drops an earlier report's pictures in the formats just written: they are of another run."""
     written = {target.suffix for target in made if target.suffix in PICTURES}
-    suffixes = {*written, BESIDE} if written else set()
     for old in set(folder.iterdir()) - made:
-        if old.suffix in suffixes and is_picture(old):
+        if old.suffix in written and is_picture(old):
             old.unlink(missing_ok=True)
     for first, second in COMPANIONS.items():
         if folder / first in made and folder / second not in made:

@@ -1,17 +1,17 @@
-"""The figures as PNG."""
+"""The pictures as PNG."""
 
 from __future__ import annotations
 
 from upsampler_bench.errors import PlanError
-from upsampler_bench.figures import plots
+from upsampler_bench.figures import draw
 from upsampler_bench.report.parts import Report
 
-ABOUT = "every figure, and its numbers beside it (panel.png and panel.csv, ...)"
+ABOUT = "every picture (panel.png, ...)"
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """A figure a file, and its numbers as another."""
-    return plots.files(report, "png")
+    """A file per picture."""
+    return draw.files(report, "png")
 
 
 def show(report: Report) -> str:

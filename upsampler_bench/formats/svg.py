@@ -1,17 +1,17 @@
-"""The figures as SVG."""
+"""The pictures as SVG."""
 
 from __future__ import annotations
 
 from upsampler_bench.errors import PlanError
-from upsampler_bench.figures import plots
+from upsampler_bench.figures import draw
 from upsampler_bench.report.parts import Report
 
-ABOUT = "every figure, and its numbers beside it (panel.svg and panel.csv, ...)"
+ABOUT = "every picture (panel.svg, ...)"
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """A figure a file, and its numbers as another."""
-    return plots.files(report, "svg")
+    """A file per picture."""
+    return draw.files(report, "svg")
 
 
 def show(report: Report) -> str:

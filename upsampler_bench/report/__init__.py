@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from upsampler_bench.paper import tables as paper_tables
-from upsampler_bench.report import capabilities, facts, footnotes, gallery, operator_facts, tables
-from upsampler_bench.report.conditions import Scene
+from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, tables
 from upsampler_bench.report.lines import Condition, conditions
 from upsampler_bench.report.naming import distinguish, file_name
 from upsampler_bench.report.parts import Report, Table
@@ -27,13 +26,12 @@ def from_runs(runs: Sequence[Run]) -> Report:
     measured, probed = _measured(runs, labels), _probed(runs, labels)
     by_run = [(run, [one for one in (*measured, *probed) if one.run is run]) for run in runs]
     marks = footnotes.marks([*measured, *probed])
-    scenes = [Scene(one.run, one, one.label, one.slug) for one in measured]
     return Report(
         title=facts.title(runs),
         facts=facts.all_facts(labels, by_run),
         tables=tuple(_table(condition, marks) for condition in (*measured, *probed)),
         published=paper_tables.tables(runs),
-        pictures=tuple(gallery.pictures(scenes)),
+        pictures=pictures.pictures(measured),
         methods=tuple(dict.fromkeys(method for _, found in by_run for method in facts.methods(found))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),
         legend=tuple(dict.fromkeys(meaning for _, found in by_run for meaning in facts.legend(found))),

@@ -45,6 +45,7 @@ class Cell:
         value, low, high: the number and its 95 % interval, or None (an exact number has no interval).
         interval: the interval as it is printed, e.g. "1.30–1.32"; empty: it is not printed.
         marks: the marks of its footnotes.
+        sampled: the range of the samples, where they are too few for an interval.
     """
 
     text: str = NOTHING
@@ -53,6 +54,7 @@ class Cell:
     high: float | None = None
     interval: str = ""
     marks: tuple[str, ...] = ()
+    sampled: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

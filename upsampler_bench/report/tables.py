@@ -106,7 +106,7 @@ def _number(value: Estimate, is_exact: bool, marks: tuple[str, ...]) -> Cell:
 
 def _with_interval(value: Estimate) -> Cell:
     if not value.is_bounded:
-        return Cell(units.rough(value.value), value.value)
+        return Cell(units.rough(value.value), value.value, sampled=(value.low, value.high))
     text, interval = units.noisy(value)
     return Cell(text, value.value, value.low, value.high, interval)
 

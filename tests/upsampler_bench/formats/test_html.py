@@ -12,6 +12,7 @@ from sample_run import ENVIRONMENT, METRICS, sample_run
 
 from upsampler_bench import formats, report
 from upsampler_bench.case import Settings
+from upsampler_bench.formats.html import plots
 from upsampler_bench.results import Run, UpsamplerInfo
 
 MIB = 2**20
@@ -98,7 +99,7 @@ def test_the_data_is_json_that_no_name_can_end():
     assert not set("<>&\u2028\u2029") & set(raw)
     data = json.loads(raw)
     assert set(NASTY) <= {one["name"] for one in data["operators"]}
-    assert [one["kind"] for one in data["pictures"]][-4:] == ["scatter", "radar", "curves", "roofline"]
+    assert len(data["plots"]) > 8
 
 
 def test_a_report_without_tables_and_one_in_which_all_failed_say_so_and_draw_nothing():
@@ -121,14 +122,52 @@ def test_verdicts_are_counted_and_told_by_sign_and_word_with_the_reason_in_the_t
     assert "<li>counted at its output</li>" in text
 
 
-def test_a_bar_over_the_baselines_is_the_ratio_that_the_table_holds():
+def test_a_bar_relative_to_the_baseline_is_the_ratio_that_the_table_holds():
     made = page_report()
-    data = json.loads(read(page(made)).scripts[0])
-    bar = next(one for one in data["pictures"][0]["charts"][0]["bars"] if one["name"] == "dysample")
+    plots = json.loads(read(page(made)).scripts[0])["plots"]
+    place = [bar.name for bar in made.pictures[0].charts[0].bars].index("dysample")
+    bars = plots[0]["ratio"]["data"][0]
     table = made.tables[0]
-    place = [one.name for one in table.columns].index("latency_ratio")
-    cell = next(row for row in table.rows if row.name == "dysample").cells[place]
-    assert bar["ratio"] == [cell.value, cell.low, cell.high]
+    column = [one.name for one in table.columns].index("latency_ratio")
+    cell = next(row for row in table.rows if row.name == "dysample").cells[column]
+    value, error = bars["x"][place], bars["error_x"]
+    ends = (value - error["arrayminus"][place], value + error["array"][place])
+    assert (value, *ends) == pytest.approx((cell.value, cell.low, cell.high))
+
+
+def test_error_bars_of_a_figure_are_the_intervals():
+    made = page_report()
+    bars = json.loads(read(page(made)).scripts[0])["plots"][0]["figure"]["data"][0]
+    for place, bar in enumerate(made.pictures[0].charts[0].bars):
+        if bar.low is not None:
+            assert bars["x"][place] - bars["error_x"]["arrayminus"][place] == pytest.approx(bar.low)
+            assert bars["x"][place] + bars["error_x"]["array"][place] == pytest.approx(bar.high)
+    assert any(bars["error_x"]["array"])
+
+
+def test_the_chooser_gets_the_range_of_too_few_rounds_and_an_exact_number_as_its_own_interval():
+    run = sample_run()
+    first = run.measurements[0]
+    few = replace(first.reading("latency"), rounds=((0.0123,), (0.0127,)))
+    kept = tuple(one for one in first.readings if one.metric != "latency")
+    run = replace(run, measurements=(replace(first, readings=(*kept, few)), *run.measurements[1:]))
+    table = json.loads(read(page(report.from_run(run))).scripts[0])["tables"][0]
+    columns = [column["name"] for column in table["columns"]]
+    cells = next(row for row in table["rows"] if row["name"] == first.case.upsampler)["cells"]
+    assert cells[columns.index("latency")][:3] == pytest.approx([12.5, 12.3, 12.7])
+    assert cells[columns.index("inference_memory")][:3] == [56.25, 56.25, 56.25]
+
+
+def test_every_operator_of_a_picture_is_in_its_figures_and_in_the_table_below_it():
+    made = page_report()
+    figures = iter(json.loads(read(page(made)).scripts[0])["plots"])
+    for picture in made.pictures:
+        head, rows = plots.numbers(picture)
+        assert {len(row) for row in rows} == {len(head)}
+        names = {row[0] for row in rows}
+        for _ in plots.plots(picture, made.tables):
+            hovered = json.dumps(next(figures)["figure"]["data"], ensure_ascii=False)
+            assert all(plots.plain(name, 200) in hovered for name in names)
 
 
 def test_operators_are_told_with_what_they_were_seen_to_do():
@@ -141,14 +180,14 @@ def test_operators_are_told_with_what_they_were_seen_to_do():
     assert known["dysample-s"].capabilities == {}
 
 
-def test_a_no_of_one_run_outweighs_the_yes_of_another_and_a_twin_is_as_good_as_its_reference():
+def test_a_no_of_one_run_outweighs_the_yes_of_another_and_a_triton_operator_is_as_good_as_its_reference():
     run = probed_run()
     worse = tuple(
         replace(one, readings=tuple(replace(two, rounds=((0.0,),) if two.rounds else ()) for two in one.readings))
         for one in run.measurements
     )
-    twin = replace(run, upsamplers=(UpsamplerInfo("dysample-triton", reference="dysample"),))
-    known = {one.name: one for one in report.from_runs([run, replace(run, measurements=worse), twin]).operators}
+    triton = replace(run, upsamplers=(UpsamplerInfo("dysample-triton", reference="dysample"),))
+    known = {one.name: one for one in report.from_runs([run, replace(run, measurements=worse), triton]).operators}
     assert known["dysample"].capabilities == {"onnx_export": False, "deterministic": False}
     assert known["nearest"].capabilities["onnx_export"] is None
     assert known["dysample-triton"].miou == 43.21

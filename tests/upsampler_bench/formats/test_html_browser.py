@@ -4,9 +4,11 @@ import base64
 import re
 
 import pytest
-from sample_page import NASTY, page_report, stranger_report
+from sample_page import NASTY, page_report, probed_run, stranger_report
 
 from upsampler_bench import formats
+from upsampler_bench.recommend import Criteria, recommend
+from upsampler_bench.recommend.limits import parse as limit
 
 pytest.importorskip("selenium", reason="needs selenium: pip install '.[dev]'")
 
@@ -101,7 +103,7 @@ def test_no_control_keeps_the_focus(browser):
     assert browser.run(f"return seen.has({last})"), "the last control is reached"
 
 
-def test_rows_are_narrowed_by_text_by_family_and_by_device(browser):
+def test_rows_are_filtered_by_text_by_family_and_by_device(browser):
     browser.find("#find").send_keys("out of memory")
     assert browser.names() == ["carafe"]
     browser.find("#find").clear()
@@ -109,7 +111,7 @@ def test_rows_are_narrowed_by_text_by_family_and_by_device(browser):
     assert browser.names() == ["dysample", "dysample+", "dysample-s", "dysample-s+", "dysample-naive"]
     Select(browser.find("[data-condition=device]")).select_by_visible_text("Other CPU")
     shown = browser.run("return [...document.querySelectorAll('[data-table]')].map((one) => one.hidden)")
-    assert shown == [True, True, False]
+    assert shown == [True, False, True], "tables of measurements come first"
     assert browser.find("#shown").text == "5 of 35 rows shown"
 
 
@@ -124,18 +126,18 @@ def test_the_chooser_names_the_best_and_says_what_it_does_not_know(browser):
     assert "dysample-s+: 43.58 % mIoU, the best of all" in browser.find("#chosen").text
     browser.find("#choose-latency").send_keys("2")
     assert "Choose dysample+: 43.28 % mIoU" in browser.find("#chosen").text
-    assert "Above the latency limit (5): bicubic, deconv" in browser.find("#unfit").text
+    assert "latency: fails (5): bicubic, deconv" in browser.find("#unfit").text
     assert "pixel-shuffle" not in browser.names()
     browser.find("#choose-onnx").click()
     assert "Choose dysample: 43.21 % mIoU" in browser.find("#chosen").text
     said = browser.find("#unfit").text
-    assert "Not to be exported to ONNX (1): dysample+." in said
-    assert "nothing is known of whether they export to ONNX (2): nearest, dysample-s." in said
-    assert "Did not run here (1): mine." in said
+    assert "ONNX export: fails (1): dysample+." in said
+    assert "ONNX export: unknown (2): nearest, dysample-s." in said
+    assert "Not measured here (1): mine." in said
     browser.find("#choose-narrow").click()
     assert "pixel-shuffle" in browser.names()
     browser.find("#choose-memory").send_keys("1")
-    assert browser.find("#chosen").text.startswith("Nothing fits.")
+    assert browser.find("#chosen").text.startswith("No operator passes.")
 
 
 def test_bars_change_between_absolute_and_times_the_baseline(browser):
@@ -146,8 +148,8 @@ def test_bars_change_between_absolute_and_times_the_baseline(browser):
     browser.find("[data-show=ratio]").click()
     browser.until(f"{value} === 1")
     assert before > 8
-    assert "95 % interval" in browser.run(f"return {chart}.data[0].hovertext[2]")
-    assert browser.find(".chart h4").text.startswith("Latency × bilinear")
+    assert "Latency: 0." in browser.run(f"return {chart}.data[0].hovertext[0]")
+    assert browser.run(f"return {chart}.layout.xaxis.title.text") == "relative to bilinear, log scale"
     browser.find("[data-show=absolute]").click()
     browser.until(f"{value} === {before}")
 
@@ -155,34 +157,36 @@ def test_bars_change_between_absolute_and_times_the_baseline(browser):
 def test_the_free_scatter_takes_any_two_columns_ratios_and_logs(browser):
     browser.draw_all()
     titles = "['xaxis', 'yaxis'].map((one) => document.getElementById('explore-plot').layout[one].title.text)"
-    assert browser.run(f"return {titles}") == ["Latency (ms), log", "mIoU (%), published"]
+    assert browser.run(f"return {titles}") == ["Latency (ms), log scale", "Published mIoU (%)"]
     Select(browser.find("#explore-x")).select_by_visible_text("Weights")
-    browser.until(f"{titles}[0] === 'Weights, log'")
+    browser.until(f"{titles}[0] === 'Weights, log scale'")
     assert "nearest" in browser.find("#explore-said").text
     browser.find("#explore-x-log").click()
     Select(browser.find("#explore-y")).select_by_visible_text("Inference memory (MiB)")
     browser.find("#explore-ratio").click()
     browser.until(f"{titles}[1].endsWith('/ bilinear')")
-    assert "Weights stays as it is: bilinear has 0." in browser.find("#explore-said").text
+    assert "Weights is not relative: bilinear has 0." in browser.find("#explore-said").text
     assert browser.run("return document.getElementById('explore-plot').layout.xaxis.type") == "linear"
     data = browser.run("const {x, y, text} = document.getElementById('explore-plot').data[0]; return [x, y, text]")
     assert dict(zip(data[2], data[1], strict=True))["pixel-shuffle"] == 2.0
 
 
-def test_lines_of_a_crowd_are_shown_and_hidden(browser):
+def test_a_click_in_the_legend_hides_a_curve_and_its_points(browser):
     browser.draw_all()
-    traces = "document.querySelector('.plots.radar .plot').data.length"
-    before = browser.run(f"return {traces}")
-    button = browser.find(".plots.radar + .series [aria-pressed=true]")
-    browser.run("arguments[0].scrollIntoView({ block: 'center' })", button)
-    button.click()
-    browser.until(f"{traces} === {before - 1}")
-    assert button.get_attribute("aria-pressed") == "false"
+    plots = "[...document.querySelectorAll('.plot')].find((plot) => plot.querySelector('.legend'))"
+    visible = f"{plots}._fullData.filter((trace) => trace.visible === true).length"
+    before = browser.run(f"return {visible}")
+    toggle = browser.run(f"return {plots}.querySelector('.legendtoggle')")
+    browser.run("arguments[0].scrollIntoView({ block: 'center' })", toggle)
+    toggle.click()
+    browser.until(f"{visible} === {before - 2}")
 
 
 def test_dark_is_a_switch_away_and_the_pictures_follow(browser):
     browser.draw_all()
-    look = "[getComputedStyle(document.body).backgroundColor, document.querySelector('.plot').layout.paper_bgcolor]"
+    look = (
+        "[getComputedStyle(document.body).backgroundColor, document.querySelector('.plot')._fullLayout.paper_bgcolor]"
+    )
     browser.find("#theme").click()
     assert browser.run(f"return {look}") == ["rgb(22, 25, 30)", "#16191e"]
     assert browser.find("#theme").text == "Light"
@@ -216,7 +220,7 @@ def test_paper_is_light_shows_every_table_whole_and_no_controls(browser):
     assert browser.run("return getComputedStyle(document.querySelector('.scroll')).overflow") == "visible"
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     browser.run("dispatchEvent(new Event('beforeprint'))")
-    assert browser.run("return document.querySelector('.plot').layout.paper_bgcolor") == "#ffffff"
+    assert browser.run("return document.querySelector('.plot')._fullLayout.paper_bgcolor") == "#ffffff"
     browser.run("dispatchEvent(new Event('afterprint'))")
     assert browser.run("return document.documentElement.dataset.theme") == "dark"
     printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
@@ -225,8 +229,6 @@ def test_paper_is_light_shows_every_table_whole_and_no_controls(browser):
 
 def test_what_a_stranger_says_runs_nowhere_and_is_read_as_it_is(browser):
     browser.open("stranger").draw_all()
-    for button in browser.driver.find_elements(By.CSS_SELECTOR, ".series button"):
-        browser.run("arguments[0].click()", button)
     for selector in ("#explore-x", "#explore-y"):
         Select(browser.find(selector)).select_by_index(2)
     assert browser.run("return window.pwned === undefined")
@@ -245,6 +247,31 @@ def test_what_a_stranger_says_runs_nowhere_and_is_read_as_it_is(browser):
 def test_a_strangers_hover_is_text_too(browser):
     browser.open("stranger").draw_all()
     traces = "[...document.querySelectorAll('.plot')].flatMap((one) => one.data)"
-    texts = browser.run(f"return {traces}.flatMap((one) => one.hovertext ?? [])")
+    texts = browser.run(
+        f"return {traces}.flatMap((one) => [one.hovertext ?? [], one.text ?? [], one.name ?? []].flat())"
+    )
     assert texts
-    assert all(tag == "<br>" for text in texts for tag in re.findall(r"<[^>]*>?", text))
+    assert all(tag in ("<br>", "<b>", "</b>") for text in texts for tag in re.findall(r"<[^>]*>?", text))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"latency": "1.6x"}, {"latency": "1.355x"}, {"memory": "62MiB"}, {"latency": "14x", "memory": "170MiB"}],
+)
+@pytest.mark.parametrize("needs", [(), ("onnx_export",)])
+def test_the_chooser_recommends_what_the_command_recommends(browser, limits, needs):
+    run = probed_run()
+    criteria = Criteria(tuple(limit(name, text, name) for name, text in limits.items()), needs=needs)
+    choice = recommend([run], criteria)[0]
+    for name, text in limits.items():
+        browser.find(f"#choose-{name}").send_keys(text.rstrip("xMiB"))
+    if needs:
+        browser.find("#choose-onnx").click()
+    rows = browser.driver.find_elements(By.CSS_SELECTOR, "#fitting tbody tr .name")
+    # Without a number an operator was not measured, and the page does not offer it.
+    passing = [one.name for one in choice.with_result("passes") if one.name != "mine"]
+    assert {row.text for row in rows} == set(passing)
+    assert passing == [] or browser.find("#chosen b").text == choice.best.name
+    listed = browser.find("#unfit").text
+    for one in choice.with_result("borderline"):
+        assert re.search(rf"borderline \(\d+\): [^.]*{re.escape(one.name)}", listed)

@@ -8,10 +8,9 @@ from sample_run import FIGURES, plain_run, sample_run
 from upsampler_bench import report
 from upsampler_bench.case import Case
 from upsampler_bench.paper import published
-from upsampler_bench.report.pareto import front
-from upsampler_bench.report.pictures import Panel, Picture, Point
-from upsampler_bench.report.radar import places
-from upsampler_bench.report.sweeps import slope
+from upsampler_bench.report.pictures import Panel, Picture, Plane, Point
+from upsampler_bench.report.pictures.pareto import front
+from upsampler_bench.report.pictures.sweep import slope
 from upsampler_bench.results import Run
 
 MINUS = "−"
@@ -27,7 +26,30 @@ def charts(panel: Panel) -> dict[str, dict]:
 
 
 def point(name: str, x: float, y: float) -> Point:
-    return Point(name, x, y, 0, x, x)
+    return Point(name, x, y)
+
+
+def measured(plane: Plane) -> dict[str, Point]:
+    return {point.name: point for point in plane.points if not point.hollow}
+
+
+def rings(plane: Plane) -> dict[str, Point]:
+    return {point.name: point for point in plane.points if point.hollow}
+
+
+def names(points: list[Point]) -> list[str]:
+    return [point.name for point in points]
+
+
+def fronts(plane: Plane) -> list[list[str]]:
+    """The operators on each of the two staircases."""
+    at = {(point.x, point.y): point.name for point in plane.points}
+    return [[at[place] for place in line.points] for line in plane.lines]
+
+
+def curves(plane: Plane) -> dict[str, tuple[str, list[float]]]:
+    """Of each curve its text in the legend and its sizes."""
+    return {line.name: (line.legend, [x for x, _ in line.points]) for line in plane.lines}
 
 
 def test_the_model_panel_shows_additions_with_their_sign_and_the_baselines_total() -> None:
@@ -76,7 +98,7 @@ def test_the_model_panel_takes_the_latency_of_the_operators_alone_where_the_runs
 def test_the_model_panel_prints_the_published_quality_as_it_is() -> None:
     panel = pictures(model_run())["panel"]
     miou = panel.charts[-1]
-    assert ("published" in miou.title, miou.dots, miou.baseline) == (True, True, 41.68)
+    assert (miou.title, miou.dots, miou.baseline) == ("Published mIoU", True, 41.68)
     assert charts(panel)["miou"]["dysample-s+"].text == "43.58"
     assert charts(panel)["miou"]["nearest"].text == "not published"
     assert "not measured here" in panel.caption
@@ -95,17 +117,17 @@ def test_a_model_without_its_baseline_is_drawn_as_measured() -> None:
     assert charts(panel)["train_memory"]["deconv"].value == pytest.approx(1224)
 
 
-def test_the_bubble_holds_ours_and_theirs_as_ratios_to_bilinear() -> None:
+def test_the_bubble_shows_measured_and_published_latency_as_ratios_to_bilinear() -> None:
     run = plain_run(FIGURES)
     bubble = pictures(run)["bubble"]
-    by = {(one.name, one.source): one for one in bubble.points}
-    ours = run.ratio(Case("dysample"), "latency")
-    assert (by["dysample", "measured"].x, by["dysample", "measured"].low) == (ours.value, ours.low)
-    assert by["dysample", "published"].x == pytest.approx(6.2 / 1.6)
-    assert by["bilinear", "measured"].x == by["bilinear", "published"].x == 1
-    assert by["carafe", "published"].size == 1.5
-    assert by["carafe", "measured"].size == pytest.approx(99584 * 14400 / 1e9)
-    assert by["carafe", "published"].high == pytest.approx(12.7 / 1.6)
+    ours, theirs = measured(bubble), rings(bubble)
+    ratio = run.ratio(Case("dysample"), "latency")
+    assert (ours["dysample"].x, ours["dysample"].x_interval) == (ratio.value, (ratio.low, ratio.high))
+    assert theirs["dysample"].x == pytest.approx(6.2 / 1.6)
+    assert ours["bilinear"].x == theirs["bilinear"].x == 1
+    assert theirs["carafe"].size == 1.5
+    assert ours["carafe"].size == pytest.approx(99584 * 14400 / 1e9)
+    assert theirs["carafe"].x_interval[1] == pytest.approx(12.7 / 1.6)
     known = published.segformer_b1_ade20k()
     assert all(one.y == known[one.name].miou for one in bubble.points)
     assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in bubble.caption
@@ -118,20 +140,20 @@ def test_the_bubble_is_of_the_papers_shape_alone() -> None:
 
 def test_the_front_is_what_no_point_beats() -> None:
     points = [point("a", 1, 9), point("b", 2, 5), point("c", 3, 5), point("d", 4, 1), point("e", 4, 2)]
-    assert front(points) == ("a", "b", "d")
-    assert front([*points, point("twin", 2, 5)]) == ("a", "b", "twin", "d")
-    assert front([]) == ()
+    assert names(front(points)) == ["a", "b", "d"]
+    assert names(front([*points, point("equal", 2, 5)])) == ["a", "b", "equal", "d"]
+    assert front([]) == []
 
 
-def test_the_pareto_picture_names_the_front_of_all_and_that_of_those_that_learn() -> None:
+def test_the_pareto_picture_names_the_front_of_all_and_that_of_those_with_parameters() -> None:
     pareto = pictures(sample_run())["pareto"]
-    assert pareto.front == ("nearest",)
-    assert pareto.learned == ("dysample-naive", "deconv")
+    assert fronts(pareto) == [["nearest"], ["dysample-naive", "deconv"]]
+    assert [point.name for point in pareto.points if point.bold] == ["nearest"]
     assert "Not measured: mine (failed)." in pareto.caption
     assert {one.name for one in pareto.points} == set(FIGURES) - {"mine"}
 
 
-def test_in_a_model_those_learn_that_add_parameters_to_the_baselines() -> None:
+def test_in_a_model_those_have_parameters_that_add_some_to_the_baselines() -> None:
     run = model_run()
     whole = tuple(
         replace(
@@ -144,48 +166,31 @@ def test_in_a_model_those_learn_that_add_parameters_to_the_baselines() -> None:
         for one in run.measurements
     )
     pareto = pictures(replace(run, measurements=whole))["pareto"]
-    assert (pareto.front, pareto.learned) == (("nearest",), ("dysample-s",))
-
-
-def test_a_place_on_a_radars_axis_is_logarithmic_and_what_costs_nothing_is_at_the_rim() -> None:
-    assert places([1.0, 10.0, 100.0, None]) == [1.0, pytest.approx(0.5), 0.0, None]
-    assert places([0.0, 1.0, 100.0]) == [1.0, 0.9, 0.0]
-    assert places([7.0, 7.0]) == [1.0, 1.0]
-    assert places([0.0, None]) == [1.0, None]
-
-
-def test_the_radar_says_whose_numbers_lack() -> None:
-    radar = pictures(sample_run())["radar"]
-    outlines = {one.name: one for one in radar.outlines}
-    place = radar.axes.index("Train memory")
-    assert (outlines["carafe"].values[place], outlines["carafe"].texts[place]) == (None, "failed")
-    assert "carafe (Train memory: failed" in radar.caption
-    assert "Not measured: mine (failed)." in radar.caption
-    assert all(value is None or 0 <= value <= 1 for one in radar.outlines for value in one.values)
-    assert radar.baseline == "bilinear"
+    assert fronts(pareto) == [["nearest"], ["dysample-s"]]
 
 
 def test_a_slope_is_of_least_squares_in_logarithms() -> None:
-    assert slope([(x, 3 * x**1.5, 0, 0) for x in (1.0, 2.0, 8.0)]) == pytest.approx(1.5)
-    assert slope([(1.0, 1.0, 1, 1), (2.0, 1.0, 1, 1), (4.0, 4.0, 1, 1)]) == pytest.approx(1.0)
-    assert slope([(2.0, 5.0, 5, 5)]) is None
+    assert slope([(x, 3 * x**1.5) for x in (1.0, 2.0, 8.0)]) == pytest.approx(1.5)
+    assert slope([(1.0, 1.0), (2.0, 1.0), (4.0, 4.0)]) == pytest.approx(1.0)
+    assert slope([(2.0, 5.0)]) is None
 
 
 def test_a_sweep_over_sizes_has_a_curve_an_operator_and_says_what_failed() -> None:
     found = pictures(swept_run())
     sweep = found["sweep-size"]
     assert {name for name in found if name.startswith("sweep")} == {"sweep-size", "sweep-size-memory"}
-    assert [text for _, text in sweep.sizes] == ["30²", "60²", "120²", "240²"]
-    curves = {one.name: one for one in sweep.curves}
-    assert list(curves) == list(TWELVE)
-    assert curves["carafe"].slope == pytest.approx(1, abs=0.02)
-    assert len(curves["pixel-shuffle"].points) == 3
+    assert [text for _, text in sweep.x.ticks] == ["30²", "60²", "120²", "240²"]
+    found = curves(sweep)
+    assert set(found) == set(TWELVE)
+    assert [point.y_interval is not None for point in sweep.points] == [True] * len(sweep.points)
+    assert float(found["carafe"][0].partition("slope ")[2]) == pytest.approx(1, abs=0.02)
+    assert found["pixel-shuffle"][1] == [900, 3600, 14400]
     assert "pixel-shuffle (failed at 240²)" in sweep.caption
 
 
 def test_a_sweep_over_channels_tells_linear_from_quadratic() -> None:
     sweep = pictures(swept_run((64,), (32, 64, 128)))["sweep-channels"]
-    slopes = {one.name: one.slope for one in sweep.curves}
+    slopes = {name: float(text.partition("slope ")[2]) for name, (text, _) in curves(sweep).items()}
     assert slopes["carafe"] == pytest.approx(1, abs=0.05)
     assert slopes["deconv"] == pytest.approx(2, abs=0.05)
     assert "1×C×64×64" in sweep.subtitle
@@ -194,28 +199,31 @@ def test_a_sweep_over_channels_tells_linear_from_quadratic() -> None:
 def test_two_sizes_are_no_sweep_and_sizes_of_several_runs_are_one() -> None:
     assert not [name for name in pictures(swept_run((30, 60))) if name.startswith("sweep")]
     runs = [swept_run((size,)) for size in (30, 60, 120)]
-    assert len(pictures(*runs)["sweep-size"].sizes) == 3
+    assert len(pictures(*runs)["sweep-size"].x.ticks) == 3
 
 
 def test_sweeps_that_differ_are_told_apart() -> None:
     found = pictures(swept_run((16, 32, 64), (32, 64, 128)))
-    expected = {f"sweep-size-c{count}" for count in (32, 64, 128)} | {
-        f"sweep-channels-h{one}-w{one}" for one in (16, 32, 64)
-    }
+    expected = {f"sweep-size-c{count}" for count in (32, 64, 128)}
+    expected |= {f"sweep-channels-h{side}" for side in (16, 32, 64)}
     assert expected < set(found)
 
 
-def test_the_roofline_holds_what_is_reached_against_the_rates_of_the_run() -> None:
+def test_the_roofline_compares_what_is_reached_with_the_rates_of_the_run() -> None:
     roofline = pictures(bounded_run())["roofline"]
-    by = {one.name: one for one in roofline.points}
-    assert (roofline.copying, roofline.multiplying) == (COPY, PRODUCTS)
-    # Latency is made up as (1 + cost) times the floor, in rounds up to a tenth slower.
+    by = measured(roofline)
+    (_, start), (ridge, top), (_, right) = roofline.lines[0].points
+    assert (top, right) == (PRODUCTS / 1e9, PRODUCTS / 1e9)
+    assert ridge == pytest.approx(PRODUCTS / COPY)
+    assert start == pytest.approx(roofline.lines[0].points[0][0] * COPY / 1e9)
+    # Latency is made up as (1 + cost) times the roofline time, in rounds up to a tenth slower.
     for name in ("bilinear", "dysample-s+"):
-        assert by[name].share == pytest.approx(1 / (1 + TWELVE[name]) / 1.05, rel=0.06)
-        assert by[name].bound == pytest.approx(min(PRODUCTS, by[name].intensity * COPY))
-    assert by["nearest"].intensity == by["nearest"].bound == 0
-    assert by["nearest"].share == pytest.approx(by["nearest"].copying / COPY)
-    assert "nearest" in roofline.caption
+        expected = 1 / (1 + TWELVE[name]) / 1.05
+        bound = min(PRODUCTS, by[name].x * COPY) / 1e9
+        assert by[name].y / bound == pytest.approx(expected, rel=0.06)
+        assert float(by[name].label.split()[1]) / 100 == pytest.approx(expected, rel=0.07)
+    assert "nearest" not in by
+    assert "Without multiply-adds, as a share of the copy's rate: nearest" in roofline.caption
     assert "Not measured: fade (failed)." in roofline.caption
     assert "dysample: aten::frobnicate" in roofline.caption
 
@@ -235,11 +243,7 @@ def test_pictures_of_two_runs_of_one_condition_say_which_run_they_are_of() -> No
 
 def test_every_number_drawn_is_finite() -> None:
     for one in pictures(bounded_run()).values():
-        values = [number for point in getattr(one, "points", ()) for number in (getattr(point, "x", 0.0),)]
-        assert all(map(math.isfinite, values))
-
-
-def test_areas_in_a_model_are_additions_though_one_operator_adds_less_than_nothing() -> None:
-    sizes = {one.name: one.size for one in pictures(model_run())["scatter"].points}
-    assert sizes["bilinear"] == 0
-    assert sizes["pixel-shuffle"] == pytest.approx(1.44)
+        points = one.points if isinstance(one, Plane) else ()
+        assert all(map(math.isfinite, (number for point in points for number in (point.x, point.y, point.size))))
+        charts = one.charts if isinstance(one, Panel) else ()
+        assert all(map(math.isfinite, (end for chart in charts for end in chart.range)))

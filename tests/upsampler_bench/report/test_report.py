@@ -177,14 +177,14 @@ def test_one_very_large_bar_makes_the_axis_logarithmic_and_the_axis_says_so() ->
     assert (charts["inference_memory"].log, charts["inference_memory"].axis) == (False, "MiB")
 
 
-def test_the_scatter_names_who_has_no_published_quality_and_who_was_not_measured() -> None:
+def test_the_bubble_names_who_has_no_published_quality_and_who_was_not_measured() -> None:
     run = plain_run(FIGURES)
     (gone,) = [one for one in run.measurements if one.case == Case("carafe")]
     run = run.with_measurement(replace(gone, status="failed", reason="no", readings=()))
-    (scatter,) = [one for one in report.from_run(run).pictures if one.name == "scatter"]
-    assert {point.name for point in scatter.points} == {
+    (bubble,) = [one for one in report.from_run(run).pictures if one.name == "bubble"]
+    assert {point.name for point in bubble.points if not point.hollow} == {
         *("bilinear", "deconv", "pixel-shuffle", "dysample", "dysample+", "dysample-s", "dysample-s+")
     }
-    assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in scatter.caption
-    assert "Not measured: carafe." in scatter.caption
-    assert "published" in scatter.y_axis
+    assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in bubble.caption
+    assert "Not measured: carafe." in bubble.caption
+    assert bubble.y.label == "Published mIoU (%)"

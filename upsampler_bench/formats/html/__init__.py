@@ -1,4 +1,4 @@
-"""One page for a browser that asks nothing of a network: tables to sort and filter, pictures that tell numbers."""
+"""One page for a browser, without a network: tables to sort and filter, a chooser, interactive pictures."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def files(report: Report) -> dict[str, bytes]:
 
 
 def show(report: Report) -> str:
-    """The page, whole: style, scripts, data and the drawing library stand in it."""
+    """The page, which contains its style, scripts, data and the drawing library."""
     return page.page(report)

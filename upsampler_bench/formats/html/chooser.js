@@ -1,25 +1,27 @@
-// The best operator within limits, by published mIoU. What is not known is told as unknown, never as a no.
+// The best operator within limits, by published mIoU. The rule is that of `upsampler-bench recommend`: a limit is
+// compared with the interval, and only an operator that passes everything is recommended.
 
+const RESULTS = ['passes', 'borderline', 'unknown', 'fails'];
 const LIMITS = [
-  { id: 'choose-latency', column: 'latency_ratio', lost: 'Above the latency limit', unknown: 'their latency' },
-  { id: 'choose-memory', column: 'inference_memory', lost: 'Above the memory limit', unknown: 'their memory' },
+  { id: 'choose-latency', column: 'latency_ratio', about: 'latency' },
+  { id: 'choose-memory', column: 'inference_memory', about: 'memory' },
 ];
 const NEEDS = [
-  { id: 'choose-guide', lost: 'In need of a guide', unknown: 'whether they need a guide', has: (one) => (one.guide === null ? null : !one.guide) },
-  { id: 'choose-onnx', lost: 'Not to be exported to ONNX', unknown: 'whether they export to ONNX', has: (one) => able(one, 'onnx_export') },
-  { id: 'choose-deterministic', lost: 'Not deterministic', unknown: 'whether they are deterministic', has: (one) => able(one, 'deterministic') },
+  { id: 'choose-guide', about: 'no guide', answer: ({ guide }) => (guide === null ? null : !guide) },
+  { id: 'choose-onnx', about: 'ONNX export', answer: (operator) => capability(operator, 'onnx_export') },
+  { id: 'choose-deterministic', about: 'determinism', answer: (operator) => capability(operator, 'deterministic') },
 ];
 
-function able(operator, capability) {
-  const found = operator.able.find(([name]) => name === capability);
-  return found ? found[1] : null;
+/** Whether an operator has a capability; null: not known. */
+function capability(operator, name) {
+  const pair = operator.capabilities.find(([key]) => key === name);
+  return pair ? pair[1] : null;
 }
 
 function startChooser() {
   const form = byId('chooser');
   if (!form) return;
-  fill(byId('choose-table'), measuredTables().map(([place, one]) => [place, one.title]));
-  byId('choose-table').closest('label').hidden = measuredTables().length < 2;
+  fillTables(byId('choose-table'));
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('input', choose);
   form.addEventListener('change', choose);
@@ -30,78 +32,71 @@ function startChooser() {
 function choose() {
   const table = report.tables[Number(byId('choose-table').value)];
   for (const { id, column } of LIMITS) byId(id).disabled = columnAt(table, column) < 0;
-  const tests = [...activeLimits(table), ...activeNeeds()];
-  const judged = table.rows.map((row) => judge(row, operators.get(row.name), tests));
-  const fitting = judged.filter((one) => one.fits).sort(byQuality);
-  tellBest(fitting, tests);
-  tellFitting(table, fitting);
-  tellUnfit(judged, fitting, tests);
-  const narrows = tests.length && byId('choose-narrow').checked;
-  narrowTables(narrows ? new Set(fitting.map((one) => one.row.name)) : null);
-}
-
-/** A test answers true, false, or null where nothing is known. */
-function activeLimits(table) {
-  return LIMITS.filter(({ id }) => byId(id).value !== '' && !byId(id).disabled).map(({ id, column, ...words }) => {
-    const most = Number(byId(id).value);
-    return {
-      ...words,
-      passes: (row) => {
-        const value = cellOf(table, row, column)[0];
-        return value === null ? null : value <= most;
-      },
-    };
+  const tests = [
+    ...LIMITS.filter(({ id }) => byId(id).value !== '' && !byId(id).disabled).map(({ id, column, about }) => {
+      const [place, limit] = [columnAt(table, column), Number(byId(id).value)];
+      return { about, judge: (row) => judge(row.cells[place], limit) };
+    }),
+    ...NEEDS.filter(({ id }) => byId(id).checked).map(({ about, answer }) => (
+      { about, judge: (row, operator) => ({ true: 'passes', false: 'fails', null: 'unknown' })[answer(operator)] }
+    )),
+  ];
+  const candidates = table.rows.map((row) => {
+    const operator = operators.get(row.name);
+    const results = tests.map((test) => test.judge(row, operator));
+    // Without a single number an operator did not run here, so it cannot be chosen.
+    const ran = row.cells.some(([value]) => value !== null);
+    const result = ran ? RESULTS[Math.max(0, ...results.map((one) => RESULTS.indexOf(one)))] : 'not run';
+    return { row, operator, results, result };
   });
+  const latency = columnAt(table, 'latency');
+  const speed = ({ row }) => row.cells[latency]?.[0] ?? Infinity;
+  const passing = candidates.filter(({ result }) => result === 'passes');
+  passing.sort((a, b) => (b.operator.miou ?? -1) - (a.operator.miou ?? -1) || speed(a) - speed(b));
+  showBest(passing, tests);
+  showPassing(table, passing);
+  showOthers(candidates, passing, tests);
+  allowed = tests.length && byId('choose-narrow').checked ? new Set(passing.map(({ row }) => row.name)) : null;
+  applyFilters();
 }
 
-function activeNeeds() {
-  return NEEDS.filter(({ id }) => byId(id).checked).map(({ has, ...words }) => ({
-    ...words,
-    passes: (row, operator) => (operator.known ? has(operator) : null),
-  }));
+/** Passes if the whole interval is within the limit, fails if the whole of it is beyond, else borderline. */
+function judge([value, low, high], limit) {
+  if (value === null) return 'unknown';
+  if (high <= limit) return 'passes';
+  return low > limit ? 'fails' : 'borderline';
 }
 
-function judge(row, operator, tests) {
-  const answers = tests.map((test) => test.passes(row, operator));
-  // Without a single number an operator did not run here, so it cannot be chosen.
-  const ran = row.cells.some(([value]) => value !== null);
-  return { row, operator, answers, ran, fits: ran && answers.every((one) => one === true) };
-}
-
-const byQuality = (one, other) => (other.operator.miou ?? -1) - (one.operator.miou ?? -1);
-
-function tellBest(fitting, tests) {
-  const [best, second] = fitting;
-  const place = byId('chosen');
+function showBest(passing, tests) {
+  const [best, second] = passing;
   if (!best) {
-    place.textContent = 'Nothing fits. What each limit leaves out stands below.';
+    byId('chosen').textContent = 'No operator passes. The reasons are listed below.';
   } else if (best.operator.miou === null) {
-    place.textContent = `${count(fitting.length, 'operator')} fit, but the paper gives none of them an mIoU.`;
+    byId('chosen').textContent = `${count(passing.length, 'operator')} passed, but the paper gives no mIoU for them.`;
   } else {
-    const tied = second && second.operator.miou === best.operator.miou ? `, as ${second.row.name}` : '';
-    const name = make('b', best.row.name);
-    const why = ` ${best.operator.miou.toFixed(2)} % mIoU${tied}, the best ${tests.length ? 'within these limits' : 'of all'}`;
-    place.replaceChildren(tests.length ? 'Choose ' : '', name, `:${why} (${fitting.length} fit).`);
+    const tie = second && second.operator.miou === best.operator.miou ? `, like ${second.row.name}` : '';
+    const why = `: ${best.operator.miou.toFixed(2)} % mIoU${tie}, the best ${tests.length ? 'within these limits' : 'of all'}`;
+    byId('chosen').replaceChildren(tests.length ? 'Choose ' : '', make('b', best.row.name), `${why} (${passing.length} pass).`);
   }
 }
 
-function tellFitting(table, fitting) {
-  const columns = LIMITS.map(({ column }) => columnAt(table, column)).filter((place) => place >= 0);
-  const heads = ['Upsampler', 'mIoU (%)', ...columns.map((place) => table.columns[place].heading), 'Guide', 'ONNX', 'Deterministic'];
+function showPassing(table, passing) {
+  const places = LIMITS.map(({ column }) => columnAt(table, column)).filter((place) => place >= 0);
+  const heads = ['Upsampler', 'mIoU (%)', ...places.map((place) => table.columns[place].heading), 'Guide', 'ONNX', 'Deterministic'];
   const head = make('tr');
   head.append(...heads.map((text) => make('th', text, { scope: 'col' })));
-  const rows = fitting.map(({ row, operator }) => {
-    const line = make('tr');
+  const yesNo = (known) => ({ true: 'yes', false: 'no', null: 'unknown' })[known];
+  const rows = passing.map(({ row, operator }) => {
     const texts = [
       operator.miou === null ? 'not published' : operator.miou.toFixed(2),
-      ...columns.map((place) => row.cells[place][3]),
-      answer(operator.guide),
-      ...['onnx_export', 'deterministic'].map((name) => answer(able(operator, name))),
+      ...places.map((place) => row.cells[place][3]),
+      ...[operator.guide, capability(operator, 'onnx_export'), capability(operator, 'deterministic')].map(yesNo),
     ];
-    const name = make('th', '', { scope: 'row' });
     const swatch = make('span', '', { className: 'swatch' });
     swatch.style.background = operator.colour;
+    const name = make('th', '', { scope: 'row' });
     name.append(swatch, make('span', row.name, { className: 'name' }));
+    const line = make('tr');
     line.append(name, ...texts.map((text) => make('td', text)));
     return line;
   });
@@ -109,17 +104,18 @@ function tellFitting(table, fitting) {
   byId('fitting').tBodies[0].replaceChildren(...rows);
 }
 
-const answer = (known) => (known === null ? 'unknown' : known ? 'yes' : 'no');
-
-function tellUnfit(judged, fitting, tests) {
-  const names = (found) => found.map((one) => one.row.name).join(', ');
+/** Who does not pass, by what decided it. */
+function showOthers(candidates, passing, tests) {
   const lines = [];
-  const tell = (why, found) => found.length && lines.push(`${why} (${found.length}): ${names(found)}.`);
-  tests.forEach(({ lost, unknown }, place) => {
-    tell(lost, judged.filter((one) => one.ran && one.answers[place] === false));
-    tell(`Left out, since nothing is known of ${unknown}`, judged.filter((one) => one.ran && one.answers[place] === null));
-  });
-  tell('Did not run here', judged.filter((one) => !one.ran));
-  tell('Fit, but without a published mIoU', fitting.filter((one) => one.operator.miou === null));
+  const list = (why, found) => {
+    if (found.length) lines.push(`${why} (${found.length}): ${found.map(({ row }) => row.name).join(', ')}.`);
+  };
+  for (const result of ['borderline', 'unknown', 'fails']) {
+    tests.forEach(({ about }, place) => {
+      list(`${about}: ${result}`, candidates.filter((one) => one.result === result && one.results[place] === result));
+    });
+  }
+  list('Not measured here', candidates.filter(({ result }) => result === 'not run'));
+  list('Pass, but without a published mIoU', passing.filter(({ operator }) => operator.miou === null));
   byId('unfit').replaceChildren(...lines.map((text) => make('li', text)));
 }

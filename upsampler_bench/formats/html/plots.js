@@ -1,124 +1,158 @@
-// The drawing library: unpacked when first needed, given escaped text, and the page's colours.
+// Pictures: plotly draws the figures that the report contains, and the free scatter, in the colours of the theme.
 
 let unpacking = null;
-
-/** The library; it is packed in this page, so that tables are there before it is read. */
-function library() {
-  unpacking ??= unpack();
-  return unpacking;
-}
-
-async function unpack() {
-  const letters = atob(byId('plotly').textContent);
-  const bytes = new Uint8Array(letters.length);
-  for (let place = 0; place < letters.length; place += 1) bytes[place] = letters.charCodeAt(place);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  const script = make('script', await new Response(stream).text());
-  document.head.append(script);
-  if (!globalThis.Plotly) throw new Error('the drawing library did not start');
-  return globalThis.Plotly;
-}
-
-/** Text for the library, which reads some markup: none of what is given here is any. */
-function plain(text, most = 80) {
-  const flat = String(text).replace(/\s+/g, ' ');
-  const short = flat.length > most ? `${flat.slice(0, most - 10)}…${flat.slice(-9)}` : flat;
-  return short.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
-}
-
-const hover = (...lines) => lines.filter(Boolean).map((line) => plain(line, 200)).join('<br>');
-
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  return Object.fromEntries(['page', 'raised', 'line', 'strong', 'ink', 'soft', 'edge', 'halo'].map((name) => [name, read(name)]));
-}
-
-const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif';
+// Every drawn element with the function that gives its figure.
+const drawn = new Map();
 const CONFIG = {
   displaylogo: false,
   responsive: true,
-  // Named one by one, since the library knows buttons that would send data away.
+  // Named one by one, since the library has buttons that would send data away.
   modeBarButtons: [['toImage'], ['zoom2d', 'pan2d', 'zoomIn2d', 'zoomOut2d', 'resetScale2d']],
 };
 
-function axis(title, log, own = {}) {
-  const look = colours();
+/** The library, unpacked when first needed: tables are shown before it is read. */
+async function unpack() {
+  const bytes = Uint8Array.from(atob(byId('plotly').textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  document.head.append(make('script', await new Response(stream).text()));
+}
+
+async function startPlots() {
+  startExplorer();
+  document.querySelectorAll('[data-show]').forEach((button) => button.addEventListener('click', () => {
+    const picture = button.closest('.picture');
+    picture.dataset.shown = button.dataset.show;
+    picture.querySelectorAll('[data-show]').forEach((other) => other.setAttribute('aria-pressed', String(other === button)));
+    picture.querySelectorAll('.plot').forEach((plot) => drawn.has(plot) && draw(plot, drawn.get(plot)));
+  }));
+  for (const plot of document.querySelectorAll('[data-plot]')) {
+    // Whatever the reader does comes first.
+    await new Promise((done) => setTimeout(done));
+    const { figure, ratio } = report.plots[Number(plot.dataset.plot)];
+    await draw(plot, () => (plot.closest('.picture').dataset.shown === 'ratio' && ratio) || figure);
+  }
+}
+
+/** Draws a figure; one that cannot be drawn says so, and the others are drawn all the same. */
+async function draw(element, figure) {
+  try {
+    await (unpacking ??= unpack());
+    drawn.set(element, figure);
+    element.querySelector('.waiting')?.remove();
+    redraw(element);
+  } catch (problem) {
+    element.replaceChildren(make('p', `This picture could not be drawn (${problem.message}).`, { className: 'warning' }));
+    console.error(problem);
+  }
+}
+
+function redraw(element) {
+  const { data, layout } = drawn.get(element)();
+  // A phone has no room for names between the marks: a tap shows them.
+  const traces = innerWidth < 640 && !layout.yaxis.tickvals ? data.map((trace) => ({ ...trace, text: undefined })) : data;
+  const config = layout.dragmode === false ? { displayModeBar: false, responsive: true } : CONFIG;
+  globalThis.Plotly.react(element, traces, { ...layout, template: template(), uirevision: element.dataset.plot }, config);
+}
+
+const redrawAll = () => [...drawn.keys()].forEach(redraw);
+
+/** What the theme gives to every figure. */
+function template() {
+  const style = getComputedStyle(document.documentElement);
+  const [page, raised, line, strong, ink, soft, edge] = ['page', 'raised', 'line', 'strong', 'ink', 'soft', 'edge'].map((name) => style.getPropertyValue(`--${name}`).trim());
+  const axis = {
+    gridcolor: line, linecolor: strong, tickcolor: strong, tickfont: { size: 11, color: soft }, zeroline: false, showline: true,
+    automargin: true, title: { font: { size: 12, color: soft }, standoff: 8 },
+  };
+  const error = { color: ink, thickness: 1, width: 2 };
   return {
-    title: { text: plain(title, 60), font: { size: 12, color: look.soft }, standoff: 8 },
-    type: log ? 'log' : 'linear',
-    gridcolor: look.line,
-    linecolor: look.strong,
-    tickcolor: look.strong,
-    tickfont: { size: 11, color: look.soft },
-    zeroline: false,
-    showline: true,
-    automargin: true,
-    ...own,
-    ...(log && own.range && !own.tickvals ? logTicks(own.range) : {}),
+    layout: {
+      paper_bgcolor: page, plot_bgcolor: page, font: { family: style.getPropertyValue('--sans'), size: 12, color: ink },
+      hovermode: 'closest', hoverlabel: { bgcolor: raised, bordercolor: strong, font: { color: ink, size: 12 }, align: 'left' },
+      // A finger that moves across a picture scrolls the page.
+      dragmode: matchMedia('(pointer: coarse)').matches ? false : 'zoom',
+      showlegend: false, legend: innerWidth < 640 ? { x: 0, y: -0.2, yanchor: 'top' } : {},
+      xaxis: axis, yaxis: axis, shapedefaults: { line: { color: ink } },
+    },
+    data: {
+      bar: [{ error_x: error }],
+      scatter: [{ error_x: error, error_y: error, line: { color: soft }, marker: { line: { color: edge, width: 1 } }, textfont: { size: 11, color: ink } }],
+    },
   };
 }
 
-const brief = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
+// The free scatter: any column of a table, and the published mIoU, against any other.
+const MIOU = { name: 'miou', heading: 'Published mIoU (%)', unit: '%' };
 
-/** Ticks of a logarithmic axis: 1, 2, 5 of each decade, or the decades alone where there are many. */
-function logTicks([from, to]) {
-  const steps = to - from > 3.2 ? [1] : to - from > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9];
-  const tickvals = [];
-  for (let power = Math.floor(from) - 1; power <= to + 1; power += 1) tickvals.push(...steps.map((one) => Number(`${one}e${power}`)));
-  const small = (value) => (value < 1 ? say(value) : brief.format(value));
-  return { tickmode: 'array', tickvals, ticktext: tickvals.map(small) };
+function startExplorer() {
+  const form = byId('explorer');
+  if (!form) return;
+  fillTables(byId('explore-table'));
+  form.addEventListener('submit', (event) => event.preventDefault());
+  form.addEventListener('change', (event) => {
+    if (event.target.id === 'explore-table') fillAxes();
+    explore();
+  });
+  fillAxes();
+  byId('explore-x-log').checked = byId('explore-x').value === 'latency';
+  explore();
 }
 
-/** What an axis shows of these values, with room on either side; of a logarithmic one powers of ten. */
-function rangeOf(values, log, room = 0.08) {
-  const kept = log ? values.filter((one) => one > 0).map(Math.log10) : values;
-  if (!kept.length) return [0, 1];
-  const [least, most] = [Math.min(...kept), Math.max(...kept)];
-  const spare = (most - least || Math.abs(most) || 1) * room;
-  return [least - spare, most + spare];
+const explored = () => report.tables[Number(byId('explore-table').value)];
+
+function fillAxes() {
+  const table = explored();
+  const columns = table.columns.filter((_, place) => table.rows.some((row) => row.cells[place][0] !== null));
+  if (table.rows.some((row) => operators.get(row.name).miou !== null)) columns.push(MIOU);
+  const names = columns.map((column) => column.name);
+  for (const [id, first] of [['explore-x', 'latency'], ['explore-y', 'miou']]) {
+    const wanted = byId(id).value || first;
+    fill(byId(id), columns.map((column) => [column.name, column.heading]));
+    byId(id).value = names.includes(wanted) ? wanted : names[id === 'explore-x' ? 0 : names.length - 1];
+  }
 }
 
-function layout(own) {
-  const look = colours();
-  return {
-    paper_bgcolor: look.page,
-    plot_bgcolor: look.page,
-    font: { family: FONT, size: 12, color: look.ink },
-    margin: { l: 60, r: 24, t: 32, b: 50 },
-    hovermode: 'closest',
-    hoverlabel: { bgcolor: look.raised, bordercolor: look.strong, font: { color: look.ink, size: 12 }, align: 'left' },
-    showlegend: false,
-    // A finger that moves across a picture scrolls the page.
-    dragmode: matchMedia('(pointer: coarse)').matches ? false : 'zoom',
-    ...own,
+/** A column's title and its [value, low, high] for each row; on request relative to the baseline's value. */
+function values(table, name, relative) {
+  if (name === 'miou') return { title: MIOU.heading, rows: table.rows.map((row) => [operators.get(row.name).miou, null, null]) };
+  const paired = relative ? columnAt(table, `${name}_ratio`) : -1;
+  const place = paired < 0 ? columnAt(table, name) : paired;
+  const title = table.columns[place].heading;
+  const rows = table.rows.map((row) => row.cells[place].slice(0, 3));
+  if (!relative || paired >= 0 || table.columns[place].unit === '×') return { title, rows };
+  const base = rows[table.rows.findIndex((row) => row.name === report.baseline)]?.[0];
+  if (!base) return { title, rows, note: `${title} is not relative: ${report.baseline || 'the baseline'} has ${base === 0 ? '0' : 'no number'}.` };
+  return { title: `${title} / ${report.baseline}`, rows: rows.map((row) => row.map((value) => (value === null ? null : value / base))) };
+}
+
+/** Text for plotly, which reads some markup. */
+const escape = (text) => String(text).replace(/\s+/g, ' ').replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+
+async function explore() {
+  const table = explored();
+  const [x, y] = ['x', 'y'].map((axis) => {
+    const log = byId(`explore-${axis}-log`).checked;
+    return { log, ...values(table, byId(`explore-${axis}`).value, byId('explore-ratio').checked) };
+  });
+  const drawable = ({ rows, log }, place) => rows[place][0] !== null && (!log || rows[place][0] > 0);
+  const places = table.rows.map((_, place) => place).filter((place) => drawable(x, place) && drawable(y, place));
+  const left = table.rows.filter((_, place) => !places.includes(place)).map((row) => row.name);
+  byId('explore-said').textContent = [
+    x.note, y.note, `${places.length} of ${count(table.rows.length, 'operator')} drawn.`,
+    left.length && `Not drawn, no number${x.log || y.log ? ' above 0' : ''}: ${left.join(', ')}.`,
+  ].filter(Boolean).join(' ');
+  const number = ([value, low, high]) => format(value) + (low === null || low === high ? '' : ` (${format(low)}–${format(high)})`);
+  const error = ({ rows }, sign) => places.map((place) => sign * ((rows[place][sign > 0 ? 2 : 1] ?? rows[place][0]) - rows[place][0]));
+  const axis = ({ title, log }) => ({ title: { text: escape(title + (log ? ', log scale' : '')) }, type: log ? 'log' : 'linear' });
+  const shown = places.map((place) => operators.get(table.rows[place].name));
+  const trace = {
+    type: 'scatter', mode: 'markers+text', x: places.map((place) => x.rows[place][0]), y: places.map((place) => y.rows[place][0]),
+    error_x: { type: 'data', symmetric: false, array: error(x, 1), arrayminus: error(x, -1) },
+    error_y: { type: 'data', symmetric: false, array: error(y, 1), arrayminus: error(y, -1) },
+    text: shown.map(({ name }) => escape(name.slice(0, 24))), textposition: 'top center', cliponaxis: false,
+    marker: { size: 9, color: shown.map(({ colour }) => colour), symbol: shown.map(({ symbol }) => symbol) },
+    hovertext: places.map((place) => `${escape(table.rows[place].name)}<br>${escape(x.title)}: ${number(x.rows[place])}<br>${escape(y.title)}: ${number(y.rows[place])}`),
+    hoverinfo: 'text',
   };
-}
-
-/** Every drawn picture's element with the function that makes its [traces, layout] anew. */
-const drawn = new Map();
-
-/** Draws into the element now and again whenever the colours change; `after` may place labels. */
-async function draw(element, spec, after = null, own = {}) {
-  const Plotly = await library();
-  drawn.set(element, { spec, after, config: { ...CONFIG, ...own } });
-  element.querySelector('.waiting')?.remove();
-  redraw(Plotly, element);
-}
-
-function redraw(Plotly, element) {
-  const { spec, after, config } = drawn.get(element);
-  const [traces, look] = spec();
-  Plotly.react(element, traces, look, config);
-  element.dataset.drawn = 'yes';
-  if (!after) return;
-  after(element);
-  if (element.dataset.watched) return;
-  element.dataset.watched = 'yes';
-  // Names are placed anew after a zoom, but not because names were placed.
-  element.on('plotly_relayout', (changes) => 'annotations' in changes || drawn.get(element).after?.(element));
-}
-
-function redrawAll() {
-  if (globalThis.Plotly) [...drawn.keys()].forEach((element) => redraw(globalThis.Plotly, element));
+  await draw(byId('explore-plot'), () => ({ data: [trace], layout: { xaxis: axis(x), yaxis: axis(y), margin: { l: 60, r: 24, t: 32, b: 50 } } }));
 }

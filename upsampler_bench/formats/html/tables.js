@@ -1,35 +1,71 @@
-// Tables are sorted by their headers' buttons: up, down, then as they came.
+// Tables: sorted by their headers' buttons, filtered by text, family and condition, and by the chooser.
 
 const NEXT = { none: 'ascending', ascending: 'descending', descending: 'none' };
 const collator = new Intl.Collator('en', { numeric: true });
+// The names that the chooser lets through; null: all.
+let allowed = null;
 
-function sortable(table) {
+function startTables() {
+  document.querySelectorAll('table.measured').forEach(makeSortable);
+  const form = byId('filters');
+  if (!form) return;
+  form.addEventListener('submit', (event) => event.preventDefault());
+  form.addEventListener('input', applyFilters);
+  form.addEventListener('change', applyFilters);
+  byId('details').addEventListener('change', (event) => {
+    byId('tables').classList.toggle('detailed', event.target.checked);
+  });
+  applyFilters();
+}
+
+function makeSortable(table) {
   const body = table.tBodies[0];
   const original = [...body.rows];
   const headers = [...table.tHead.rows[0].cells];
   headers.forEach((header, place) => {
-    header.querySelector('button')?.addEventListener('click', () => {
-      const way = NEXT[header.getAttribute('aria-sort')];
-      headers.forEach((one) => one.setAttribute('aria-sort', one === header ? way : 'none'));
-      body.replaceChildren(...sorted(original, place, way));
+    header.querySelector('button').addEventListener('click', () => {
+      const order = NEXT[header.getAttribute('aria-sort')];
+      headers.forEach((other) => other.setAttribute('aria-sort', other === header ? order : 'none'));
+      const rows = [...original];
+      if (order !== 'none') rows.sort((a, b) => compare(a, b, place, order === 'ascending' ? 1 : -1));
+      body.replaceChildren(...rows);
     });
   });
 }
 
-function sorted(rows, place, way) {
-  if (way === 'none') return rows;
-  const sign = way === 'ascending' ? 1 : -1;
-  return [...rows].sort((one, other) => compare(one, other, place, sign));
+/** Numbers by size; what has no number comes last in both orders. */
+function compare(a, b, place, sign) {
+  if (place === 0) return sign * collator.compare(a.dataset.name, b.dataset.name);
+  const [mine, other] = [a, b].map((row) => row.cells[place].dataset.value);
+  if (mine === undefined || other === undefined) return (mine === undefined) - (other === undefined);
+  return sign * (Number(mine) - Number(other));
 }
 
-/** Numbers by size; what has no number comes last whichever way. */
-function compare(one, other, place, sign) {
-  if (place === 0) return sign * collator.compare(one.dataset.name, other.dataset.name);
-  const [mine, theirs] = [one, other].map((row) => row.cells[place].dataset.value);
-  if (mine === undefined || theirs === undefined) return (mine === undefined) - (theirs === undefined);
-  return sign * (Number(mine) - Number(theirs));
+function applyFilters() {
+  if (!byId('filters')) return;
+  const words = byId('find').value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  const family = byId('family').value;
+  const conditions = [...document.querySelectorAll('[data-condition]')].filter((select) => select.value);
+  let [shown, all, hiddenByChooser] = [0, 0, 0];
+  for (const block of document.querySelectorAll('[data-table]')) {
+    const fits = conditions.every((select) => block.dataset[select.dataset.condition] === select.value);
+    const rows = [...block.querySelector('tbody').rows];
+    for (const row of rows) {
+      const matches = fits && (!family || row.dataset.family === family) && hasWords(row, words);
+      row.hidden = !matches || (allowed !== null && !allowed.has(row.dataset.name));
+      hiddenByChooser += matches && row.hidden;
+    }
+    const visible = rows.filter((row) => !row.hidden).length;
+    block.hidden = rows.length > 0 && !visible;
+    shown += visible;
+    all += rows.length;
+  }
+  byId('shown').textContent = `${shown} of ${count(all, 'row')} shown${hiddenByChooser ? `; the chooser hides ${hiddenByChooser}` : ''}`;
 }
 
-function startTables() {
-  document.querySelectorAll('table.measured').forEach(sortable);
+/** Whether each word is somewhere in the row, its reason included. */
+function hasWords(row, words) {
+  const reasons = [...row.querySelectorAll('a.badge')].map((badge) => badge.title);
+  const text = [row.textContent, ...reasons].join(' ').toLowerCase();
+  return words.every((word) => text.includes(word));
 }

@@ -11,12 +11,12 @@ from upsampler_bench.report.parts import NOTHING, Cell, Report, Row, Table
 
 __all__ = ["colour", "family"]
 
-# A sign and words beside each other, so that no verdict rests on a colour.
+# A sign and words, so that no verdict rests on a colour alone.
 VERDICTS = {"reproduced": "✓", "differs": "≠", "needs training": "◷", "not measured": "∅"}
 
 
 def is_measured(table: Table) -> bool:
-    """Whether a table is of measurements, with at least one number, and not of what was tried."""
+    """Whether a table is of measurements, with at least one number, and not of capabilities."""
     return not table.compact and any_number(table)
 
 
@@ -26,17 +26,17 @@ def any_number(table: Table) -> bool:
 
 
 def of_words(table: Table) -> bool:
-    """Whether a table's cells are words, as a budget's are, so that it is none without numbers."""
+    """Whether a table's cells are words, as a budget's are, so that no numbers are missing in it."""
     return bool(table.columns) and all(column.words for column in table.columns)
 
 
 def number(value: float | None) -> str:
-    """A cell's number for the script that sorts; empty where there is none."""
+    """A cell's number for the script that sorts; empty where there is no number."""
     return repr(float(value)) if value is not None and math.isfinite(value) else ""
 
 
 def look(cell: Cell) -> str:
-    """The cell's class: whether it holds a number, a no, another word, or nothing."""
+    """The cell's class: a number, a yes, a no, another word, or nothing."""
     if cell.text == "no":
         return "no"
     if cell.value is None:
@@ -44,7 +44,7 @@ def look(cell: Cell) -> str:
     return "yes" if cell.text == "yes" else "number"
 
 
-def span(cell: Cell) -> str:
+def interval(cell: Cell) -> str:
     """The cell's interval, also where it is not printed by default."""
     if cell.interval or cell.low is None or cell.high is None:
         return cell.interval
@@ -53,69 +53,60 @@ def span(cell: Cell) -> str:
 
 def condition(table: Table, name: str) -> str:
     """A part of the table's condition; the device by its maker's name where that is known."""
-    parts = table.condition
-    return str((parts.get("device_name") if name == "device" else "") or parts.get(name, ""))
+    device = table.condition.get("device_name") if name == "device" else ""
+    return str(device or table.condition.get(name, ""))
 
 
-def told(table: Table) -> str:
-    """What of the condition the title leaves out."""
+def device(table: Table) -> str:
+    """The device's name, which the title leaves out."""
     return str(table.condition.get("device_name", ""))
 
 
-def why(row: Row) -> str:
-    """The status with its reason."""
-    return f"{row.status}: {row.reason}" if row.reason else row.status
-
-
-def troubled(table: Table) -> list[tuple[int, Row]]:
-    """The rows that say why they are not whole, with their places in the table."""
-    return [(place, row) for place, row in enumerate(table.rows) if row.reason or row.status != "measured"]
-
-
-def methods(report: Report) -> list[tuple[str, str]]:
-    """How columns were measured, as (columns, method)."""
-    return [
-        (", ".join(one.columns), f"{one.text} (rows: {', '.join(one.rows)})" if one.rows else one.text)
-        for one in report.methods
-    ]
+def incomplete(table: Table) -> list[tuple[int, Row]]:
+    """The rows that state why numbers are missing, with their positions in the table."""
+    rows = table.incomplete
+    return [(place, row) for place, row in enumerate(table.rows) if row in rows]
 
 
 def lead(report: Report) -> str:
     """The report's extent in one line."""
-    operators = {row.name for table in report.tables for row in table.rows}
-    troubles = sum(len(table.incomplete) for table in report.tables)
-    said = [_count(len(operators), "operator")] if report.operators else []
-    said.append(_count(len(report.tables), "table"))
-    said += [_count(len(report.pictures), "picture")] if report.operators or report.pictures else []
-    said += [f"{_count(troubles, 'row')} not measured or not in full"] if troubles else []
-    return " · ".join(said)
+    parts = []
+    if report.operators:
+        parts.append(_count(len({row.name for table in report.tables for row in table.rows}), "operator"))
+    parts.append(_count(len(report.tables), "table"))
+    if report.operators or report.pictures:
+        parts.append(_count(len(report.pictures), "picture"))
+    incomplete_rows = sum(len(table.incomplete) for table in report.tables)
+    if incomplete_rows:
+        parts.append(f"{_count(incomplete_rows, 'row')} with missing results")
+    return " · ".join(parts)
 
 
-def held(row: PublishedRow, figure: str) -> PublishedCell | None:
+def published_cell(row: PublishedRow, figure: str) -> PublishedCell | None:
     """The row's cell of one figure, or None where the paper gives none."""
     return next((cell for cell in row.cells if cell.figure == figure), None)
 
 
-def verdict(said: str) -> str:
+def verdict(text: str) -> str:
     """A verdict's sign and word; where the paper prints nothing, that the figure is ours alone."""
-    return f"{VERDICTS.get(said, '?')} {said}" if said else "ours alone"
+    return f"{VERDICTS.get(text, '?')} {text}" if text else "ours alone"
 
 
-def verdict_class(said: str) -> str:
+def verdict_class(text: str) -> str:
     """A verdict as a class of the style sheet."""
-    return f"is-{said.replace(' ', '-')}" if said in VERDICTS else "is-unknown"
+    return f"is-{text.replace(' ', '-')}" if text in VERDICTS else "is-unknown"
 
 
 def verdicts(tables: Sequence[PublishedTable]) -> list[str]:
     """How many cells have each verdict, e.g. "✓ 12 reproduced"."""
-    counts = {said: sum(table.count(said) for table in tables) for said in VERDICTS}
-    return [f"{VERDICTS[said]} {count} {said}" for said, count in counts.items() if count]
+    counts = {name: sum(table.count(name) for table in tables) for name in VERDICTS}
+    return [f"{VERDICTS[name]} {count} {name}" for name, count in counts.items() if count]
 
 
-def noted(table: PublishedTable) -> list[str]:
+def reasons(table: PublishedTable) -> list[str]:
     """The reasons of a table's cells, each once: they are numbered in this order."""
     return list(dict.fromkeys(cell.why for row in table.rows for cell in row.cells if cell.why))
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+    return f"1 {what}" if number == 1 else f"{number} {what}s"

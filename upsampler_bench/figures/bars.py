@@ -1,0 +1,85 @@
+"""A panel of horizontal bar charts; the operators' names stand at the first chart of each row."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
+from upsampler_bench.figures.palette import colour
+from upsampler_bench.report.pictures import Bar, BarChart, Panel
+from upsampler_bench.units import tick
+
+# Inches: the width of a panel by its number of columns, the height of a bar, and of what is around the bars.
+WIDTHS = {1: 3.5, 2: 5.25, 3: 7.0}
+BAR, AROUND = 0.15, 0.62
+LONGEST = 28
+# Behind a number, so that no line runs through it.
+BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+
+
+def draw(panel: Panel) -> Figure:
+    """All charts of the panel, three next to each other (two where there are two or four)."""
+    count = len(panel.charts)
+    columns = min(count, 2) if count in (1, 2, 4) else 3
+    rows = math.ceil(count / columns)
+    figure = framed(panel, WIDTHS[columns], rows * (BAR * len(panel.charts[0].bars) + AROUND))
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for place, (axes, chart) in enumerate(zip(grid, panel.charts, strict=False)):
+        _chart(axes, chart)
+        _names(axes, panel, place % columns == 0)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return figure
+
+
+def _chart(axes: Axes, chart: BarChart) -> None:
+    plain(axes)
+    left, right = chart.range
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.set_title(chart.title, size=TEXT, weight="bold", color=INK, loc="left", pad=4)
+    axes.set_xlabel(chart.axis, size=SMALL, color=INK, labelpad=1)
+    if chart.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(LogLocator(numticks=5) if chart.log else MaxNLocator(4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value).replace("-", "−")))
+    axes.set(xlim=(left, right), ylim=(len(chart.bars) - 0.4, -0.6))
+    for place, bar in enumerate(chart.bars):
+        _bar(axes, bar, place, max(left, 0.0), chart.dots)
+    if left < 0:
+        axes.axvline(0, color=FAINT, linewidth=0.6)
+    if chart.baseline and left < chart.baseline < right:
+        axes.axvline(chart.baseline, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
+
+
+def _bar(axes: Axes, bar: Bar, place: int, start: float, dots: bool) -> None:
+    value = bar.value or 0.0
+    if dots and value:
+        axes.plot([value], [place], "o", color=colour(bar.name), markersize=4.5)
+    elif value:
+        axes.barh(place, value - start, left=start, height=0.72, color=colour(bar.name), linewidth=0)
+    if bar.low is not None and bar.high is not None:
+        interval = [[value - bar.low], [bar.high - value]]
+        axes.errorbar([value], [place], xerr=interval, color=INK, elinewidth=0.7, capsize=1.5, capthick=0.7)
+    style: dict[str, Any] = {"color": INK} if bar.value is not None else {"color": FAINT, "style": "italic"}
+    style |= {"va": "center", "size": SMALL, "parse_math": False, "bbox": BLANK}
+    end = max(value, bar.high or value, start)
+    axes.annotate(bar.text, (end, place), (5 if dots else 3, 0), textcoords="offset points", **style)
+
+
+def _names(axes: Axes, panel: Panel, is_first: bool) -> None:
+    bars = panel.charts[0].bars if is_first else ()
+    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(bars)), [_shortened(bar.name) for bar in bars])
+    for bar, label in zip(bars, axes.get_yticklabels(), strict=True):
+        label.set(size=TEXT, weight="bold" if bar.name == panel.baseline else "normal", parse_math=False)
+
+
+def _shortened(name: str) -> str:
+    """A name that leaves room for the charts: the middle of a very long one is left out."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 10]}…{name[-9:]}"

@@ -1,0 +1,190 @@
+"""Pictures as plain data; `figures` and `formats.html` draw them. Each other file of this folder makes one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from upsampler_bench import discovery
+
+if TYPE_CHECKING:
+    from upsampler_bench.report.lines import Condition
+
+# The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
+FILLED = 0.74
+# Radii of circles in points. A circle below the smallest could not be seen.
+SMALLEST, MEDIUM, LARGEST = 2.0, 2.8, 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One operator's value; without a value an empty slot with a text, e.g. "failed".
+
+    Attributes:
+        low, high: the 95 % interval, where there is one.
+    """
+
+    name: str
+    value: float | None
+    text: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """One metric of all operators, as horizontal bars.
+
+    Attributes:
+        name: the metric's name.
+        axis: the text at the value axis: the unit, and whether the scale is logarithmic.
+        baseline: where a dashed line is drawn, or None.
+        log: the axis is logarithmic, so that one very long bar does not flatten the others.
+        dots: dots instead of bars, on an axis that need not start at 0.
+    """
+
+    name: str
+    title: str
+    axis: str
+    bars: tuple[Bar, ...]
+    baseline: float | None = None
+    log: bool = False
+    dots: bool = False
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The ends of the value axis, with room for the numbers behind the bars."""
+        ends = [
+            end
+            for bar in self.bars
+            if bar.value is not None
+            for end in (bar.low, bar.value, bar.high)
+            if end is not None
+        ]
+        if not ends:
+            return 0.0, 1.0
+        if self.log:
+            left = 10.0 ** math.floor(math.log10(min(end for end in ends if end > 0) * 0.8))
+            return left, left * (max(ends) / left) ** (1 / FILLED)
+        low, high = (min(ends), max(ends)) if self.dots else (min(*ends, 0.0), max(*ends, 0.0))
+        margin = 0.08 * (high - low or 1.0)
+        left = low - margin if self.dots or low < 0 else 0.0
+        return left, left + ((high - left) or 1.0) / FILLED
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Bar charts side by side, the same operators in the same order in each."""
+
+    title: str
+    subtitle: str
+    baseline: str
+    charts: tuple[BarChart, ...]
+    caption: str = ""
+    slug: str = ""
+    name: str = "panel"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis of a plane.
+
+    Attributes:
+        ticks: (position, text) pairs; empty: the renderer chooses.
+    """
+
+    title: str
+    unit: str = ""
+    log: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """E.g. 'Latency (ms, log scale)'."""
+        inside = ", ".join(part for part in (self.unit, "log scale" if self.log else "") if part)
+        return f"{self.title} ({inside})" if inside else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One operator's circle.
+
+    Attributes:
+        label: the text next to it; empty for none.
+        size: its area, in the unit that the plane states.
+        x_interval, y_interval: error bars, (low, high).
+        hollow: a ring instead of a full circle.
+        bold: the label is bold.
+        note: a line of its hover text, besides the name and both coordinates.
+    """
+
+    name: str
+    x: float
+    y: float
+    label: str = ""
+    size: float = 0.0
+    x_interval: tuple[float, float] | None = None
+    y_interval: tuple[float, float] | None = None
+    hollow: bool = False
+    bold: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line through points (x, y).
+
+    Attributes:
+        name: the operator whose colour it has; empty: grey.
+        legend: its text in the legend; empty: it is not in the legend.
+        steps: a staircase: level, then up or down.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    name: str = ""
+    legend: str = ""
+    dashed: bool = False
+    steps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Circles and lines in the plane of two numbers. The caption names the operators that are left out.
+
+    Attributes:
+        size: what a circle's area shows, e.g. "GFLOPs added"; empty where all are alike.
+        fills: what full circles and rings stand for, where there are both.
+    """
+
+    name: str
+    title: str
+    subtitle: str
+    x: Axis
+    y: Axis
+    points: tuple[Point, ...]
+    lines: tuple[Line, ...] = ()
+    size: str = ""
+    fills: tuple[str, str] | None = None
+    caption: str = ""
+    slug: str = ""
+
+    def radius(self, size: float) -> float:
+        """A circle's radius in points, such that its area is proportional to its size."""
+        largest = max(point.size for point in self.points)
+        return max(SMALLEST, LARGEST * math.sqrt(max(size, 0.0) / largest)) if largest > 0 else MEDIUM
+
+
+Picture: TypeAlias = Panel | Plane
+
+
+def names() -> tuple[str, ...]:
+    """The pictures that there are, by the names of their files; none is imported."""
+    return discovery.modules(__name__)
+
+
+def pictures(conditions: Sequence[Condition]) -> tuple[Picture, ...]:
+    """All pictures of these conditions, in the order of the modules' `PLACE`."""
+    modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
+    return tuple(picture for module in modules for picture in module.pictures(conditions))
