@@ -107,9 +107,9 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
     from upsampler_bench import plan
     from upsampler_bench.runner import session
 
-    sessions = [session.prepare(plan.parse(one), None, write=False) for one in _plans(criteria, keys)]
+    sessions = [session.prepare(plan.parse(one)) for one in _plans(criteria, keys)]
     expected, longest = (sum(seconds) for seconds in zip(*map(session.expectation, sessions), strict=True))
-    names = ", ".join(name for one in sessions for name in one.job.settings.metrics)
+    names = ", ".join(name for one in sessions for name in one.settings.metrics)
     console(stderr=True).print(
         f"No stored run in runs/ or reports/: measuring {names} now on {sessions[0].cases[0].device}, "
         f"about {minutes(expected)}, at most {minutes(longest)}. 'upsampler-bench run' measures and stores everything.",

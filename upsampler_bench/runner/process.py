@@ -34,8 +34,8 @@ class Side:
 
     Attributes:
         python: the interpreter, which must find this package; empty: this one.
-        path: looked through for modules before all else.
-        cwd: where the process stands; empty: here.
+        path: searched for modules first.
+        cwd: its working directory; empty: the current one.
     """
 
     python: str = ""
@@ -63,18 +63,18 @@ class Process:
             start_new_session=True,
         )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read_lines, daemon=True)
+        self._reader.start()
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code tells
+        with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code says why
             self._child.stdin.write(write_request(request).encode())
             self._child.stdin.flush()
 
-    def hear(self) -> Message | None:
+    def read(self) -> Message | None:
         """The next message, or None when the process has ended or closed its output.
 
         Raises:
-            Silent: none came for as long as one step may take.
+            Silent: none arrived for as long as one step may take.
         """
         waited = 0.0
         while waited < self._limit:
@@ -90,13 +90,13 @@ class Process:
         raise Silent(self._limit)
 
     def interrupt(self) -> None:
-        """Asks the process to stop after the call it is in, and to say what it has; a short limit from now on."""
+        """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
-        if self._child.poll() is None and os.name != "nt":  # there the console has told it already
+        if self._child.poll() is None and os.name != "nt":  # there the console has sent it already
             self._child.send_signal(signal.SIGINT)
 
     def end(self, *, patience: float = GRACE_SECONDS) -> int:
-        """Waits for the process, kills it if it has not ended by then, and returns its exit code.
+        """Waits for the process, kills it after that, and returns its exit code.
 
         Args:
             patience: seconds to wait.
@@ -118,14 +118,14 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin and self._child.stdin.close()
-        self._listener.join(timeout=SLICE_SECONDS)
+        self._reader.join(timeout=SLICE_SECONDS)
 
     def last_words(self) -> str:
         """The last lines of what it wrote to standard error."""
         self._errors.seek(0)
         return "\n".join(self._errors.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
 
-    def _listen(self) -> None:
+    def _read_lines(self) -> None:
         assert self._child.stdout is not None
         for line in self._child.stdout:
             self._lines.put(line)
@@ -175,7 +175,7 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
     try:
         while last.kind != "end" and interrupts < 2:
             try:
-                message = process.hear()
+                message = process.read()
                 if message is None:
                     break
                 if message.kind in ("at", "end"):
