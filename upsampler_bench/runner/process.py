@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from upsampler_bench.runner.protocol import Message, Request, read_message, write_request
 
+# Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
+START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 SLICE_SECONDS = 0.5
 TAIL_LINES = 12
@@ -50,7 +52,8 @@ class Process:
     """One measuring process."""
 
     def __init__(self, request: Request, side: Side = HERE) -> None:
-        self._limit = request.settings.timeout
+        self._limit = max(START_SECONDS, request.settings.timeout)
+        self._step_limit = request.settings.timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
@@ -86,6 +89,7 @@ class Process:
                     return None
                 waited += SLICE_SECONDS
                 continue
+            self._limit = min(self._limit, self._step_limit)
             return read_message(line) if line is not None and line.endswith(b"\n") else None
         raise Silent(self._limit)
 
