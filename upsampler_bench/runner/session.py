@@ -52,8 +52,6 @@ class ResultWriter:
     def finish(self, run: Run) -> None:
         """Writes results.json in place of the partial file."""
         if self.folder is not None:
-            if (self.folder / storage.FILE).exists():
-                (self.folder / storage.FILE).replace(self.folder / "results.previous.json")
             storage.save(run, self.folder)
             (self.folder / storage.PARTIAL_FILE).unlink(missing_ok=True)
 
