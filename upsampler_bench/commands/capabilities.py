@@ -34,10 +34,12 @@ def capabilities(
     formats: Formats = None,
     resume: Resume = False,
 ) -> None:
-    """Test what works on each operator (dtypes, layouts, sizes, compilers, ONNX) and print the matrix.
+    """Test what works on each operator (dtypes, layouts, compilers, ...).
 
-    The same as `run --plan capabilities`. The reason of each "no" is below the matrix. Exit codes: 0 fine, 2 misuse,
-    or nothing could be tested, 130 interrupted.
+    The same as `run --plan capabilities`. The table has a footnote with the
+    reason for each "no".
+
+    Exit codes: 0 fine, 2 misuse or nothing could be tested, 130 interrupted.
     """
     keys = {
         "upsampler": upsampler,

@@ -31,9 +31,12 @@ def paper(
 ) -> None:
     """Reproduce the paper's figures 1 and 8 and tables 1-4, 6, 8 and 9.
 
-    Measures the bare operators, SegFormer-B1 with each of them, the ablation's steps, and the parameters of the other
-    models, unless a stored run in runs/ or reports/ holds them; then writes one report. Exit codes: 0 fine, 2 misuse or
-    nothing measured, 130 interrupted (the same command continues).
+    Measures the bare operators, SegFormer-B1 with each of them, the ablation's
+    steps, and the parameters of the other models, unless runs/ or reports/ has
+    them already. Then writes one report.
+
+    Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted (the same
+    command continues).
     """
     from upsampler_bench import device as devices
     from upsampler_bench import storage

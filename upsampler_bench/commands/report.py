@@ -22,7 +22,7 @@ def report(
         typer.Option(help="Folder to write to. Default: that of the run; of several runs a new folder in runs/."),
     ] = None,
 ) -> None:
-    """Write the report of a stored run again, or one report of several; needs neither torch nor the device."""
+    """Write the report of stored runs again, without torch or the device."""
     from upsampler_bench import storage
     from upsampler_bench.errors import ResultsError
 

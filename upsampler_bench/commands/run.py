@@ -71,8 +71,10 @@ def run(
 ) -> None:
     """Measure operators, write results.json and a report, print the table.
 
-    A key on the command line replaces the plan's. Exit codes: 0 fine, 1 an operator failed (with --strict), 2 misuse,
-    or nothing that was asked for could be measured, 130 interrupted.
+    A key on the command line replaces the plan's.
+
+    Exit codes: 0 fine, 1 an operator failed (with --strict), 2 misuse or
+    nothing that was asked for could be measured, 130 interrupted.
     """
     keys = {
         "upsampler": upsampler,

@@ -68,7 +68,9 @@ class Plain:
             self._print_case(name, f"probed; no {refused}" if refused else "probed")
         elif reading is not None and "stop" in reading.facts:
             estimate = reading.estimate
-            time = f"{seconds(estimate.value)} ±{estimate.half_width:.1%}"
+            time = seconds(estimate.value)
+            if estimate.is_bounded:
+                time += f" ±{estimate.half_width:.1%}"
             self._print_case(name, f"{time}, {len(reading.samples)} samples, {reading.facts['stop']}")
         elif reading is not None and reading.notes and reading.samples == (0.0,):
             self._refused.setdefault(message.key, []).append(reading.metric)
