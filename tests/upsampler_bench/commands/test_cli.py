@@ -204,6 +204,9 @@ def test_list_shows_every_operator_with_its_parameters(invoke):
     assert code == 0
     assert set(upsamplers.names()) <= set(out.split())
     assert "2,359,296" in out
+    code, out, _ = invoke("list", "--markdown")
+    assert code == 0
+    assert [line.split("`")[1] for line in out.splitlines()[2:]] == list(upsamplers.names())
 
 
 def test_list_says_why_an_operator_refuses(invoke):
