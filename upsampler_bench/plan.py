@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -23,7 +22,7 @@ else:
 
 PLANS = Path(__file__).parent / "plans"
 MOST_THREADS = 4096
-SHAPE, IMAGE = re.compile(r"(\d+)x(\d+)x(\d+)"), re.compile(r"(\d+)x(\d+)")
+MOST_ELEMENTS = 2**48
 IMAGE_CHANNELS, MODEL_SCALE = 3, 2
 MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"
@@ -179,30 +178,25 @@ def _positive(value: object, key: str) -> int:
     return number
 
 
-def _shape(value: object, key: str) -> tuple[int, int, int]:
-    if isinstance(value, (list, tuple)) and len(value) == 3:
-        value = "x".join(map(str, value))
-    match = SHAPE.fullmatch(str(value).lower())
-    if not match or "0" in match.groups():
-        raise PlanError(f"{key} is {value!r}; expected CxHxW in positive integers, such as 256x120x120")
-    channels, height, width = map(int, match.groups())
-    if channels * height * width >= 2**48:
-        raise PlanError(f"{key} is {value!r}: no machine can hold so large a feature")
-    return channels, height, width
+def _sizes(form: str, example: str) -> Callable[[object, str], tuple[int, ...]]:
+    """Reads sizes such as "256x120x120" or [256, 120, 120], as many as the form "CxHxW" has."""
+
+    def read(value: object, key: str) -> tuple[int, ...]:
+        text = "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value).lower()
+        parts = text.split("x")
+        if len(parts) != len(form.split("x")) or not all(part.isdecimal() and int(part) for part in parts):
+            raise PlanError(f"{key} is {value!r}; expected {form} in positive integers, such as {example}")
+        sizes = tuple(map(int, parts))
+        if math.prod(sizes) >= MOST_ELEMENTS:
+            raise PlanError(f"{key} is {value!r}: no machine can hold so large an input")
+        return sizes
+
+    return read
 
 
 def _model(value: object, key: str) -> str:
     name = _text(value, key)
     return "" if name == NO_MODEL else name
-
-
-def _image(value: object, key: str) -> tuple[int, int]:
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        value = "x".join(map(str, value))
-    match = IMAGE.fullmatch(str(value).lower())
-    if not match or "0" in match.groups() or max(map(int, match.groups())) >= 2**16:
-        raise PlanError(f"{key} is {value!r}; expected HxW in positive integers, such as 512x512")
-    return int(match[1]), int(match[2])
 
 
 def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
@@ -236,7 +230,7 @@ def _setting(key: str, value: object, given: str) -> object:
 
 _LISTS: dict[str, Callable[[object, str], Any]] = {
     "upsampler": _text,
-    "shape": _shape,
+    "shape": _sizes("CxHxW", "256x120x120"),
     "scale": _positive,
     "batch": _positive,
     "dtype": _choice(DTYPES),
@@ -244,7 +238,7 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "mode": _choice(MODES),
     "plugin": _text,
     "model": _model,
-    "image": _image,
+    "image": _sizes("HxW", "512x512"),
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
 _POSITIVE = ("max_time", "timeout", "min_samples")

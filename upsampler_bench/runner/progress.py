@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -31,13 +31,26 @@ class ProgressListener(Protocol):
     def lost(self, case: Case, reason: str) -> None:
         """A case could not be measured."""
 
-    def end(self, cases: Sequence[Case]) -> None:
-        """A group ended."""
 
-
-def display(console: Console, total: int) -> Plain | Live:
-    """The listener that fits the console, for a run of so many cases; use it as a context."""
-    return Live(console, total) if console.is_terminal else Plain(console, total)
+@contextmanager
+def display(console: Console, total: int) -> Iterator[Plain | Live]:
+    """Shows the progress of a run of so many cases in the way that fits the console."""
+    if not console.is_terminal:
+        yield Plain(console, total)
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        # A display that draws itself often would take time from what is measured.
+        refresh_per_second=1 / REFRESH_SECONDS,
+        transient=True,
+    )
+    with bar:
+        yield Live(bar, total)
 
 
 class Plain:
@@ -48,13 +61,6 @@ class Plain:
         self._total = total
         self._count = 0
         self._refused: dict[str, list[str]] = {}
-
-    def __enter__(self) -> Plain:
-        """Begins."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        """Ends."""
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Prints the group."""
@@ -79,9 +85,6 @@ class Plain:
         """Prints why a case could not be measured."""
         self._print_case(case.upsampler, reason)
 
-    def end(self, cases: Sequence[Case]) -> None:
-        """Nothing to add."""
-
     def _print_case(self, name: str, text: str) -> None:
         self._count += 1
         self._print(f"[{self._count}/{self._total}] {name}: {text}")
@@ -93,29 +96,10 @@ class Plain:
 class Live:
     """A bar with the time left, and below it the current step."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            # A display that draws itself often would take time from what is measured.
-            refresh_per_second=1 / REFRESH_SECONDS,
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=total)
+    def __init__(self, bar: Progress, total: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("starting", total=total)
         self._shares: dict[str, float] = {}
-
-    def __enter__(self) -> Live:
-        """Shows the display."""
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        """Takes the display away."""
-        self._bar.stop()
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Prints the group."""
@@ -133,9 +117,6 @@ class Live:
         """Prints why a case could not be measured."""
         self._bar.console.print(f"{case.upsampler}: {reason}", markup=False, highlight=False)
         self._advance(case.key, 1.0)
-
-    def end(self, cases: Sequence[Case]) -> None:
-        """Nothing to add."""
 
     def _advance(self, key: str, share: float, doing: str | None = None) -> None:
         self._shares[key] = max(share, self._shares.get(key, 0.0))

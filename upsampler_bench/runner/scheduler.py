@@ -160,7 +160,6 @@ def _measure_group(state: _State, cases: list[Case], cases_left: int) -> None:
         if measurement.status == INTERRUPTED:
             reason = measurement.reason.removeprefix(NOT_YET)
             state.store(replace(measurement, status=MEASURED, reason=reason))
-    state.listener.end(cases)
 
 
 def _run_process(state: _State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> bool:

@@ -69,8 +69,6 @@ class Listener:
     def lost(self, case, reason):
         self.messages.append(Message("failed", case.key, text=reason))
 
-    def end(self, cases): ...
-
 
 @pytest.fixture
 def run(monkeypatch):

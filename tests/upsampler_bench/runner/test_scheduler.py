@@ -34,8 +34,6 @@ class Silence:
 
     def lost(self, case, reason): ...
 
-    def end(self, cases): ...
-
 
 pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
 
