@@ -150,10 +150,10 @@ def test_a_run_of_capabilities_alone_is_refused():
         recommend((probed_run(),), Criteria())
 
 
-@pytest.fixture
-def stored(tmp_path):
+@pytest.fixture(params=["reports/here/capabilities", "runs/later-capabilities"])
+def stored(tmp_path, request):
     storage.save(measured_run(), tmp_path / "reports" / "here")
-    storage.save(probed_run(), tmp_path / "reports" / "here" / "capabilities")
+    storage.save(replace(probed_run(), started="2999"), tmp_path / request.param)
 
 
 @pytest.mark.usefixtures("stored")

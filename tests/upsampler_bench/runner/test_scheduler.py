@@ -123,7 +123,7 @@ def test_resume_measures_only_what_is_missing(tmp_path):
 
 
 def test_running_out_of_memory_skips_larger_shapes_of_the_same_operator(tmp_path):
-    run = measure(tmp_path, "eats-memory", shape=["8x6x5", "16x6x5"], **{"memory-limit": 2 * 2**30})
+    run = measure(tmp_path, "eats-memory", "nearest", shape=["8x6x5", "16x6x5"], **{"memory-limit": 2 * 2**30})
     lost = [(row.status, row.reason) for row in run.measurements if row.case.upsampler == "eats-memory"]
     assert lost[0][0] == "failed"
     assert lost[1] == ("skipped", "ran out of memory at the smaller 1x8x6x5/x2/float32/contiguous/cpu")
