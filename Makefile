@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More flags for the run, e.g. make bench ARGS="--dtype bfloat16"
 ARGS ?=
+# What a committed report consists of, besides results.json.
+PUBLISHED := -f markdown -f html -f png
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,13 +22,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/<device>/, print the table
-	@$(BIN)/upsampler-bench run --output-dir 'reports/{device}' $(ARGS)
+	@$(BIN)/upsampler-bench run --output-dir 'reports/{device}' $(PUBLISHED) $(ARGS)
 
 bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into runs/
 	@$(BIN)/upsampler-bench run --plan smoke $(ARGS)
 
 paper: $(STAMP)  ## Reproduce the paper's tables and figures, also inside SegFormer-B1 (10 minutes, once)
-	@$(BIN)/upsampler-bench paper --output-dir 'reports/{device}/paper' $(ARGS)
+	@$(BIN)/upsampler-bench paper --output-dir 'reports/{device}/paper' $(PUBLISHED) $(ARGS)
 
 bench-pytest: $(STAMP)  ## Time every operator with pytest-benchmark, into reports/local/
 	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)
@@ -35,10 +37,10 @@ sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 6
 	@$(BIN)/upsampler-bench run --plan sweep $(ARGS)
 
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
-	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(ARGS)
+	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
 report: $(STAMP)  ## Write every report in reports/ again from its stored results
-	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
+	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
 bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused twins, hold them against their references (docs/fused.md)
 	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
