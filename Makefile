@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More flags for the run, e.g. make bench ARGS="--dtype bfloat16"
 ARGS ?=
+# What a committed report consists of, besides results.json.
+PUBLISHED := -f markdown -f html -f png
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,26 +21,26 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/, print the table
-	@$(BIN)/upsampler-bench run $(ARGS)
+bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/<device>/, print the table
+	@$(BIN)/upsampler-bench run --output-dir 'reports/{device}' $(PUBLISHED) $(ARGS)
 
-bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into reports/local/
-	@$(BIN)/upsampler-bench run --plan smoke --output-dir reports/local/smoke $(ARGS)
+bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into runs/
+	@$(BIN)/upsampler-bench run --plan smoke $(ARGS)
 
-paper: $(STAMP)  ## Hold the paper's figures against ours, SegFormer-B1 and all (10 minutes, once)
-	@$(BIN)/upsampler-bench paper $(ARGS)
+paper: $(STAMP)  ## Reproduce the paper's tables and figures, also inside SegFormer-B1 (10 minutes, once)
+	@$(BIN)/upsampler-bench paper --output-dir 'reports/{device}/paper' $(PUBLISHED) $(ARGS)
 
 bench-pytest: $(STAMP)  ## Time every operator with pytest-benchmark, into reports/local/
 	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)
 
-sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024
-	@$(BIN)/upsampler-bench run --plan sweep --output-dir reports/local/sweep $(ARGS)
+sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024, into runs/
+	@$(BIN)/upsampler-bench run --plan sweep $(ARGS)
 
-capabilities: $(STAMP)  ## Try what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
-	@$(BIN)/upsampler-bench capabilities $(ARGS)
+capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
+	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
-report: $(STAMP)  ## Redraw every report from its stored results
-	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(ARGS) || exit; done
+report: $(STAMP)  ## Write every report in reports/ again from its stored results
+	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
 bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused twins, hold them against their references (docs/fused.md)
 	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
@@ -65,6 +67,6 @@ check: lint types test  ## Format, lint, types and tests
 format: $(STAMP)  ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-clean:  ## Remove .venv and caches; reports/ stay
+clean:  ## Remove .venv and caches; runs/ and reports/ stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info reports/local
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

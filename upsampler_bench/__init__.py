@@ -1,4 +1,4 @@
-"""The instrument: measures feature upsamplers and tells what it saw.
+"""The instrument: measures feature upsamplers and compares them.
 
     run = upsampler_bench.run(upsamplers=["bilinear", "dysample*"], shape=(256, 120, 120))
     upsampler_bench.to_frame(run)
@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from upsampler_bench.errors import BenchError
 from upsampler_bench.results import Measurement, Reading, Run
 from upsampler_bench.storage import load, save, to_frame
 
-__all__ = ["Measurement", "Reading", "Run", "load", "run", "save", "to_frame", "write_report"]
+__all__ = ["BenchError", "Measurement", "Reading", "Run", "load", "run", "save", "to_frame", "write_report"]
 
 
 def run(
@@ -29,33 +30,32 @@ def run(
     """Measures operators and returns what was measured.
 
     Args:
-        upsamplers: names or shell wildcards; the baseline ("bilinear") is measured beside them.
+        upsamplers: names or shell wildcards; the baseline ("bilinear") is measured too.
         shape: (C, H, W) of the low-resolution feature, or several.
-        output_dir: where results.json is kept as it grows; None: nowhere.
-        progress: tells on standard error how it goes.
+        output_dir: the folder of results.json, which is written as the run goes on; None: nothing is written.
+        progress: show the progress on standard error.
         keys: any other key of a plan: scale, batch, dtype, layout, mode, device, threads, compile, seed, budget,
             metrics, max_time, target_ci, ...
 
     Raises:
         PlanError, DeviceError, OutputError: the run cannot begin.
-        NothingMeasured: not a single reading came of it.
+        NothingMeasured: there is not a single reading of these operators.
     """
     from rich.console import Console
 
     from upsampler_bench import plan
-    from upsampler_bench.runner import session
-    from upsampler_bench.runner.progress import listener
+    from upsampler_bench.runner import scheduler, session
+    from upsampler_bench.runner.progress import display
 
-    shapes = [shape] if all(isinstance(one, int) for one in shape) else list(shape)
+    shapes = [shape] if all(isinstance(size, int) for size in shape) else list(shape)
     names = [upsamplers] if isinstance(upsamplers, str) else list(upsamplers)
-    wanted = plan.parse({"upsampler": names, "shape": shapes, **keys})
-    ready = session.prepare(wanted, output_dir, write=output_dir is not None)
-    with listener(Console(stderr=True, quiet=not progress), len(ready.cases)) as listener_:
-        return ready.run(listener_)
+    ready = session.prepare(plan.parse({"upsampler": names, "shape": shapes, **keys}), output_dir)
+    with display(Console(stderr=True, quiet=not progress), len(ready.cases)) as listener:
+        return scheduler.run(ready, listener)
 
 
 def write_report(run: Run, folder: str | Path, formats: str | Sequence[str] = ("csv", "markdown", "png")) -> list[Path]:
-    """Draws a run's report in these formats into a folder, and returns the files.
+    """Writes a run's report in these formats into a folder, and returns the files.
 
     Raises:
         PlanError: there is no such format.

@@ -20,7 +20,7 @@ class Case:
 
     Attributes:
         upsampler: the operator's registered name.
-        mode: "inference" (forward), "train" (forward and backward), or "probe" (what works, tried).
+        mode: "inference" (forward), "train" (forward and backward), or "probe" (tests what works).
         batch, channels, height, width: the low-resolution input (B, C, H, W), in elements.
         scale: the factor s; the output is (B, C, sH, sW).
         dtype: a torch dtype's name, such as "float32".
@@ -65,12 +65,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a run measures; stored with it, so that two runs can be held against each other.
+    """How a run measures; stored with it, so that two runs can be compared.
 
     Attributes:
         baseline: the operator that latency ratios are relative to.
         metrics: the metrics asked for, by name; empty: all.
-        threads: CPU threads; 0: as many as the process may use. One gives ratios that hold from run to run.
+        threads: CPU threads; 0: as many as the process may use. One gives the most repeatable ratios.
         compile: measure under torch.compile.
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
@@ -81,9 +81,9 @@ class Settings:
         malloc: "keep" holds the heap between calls (CPU, glibc); "default" leaves it.
         cache: "cold" flushes the L2 cache before each call (CUDA); "warm" leaves it.
         cuda_graph: time the replay of a captured graph (CUDA).
-        timeout: seconds that one step of one operator may take before it is given up.
-        rounds: that every operator is timed in, no more and no fewer; 0: until the estimate is good enough.
-        turn: calls of an operator a round; 0: as many as fit 50 ms, up to eight.
+        timeout: seconds that one step of one operator may take before it is stopped.
+        rounds: of every operator; 0: until the estimate is precise enough.
+        turn: calls of an operator per round; 0: as many as fit 50 ms, up to eight.
         memory_limit: bytes the measuring process may hold; 0: nine tenths of what is free.
     """
 

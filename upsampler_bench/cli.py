@@ -15,19 +15,19 @@ from upsampler_bench.commands import (
     compare,
     doctor,
     export,
-    list_operators,
     paper,
     recommend,
     report,
     run,
 )
+from upsampler_bench.commands import list as listing
 from upsampler_bench.commands.console import fitted
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED, MISUSE
 from upsampler_bench.errors import BenchError
 
 app = typer.Typer(
     name="upsampler-bench",
-    help="Measures feature upsamplers and draws the comparison.",
+    help="Measure feature upsamplers for PyTorch and compare them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,7 +39,7 @@ for command in (
     capacity.capacity, export.export, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
-app.command("list")(list_operators.list_operators)
+app.command("list")(listing.list_operators)
 app.add_typer(baseline.app, name="baseline")
 
 
@@ -54,20 +54,20 @@ def main() -> NoReturn:
     try:
         app()
     except BenchError as problem:
-        _complain(str(problem))
+        _fail(str(problem))
     except OSError as problem:
-        _complain(f"cannot write: {problem.strerror or problem}")
+        _fail(f"cannot write: {problem.strerror or problem}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as problem:
         if "upsamplers" not in type(problem).__module__:
             raise
-        _complain(str(problem))
+        _fail(str(problem))
     sys.exit(FINE)
 
 
-def _complain(text: str) -> NoReturn:
+def _fail(text: str) -> NoReturn:
     print(fitted(f"error: {text}"), file=sys.stderr)
     sys.exit(MISUSE)
 

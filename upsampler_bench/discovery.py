@@ -14,9 +14,9 @@ from upsampler_bench.errors import MissingPackage, PlanError
 def modules(package: str) -> tuple[str, ...]:
     """The modules of a package, sorted, without helpers (`_name`); nothing is imported but the package."""
     spec = importlib.util.find_spec(package)
-    places = spec.submodule_search_locations if spec else None
-    found = (one.name for one in pkgutil.iter_modules(places or []))
-    return tuple(sorted(one for one in found if not one.startswith("_")))
+    folders = spec.submodule_search_locations if spec else None
+    names = (module.name for module in pkgutil.iter_modules(folders or []))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def load(package: str, name: str) -> ModuleType:
@@ -41,6 +41,6 @@ def load(package: str, name: str) -> ModuleType:
 
 
 def nearest(name: str, known: tuple[str, ...]) -> str:
-    """What an unknown name may have meant: "did you mean 'csv'?", or all that there is."""
+    """What an unknown name may have meant: "did you mean 'csv'?", or all that exist."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"

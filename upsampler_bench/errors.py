@@ -2,7 +2,7 @@
 
 
 class BenchError(Exception):
-    """A mistake that its user can mend: one clear sentence, exit code 2, no traceback."""
+    """A mistake that its user can correct: one clear sentence, exit code 2, no traceback."""
 
 
 class PlanError(BenchError, ValueError):
@@ -10,7 +10,7 @@ class PlanError(BenchError, ValueError):
 
 
 class DeviceError(BenchError, RuntimeError):
-    """The device asked for is not there."""
+    """The requested device does not exist."""
 
 
 class ResultsError(BenchError, ValueError):
@@ -22,7 +22,7 @@ class OutputError(BenchError, OSError):
 
 
 class NothingMeasured(BenchError, RuntimeError):
-    """A run ended without a single reading."""
+    """A run ended without a single reading of what was asked for."""
 
 
 class MissingPackage(BenchError, ImportError):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ else:
 
 PLANS = Path(__file__).parent / "plans"
 MOST_THREADS = 4096
-SHAPE, IMAGE = re.compile(r"(\d+)x(\d+)x(\d+)"), re.compile(r"(\d+)x(\d+)")
+MOST_ELEMENTS = 2**48
 IMAGE_CHANNELS, MODEL_SCALE = 3, 2
 MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"
@@ -34,9 +33,9 @@ class Plan:
     """A sweep: every combination of its values is a case.
 
     Attributes:
-        name: what it is for, in a word; of a file its own name.
+        name: of a file its own name.
         upsampler: names, or shell wildcards over the registered ones.
-        shape: (C, H, W) of the low-resolution feature; of no account in a model.
+        shape: (C, H, W) of the low-resolution feature; ignored in a model.
         batch: empty: 1, in models on a GPU 4 and 16.
         model: models to measure the operators in; "" (given as "none") is the bare operator.
         image: (H, W) of a model's image.
@@ -65,20 +64,20 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
 
 
-def read(where: str) -> dict[str, Any]:
+def read(source: str) -> dict[str, Any]:
     """The keys of a plan: one that comes with the package, by its name, or a TOML file.
 
     Raises:
         PlanError: there is none, or it is not TOML.
     """
-    path = Path(where) if where.endswith(".toml") else PLANS / f"{where}.toml"
+    path = Path(source) if source.endswith(".toml") else PLANS / f"{source}.toml"
     try:
         return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
     except FileNotFoundError:
-        known = "" if where.endswith(".toml") else f"; {nearest(where, names())}, or give a .toml file"
-        raise PlanError(f"no plan {where!r}{known}") from None
+        known = "" if source.endswith(".toml") else f"; {nearest(source, names())}, or give a .toml file"
+        raise PlanError(f"no plan {source!r}{known}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise PlanError(f"cannot read plan {where}: {problem}") from problem
+        raise PlanError(f"cannot read plan {source}: {problem}") from problem
 
 
 def parse(keys: Mapping[str, Any]) -> Plan:
@@ -92,9 +91,9 @@ def parse(keys: Mapping[str, Any]) -> Plan:
     for given, value in keys.items():
         key = given.replace("-", "_")
         if key in _LISTS:
-            plan[key] = tuple(dict.fromkeys(_LISTS[key](one, given) for one in _as_list(value, given)))
+            plan[key] = tuple(dict.fromkeys(_LISTS[key](item, given) for item in _as_list(value, given)))
         elif key == "stages":
-            stages = "+".join(_text(one, given) for one in _as_list(value, given))
+            stages = "+".join(_text(item, given) for item in _as_list(value, given))
             plan["model"] = (*plan.get("model", ()), f"stages({stages})")
         elif key in ("name", "device"):
             plan[key] = _text(value, given)
@@ -107,7 +106,7 @@ def parse(keys: Mapping[str, Any]) -> Plan:
 
 
 def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[Case, ...]:
-    """Every combination, operator by operator; the baseline is measured even where nobody named it.
+    """Every combination, operator by operator; the baseline is always measured too.
 
     Args:
         plan: the sweep.
@@ -118,17 +117,34 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
     Raises:
         PlanError: a name or wildcard matches nothing.
     """
-    chosen = _chosen(plan, tuple(names), tuple(names if wild is None else wild), device)
-    places = [place for model in plan.model for place in _places(plan, model, device)]
-    conditions = product(places, plan.dtype, plan.layout, plan.mode)
+    chosen = requested(plan, names, device, wild)
+    baseline = plan.settings.baseline
+    if baseline and baseline not in names:
+        raise PlanError(f"no upsampler {baseline!r} for a baseline; {nearest(baseline, tuple(names))}")
+    chosen = tuple(name for name in names if name in chosen or name == baseline)
+    inputs = [case for model in plan.model for case in _inputs(plan, model, device)]
     return tuple(
-        replace(place, upsampler=name, dtype=dtype, layout=layout, mode=mode)
-        for place, dtype, layout, mode in conditions
+        replace(case, upsampler=name, dtype=dtype, layout=layout, mode=mode)
+        for case, dtype, layout, mode in product(inputs, plan.dtype, plan.layout, plan.mode)
         for name in chosen
     )
 
 
-def _places(plan: Plan, model: str, device: str) -> Iterable[Case]:
+def requested(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The operators that the plan names, in the registry's order; arguments and errors are those of `cases`."""
+    chosen: set[str] = set()
+    for pattern in plan.upsampler:
+        # A name may hold brackets, which are wildcards elsewhere.
+        matching = [pattern] if pattern in names else fnmatch.filter(names if wild is None else wild, pattern)
+        if not matching and (others := fnmatch.filter(names, pattern)):
+            raise PlanError(f"{pattern!r}: none of {', '.join(others)} runs on {device}")
+        if not matching:
+            raise PlanError(f"no upsampler {pattern!r}; {nearest(pattern, tuple(names))}")
+        chosen.update(matching)
+    return tuple(name for name in names if name in chosen)
+
+
+def _inputs(plan: Plan, model: str, device: str) -> Iterable[Case]:
     """The inputs that an operator, or a model with it in, gets; every other part of a case is still the default's."""
     if not model:
         for shape, scale, batch in product(plan.shape, plan.scale, plan.batch or (1,)):
@@ -141,22 +157,6 @@ def _places(plan: Plan, model: str, device: str) -> Iterable[Case]:
         yield Case("", "", batch, IMAGE_CHANNELS, height, width, scale=MODEL_SCALE, device=device, model=model)
 
 
-def _chosen(plan: Plan, names: tuple[str, ...], wild: tuple[str, ...], device: str) -> list[str]:
-    chosen = set()
-    for pattern in plan.upsampler:
-        # A name may hold brackets, which are wildcards elsewhere.
-        matching = [pattern] if pattern in names else [name for name in wild if fnmatchcase(name, pattern)]
-        if not matching and (elsewhere := [name for name in names if fnmatchcase(name, pattern)]):
-            raise PlanError(f"{pattern!r}: none of {', '.join(elsewhere)} runs on {device}")
-        if not matching:
-            raise PlanError(f"no upsampler {pattern!r}; {nearest(pattern, names)}")
-        chosen.update(matching)
-    baseline = plan.settings.baseline
-    if baseline and baseline not in names:
-        raise PlanError(f"no upsampler {baseline!r} for a baseline; {nearest(baseline, names)}")
-    return [name for name in names if name in chosen or name == baseline]
-
-
 def _as_list(value: object, key: str) -> Iterable[object]:
     if not isinstance(value, (list, tuple)):
         return [value]
@@ -167,27 +167,31 @@ def _as_list(value: object, key: str) -> Iterable[object]:
 
 def _text(value: object, key: str) -> str:
     if not isinstance(value, str) or not value:
-        raise PlanError(f"{key} is {value!r}; expected a text")
+        raise PlanError(f"{key} is {value!r}; expected a string")
     return value
 
 
-def _whole(value: object, key: str) -> int:
+def _positive(value: object, key: str) -> int:
     number = int(value) if isinstance(value, str) and value.isdigit() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise PlanError(f"{key} is {value!r}; expected a whole number from 1")
+        raise PlanError(f"{key} is {value!r}; expected a positive integer")
     return number
 
 
-def _shape(value: object, key: str) -> tuple[int, int, int]:
-    if isinstance(value, (list, tuple)) and len(value) == 3:
-        value = "x".join(map(str, value))
-    match = SHAPE.fullmatch(str(value).lower())
-    if not match or "0" in match.groups():
-        raise PlanError(f"{key} is {value!r}; expected CxHxW in whole numbers from 1, such as 256x120x120")
-    channels, height, width = map(int, match.groups())
-    if channels * height * width >= 2**48:
-        raise PlanError(f"{key} is {value!r}: no machine holds a feature as large")
-    return channels, height, width
+def _sizes(form: str, example: str) -> Callable[[object, str], tuple[int, ...]]:
+    """Reads sizes such as "256x120x120" or [256, 120, 120], as many as the form "CxHxW" has."""
+
+    def read(value: object, key: str) -> tuple[int, ...]:
+        text = "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value).lower()
+        parts = text.split("x")
+        if len(parts) != len(form.split("x")) or not all(part.isdecimal() and int(part) for part in parts):
+            raise PlanError(f"{key} is {value!r}; expected {form} in positive integers, such as {example}")
+        sizes = tuple(map(int, parts))
+        if math.prod(sizes) >= MOST_ELEMENTS:
+            raise PlanError(f"{key} is {value!r}: no machine can hold so large an input")
+        return sizes
+
+    return read
 
 
 def _model(value: object, key: str) -> str:
@@ -195,16 +199,7 @@ def _model(value: object, key: str) -> str:
     return "" if name == NO_MODEL else name
 
 
-def _image(value: object, key: str) -> tuple[int, int]:
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        value = "x".join(map(str, value))
-    match = IMAGE.fullmatch(str(value).lower())
-    if not match or "0" in match.groups() or max(map(int, match.groups())) >= 2**16:
-        raise PlanError(f"{key} is {value!r}; expected HxW in whole numbers from 1, such as 512x512")
-    return int(match[1]), int(match[2])
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[object, str], str]:
+def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
     def read(value: object, key: str) -> str:
         if value not in choices:
             raise PlanError(f"{key} is {value!r}; expected {', '.join(choices)}")
@@ -215,18 +210,17 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object, str], str]:
 
 def _setting(key: str, value: object, given: str) -> object:
     if key == "metrics":
-        return tuple(_text(one, given) for one in _as_list(value, given))
+        return tuple(_text(name, given) for name in _as_list(value, given))
     if key in _CHOICES:
-        return _one_of(_CHOICES[key])(value, given)
+        return _choice(_CHOICES[key])(value, given)
     default = getattr(Settings(), key)
     if isinstance(default, str):
         return str(value)
     if isinstance(default, bool) != isinstance(value, bool):
-        raise PlanError(
-            f"{given} is {value!r}; expected {'true or false' if isinstance(default, bool) else 'a number'}"
-        )
-    wanted = (int, float) if isinstance(default, float) else int
-    if not isinstance(value, wanted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
+        expected = "true or false" if isinstance(default, bool) else "a number"
+        raise PlanError(f"{given} is {value!r}; expected {expected}")
+    accepted = (int, float) if isinstance(default, float) else int
+    if not isinstance(value, accepted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
         least = "above 0" if key in _POSITIVE else "from 0"
         raise PlanError(f"{given} is {value!r}; expected a number {least}")
     if value >= 2**63 or (key == "threads" and value > MOST_THREADS):
@@ -236,16 +230,16 @@ def _setting(key: str, value: object, given: str) -> object:
 
 _LISTS: dict[str, Callable[[object, str], Any]] = {
     "upsampler": _text,
-    "shape": _shape,
-    "scale": _whole,
-    "batch": _whole,
-    "dtype": _one_of(DTYPES),
-    "layout": _one_of(LAYOUTS),
-    "mode": _one_of(MODES),
+    "shape": _sizes("CxHxW", "256x120x120"),
+    "scale": _positive,
+    "batch": _positive,
+    "dtype": _choice(DTYPES),
+    "layout": _choice(LAYOUTS),
+    "mode": _choice(MODES),
     "plugin": _text,
     "model": _model,
-    "image": _image,
+    "image": _sizes("HxW", "512x512"),
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
 _POSITIVE = ("max_time", "timeout", "min_samples")
-_SETTINGS = tuple(one.name for one in fields(Settings))
+_SETTINGS = tuple(setting.name for setting in fields(Settings))

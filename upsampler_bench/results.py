@@ -24,7 +24,7 @@ class MetricInfo:
         exact: it has no noise.
         additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
         relative: reports show it as a ratio to the baseline too.
-        bounds: the metric that this is the least of; reports show how many times this that metric is. Empty: none.
+        bounds: the metric that this is a lower bound of; reports show the ratio of the two. Empty: none.
         place: columns stand in this order.
     """
 
@@ -42,7 +42,7 @@ class MetricInfo:
 
     @property
     def is_single(self) -> bool:
-        """Whether one sample says all there is, so that nobody asks for an interval."""
+        """Whether one sample says all there is, so that it has no interval."""
         return self.exact or bool(self.bounds)
 
 
@@ -52,8 +52,8 @@ class Reading:
 
     Attributes:
         metric: the name of a MetricInfo of the run.
-        rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken; empty where
-            a question does not apply, with why in the notes.
+        rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken; empty if
+            a capability does not apply, with the reason in the notes.
         method: how they were taken; readings of different methods are never compared.
         notes: what a reader must know ("launch-bound", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
@@ -68,7 +68,7 @@ class Reading:
     @property
     def samples(self) -> tuple[float, ...]:
         """All samples in order."""
-        return tuple(sample for one in self.rounds for sample in one)
+        return tuple(sample for samples in self.rounds for sample in samples)
 
     @property
     def estimate(self) -> Estimate:
@@ -83,7 +83,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One case's readings, and where it did not get through, why."""
+    """One case's readings, and why it is incomplete if it is."""
 
     case: Case
     status: str = MEASURED
@@ -92,12 +92,12 @@ class Measurement:
 
     def reading(self, metric: str) -> Reading | None:
         """The reading of this metric, or None."""
-        return next((one for one in self.readings if one.metric == metric), None)
+        return next((reading for reading in self.readings if reading.metric == metric), None)
 
 
 @dataclass(frozen=True, slots=True)
 class UpsamplerInfo:
-    """What a report says of an operator beside its readings."""
+    """What a report shows of an operator besides its readings."""
 
     name: str
     paper: str = ""
@@ -146,22 +146,22 @@ class Run:
     schema: int = SCHEMA
 
     def metric(self, name: str) -> MetricInfo | None:
-        """What this run says of a metric, or None."""
-        return next((one for one in self.metrics if one.name == name), None)
+        """The metric's description in this run, or None."""
+        return next((info for info in self.metrics if info.name == name), None)
 
     def measurement(self, case: Case) -> Measurement | None:
         """The measurement of exactly this case, or None."""
-        return next((one for one in self.measurements if one.case == case), None)
+        return next((measurement for measurement in self.measurements if measurement.case == case), None)
 
     def readings(self) -> Iterator[tuple[Measurement, Reading]]:
         """Every reading with the measurement it belongs to."""
-        return ((one, reading) for one in self.measurements for reading in one.readings)
+        return ((measurement, reading) for measurement in self.measurements for reading in measurement.readings)
 
     def ratio(self, case: Case, metric: str, to: str = "") -> Estimate | None:
         """This case's metric over another operator's in the same group, paired by round, or None.
 
         Args:
-            case: the one.
+            case: of this operator.
             metric: its name.
             to: the other operator; by default the baseline.
         """
@@ -173,5 +173,5 @@ class Run:
 
     def with_measurement(self, measurement: Measurement) -> Run:
         """The run with this measurement added, or in the place of an earlier one of the same case."""
-        kept = tuple(one for one in self.measurements if one.case != measurement.case)
+        kept = tuple(other for other in self.measurements if other.case != measurement.case)
         return replace(self, measurements=(*kept, measurement))

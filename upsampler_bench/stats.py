@@ -26,7 +26,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half the interval relative to the median: 0.01 is ±1 %; infinite where too few samples bound no median."""
+        """Half the interval relative to the median: 0.01 is ±1 %; infinite if there are too few samples."""
         if not self.is_bounded or not self.value:
             return math.inf
         return (self.high - self.low) / 2 / self.value
@@ -67,18 +67,20 @@ def estimate(samples: Sequence[float]) -> Estimate:
 def estimate_rounds(rounds: Sequence[Sequence[float]]) -> Estimate:
     """The median over rounds of each round's median, with its 95 % interval.
 
-    Calls within a round follow each other and are alike: only rounds are independent. What was read in one round alone
+    Calls within a round follow each other and are alike: only rounds are independent. A single round
     is estimated by its samples.
 
     Raises:
         ValueError: there is no sample.
     """
-    filled = [one for one in rounds if one]
-    return estimate([median(one) for one in filled] if len(filled) > 1 else [*filled[0]] if filled else [])
+    filled = [samples for samples in rounds if samples]
+    if len(filled) == 1:
+        return estimate(filled[0])
+    return estimate([median(samples) for samples in filled])
 
 
 def paired_ratio(rounds: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]]) -> Estimate | None:
-    """The ratio to the baseline, a pair a round, or None where no round holds both.
+    """The ratio to the baseline, one pair per round, or None if no round holds both.
 
     Both were timed within the same moments of each round, so what slows the whole machine cancels.
     """

@@ -1,12 +1,15 @@
-"""results.json on disk: written whole or not at all, read with its version and its types checked."""
+"""Stored runs: results.json written completely or not at all, read with checks, found by date."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +20,9 @@ from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "results.json"
+FILE, PARTIAL_FILE = "results.json", "results.partial.json"
+# Every run gets a folder of its own in RUNS; REPORTS holds the reports that are published with the code.
+RUNS, REPORTS = Path("runs"), Path("reports")
 COLUMNS = (
     *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples",
     "ratio", "ratio_low", "ratio_high", "method", "notes", "status", "reason",
@@ -36,7 +41,7 @@ def save(run: Run, path: str | Path) -> Path:
     """Writes the run as JSON and returns the file; a folder gets `results.json`.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the file cannot be written.
     """
     target = Path(path)
     target = target if target.suffix == ".json" else target / FILE
@@ -48,7 +53,7 @@ def write_whole(target: Path, content: bytes) -> None:
     """Replaces a file in one step, so that a reader or a crash never sees half of it.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the file cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +78,7 @@ def load(path: str | Path) -> Run:
     """
     source = Path(path)
     if source.is_dir():
-        partial = source / "results.partial.json"
+        partial = source / PARTIAL_FILE
         source = partial if partial.exists() and not (source / FILE).exists() else source / FILE
     try:
         data = json.loads(source.read_text(encoding="utf-8"))
@@ -87,13 +92,53 @@ def load(path: str | Path) -> Run:
     except ResultsError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise ResultsError(f"{source} is not a whole stored run: {type(problem).__name__} {problem}") from problem
+        detail = f"{problem} is missing" if isinstance(problem, KeyError) else str(problem)
+        raise ResultsError(f"{source} is incomplete or corrupt: {detail}") from problem
+
+
+def new_folder(name: str) -> Path:
+    """Creates a folder for a run: runs/<date>T<time>-<name>, with a number if there is one of that name already.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
+    stem = f"{datetime.now():%Y-%m-%dT%H%M}-{name}"
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    folder = next(RUNS / name for name in names if not (RUNS / name).exists())
+    try:
+        folder.mkdir(parents=True)
+    except OSError as problem:
+        raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}") from problem
+    return folder
+
+
+def stored_runs(*roots: Path, nested: bool = False) -> list[tuple[Path, Run]]:
+    """The stored runs in the folders of these roots, newest first, each with its folder; unreadable ones are left out.
+
+    Args:
+        roots: by default runs/ and reports/.
+        nested: also in folders of folders, such as reports/<device>/capabilities.
+    """
+    pattern = "**" if nested else "*"
+    files = {path for root in roots or (RUNS, REPORTS) for path in root.glob(f"{pattern}/results*.json")}
+    found = []
+    for folder in sorted({path.parent for path in files if path.name in (FILE, PARTIAL_FILE)}, reverse=True):
+        with contextlib.suppress(ResultsError):
+            found.append((folder, load(folder)))
+    return sorted(found, key=lambda pair: pair[1].started, reverse=True)
+
+
+def newest_run(
+    *roots: Path, nested: bool = False, suits: Callable[[Run], bool] = lambda run: True
+) -> tuple[Path, Run] | None:
+    """The newest stored run that suits, with its folder, or None; see `stored_runs`."""
+    return next((pair for pair in stored_runs(*roots, nested=nested) if suits(pair[1])), None)
 
 
 def _refuse_other_schema(data: object, source: Path) -> None:
     schema = data.get("schema") if isinstance(data, Mapping) else None
     if not isinstance(schema, int):
-        raise ResultsError(f"{source} is not a stored run: it names no schema version")
+        raise ResultsError(f"{source} is not a stored run: it has no schema version")
     if schema > SCHEMA:
         raise ResultsError(
             f"{source} has schema {schema}; this version reads up to {SCHEMA}: a newer upsampler-bench wrote it"
@@ -127,8 +172,8 @@ def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _known(kind: type[T], data: Mapping[str, Any]) -> T:
-    """Builds a record from the fields it knows; what a later release added is left aside."""
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    """Builds a record from the fields it knows; fields of a later release are ignored."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in data.items() if name in names})
 
 
@@ -141,9 +186,9 @@ def _run(data: Mapping[str, Any]) -> Run:
             **data,
             "settings": _known(Settings, settings),
             "environment": _known(Environment, environment),
-            "metrics": tuple(_known(MetricInfo, one) for one in data["metrics"]),
-            "upsamplers": tuple(_known(UpsamplerInfo, one) for one in data["upsamplers"]),
-            "measurements": tuple(measurement(one) for one in data["measurements"]),
+            "metrics": tuple(_known(MetricInfo, info) for info in data["metrics"]),
+            "upsamplers": tuple(_known(UpsamplerInfo, info) for info in data["upsamplers"]),
+            "measurements": tuple(measurement(record) for record in data["measurements"]),
         },
     )
 
@@ -154,7 +199,7 @@ def measurement(data: Mapping[str, Any]) -> Measurement:
     Raises:
         KeyError, TypeError, ValueError: it is not one.
     """
-    readings = tuple(reading(one) for one in data["readings"])
+    readings = tuple(reading(record) for record in data["readings"])
     return _known(Measurement, {**data, "case": _known(Case, data["case"]), "readings": readings})
 
 
@@ -164,7 +209,7 @@ def reading(data: Mapping[str, Any]) -> Reading:
     Raises:
         KeyError, TypeError, ValueError: it is not one.
     """
-    rounds = tuple(tuple(float(sample) for sample in one) for one in data["rounds"])
+    rounds = tuple(tuple(float(sample) for sample in samples) for samples in data["rounds"])
     return _known(Reading, {**data, "rounds": rounds, "notes": tuple(data["notes"])})
 
 

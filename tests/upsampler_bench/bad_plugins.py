@@ -1,4 +1,4 @@
-"""Operators that go wrong in every way there is."""
+"""Operators that fail in every possible way."""
 
 import ctypes
 import os
@@ -22,6 +22,7 @@ class Good(Bad):
 
 
 @upsamplers.register("raises")
+@upsamplers.register("raises-too")
 class Raises(Bad):
     def misbehave(self, x):
         raise RuntimeError("this operator has a bug")

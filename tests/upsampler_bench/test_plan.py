@@ -11,23 +11,23 @@ pytestmark = pytest.mark.usefixtures("registry_restored")
 NAMES = ("nearest", "bilinear", "carafe", "dysample", "dysample+")
 
 
-def test_the_default_plan_is_the_papers_job():
+def test_the_default_plan_is_the_papers_setting():
     cases = plan.cases(plan.parse(plan.read("paper")), NAMES, "cpu")
-    assert {(one.channels, one.height, one.width, one.scale, one.dtype) for one in cases} == {
+    assert {(case.channels, case.height, case.width, case.scale, case.dtype) for case in cases} == {
         (256, 120, 120, 2, "float32")
     }
-    assert [one.upsampler for one in cases] == [*NAMES, *NAMES]
+    assert [case.upsampler for case in cases] == [*NAMES, *NAMES]
 
 
 @pytest.mark.parametrize("name", plan.names())
 def test_every_plan_of_the_package_is_good(name):
-    wanted = plan.parse(plan.read(name))
-    operators.add_variants(wanted.upsampler)
-    assert plan.cases(wanted, operators.names(), "cpu")
+    parsed = plan.parse(plan.read(name))
+    operators.add_variants(parsed.upsampler)
+    assert plan.cases(parsed, operators.names(), "cpu")
 
 
 def test_every_combination_is_a_case_with_a_key_of_its_own():
-    wanted = plan.parse(
+    parsed = plan.parse(
         {
             "upsampler": "carafe",
             "shape": ["8x4x4", "16x4x4"],
@@ -36,59 +36,59 @@ def test_every_combination_is_a_case_with_a_key_of_its_own():
             "layout": ["contiguous", "channels_last"],
         }
     )
-    cases = plan.cases(wanted, NAMES, "cpu")
-    assert len(cases) == len({one.key for one in cases}) == 2 * 2 * 2 * 2 * 2 * 2  # two modes, and the baseline
+    cases = plan.cases(parsed, NAMES, "cpu")
+    assert len(cases) == len({case.key for case in cases}) == 2 * 2 * 2 * 2 * 2 * 2  # two modes, and the baseline
 
 
 def test_wildcards_choose_in_the_registrys_order_and_the_baseline_comes_along():
     cases = plan.cases(plan.parse({"upsampler": ["dy*", "carafe"], "mode": "train"}), NAMES, "cuda:1")
-    assert [one.upsampler for one in cases] == ["bilinear", "carafe", "dysample", "dysample+"]
+    assert [case.upsampler for case in cases] == ["bilinear", "carafe", "dysample", "dysample+"]
     assert cases[0] == Case("bilinear", "train", device="cuda:1")
 
 
 def test_settings_are_keys_too_with_hyphens_or_underscores():
-    wanted = plan.parse({"min-samples": 5, "warmup_seconds": 1, "compile": True, "metrics": "latency"})
-    assert wanted.settings == Settings(min_samples=5, warmup_seconds=1.0, compile=True, metrics=("latency",))
+    parsed = plan.parse({"min-samples": 5, "warmup_seconds": 1, "compile": True, "metrics": "latency"})
+    assert parsed.settings == Settings(min_samples=5, warmup_seconds=1.0, compile=True, metrics=("latency",))
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ({"shap": "1x1x1"}, "no plan key 'shap'; did you mean 'shape'"),
         ({"shape": "256x120"}, "shape is '256x120'; expected CxHxW"),
-        ({"shape": "0x1x1"}, "expected CxHxW in whole numbers from 1"),
+        ({"shape": "0x1x1"}, "expected CxHxW in positive integers"),
         ({"shape": []}, "shape is an empty list"),
         ({"dtype": "float8"}, "dtype is 'float8'; expected float32, float16, bfloat16, float64"),
         ({"layout": "nchw"}, "layout is 'nchw'; expected contiguous, channels_last"),
         ({"mode": "eval"}, "mode is 'eval'; expected inference, train"),
-        ({"scale": 0}, "scale is 0; expected a whole number from 1"),
+        ({"scale": 0}, "scale is 0; expected a positive integer"),
         ({"scale": 1.5}, "scale is 1.5"),
         ({"batch": True}, "batch is True"),
         ({"seed": "a"}, "seed is 'a'; expected a number from 0"),
         ({"max_time": -1}, "max_time is -1"),
         ({"compile": 1}, "compile is 1; expected true or false"),
         ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
-        ({"upsampler": 3}, "upsampler is 3; expected a text"),
+        ({"upsampler": 3}, "upsampler is 3; expected a string"),
     ],
 )
-def test_a_mistake_is_named(keys, said):
-    with pytest.raises(PlanError) as told:
+def test_a_mistake_is_named(keys, message):
+    with pytest.raises(PlanError) as error:
         plan.parse(keys)
-    assert said in str(told.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ({"upsampler": "dysampel"}, "no upsampler 'dysampel'; did you mean 'dysample'?"),
         ({"upsampler": "z*"}, "no upsampler 'z*'"),
         ({"baseline": "bilinaer"}, "no upsampler 'bilinaer' for a baseline; did you mean 'bilinear'?"),
     ],
 )
-def test_an_unknown_operator_is_named(keys, said):
-    with pytest.raises(PlanError) as told:
+def test_an_unknown_operator_is_named(keys, message):
+    with pytest.raises(PlanError) as error:
         plan.cases(plan.parse(keys), NAMES, "cpu")
-    assert said in str(told.value)
+    assert message in str(error.value)
 
 
 def test_a_plan_file_that_is_missing_or_no_toml_is_named(tmp_path):
@@ -102,6 +102,6 @@ def test_a_plan_file_that_is_missing_or_no_toml_is_named(tmp_path):
 
 
 def test_a_wildcard_over_what_runs_elsewhere_says_so():
-    asked = plan.parse({"upsampler": "*-triton"})
+    parsed = plan.parse({"upsampler": "*-triton"})
     with pytest.raises(PlanError, match=r"'\*-triton': none of a-triton, b-triton runs on cpu"):
-        plan.cases(asked, ("bilinear", "a-triton", "b-triton"), "cpu", ("bilinear",))
+        plan.cases(parsed, ("bilinear", "a-triton", "b-triton"), "cpu", ("bilinear",))

@@ -1,6 +1,7 @@
-"""results.json: round trip, old and new files, and what is no run at all."""
+"""Stored runs: round trip, old and new files, what is no run at all, and finding the newest."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sample_run import sample_run
@@ -25,23 +26,23 @@ def test_what_a_later_release_added_is_left_aside(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "cannot read"),
         ("{", "cannot read"),
-        ("[]", "names no schema version"),
-        ('{"schema": "x"}', "names no schema version"),
+        ("[]", "has no schema version"),
+        ('{"schema": "x"}', "has no schema version"),
         ('{"schema": 99}', "has schema 99; this version reads up to 2"),
-        ('{"schema": 1}', "is not a whole stored run"),
+        ('{"schema": 1}', "is incomplete or corrupt: 'settings' is missing"),
         ("\x00\x01", "cannot read"),
     ],
 )
-def test_what_is_no_run_is_refused_in_one_sentence(tmp_path, content, said):
+def test_what_is_no_run_is_refused_in_one_sentence(tmp_path, content, message):
     (tmp_path / "results.json").write_text(content)
-    with pytest.raises(ResultsError) as told:
+    with pytest.raises(ResultsError) as error:
         storage.load(tmp_path)
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_truncated_file_is_refused(tmp_path):
@@ -79,3 +80,27 @@ def test_the_frame_is_tidy_and_in_base_units():
     assert row.unit == "s"
     assert row.ratio == 1.0
     assert set(frame[frame.status == "failed"].reason) - {""}
+
+
+def test_every_run_gets_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [storage.new_folder("paper") for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert all(folder.is_dir() and folder.parent == storage.RUNS and "-paper" in folder.name for folder in folders)
+    (tmp_path / "elsewhere").write_text("")
+    monkeypatch.setattr(storage, "RUNS", tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="cannot write into"):
+        storage.new_folder("paper")
+
+
+def test_the_newest_run_is_found_by_its_date(tmp_path):
+    run, runs = sample_run(), tmp_path / "runs"
+    storage.save(replace(run, started="2026-02"), runs / "a")
+    storage.save(replace(run, started="2026-03", ended="partial"), runs / "b" / storage.PARTIAL_FILE)
+    storage.save(replace(run, started="2026-04"), runs / "a" / "nested")
+    storage.save(run, runs / "corrupt").write_text("{")
+    folder, newest = storage.newest_run(runs)
+    assert (folder, newest.started) == (runs / "b", "2026-03")
+    assert storage.newest_run(runs, nested=True)[0] == runs / "a" / "nested"
+    assert storage.newest_run(runs, suits=lambda run: run.ended == "complete")[0] == runs / "a"
+    assert storage.newest_run(tmp_path / "nowhere") is None

@@ -1,1 +1,1 @@
-"""The commands, by what they are for; `cli` gathers them."""
+"""The subcommands, one per file; `cli` registers them."""

@@ -13,9 +13,9 @@ WIDTH = 80
 
 
 def fitted(text: str) -> str:
-    """A message within the width, its own lines apart; no word or path is broken."""
-    lines = (textwrap.wrap(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in text.splitlines())
-    return "\n".join("\n".join(one) for one in lines)
+    """A message within the width, line by line; no word or path is broken."""
+    lines = [textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in text.splitlines()]
+    return "\n".join(lines)
 
 
 def minutes(seconds: float) -> str:
@@ -31,6 +31,6 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_text(text: str) -> None:
-    """Letters that the output's encoding lacks are replaced."""
+    """Prints, with a replacement for letters that the output's encoding lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding))

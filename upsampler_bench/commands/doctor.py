@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from upsampler_bench.commands.console import console
+from upsampler_bench.commands.options import Device
 
 
-def doctor(device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i.")] = "auto") -> None:
-    """Say whether this machine is fit to measure on, and what to do about it."""
+def doctor(device: Device = "auto") -> None:
+    """Check whether this machine is fit to measure on, and say what to do about it."""
     from upsampler_bench.device import doctor as examination
 
     out = console()
-    for finding in examination.examine(device):
+    for finding in examination.examine(device or "auto"):
         mark, style = ("!", "yellow") if finding.advice else (" ", None)
         line = f"{mark} {finding.check + ':':18s}{finding.value}"
         out.print(line, style=style, markup=False, highlight=False, soft_wrap=not out.is_terminal)

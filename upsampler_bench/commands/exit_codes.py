@@ -1,7 +1,7 @@
-"""What the process's exit code says, the same in every command."""
+"""The exit codes, the same in every command."""
 
 FINE = 0
-# A regression, an operator that failed under --strict, limits that nothing meets, a baseline that changed.
+# A regression, an operator that failed under --strict, limits that no operator meets, a baseline that changed.
 FAILED = 1
 # Misuse, or an environment in which nothing can be measured.
 MISUSE = 2

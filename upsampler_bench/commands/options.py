@@ -7,19 +7,38 @@ from typing import Annotated
 
 import typer
 
-TEXTS = ("csv", "markdown")
-PICTURES = ("png", "svg")
-FORMATS = (*TEXTS, "html", *PICTURES)
+# What a report is written as unless the user chooses.
+FORMATS = ("csv", "markdown", "html", "png")
 
-Upsampler = Annotated[list[str] | None, typer.Option("--upsampler", "-u", help="A name, or a shell wildcard.")]
-Shape = Annotated[list[str] | None, typer.Option(help="CxHxW of the low-resolution feature.", metavar="CxHxW")]
-Model = Annotated[list[str] | None, typer.Option(help="A model to measure in; or your own module:function.")]
-Image = Annotated[list[str] | None, typer.Option(help="HxW of a model's image.", metavar="HxW")]
-Batch = Annotated[list[int] | None, typer.Option(help="B.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:i.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads, 1 by default; 0: all.")]
-Plugin = Annotated[list[str] | None, typer.Option(help="A module or .py file that registers operators.")]
-Formats = Annotated[list[str] | None, typer.Option("--format", "-f", help=f"Default {', '.join(FORMATS)}; also latex.")]
-OutputDir = Annotated[Path | None, typer.Option(help="Where to write; reports/<device> by default.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
-Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+Upsampler = Annotated[
+    list[str] | None,
+    typer.Option("--upsampler", "-u", help="Operator: a name or a wildcard such as 'dysample*'. Repeat for more."),
+]
+Shape = Annotated[
+    list[str] | None,
+    typer.Option(help="Low-resolution feature, such as 256x120x120. Repeat for more.", metavar="CxHxW"),
+]
+Model = Annotated[
+    list[str] | None, typer.Option(help="Model to measure the operators in, or your own as module:function.")
+]
+Image = Annotated[list[str] | None, typer.Option(help="Image size of a model, such as 512x512.", metavar="HxW")]
+Batch = Annotated[list[int] | None, typer.Option(help="Batch size. Repeat for more.")]
+Device = Annotated[str | None, typer.Option(help="Device to measure on: auto, cpu, cuda or cuda:i.")]
+Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: 1; 0: all cores.")]
+Plugin = Annotated[list[str] | None, typer.Option(help="Module or .py file that registers operators. Repeat for more.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", "-f", help=f"Format of the report. Repeat for more. Default: {', '.join(FORMATS)}."),
+]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to write to; {device} in it stands for the device's name. Default: a new folder in runs/.",
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Continue the run in --output-dir, or else the newest unfinished run of the plan."),
+]
+Timeout = Annotated[float | None, typer.Option(help="Stop an operator that does not respond for this many seconds.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

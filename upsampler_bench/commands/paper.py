@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,47 +10,61 @@ import typer
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.measuring import measure
-from upsampler_bench.commands.options import (
-    FORMATS,
-    Device,
-    Formats,
-    Plugin,
-    Threads,
-)
-from upsampler_bench.commands.reporting import check_formats, tell
+from upsampler_bench.commands.options import Device, Formats, OutputDir, Plugin, Threads
+from upsampler_bench.commands.reporting import check_formats, report
 
 
 def paper(
     upsampler: Annotated[
-        list[str] | None, typer.Option("--upsampler", "-u", help="More operators beside the paper's twelve.")
+        list[str] | None,
+        typer.Option("--upsampler", "-u", help="Operator to add to the paper's twelve. Repeat for more."),
     ] = None,
     device: Device = None,
     threads: Threads = None,
-    batch: Annotated[list[int] | None, typer.Option(help="B in the model; 1, on a GPU 4 and 16.")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Batch size in the model. Default: 1; on a GPU 4 and 16.")
+    ] = None,
     plugin: Plugin = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Where to write; reports/<device>/paper by default.")] = None,
+    output_dir: OutputDir = None,
     formats: Formats = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure anew what is already measured.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure again what is already measured.")] = False,
 ) -> None:
-    """Hold the paper's figures against ours: Fig. 1 and 8, Tables 1-4, 6, 8 and 9.
+    """Reproduce the paper's figures 1 and 8 and tables 1-4, 6, 8 and 9.
 
-    Measures what is not measured yet (the bare operators, SegFormer-B1 with each of them, the ablation's steps, the
-    parameters of the other models), and writes one report of it all. Exit codes: 0 fine, 2 misuse or nothing measured,
-    130 interrupted (the same command goes on).
+    Measures the bare operators, SegFormer-B1 with each of them, the ablation's
+    steps, and the parameters of the other models, unless runs/ or reports/ has
+    them already. Then writes one report.
+
+    Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted (the same
+    command continues).
     """
+    from upsampler_bench import device as devices
+    from upsampler_bench import storage
     from upsampler_bench.paper import sections
+    from upsampler_bench.results import COMPLETE
+    from upsampler_bench.runner import session
 
     check_formats(formats)
-    given = dict(locals())
-    flags = {name: given[name] for name in ("device", "threads", "batch", "plugin") if given[name] is not None}
-    runs, said = [], console(stderr=True)
-    for section in sections.NAMES:
-        ready, stored = sections.prepare(section, flags, upsampler or (), output_dir, again=again)
-        said.print(f"{section}: {'measured before' if stored else f'{len(ready.cases)} cases'}", highlight=False)
-        runs.append(stored or measure(ready))
+    options = {"device": device, "threads": threads, "batch": batch, "plugin": plugin}
+    keys = {key: value for key, value in options.items() if value is not None}
+    folder = None
+    if output_dir is not None:
+        folder = session.output_folder(output_dir, devices.resolve(device or "auto"))
+    own = [] if again else storage.stored_runs(folder or storage.RUNS, nested=True)
+    stored = own if again else [*own, *storage.stored_runs(storage.REPORTS, nested=True)]
+    unfinished = [(path, run) for path, run in own if run.ended != COMPLETE]
+    prepared = {name: sections.prepare(name, keys, upsampler or (), stored, unfinished) for name in sections.NAMES}
+    if folder is None:
+        folder = storage.new_folder("reproduction")
+    runs, messages = [], console(stderr=True)
+    for name, (ready, run) in prepared.items():
+        messages.print(f"{name}: {'already measured' if run else f'{len(ready.cases)} cases'}", highlight=False)
+        if run is None and ready.writer.folder is None:
+            session.check_writable(folder / name)
+            ready = replace(ready, writer=session.ResultWriter(folder / name))
+        runs.append(run or measure(ready))
         if runs[-1].ended == "interrupted":
-            said.print("Interrupted; the same command goes on.", highlight=False)
+            messages.print("Interrupted; the same command continues.", highlight=False)
             break
-    folder = sections.folder(output_dir, runs[0])
-    tell(runs, folder, formats or FORMATS)
+    report(runs, folder, formats)
     raise typer.Exit(INTERRUPTED if runs[-1].ended == "interrupted" else FINE)

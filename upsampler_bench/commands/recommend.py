@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from upsampler_bench.case import PROBE
 from upsampler_bench.commands.console import console, minutes, print_text
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import measure
@@ -17,9 +18,6 @@ from upsampler_bench.commands.options import Json
 if TYPE_CHECKING:
     from upsampler_bench.recommend import Criteria
     from upsampler_bench.results import Run
-
-STORES = (Path("runs"), Path("reports"))
-CAPABILITIES = "capabilities"
 
 
 def recommend(
@@ -74,7 +72,6 @@ def recommend(
 def _needs(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
     """The capabilities' names; where no run has any, those of all metrics that no run measured."""
     from upsampler_bench import discovery
-    from upsampler_bench.case import PROBE
     from upsampler_bench.recommend import limits
 
     infos = {info.name: info for run in runs for info in run.metrics}
@@ -89,13 +86,18 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
 
     if paths:
         return tuple(storage.load(path) for path in paths)
-    stored = [path.parent for folder in STORES for path in sorted(folder.glob(f"*/{storage.FILE}"))]
-    newest = max(stored, key=lambda folder: storage.load(folder).started, default=None)
+    newest = storage.newest_run(suits=lambda run: any(row.case.mode != PROBE for row in run.measurements))
     if newest is None:
         return _measured(criteria, keys)
-    capabilities = newest / CAPABILITIES
-    folders = [newest, capabilities] if (capabilities / storage.FILE).exists() else [newest]
-    return tuple(storage.load(folder) for folder in folders)
+    run = newest[1]
+    probed = storage.newest_run(nested=True, suits=lambda other: _is_probed(other, run.environment.device_name))
+    return (run, probed[1]) if probed else (run,)
+
+
+def _is_probed(run: Run, device_name: str) -> bool:
+    """Whether a run of this device holds capabilities alone."""
+    on_device = run.environment.device_name == device_name
+    return on_device and bool(run.measurements) and all(row.case.mode == PROBE for row in run.measurements)
 
 
 def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
@@ -107,9 +109,9 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
     from upsampler_bench import plan
     from upsampler_bench.runner import session
 
-    sessions = [session.prepare(plan.parse(one), None, write=False) for one in _plans(criteria, keys)]
+    sessions = [session.prepare(plan.parse(one)) for one in _plans(criteria, keys)]
     expected, longest = (sum(seconds) for seconds in zip(*map(session.expectation, sessions), strict=True))
-    names = ", ".join(name for one in sessions for name in one.job.settings.metrics)
+    names = ", ".join(name for one in sessions for name in one.settings.metrics)
     console(stderr=True).print(
         f"No stored run in runs/ or reports/: measuring {names} now on {sessions[0].cases[0].device}, "
         f"about {minutes(expected)}, at most {minutes(longest)}. 'upsampler-bench run' measures and stores everything.",
@@ -125,7 +127,7 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
 
 def _plans(criteria: Criteria, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     from upsampler_bench import metrics, plan
-    from upsampler_bench.case import PROBE, Case
+    from upsampler_bench.case import Case
     from upsampler_bench.recommend import ORDERS, limits
 
     values = {*(limit.metric for limit in criteria.limits), ORDERS[criteria.by] or "latency"}

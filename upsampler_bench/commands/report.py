@@ -1,4 +1,4 @@
-"""report: redraw the report of stored runs."""
+"""report: write the report of stored runs again."""
 
 from __future__ import annotations
 
@@ -7,19 +7,34 @@ from typing import Annotated
 
 import typer
 
-from upsampler_bench.commands.options import FORMATS, Formats
-from upsampler_bench.commands.reporting import check_formats, tell
+from upsampler_bench.commands import reporting
+from upsampler_bench.commands.options import Formats
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(help="results.json files, or folders that hold one.")],
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Stored runs: results.json files or their folders. Default: the newest in runs/."),
+    ] = None,
     formats: Formats = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Where to write; beside the first by default.")] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to. Default: that of the run; of several runs a new folder in runs/."),
+    ] = None,
 ) -> None:
-    """Redraw the report of stored runs, several side by side; needs neither torch nor the device."""
+    """Write the report of stored runs again, without torch or the device."""
     from upsampler_bench import storage
+    from upsampler_bench.errors import ResultsError
 
-    check_formats(formats)
-    found = [storage.load(one) for one in results]
-    beside = results[0] if results[0].is_dir() else results[0].parent
-    tell(found, output_dir or beside, formats or FORMATS)
+    reporting.check_formats(formats)
+    if results:
+        runs = [storage.load(path) for path in results]
+        folder = results[0] if results[0].is_dir() else results[0].parent
+        if output_dir is None and len(runs) > 1:
+            output_dir = storage.new_folder("report")
+    else:
+        newest = storage.newest_run(storage.RUNS)
+        if newest is None:
+            raise ResultsError(f"no stored run in {storage.RUNS}/; name one, such as {storage.REPORTS}/<device>")
+        folder, runs = newest[0], [newest[1]]
+    reporting.report(runs, output_dir or folder, formats)

@@ -7,32 +7,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from upsampler_bench.commands.console import console
+from upsampler_bench.commands.options import FORMATS
 from upsampler_bench.errors import ResultsError
 
 if TYPE_CHECKING:
     from upsampler_bench.results import Run
 
+# Of what was written, the file to open: the first that is there.
+OPENED_FIRST = ("report.html", "report.md", "panel.png")
 
-def tell(found: Sequence[Run], folder: Path, formats: Sequence[str]) -> None:
-    """Writes one report of these runs in every format, and prints it.
+
+def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> None:
+    """Writes one report of these runs in every format (by default FORMATS), prints it, and says which file to open.
 
     Raises:
-        ResultsError: a run is not whole.
+        ResultsError: a run is incomplete.
         PlanError, MissingPackage, OutputError: a format cannot be written.
     """
     from upsampler_bench import formats as all_formats
     from upsampler_bench import report as reports
 
     try:
-        drawn = reports.from_runs(found)
+        content = reports.from_runs(runs)
     except (TypeError, ValueError, AttributeError, KeyError) as problem:
-        raise ResultsError(f"not a whole stored run: {type(problem).__name__}: {problem}") from problem
-    written = all_formats.write(drawn, folder, formats)
-    print(all_formats.render("terminal", drawn))
-    names = ", ".join(one.name for one in written if not all_formats.is_picture(one))
-    pictures = sum(one.suffix in all_formats.PICTURES for one in written)
-    drawn_too = f"{', and ' * bool(names)}{pictures} pictures" if pictures else ""
-    console(stderr=True).print(f"Wrote {names}{drawn_too} into {folder}", highlight=False)
+        raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
+    written = all_formats.write(content, folder, formats or FORMATS)
+    print(all_formats.render("terminal", content))
+    names = [path.name for path in written]
+    first = next((name for name in OPENED_FIRST if name in names), names[0])
+    messages = console(stderr=True)
+    if len(names) == 1:
+        messages.print(f"Wrote {folder / first}", highlight=False, soft_wrap=True)
+    else:
+        messages.print(f"Wrote {len(names)} files to {folder}", highlight=False, soft_wrap=True)
+        messages.print(f"Open {folder / first}", highlight=False, soft_wrap=True)
 
 
 def check_formats(formats: Sequence[str] | None) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from upsampler_bench.commands.exit_codes import FAILED, FINE
-from upsampler_bench.commands.measuring import DEFAULT_PLAN, perform
+from upsampler_bench.commands.measuring import perform
 from upsampler_bench.commands.options import (
-    FORMATS,
     Batch,
     Device,
     Formats,
@@ -20,54 +19,89 @@ from upsampler_bench.commands.options import (
     Resume,
     Shape,
     Threads,
+    Timeout,
     Upsampler,
 )
 
-# Options of a command that are no keys of a plan.
-OWN = ("plan", "output_dir", "formats", "resume", "strict", "again")
-
 
 def run(
-    plan: Annotated[
-        str, typer.Option(help="A plan (paper, model, sweep, smoke, fused) or a .toml file.")
-    ] = DEFAULT_PLAN,
+    plan: Annotated[str, typer.Option(help="Plan of the package, or a .toml file.")] = "paper",
     upsampler: Upsampler = None,
     shape: Shape = None,
-    scale: Annotated[list[int] | None, typer.Option(help="s.")] = None,
+    scale: Annotated[list[int] | None, typer.Option(help="Upsampling factor. Repeat for more.")] = None,
     batch: Batch = None,
-    dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
-    layout: Annotated[list[str] | None, typer.Option(help="contiguous or channels_last.")] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="Data type: float32, float16, bfloat16 or float64. Repeat for more.")
+    ] = None,
+    layout: Annotated[list[str] | None, typer.Option(help="Memory layout: contiguous or channels_last.")] = None,
     model: Model = None,
     image: Image = None,
-    mode: Annotated[list[str] | None, typer.Option(help="inference, train or probe (what works).")] = None,
+    mode: Annotated[
+        list[str] | None, typer.Option(help="What to measure: inference, train, or probe (what works).")
+    ] = None,
     device: Device = None,
-    metrics: Annotated[list[str] | None, typer.Option(help="Only these metrics.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="What ratios are relative to.")] = None,
+    metrics: Annotated[list[str] | None, typer.Option(help="Measure only this metric. Repeat for more.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Operator that ratios are relative to.")] = None,
     threads: Threads = None,
     compile_: Annotated[bool | None, typer.Option("--compile", help="Measure under torch.compile.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of inputs, weights and order.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Seconds of timed calls in all; 0: no limit.")] = None,
-    max_time: Annotated[float | None, typer.Option(help="Seconds of timed calls an operator.")] = None,
-    target_ci: Annotated[float | None, typer.Option(help="Interval to stop at: 0.01 is ±1 %.")] = None,
-    malloc: Annotated[str | None, typer.Option(help="keep or default (CPU).")] = None,
-    cache: Annotated[str | None, typer.Option(help="cold or warm (CUDA).")] = None,
-    cuda_graph: Annotated[bool | None, typer.Option("--cuda-graph", help="Time a graph's replay.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds one step may hang.")] = None,
-    memory_limit: Annotated[int | None, typer.Option(help="Bytes the process may hold (CPU).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the inputs, the weights and the order of rounds.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Stop timing all operators after this many seconds; 0: no limit.")
+    ] = None,
+    max_time: Annotated[float | None, typer.Option(help="Stop timing an operator after this many seconds.")] = None,
+    target_ci: Annotated[
+        float | None, typer.Option(help="Stop timing an operator at this precision; 0.01: within ±1 %.")
+    ] = None,
+    malloc: Annotated[
+        str | None, typer.Option(help="Keep the heap between calls (keep) or not (default). CPU only.")
+    ] = None,
+    cache: Annotated[str | None, typer.Option(help="State of the L2 cache: cold or warm. CUDA only.")] = None,
+    cuda_graph: Annotated[
+        bool | None, typer.Option("--cuda-graph", help="Time the replay of a captured CUDA graph.")
+    ] = None,
+    timeout: Timeout = None,
+    memory_limit: Annotated[
+        int | None, typer.Option(help="Bytes that the measuring process may allocate. CPU only.")
+    ] = None,
     plugin: Plugin = None,
     output_dir: OutputDir = None,
     formats: Formats = None,
     resume: Resume = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any operator failed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an operator failed or was skipped.")] = False,
 ) -> None:
-    """Measure operators, alone or in a model, write results.json and the reports, print the table.
+    """Measure operators, write results.json and a report, print the table.
 
-    A key on the command line replaces the plan's. Another plan than the default writes into a folder of its own below
-    reports/<device>. Exit codes: 0 fine, 1 an operator failed (--strict), 2 misuse or
-    nothing measured, 130 interrupted.
+    A key on the command line replaces the plan's.
+
+    Exit codes: 0 fine, 1 an operator failed (with --strict), 2 misuse or
+    nothing that was asked for could be measured, 130 interrupted.
     """
-    given = dict(locals())
-    flags = {key.rstrip("_"): value for key, value in given.items() if key not in OWN and value is not None}
-    found = perform(plan, flags, output_dir, formats or FORMATS, resume=resume)
-    lost = [one for one in found.measurements if one.reason]
-    raise typer.Exit(FAILED if strict and lost else FINE)
+    keys = {
+        "upsampler": upsampler,
+        "shape": shape,
+        "scale": scale,
+        "batch": batch,
+        "dtype": dtype,
+        "layout": layout,
+        "model": model,
+        "image": image,
+        "mode": mode,
+        "device": device,
+        "metrics": metrics,
+        "baseline": baseline,
+        "threads": threads,
+        "compile": compile_,
+        "seed": seed,
+        "budget": budget,
+        "max_time": max_time,
+        "target_ci": target_ci,
+        "malloc": malloc,
+        "cache": cache,
+        "cuda_graph": cuda_graph,
+        "timeout": timeout,
+        "memory_limit": memory_limit,
+        "plugin": plugin,
+    }
+    measured = perform(plan, keys, output_dir, formats, resume=resume)
+    incomplete = any(measurement.reason for measurement in measured.measurements)
+    raise typer.Exit(FAILED if strict and incomplete else FINE)

@@ -1,4 +1,4 @@
-"""The interleaved protocol: in each round every operator is timed a few times, in an order shuffled anew."""
+"""The interleaved protocol: in each round every operator is timed a few times, in a new random order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from upsampler_bench.case import Settings
 from upsampler_bench.device import Call, Timings
 from upsampler_bench.stats import estimate_rounds, interval_ranks, paired_ratio
 
-TURN_SECONDS = 0.05
-TURN_CALLS = 8
+# A turn takes about so long (s), and no more than so many calls.
+TURN_SECONDS, TURN_CALLS = 0.05, 8
+# An interval that narrowed by less than a tenth while the rounds doubled is no longer improving.
 NO_BETTER = 0.9
+# Of an operator's time limit: what warm-up may take, and how far a slow operator may exceed it.
 WARMUP_SHARE, OVER = 1 / 6, 1.5
 FAILED, INTERRUPTED = "failed", "interrupted"
 
@@ -34,31 +36,33 @@ class Subject:
     @property
     def samples(self) -> list[float]:
         """Device seconds of all calls so far."""
-        return [sample for one in self.rounds for sample in one.device]
+        return [sample for timings in self.rounds for sample in timings.device]
 
     def by_round(self) -> list[tuple[float, ...]]:
-        """Device seconds, a tuple a round."""
-        return [one.device for one in self.rounds]
+        """Device seconds, one tuple per round."""
+        return [timings.device for timings in self.rounds]
 
 
-Take = Callable[[Subject, int], Timings | None]
+# Times so many calls of a subject; None if a call failed.
+TimeCalls = Callable[[Subject, int], Timings | None]
 
 
-def warm_up(subject: Subject, take: Take, settings: Settings) -> None:
-    """Calls until both the time and the number of calls are reached, and learns how many calls make a turn.
+def warm_up(subject: Subject, time_calls: TimeCalls, settings: Settings) -> None:
+    """Calls until both the time and the number of calls are reached, and sets how many calls make a turn.
 
     Args:
-        subject: its `turn` is set, or its `stop` where a call failed.
-        take: times some calls of a subject; None where they failed.
+        subject: its `turn` is set, or its `stop` if a call failed.
+        time_calls: times some calls of a subject; None if they failed.
         settings: how long.
     """
     spent, calls, fastest = 0.0, 0, float("inf")
     while spent < settings.warmup_seconds or calls < settings.warmup_calls:
-        taken = take(subject, 1)
-        if taken is None:
+        timings = time_calls(subject, 1)
+        if timings is None:
             subject.stop = FAILED
             return
-        spent, calls, fastest = spent + _total(taken), calls + 1, min(fastest, _total(taken))
+        seconds = _total(timings)
+        spent, calls, fastest = spent + seconds, calls + 1, min(fastest, seconds)
         if spent > settings.max_time * WARMUP_SHARE:
             break
     subject.turn = settings.turn or max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
@@ -66,31 +70,32 @@ def warm_up(subject: Subject, take: Take, settings: Settings) -> None:
 
 def interleave(
     subjects: Sequence[Subject],
-    take: Take,
+    time_calls: TimeCalls,
     settings: Settings,
     interrupted: Callable[[], bool],
     finished: Callable[[Subject], None],
 ) -> None:
-    """Times the subjects in rounds until each has a reason to stop; the baseline goes on as long as anyone does.
+    """Times the subjects in rounds until each has a reason to stop; the baseline continues as long as any other.
 
     Args:
         subjects: warmed up; their rounds are filled in place.
-        take: times some calls of a subject; None where they failed.
+        time_calls: times some calls of a subject; None if they failed.
         settings: the stopping rule, the baseline's name and the seed of the order.
         interrupted: asked before each turn; True ends the rounds with what is there.
         finished: called with each subject when its last sample is in: the baseline after all others.
     """
     order = random.Random(settings.seed)
-    baseline = next((one for one in subjects if one.name == settings.baseline), None)
-    while going := [one for one in subjects if not one.stop]:
-        with_baseline = baseline is not None and baseline not in going and baseline.stop != FAILED
-        turns = [*going, baseline] if baseline and with_baseline else going[:]
+    baseline = next((subject for subject in subjects if subject.name == settings.baseline), None)
+    while going := [subject for subject in subjects if not subject.stop]:
+        turns = going[:]
+        if baseline is not None and baseline not in going and baseline.stop != FAILED:
+            turns.append(baseline)
         order.shuffle(turns)
         for subject in turns:
             if interrupted():
                 break
-            _turn(subject, take)
-        for subject in (one for one in going if one.stop != FAILED):
+            _turn(subject, time_calls)
+        for subject in [subject for subject in going if subject.stop != FAILED]:
             subject.stop = INTERRUPTED if interrupted() else why_stop(subject, baseline, settings) or ""
             if subject.stop and subject is not baseline:
                 finished(subject)
@@ -98,18 +103,18 @@ def interleave(
         finished(baseline)
 
 
-def _turn(subject: Subject, take: Take) -> None:
-    taken = take(subject, subject.turn)
-    if taken is None:
+def _turn(subject: Subject, time_calls: TimeCalls) -> None:
+    timings = time_calls(subject, subject.turn)
+    if timings is None:
         subject.stop = FAILED
         return
-    subject.rounds.append(taken)
-    subject.count += len(taken.device)
-    subject.spent += _total(taken)
+    subject.rounds.append(timings)
+    subject.count += len(timings.device)
+    subject.spent += _total(timings)
 
 
 def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> str | None:
-    """Why this subject needs no more samples, or None; looks anew only when there are a tenth more of them."""
+    """Why this subject needs no more samples, or None; looks again once there are a tenth more of them."""
     if settings.rounds:
         return f"{settings.rounds} rounds" if len(subject.rounds) >= settings.rounds else None
     if subject.count >= max(settings.min_samples, subject.next_look):

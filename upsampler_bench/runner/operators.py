@@ -25,21 +25,21 @@ def load(plugins: Sequence[str], specs: bytes = b"") -> None:
         PlanError: a plug-in cannot be loaded.
     """
     try:
-        for where in plugins:
-            upsamplers.load_plugin(where)
+        for plugin in plugins:
+            upsamplers.load_plugin(plugin)
     except upsamplers.UpsamplerError as problem:
         raise PlanError(str(problem)) from problem
     for spec in pickle.loads(specs) if specs else ():
         registry.add(spec)
 
 
-def add_variants(wanted: Iterable[str]) -> None:
-    """Registers those of these names that say an operator with options, such as "dysample[groups=1,style=pl]".
+def add_variants(names: Iterable[str]) -> None:
+    """Registers those names that are an operator with options, such as "dysample[groups=1,style=pl]".
 
     Raises:
         PlanError: there is no such operator, or an option is not written as key=value.
     """
-    for name in wanted:
+    for name in names:
         match = VARIANT.fullmatch(name)
         if match and name not in upsamplers.names() and match[1] in upsamplers.names():
             spec = upsamplers.get(match[1])
@@ -47,14 +47,14 @@ def add_variants(wanted: Iterable[str]) -> None:
 
 
 def _options(name: str, text: str) -> dict[str, object]:
-    pairs = [one.partition("=") for one in text.split(",")]
+    pairs = [option.partition("=") for option in text.split(",")]
     if not all(key.isidentifier() and value for key, _, value in pairs):
         raise PlanError(f"upsampler {name!r}: expected options as key=value,key=value in the brackets")
     return {key: _value(value) for key, _, value in pairs}
 
 
 def _value(text: str) -> object:
-    """A number, true or false where it reads as one, else the text."""
+    """A number, true or false if it reads as one, else the text."""
     if text in ("true", "false"):
         return text == "true"
     for kind in (int, float):
@@ -66,7 +66,7 @@ def _value(text: str) -> object:
 def names(device: str = "") -> tuple[str, ...]:
     """Every registered name, in order; of a device such as "cuda:0", those that run on its kind."""
     kind = device.partition(":")[0]
-    return tuple(one for one in upsamplers.names() if not kind or kind in upsamplers.get(one).devices)
+    return tuple(name for name in upsamplers.names() if not kind or kind in upsamplers.get(name).devices)
 
 
 def info(name: str) -> UpsamplerInfo:
@@ -80,6 +80,6 @@ def pickled(names: Sequence[str]) -> bytes:
 
     What is importable travels by name, the rest by value.
     """
-    own = [upsamplers.get(name) for name in names]
-    own = [spec for spec in own if not spec.cls.__module__.startswith(("upsamplers.", registry.FILE_PLUGIN))]
-    return cloudpickle.dumps(own) if own else b""
+    specs = [upsamplers.get(name) for name in names]
+    local = [spec for spec in specs if not spec.cls.__module__.startswith(("upsamplers.", registry.FILE_PLUGIN))]
+    return cloudpickle.dumps(local) if local else b""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from upsampler_bench.runner.protocol import Message, Request, read_message, write_request
 
+# Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
+START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 SLICE_SECONDS = 0.5
 TAIL_LINES = 12
@@ -34,8 +36,8 @@ class Side:
 
     Attributes:
         python: the interpreter, which must find this package; empty: this one.
-        path: looked through for modules before all else.
-        cwd: where the process stands; empty: here.
+        path: searched for modules first.
+        cwd: its working directory; empty: the current one.
     """
 
     python: str = ""
@@ -50,7 +52,8 @@ class Process:
     """One measuring process."""
 
     def __init__(self, request: Request, side: Side = HERE) -> None:
-        self._limit = request.settings.timeout
+        self._limit = max(START_SECONDS, request.settings.timeout)
+        self._step_limit = request.settings.timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
@@ -63,18 +66,18 @@ class Process:
             start_new_session=True,
         )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read_lines, daemon=True)
+        self._reader.start()
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code tells
+        with contextlib.suppress(BrokenPipeError):  # it ended at once: its exit code says why
             self._child.stdin.write(write_request(request).encode())
             self._child.stdin.flush()
 
-    def hear(self) -> Message | None:
+    def read(self) -> Message | None:
         """The next message, or None when the process has ended or closed its output.
 
         Raises:
-            Silent: none came for as long as one step may take.
+            Silent: none arrived for as long as one step may take.
         """
         waited = 0.0
         while waited < self._limit:
@@ -86,17 +89,18 @@ class Process:
                     return None
                 waited += SLICE_SECONDS
                 continue
+            self._limit = min(self._limit, self._step_limit)
             return read_message(line) if line is not None and line.endswith(b"\n") else None
         raise Silent(self._limit)
 
     def interrupt(self) -> None:
-        """Asks the process to stop after the call it is in, and to say what it has; a short limit from now on."""
+        """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
-        if self._child.poll() is None and os.name != "nt":  # there the console has told it already
+        if self._child.poll() is None and os.name != "nt":  # there the console has sent it already
             self._child.send_signal(signal.SIGINT)
 
     def end(self, *, patience: float = GRACE_SECONDS) -> int:
-        """Waits for the process, kills it if it has not ended by then, and returns its exit code.
+        """Waits for the process, kills it after that, and returns its exit code.
 
         Args:
             patience: seconds to wait.
@@ -118,14 +122,14 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin and self._child.stdin.close()
-        self._listener.join(timeout=SLICE_SECONDS)
+        self._reader.join(timeout=SLICE_SECONDS)
 
     def last_words(self) -> str:
         """The last lines of what it wrote to standard error."""
         self._errors.seek(0)
         return "\n".join(self._errors.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
 
-    def _listen(self) -> None:
+    def _read_lines(self) -> None:
         assert self._child.stdout is not None
         for line in self._child.stdout:
             self._lines.put(line)
@@ -175,7 +179,7 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
     try:
         while last.kind != "end" and interrupts < 2:
             try:
-                message = process.hear()
+                message = process.read()
                 if message is None:
                     break
                 if message.kind in ("at", "end"):

@@ -1,4 +1,4 @@
-"""What the measuring process and its parent say to each other: one JSON object a line."""
+"""What the measuring process and its parent say to each other: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_request(line: str) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the measuring process tells while it works.
+    """What the measuring process reports while it works.
 
     Attributes:
         kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
@@ -73,15 +73,15 @@ class Message:
 
 def write_message(message: Message) -> bytes:
     """One line for the parent."""
-    said = {name: value for name, value in asdict(message).items() if value not in (None, "")}
-    return json.dumps(said).encode() + b"\n"
+    fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
+    return json.dumps(fields).encode() + b"\n"
 
 
 def read_message(line: bytes) -> Message:
     """The message of such a line.
 
     Raises:
-        ValueError, KeyError, TypeError: the line is none.
+        ValueError, KeyError, TypeError: the line is no message.
     """
     data: dict[str, Any] = json.loads(line)
     if "reading" in data:

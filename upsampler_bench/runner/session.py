@@ -1,206 +1,193 @@
-"""One run from a plan to a folder: what the command line and the Python interface share."""
+"""A plan made ready to run: its cases and operators, what was measured before, and where the results go."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from upsampler_bench import capabilities, device, metrics, models, plan, storage
+from upsampler_bench import capabilities, device, metrics, models, storage
+from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, Case, Settings
-from upsampler_bench.errors import NothingMeasured, OutputError, PlanError, ResultsError
+from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
-from upsampler_bench.results import INTERRUPTED, Environment, Measurement, Run
-from upsampler_bench.runner import operators, scheduler
-from upsampler_bench.runner.job import Job, ProgressListener
+from upsampler_bench.results import Environment, Run, UpsamplerInfo
+from upsampler_bench.runner import operators
 
-PARTIAL_FILE = "results.partial.json"
-PREVIOUS_FILE = "results.previous.json"
-REPORTS = Path("reports")
-CAPABILITIES = "capabilities"
 WRITING_SHARE = 20
+# Of one group's process, until it measures (s), by experience.
 START_SECONDS = 4.0
+# Of one case beside its timed calls (s): building, warm-up, memory and counts.
+PREPARING_SECONDS = 3.0
+# Most operators are precise enough after so long (s).
+USUAL_SECONDS = 6.0
+# Probes take up to so many times as long as expected.
 LONGER = 3
 
 
 @dataclass
 class ResultWriter:
-    """Writes a growing run to disk, soon after it grows, at no more than a twentieth of the time.
+    """Writes a growing run to disk soon after it grows, in at most a twentieth of the time.
 
     Attributes:
-        folder: where; None: reports/<device>, once the device is known.
-        wanted: False where nothing is to be written.
-        below: a folder inside reports/<device>; empty: none.
+        folder: where; None: nothing is written.
     """
 
-    folder: Path | None
-    wanted: bool = True
-    below: str = ""
+    folder: Path | None = None
     _next: float = field(default=0.0, init=False)
-    _kept: Run | None = field(default=None, init=False)
+    _written: Run | None = field(default=None, init=False)
 
-    def __call__(self, run: Run) -> None:
-        """Keeps this state of the run."""
+    def write_partial(self, run: Run) -> None:
+        """Writes the run as it stands, unless that was done a moment ago."""
         now = time.monotonic()
-        if not self.wanted or not run.environment.device_name or now < self._next or run is self._kept:
+        if self.folder is None or not run.environment.device_name or now < self._next or run is self._written:
             return
-        storage.save(run, self.place(run.environment) / PARTIAL_FILE)
-        self._kept = run
+        storage.save(run, self.folder / storage.PARTIAL_FILE)
+        self._written = run
         self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - now)
 
-    def place(self, environment: Environment) -> Path:
-        """The folder of a run."""
-        return self.folder or REPORTS / environment.slug / self.below
+    def finish(self, run: Run) -> None:
+        """Writes results.json in place of the partial file."""
+        if self.folder is not None:
+            storage.save(run, self.folder)
+            (self.folder / storage.PARTIAL_FILE).unlink(missing_ok=True)
 
-    def finish(self, run: Run) -> Path | None:
-        """Writes the final results.json, keeps the one before beside it, and drops the partial one.
-
-        Returns:
-            The folder, or None where nothing is to be written.
-        """
-        if not self.wanted:
-            return None
-        folder = self.place(run.environment)
-        if (folder / storage.FILE).exists():
-            (folder / storage.FILE).replace(folder / PREVIOUS_FILE)
-        storage.save(run, folder)
-        (folder / PARTIAL_FILE).unlink(missing_ok=True)
-        return folder
+    def discard(self, *, partial: bool) -> None:
+        """Removes the folder if it is empty, after removing the partial file if `partial`."""
+        if self.folder is None:
+            return
+        if partial:
+            (self.folder / storage.PARTIAL_FILE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
 
 @dataclass(frozen=True)
 class Session:
-    """A plan made ready to run: its cases are known and the place is there.
+    """What a run is made of.
 
     Attributes:
-        job: what will be measured.
-        writer: where it will be kept.
+        cases: in the order of the report.
+        settings: how to measure.
+        upsamplers: what a report says of the operators.
+        requested: operators that the plan names; without the baseline, unless the plan names it too.
+        plan: as the user gave it, to be stored.
+        plugins: modules or files that measuring processes load first.
+        specs: pickled operators that only this process knows.
+        previous: a run to continue, or None.
+        writer: writes the results.
     """
 
-    job: Job
-    writer: ResultWriter
-
-    @property
-    def cases(self) -> tuple[Case, ...]:
-        """What will be measured."""
-        return self.job.cases
-
-    def run(self, listener: ProgressListener) -> Run:
-        """Measures, and keeps what it measured.
-
-        Raises:
-            NothingMeasured: not a single reading came of it.
-        """
-        found = scheduler.run(self.job, listener, self.writer)
-        if found.ended == INTERRUPTED and not any(True for _ in found.readings()):
-            raise KeyboardInterrupt
-        if not any(True for _ in found.readings()):
-            reasons = {one.reason for one in found.measurements if one.reason}
-            raise NothingMeasured(f"nothing could be measured: {'; '.join(sorted(reasons))}")
-        found = replace(found, measurements=_in_order(found, self.job.cases))
-        self.writer.finish(found)
-        return found
+    cases: tuple[Case, ...]
+    settings: Settings
+    upsamplers: tuple[UpsamplerInfo, ...] = ()
+    requested: tuple[str, ...] = ()
+    plan: dict[str, object] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+    specs: bytes = b""
+    previous: Run | None = None
+    writer: ResultWriter = field(default_factory=ResultWriter)
 
 
-def prepare(
-    wanted: Plan, output: str | Path | None, *, resume: bool = False, write: bool = True, below: str = ""
-) -> Session:
+def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = False) -> Session:
     """Checks everything that can be checked before the first measurement.
 
     Args:
-        wanted: the sweep.
-        output: the folder; None: reports/<device>, and below that capabilities/ where nothing else is measured.
-        below: another folder below reports/<device>.
-        resume: go on from what the folder holds.
-        write: False leaves nothing on disk.
+        plan: what to measure.
+        output: the folder of results.json, with "{device}" for the device's name; None: nothing is written.
+        resume: continue the run in that folder.
 
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
-    operators.load(wanted.plugin)
-    operators.add_variants(wanted.upsampler)
-    for model in filter(None, wanted.model):
+    operators.load(plan.plugin)
+    operators.add_variants(plan.upsampler)
+    for model in filter(None, plan.model):
         models.check(model)
-    place = device.resolve(wanted.device)
-    names = operators.names()
-    cases = plan.cases(wanted, names, place, operators.names(place))
-    cases = tuple(case for case in cases if metrics.for_case(case, wanted.settings.metrics))
+    device_name = device.resolve(plan.device)
+    names, runnable = operators.names(), operators.names(device_name)
+    cases = plans.cases(plan, names, device_name, runnable)
+    cases = tuple(case for case in cases if metrics.for_case(case, plan.settings.metrics))
     if not cases:
-        raise PlanError(f"none of {', '.join(wanted.settings.metrics)} is measured in mode {', '.join(wanted.mode)}")
-    chosen = [name for name in names if any(case.upsampler == name for case in cases)]
-    below = below or (CAPABILITIES if all(case.mode == PROBE for case in cases) else "")
-    writer = ResultWriter(Path(output) if output else None, write, below)
-    if write:
-        _refuse_unwritable(writer.folder or REPORTS)
-    stored = {key: _plain(value) for key, value in asdict(wanted).items() if key not in ("settings", "plugin")}
-    previous = _previous(writer, wanted, stored, place) if resume else None
-    job = Job(
+        raise PlanError(f"none of {', '.join(plan.settings.metrics)} is measured in mode {', '.join(plan.mode)}")
+    stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}
+    folder = None if output is None else output_folder(output, device_name)
+    if folder is not None:
+        check_writable(folder)
+    measured = list(dict.fromkeys(case.upsampler for case in cases))
+    return Session(
         cases=cases,
-        settings=wanted.settings,
-        upsamplers=tuple(operators.info(name) for name in chosen),
+        settings=plan.settings,
+        upsamplers=tuple(operators.info(name) for name in measured),
+        requested=plans.requested(plan, names, device_name, runnable),
         plan=stored,
-        plugins=wanted.plugin,
-        specs=operators.pickled(chosen),
-        previous=previous,
+        plugins=plan.plugin,
+        specs=operators.pickled(measured),
+        previous=_previous(folder, plan, stored, device_name) if folder is not None and resume else None,
+        writer=ResultWriter(folder),
     )
-    return Session(job, writer)
+
+
+def output_folder(output: str | Path, device_name: str) -> Path:
+    """The folder of that name, with a device's name (such as "nvidia-h200") for "{device}"."""
+    return Path(str(output).replace("{device}", Environment(device.label(device_name), "").slug))
 
 
 def expectation(session: Session) -> tuple[float, float]:
     """Seconds that a run will take: expected, and at most as long as no operator hangs."""
-    settings, probing = session.job.settings, _probing_seconds(session)
-    cases = sum(case.mode != PROBE for case in session.cases)
-    start = START_SECONDS * len({case.group for case in session.cases})
-    expected, most = min(6.0, settings.max_time) * cases + start, (settings.max_time + 3.0) * cases + start
+    settings = session.settings
+    count = sum(case.mode != PROBE for case in session.cases)
+    expected, most = min(USUAL_SECONDS, settings.max_time) * count, settings.max_time * count
     if settings.budget:
-        expected, most = min(expected, settings.budget + start), min(most, settings.budget + 3.0 * cases + start)
-    return expected + probing, most + LONGER * probing
+        expected, most = min(expected, settings.budget), min(most, settings.budget)
+    probes = metrics.for_case(Case("", PROBE), settings.metrics).values()
+    probing = sum(probe.SECONDS for probe in probes if capabilities.is_probe(probe)) * (len(session.cases) - count)
+    start = START_SECONDS * len({case.group for case in session.cases})
+    return expected + start + probing, most + PREPARING_SECONDS * count + start + LONGER * probing
 
 
-def _probing_seconds(session: Session) -> float:
-    probes = metrics.for_case(Case("", PROBE), session.job.settings.metrics).values()
-    one = sum(probe.SECONDS for probe in probes if capabilities.is_probe(probe))
-    return one * sum(case.mode == PROBE for case in session.cases)
-
-
-def _previous(writer: ResultWriter, wanted: Plan, stored: dict[str, object], place: str) -> Run | None:
-    folder = writer.place(Environment(device.label(place), ""))
-    found = [path for path in (folder / PARTIAL_FILE, folder / storage.FILE) if path.exists()]
-    if not found:
+def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run:
+    files = [folder / name for name in (storage.PARTIAL_FILE, storage.FILE) if (folder / name).exists()]
+    if not files:
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")
-    run = storage.load(found[0])
-    if other := differing(run, stored, wanted.settings, place):
-        raise PlanError(f"{found[0]} is of another run: {', '.join(other)} differ; run without --resume")
+    run = storage.load(files[0])
+    if keys := differing(run, stored, plan.settings, device_name):
+        raise PlanError(f"{files[0]} is of another run: {', '.join(keys)} differ; run without --resume")
     return run
 
 
-def differing(run: Run, plan: Mapping[str, object], settings: Settings, place: str) -> list[str]:
-    """What of a stored run differs from a plan, settings, a device (resolved) and the torch that is here."""
-    theirs, ours = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
-    found = sorted(key for key in ours if _plain(ours[key]) != _plain(theirs.get(key)))
-    now = {"device_name": device.label(place), "torch": version("torch")}
-    then = {"device_name": run.environment.device_name, "torch": run.environment.versions.get("torch", "")}
-    return found + [key for key in now if now[key] != then[key]]
+def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_name: str) -> list[str]:
+    """Which keys of a stored run differ from a plan, settings, a device (resolved) and the installed torch."""
+    stored, current = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
+    keys = sorted(key for key in current if _as_list(current[key]) != _as_list(stored.get(key)))
+    if device.label(device_name) != run.environment.device_name:
+        keys.append("device_name")
+    if version("torch") != run.environment.versions.get("torch", ""):
+        keys.append("torch")
+    return keys
 
 
-def _plain(value: object) -> object:
-    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+def _as_list(value: object) -> object:
+    """Tuples as the lists that JSON makes of them."""
+    return [_as_list(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _refuse_unwritable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Creates a folder if it is missing.
+
+    Raises:
+        OutputError: results cannot be written into it.
+    """
     probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-        for name in (storage.FILE, PARTIAL_FILE, PREVIOUS_FILE):
+        for name in (storage.FILE, storage.PARTIAL_FILE):
             if (folder / name).is_dir():
                 raise IsADirectoryError(None, f"{name} is a folder")
     except OSError as problem:
         raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}") from problem
-
-
-def _in_order(run: Run, cases: Sequence[Case]) -> tuple[Measurement, ...]:
-    return tuple(one for one in (run.measurement(case) for case in cases) if one is not None)

@@ -1,4 +1,4 @@
-"""The measuring process: reads one request from standard input and streams what it sees to standard output."""
+"""The measuring process: reads one request from standard input and writes messages to standard output."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from upsampler_bench.runner import operators
 from upsampler_bench.runner.group import Group
 from upsampler_bench.runner.protocol import Message, Request, read_request, write_message
 
+# Of the free memory, that the process may allocate.
 FREE_SHARE = 0.9
 Emit = Callable[[Message], None]
 
@@ -41,30 +42,30 @@ def main() -> int:
 
 
 def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> None:
-    """Loads what the request needs, says where it is, and measures."""
-    sys.path[:] = [*request.path, *(place for place in sys.path if place not in request.path)]
+    """Loads what the request needs, sends its environment, and measures."""
+    sys.path[:] = [*request.path, *(entry for entry in sys.path if entry not in request.path)]
     try:
         operators.load(request.plugins, request.specs)
         operators.add_variants(case.upsampler for case in request.cases)
-        place = device.create(request.device, request.settings)
+        target = device.create(request.device, request.settings)
     except BenchError as problem:
         emit(Message("unusable", text=str(problem)))
         return
-    if place.kind == "cpu":
+    if target.kind == "cpu":
         _limit_memory(request.settings.memory_limit)
-    emit(Message("environment", environment=environment.capture(place)))
-    Group(request, place, emit, interrupted).measure()
-    emit(Message("conditions", facts={"at": "end", **place.conditions()}))
+    emit(Message("environment", environment=environment.capture(target)))
+    Group(request, target, emit, interrupted).measure()
+    emit(Message("conditions", facts={"at": "end", **target.conditions()}))
     emit(Message("end"))
 
 
 def _limit_memory(limit: int) -> None:
-    """Makes an operator that eats all memory fail here, before the system kills some process of its own choice."""
+    """Makes an operator that eats all memory fail here, before the system kills a process of its choice."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        wanted = limit or int(psutil.virtual_memory().available * FREE_SHARE)
-        resource.setrlimit(resource.RLIMIT_DATA, (wanted, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        soft = limit or int(psutil.virtual_memory().available * FREE_SHARE)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _end_with_parent() -> None:

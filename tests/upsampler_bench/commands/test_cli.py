@@ -1,11 +1,14 @@
 """The command line: what it prints, what it writes, how it ends."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from upsampler_bench import storage
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
 QUICK = ["--shape", "8x6x5", "--device", "cpu", "--max-time", "0.05", "--mode", "inference", "--target-ci", "0.5"]
@@ -19,9 +22,78 @@ def test_run_writes_results_and_every_format_and_prints_the_table(invoke, tmp_pa
     assert code == 0
     assert "dysample" in out
     assert "3 cases of 3 operators on cpu" in err
-    written = {one.name for one in (tmp_path / "here").iterdir()}
-    assert {"results.json", "report.csv", "report.md", "panel.png", "panel.svg"} <= written
+    written = {path.name for path in (tmp_path / "here").iterdir()}
+    assert {"results.json", "report.csv", "report.md", "report.html", "panel.png"} <= written
     assert max(map(len, out.splitlines())) <= 80
+    assert re.search(r"\nWrote \d+ files to here\nOpen here/report.html\n$", err)
+
+
+def test_a_run_writes_into_a_folder_of_its_own_and_leaves_a_checkout_clean(invoke, tmp_path):
+    def git(*arguments):
+        done = subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout
+
+    git("init", "--quiet")
+    (tmp_path / ".gitignore").write_text((Path(__file__).parents[3] / ".gitignore").read_text())
+    committed = tmp_path / "reports" / "device" / "panel.png"
+    committed.parent.mkdir(parents=True)
+    committed.write_text("the committed picture")
+    git("add", "--all")
+    git("-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "--message", "m")
+    for _ in range(2):
+        code, _, _ = invoke("run", *QUICK, "-u", "dysample", "--metrics", "latency", "-f", "csv", "-f", "png")
+        assert code == 0
+    assert git("status", "--porcelain") == ""
+    first, second = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d{4}-paper", first)
+    assert second != first
+    assert {path.name for path in (tmp_path / "runs" / first).iterdir()} >= {"results.json", "report.csv", "panel.png"}
+
+
+def test_report_without_an_argument_takes_the_newest_run(invoke, tmp_path):
+    code, _, err = invoke("report", "-f", "csv")
+    assert code == 2
+    assert "no stored run in runs/; name one, such as reports/<device>" in " ".join(err.split())
+    arguments = ("run", *QUICK, "-u", "nearest", "--metrics", "params", "-f", "csv")
+    for output in ("older", "newer"):
+        invoke(*arguments, "--output-dir", f"runs/{output}")
+    made_later(tmp_path / "runs" / "newer")
+    code, _, err = invoke("report", "-f", "markdown")
+    assert (code, err) == (0, "Wrote runs/newer/report.md\n")
+
+
+def made_later(folder):
+    stored = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps({**stored, "started": "2999"}))
+
+
+def test_several_runs_are_reported_in_a_new_folder(invoke, tmp_path):
+    for output in ("a", "b"):
+        invoke("run", *QUICK, "-u", "nearest", "--metrics", "params", "-f", "csv", "--output-dir", output)
+    before = (tmp_path / "a" / "report.csv").read_bytes()
+    code, _, _ = invoke("report", "a", "b", "-f", "csv")
+    assert code == 0
+    assert (tmp_path / "a" / "report.csv").read_bytes() == before
+    assert len([*tmp_path.glob("runs/*-report/report.csv")]) == 1
+
+
+def test_resume_continues_the_newest_unfinished_run_of_the_plan(invoke, tmp_path):
+    arguments = ("run", *QUICK, "--metrics", "params", "-u", "nearest", "-f", "csv")
+    code, _, err = invoke(*arguments, "--resume")
+    assert code == 2
+    assert "no unfinished run of plan 'paper' in runs/; run without --resume" in " ".join(err.split())
+    invoke(*arguments)
+    (finished,) = (tmp_path / "runs").iterdir()
+    unfinished = finished.with_name("unfinished")
+    unfinished.mkdir()
+    stored = json.loads((finished / "results.json").read_text())
+    partial = {**stored, "ended": "partial", "measurements": stored["measurements"][:1]}
+    (unfinished / storage.PARTIAL_FILE).write_text(json.dumps(partial))
+    code, _, _ = invoke(*arguments, "--resume")
+    assert code == 0
+    assert len(storage.load(unfinished).measurements) == 2
+    assert {path.name for path in unfinished.iterdir()} == {"results.json", "report.csv"}
+    assert len([*(tmp_path / "runs").iterdir()]) == 2
 
 
 def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
@@ -33,11 +105,11 @@ def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
         "assert not {'torch', 'upsamplers', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-    assert {one.name for one in (tmp_path / "there").iterdir()} == {"report.csv", "report.md"}
+    assert {path.name for path in (tmp_path / "there").iterdir()} == {"report.csv", "report.md"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("run", "-u", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
         (("run", "--shape", "256x120"), "shape is '256x120'; expected CxHxW"),
@@ -56,10 +128,10 @@ def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
         (("list", "--plugin", "nowhere.py"), "cannot load plug-in"),
     ],
 )
-def test_misuse_is_one_sentence_and_exit_code_2(invoke, tmp_path, arguments, said):
+def test_misuse_is_one_sentence_and_exit_code_2(invoke, tmp_path, arguments, message):
     code, out, err = invoke(*arguments)
     assert code == 2
-    assert said in " ".join(err.split())
+    assert message in " ".join(err.split())
     assert err.startswith("error: ")
     assert all(len(line) <= 80 for line in err.splitlines() if "/" not in line)
     assert "Traceback" not in out + err
@@ -72,8 +144,23 @@ def test_a_plan_file_with_an_unknown_key_is_misuse(invoke, tmp_path):
     assert (code, err) == (2, "error: no plan key 'shap'; did you mean 'shape'?\n")
 
 
-def test_an_operator_that_refuses_or_fails_is_a_row_and_only_strict_minds(invoke):
-    arguments = ("run", *QUICK, "--shape", "6x5x4", "-u", "dysample", "--plugin", PLUGIN, "-u", "raises", "-f", "csv")
+def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_only(invoke):
+    arguments = (
+        "run",
+        *QUICK,
+        "--shape",
+        "6x5x4",
+        "-u",
+        "nearest",
+        "-u",
+        "dysample",
+        "--plugin",
+        PLUGIN,
+        "-u",
+        "raises",
+        "-f",
+        "csv",
+    )
     code, out, _ = invoke(*arguments, "--metrics", "latency", "--output-dir", "here")
     assert code == 0
     assert "6 channels are not divisible by 4" in " ".join(out.split())
@@ -88,8 +175,17 @@ def test_nothing_measured_is_exit_code_2_and_leaves_the_old_run(invoke, tmp_path
     arguments = ("run", *QUICK, "-u", "raises", "--plugin", PLUGIN, "--baseline", "", "--output-dir", "here")
     code, _, err = invoke(*arguments)
     assert code == 2
-    assert "nothing could be measured" in err
+    assert "nothing that was asked for could be measured" in err
     assert (tmp_path / "here" / "results.json").read_bytes() == before
+
+
+def test_it_is_exit_code_2_if_every_requested_operator_refuses_and_the_baseline_alone_is_measured(invoke, tmp_path):
+    arguments = ("run", "--shape", "6x5x4", *QUICK[2:], "-u", "dysample", "-u", "dysample+", "--metrics", "latency")
+    code, _, err = invoke(*arguments)
+    assert code == 2
+    assert "error: nothing that was asked for could be measured\ndysample" in err
+    assert "6 channels are not divisible by 4" in " ".join(err.split())
+    assert not list(tmp_path.glob("runs/*"))
 
 
 @pytest.mark.parametrize("content", ["{", '{"schema": 99}'])
@@ -108,6 +204,9 @@ def test_list_shows_every_operator_with_its_parameters(invoke):
     assert code == 0
     assert set(upsamplers.names()) <= set(out.split())
     assert "2,359,296" in out
+    code, out, _ = invoke("list", "--markdown")
+    assert code == 0
+    assert [line.split("`")[1] for line in out.splitlines()[2:]] == list(upsamplers.names())
 
 
 def test_list_says_why_an_operator_refuses(invoke):
@@ -117,14 +216,14 @@ def test_list_says_why_an_operator_refuses(invoke):
     assert "…" not in out
 
 
-def test_doctor_looks_at_everything_that_makes_figures_wrong(invoke):
+def test_doctor_checks_everything_that_distorts_timings(invoke):
     code, out, _ = invoke("doctor", "--device", "cpu")
     assert code == 0
     for what in ("device", "threads", "governor", "load", "TF32", "torch", "NVML binding"):
         assert f"{what}:" in out
 
 
-def test_the_stored_run_tells_how_it_was_measured(invoke, tmp_path):
+def test_the_stored_run_says_how_it_was_measured(invoke, tmp_path):
     invoke("run", *QUICK, "-u", "nearest", "--metrics", "latency", "--output-dir", "here", "--threads", 1)
     stored = json.loads((tmp_path / "here" / "results.json").read_text())
     assert stored["settings"]["threads"] == 1

@@ -150,10 +150,10 @@ def test_a_run_of_capabilities_alone_is_refused():
         recommend((probed_run(),), Criteria())
 
 
-@pytest.fixture
-def stored(tmp_path):
+@pytest.fixture(params=["reports/here/capabilities", "runs/later-capabilities"])
+def stored(tmp_path, request):
     storage.save(measured_run(), tmp_path / "reports" / "here")
-    storage.save(probed_run(), tmp_path / "reports" / "here" / "capabilities")
+    storage.save(replace(probed_run(), started="2999"), tmp_path / request.param)
 
 
 @pytest.mark.usefixtures("stored")
@@ -200,8 +200,8 @@ def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatc
     measured = []
 
     def measure(ready):
-        measured.append((ready.job.settings.metrics, {case.mode for case in ready.cases}))
-        return probed_run() if "onnx_export" in ready.job.settings.metrics else measured_run()
+        measured.append((ready.settings.metrics, {case.mode for case in ready.cases}))
+        return probed_run() if "onnx_export" in ready.settings.metrics else measured_run()
 
     monkeypatch.setattr(command, "measure", measure)
     code, out, err = invoke("recommend", "--max-memory", "100MiB", "--needs", "onnx", "--device", "cpu")

@@ -12,21 +12,16 @@ from upsampler_bench import metrics
 from upsampler_bench.case import TRAIN, Case, Settings
 from upsampler_bench.runner.group import Group, why
 from upsampler_bench.runner.protocol import Message, Request, read_message, read_request, write_message, write_request
-from upsamplers import registry
+from upsampler_bench.workloads import workload
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
 SETTINGS = Settings(warmup_calls=1, warmup_seconds=0.0)
 
 
 @pytest.fixture(autouse=True)
-def _plugin():
-    known = upsamplers.names()
-    before = dict(registry._specs)
-    if "good" not in known:
+def _plugin(registry_restored):
+    if "good" not in upsamplers.names():
         upsamplers.load_plugin(PLUGIN)
-    yield
-    registry._specs.clear()
-    registry._specs.update(before)
 
 
 def measure(*names, mode="inference", settings=SETTINGS, device=None, done=None, interrupted=lambda: False):
@@ -38,29 +33,25 @@ def measure(*names, mode="inference", settings=SETTINGS, device=None, done=None,
 
 
 def readings(messages, name):
-    return {one.reading.metric: one.reading for one in messages if one.reading and one.key.startswith(f"{name}/")}
+    own = [message for message in messages if message.reading and message.key.startswith(f"{name}/")]
+    return {message.reading.metric: message.reading for message in own}
 
 
 def lost(messages):
-    return {one.key.split("/")[0]: (one.kind, one.text) for one in messages if one.kind in ("failed", "skipped")}
+    last = [message for message in messages if message.kind in ("failed", "skipped")]
+    return {message.key.split("/")[0]: (message.kind, message.text) for message in last}
 
 
 @pytest.mark.parametrize("mode", ["inference", "train"])
 def test_every_metric_of_a_mode_is_read(mode):
     found = readings(measure("bilinear", "deconv", mode=mode), "deconv")
-    wanted = {metric.INFOS[0].name for metric in metrics.for_case(Case("deconv", mode), ()).values()}
-    assert wanted <= set(found)
+    assert {metric.INFOS[0].name for metric in metrics.for_case(Case("deconv", mode), ()).values()} <= set(found)
 
 
-def test_only_the_wanted_metrics_are_read():
-    found = readings(measure("bilinear", settings=Settings(metrics=("params",))), "bilinear")
-    assert set(found) == {"params_weights", "params_all"}
-
-
-def test_parameters_are_counted_with_and_without_biases():
+def test_only_the_requested_metrics_are_read_and_parameters_are_counted_with_and_without_biases():
     found = readings(measure("deconv", settings=Settings(metrics=("params",))), "deconv")
-    assert found["params_weights"].samples == (8 * 8 * 9,)
-    assert found["params_all"].samples == (8 * 8 * 9 + 8,)
+    samples = {name: reading.samples for name, reading in found.items()}
+    assert samples == {"params_weights": (8 * 8 * 9,), "params_all": (8 * 8 * 9 + 8,)}
 
 
 def test_timings_keep_their_rounds_their_method_and_why_they_ended():
@@ -69,7 +60,7 @@ def test_timings_keep_their_rounds_their_method_and_why_they_ended():
     assert reading.facts["stop"] == "within 1.0%"
     assert reading.facts["first_call"] > 0
     assert len(reading.samples) >= 30
-    assert all(1 <= len(one) <= 8 for one in reading.rounds)
+    assert all(1 <= len(samples) <= 8 for samples in reading.rounds)
 
 
 def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
@@ -91,7 +82,7 @@ def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
         ("writes-to-x", "failed", "wrong: modifies its inputs in place"),
     ],
 )
-def test_one_that_goes_wrong_loses_its_own_row_only(name, kind, reason):
+def test_an_operator_that_fails_loses_its_own_row_only(name, kind, reason):
     messages = measure("bilinear", name, "good")
     assert set(lost(messages)) == {name}
     assert lost(messages)[name][0] == kind
@@ -100,7 +91,7 @@ def test_one_that_goes_wrong_loses_its_own_row_only(name, kind, reason):
     assert "latency" not in readings(messages, name)
 
 
-def test_a_twin_is_held_against_its_reference_and_counted_as_it():
+def test_a_triton_operator_must_match_its_reference_and_is_counted_as_it():
     @upsamplers.register("twin", reference="deconv")
     class Twin(type(upsamplers.create("deconv", 4))):
         def forward(self, x):
@@ -122,26 +113,19 @@ def test_what_was_read_before_is_not_read_again():
 
 def test_an_interrupt_keeps_the_samples_taken_so_far():
     device = FakeDevice()
-    # Latency alone: the floor's rates are timed too, on this clock, once in a process.
-    messages = measure(
-        "bilinear",
-        "good",
-        settings=replace(SETTINGS, metrics=("latency",)),
-        device=device,
-        interrupted=lambda: device.calls > 25,
-    )
+    # Latency alone: the rates of the roofline are timed too, on this clock, once in a process.
+    settings = replace(SETTINGS, metrics=("latency",))
+    messages = measure("bilinear", "good", settings=settings, device=device, interrupted=lambda: device.calls > 25)
     assert readings(messages, "good")["latency"].facts["stop"] == "interrupted"
 
 
 def test_the_same_seed_gives_the_same_inputs_and_weights():
-    from upsampler_bench.workloads import workload
-
     case = Case("deconv", TRAIN, 1, 4, 3, 3)
-    one, two = (workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS)) for _ in range(2))
-    assert torch.equal(one.inputs[0], two.inputs[0])
-    assert torch.equal(one.module.weight, two.module.weight)
+    first, second = (workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS)) for _ in range(2))
+    assert torch.equal(first.inputs[0], second.inputs[0])
+    assert torch.equal(first.module.weight, second.module.weight)
     other = workload.shared_inputs(case, Settings(seed=1))
-    assert not torch.equal(one.inputs[0], other[0])
+    assert not torch.equal(first.inputs[0], other[0])
 
 
 def test_all_ways_of_running_out_of_memory_read_alike():
@@ -160,15 +144,13 @@ def test_requests_and_messages_survive_their_lines():
 
 def test_a_count_that_fails_costs_the_count_and_not_the_latency():
     messages = measure("bilinear", "untraceable")
-    said = [one.text for one in messages if one.kind == "incomplete"]
-    assert said == [f"no {what}: RuntimeError: cannot be traced" for what in ("flops", "roofline")]
+    reasons = [message.text for message in messages if message.kind == "incomplete"]
+    assert reasons == [f"no {name}: RuntimeError: cannot be traced" for name in ("flops", "roofline")]
     assert {"latency", "inference_memory"} <= set(readings(messages, "untraceable"))
     assert "flops_mac" not in readings(messages, "untraceable")
 
 
-def test_inputs_are_made_anew_after_an_operator_wrote_to_them():
-    from upsampler_bench.workloads import workload
-
+def test_inputs_are_restored_after_an_operator_wrote_to_them():
     case = Case("bilinear", "inference", 1, 8, 6, 5)
     shared = workload.shared_inputs(case, SETTINGS)
     shared[0].mul_(0)
@@ -177,17 +159,13 @@ def test_inputs_are_made_anew_after_an_operator_wrote_to_them():
 
 
 def test_a_training_step_leaves_no_gradient_that_would_hide_from_the_next_count():
-    from upsampler_bench.workloads import workload
-
     case = Case("deconv", TRAIN, 1, 4, 3, 3)
     built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
     built.step_for_memory(lambda: None)
-    assert all(one.grad is None for one in (*built.inputs, *built.module.parameters()))
+    assert all(tensor.grad is None for tensor in (*built.inputs, *built.module.parameters()))
 
 
 def test_memory_is_never_counted_on_the_compiled_form_on_a_cpu():
-    from upsampler_bench.workloads import workload
-
     calls = []
 
     class Compiled:

@@ -29,10 +29,10 @@ class Bench:
 def measure(bench, settings=None, interrupted=lambda: False):
     subjects, finished = [Subject(name, lambda: None) for name in bench.seconds], []
     settings = settings or Settings()
-    for one in subjects:
-        warm_up(one, bench, settings)
+    for subject in subjects:
+        warm_up(subject, bench, settings)
     interleave(subjects, bench, settings, interrupted, lambda subject: finished.append(subject.name))
-    return {one.name: one for one in subjects}, finished
+    return {subject.name: subject for subject in subjects}, finished
 
 
 def test_a_quiet_operator_stops_at_the_precision():
@@ -41,14 +41,14 @@ def test_a_quiet_operator_stops_at_the_precision():
     assert len(found["other"].samples) >= 30
 
 
-def test_a_slow_operator_gets_the_rounds_that_an_interval_needs_but_not_much_beyond_its_cap():
+def test_a_slow_operator_gets_the_rounds_that_an_interval_needs_but_not_much_beyond_its_time_limit():
     found, _ = measure(Bench({"bilinear": 0.010, "slow": 1.0, "slower": 2.0}), Settings(max_time=5.0))
     assert len(found["slow"].rounds) == 6
     assert found["slower"].spent <= 1.5 * 5.0 + 2.0
     assert len(found["slower"].rounds) < 6
 
 
-def test_a_noisy_operator_stops_where_it_no_longer_improves_or_at_its_cap():
+def test_a_noisy_operator_stops_where_it_no_longer_improves_or_at_its_time_limit():
     found, _ = measure(Bench({"bilinear": 0.010, "other": 0.020}, noise=3.0), Settings(max_time=2.0))
     assert found["other"].stop == "time limit of 2 s"
     steady, _ = measure(
@@ -66,11 +66,11 @@ def test_every_round_times_everyone_in_an_order_of_its_own():
     bench = Bench({"bilinear": 0.01, "a": 0.01, "b": 0.01}, noise=0.5)
     measure(bench, Settings(warmup_calls=1, warmup_seconds=0.0))
     rounds = [tuple(bench.order[i : i + 3]) for i in range(3, len(bench.order) - 2, 3)][:10]
-    assert all(sorted(one) == ["a", "b", "bilinear"] for one in rounds)
+    assert all(sorted(names) == ["a", "b", "bilinear"] for names in rounds)
     assert len(set(rounds)) > 2
 
 
-def test_the_baseline_goes_on_while_anyone_does_and_ends_last():
+def test_the_baseline_goes_on_while_any_other_does_and_ends_last():
     found, finished = measure(Bench({"bilinear": 0.01, "noisy": 0.01}, noise=0.3), Settings(max_time=3.0))
     assert len(found["bilinear"].rounds) == len(found["noisy"].rounds)
     assert finished[-1] == "bilinear"
@@ -85,7 +85,7 @@ def test_the_paired_ratio_survives_load_that_moves_the_median_twofold():
     assert ratio.value == pytest.approx(1.5, rel=0.02)
 
 
-def test_one_that_fails_leaves_the_rest_alone():
+def test_an_operator_that_fails_does_not_affect_the_others():
     found, finished = measure(Bench({"bilinear": 0.01, "broken": None, "fine": 0.01}))
     assert found["broken"].stop == "failed"
     assert sorted(finished) == ["bilinear", "fine"]
@@ -93,8 +93,8 @@ def test_one_that_fails_leaves_the_rest_alone():
 
 
 def test_an_interrupt_keeps_what_was_sampled():
-    asked = iter([False] * 6)
-    found, finished = measure(Bench({"bilinear": 0.01, "a": 0.01}), interrupted=lambda: next(asked, True))
+    answers = iter([False] * 6)
+    found, finished = measure(Bench({"bilinear": 0.01, "a": 0.01}), interrupted=lambda: next(answers, True))
     assert sorted(finished) == ["a", "bilinear"]
     assert found["a"].stop == "interrupted"
     assert found["a"].samples
@@ -119,7 +119,7 @@ def test_an_interval_over_calls_that_are_alike_within_a_round_still_covers():
             return Timings(tuple(0.004 * (1 + common + noise.gauss(0, 0.002)) for _ in range(count)))
 
         subjects = [Subject(name, lambda: None, turn=8) for name in ("bilinear", "other")]
-        interleave(subjects, take, Settings(seed=seed), lambda: False, lambda one: None)
+        interleave(subjects, take, Settings(seed=seed), lambda: False, lambda subject: None)
         ratio = paired_ratio(subjects[1].by_round(), subjects[0].by_round())
         covered += ratio.low <= 1.0 <= ratio.high
     assert covered >= 0.85 * 60

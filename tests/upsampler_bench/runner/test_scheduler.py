@@ -1,4 +1,4 @@
-"""Real measuring processes: whatever an operator does to its process, it costs its own row."""
+"""Real measuring processes: whatever an operator does to its process, only its own row is affected."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 
 from upsampler_bench import plan, storage
 from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
-from upsampler_bench.runner import session
+from upsampler_bench.runner import scheduler, session
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
 QUICK = {
@@ -30,44 +30,41 @@ QUICK = {
 class Silence:
     def begin(self, cases): ...
 
-    def hear(self, message): ...
+    def update(self, message): ...
 
     def lost(self, case, reason): ...
-
-    def end(self, cases): ...
 
 
 pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
 
 
 def measure(folder, *names, listener=None, resume=False, **keys):
-    wanted = plan.parse({**QUICK, "upsampler": list(names), "plugin": PLUGIN, **keys})
-    return session.prepare(wanted, folder, resume=resume).run(listener or Silence())
+    parsed = plan.parse({**QUICK, "upsampler": list(names), "plugin": PLUGIN, **keys})
+    return scheduler.run(session.prepare(parsed, folder, resume=resume), listener or Silence())
 
 
 def reasons(run):
-    return {one.case.upsampler: (one.status, one.reason) for one in run.measurements if one.reason}
+    return {row.case.upsampler: (row.status, row.reason) for row in run.measurements if row.reason}
 
 
-@pytest.mark.slow
 def test_a_crash_a_hang_an_exit_and_a_memory_eater_cost_their_own_rows(tmp_path):
     names = ("segfaults", "exits", "eats-memory", "hangs", "raises", "prints", "good")
-    run = measure(tmp_path, *names, **{"timeout": 8.0, "memory-limit": 3 * 2**30})
+    run = measure(tmp_path, *names, **{"timeout": 12.0, "memory-limit": 2**31})
     lost = reasons(run)
     assert lost["segfaults"] == ("failed", "crashed the process during 'first call': SIGSEGV")
     assert lost["exits"] == ("failed", "ended the process during 'first call' with code 3")
     assert lost["eats-memory"][1].startswith("out of memory")
-    assert lost["hangs"] == ("failed", "timed out: no response for 8 s during 'first call'")
+    assert lost["hangs"] == ("failed", "timed out: no response for 12 s during 'first call'")
     assert lost["raises"] == ("failed", "RuntimeError: this operator has a bug")
     assert set(lost) == set(names) - {"prints", "good"}
     for name in ("bilinear", "prints", "good"):
-        measured = next(one for one in run.measurements if one.case.upsampler == name)
+        measured = next(row for row in run.measurements if row.case.upsampler == name)
         assert measured.status == "measured"
         assert measured.reading("latency").samples
         assert run.ratio(measured.case, "latency") is not None
     assert run.ended == "complete"
     assert storage.load(tmp_path) == run
-    assert not (tmp_path / session.PARTIAL_FILE).exists()
+    assert not (tmp_path / storage.PARTIAL_FILE).exists()
 
 
 def test_an_operator_of_ones_own_script_is_measured_without_a_file_of_its_own(tmp_path):
@@ -89,7 +86,7 @@ class InterruptAfter(Silence):
     def __init__(self):
         self.pressed = False
 
-    def hear(self, message):
+    def update(self, message):
         if not self.pressed and message.kind == "at" and (message.facts or {}).get("samples", 0) > 3:
             self.pressed = True
             threading.Timer(0.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -100,7 +97,7 @@ def test_ctrl_c_leaves_a_readable_run_that_resume_completes(tmp_path):
     run = measure(tmp_path, "good", "nearest", listener=InterruptAfter(), **keys)
     assert run.ended == "interrupted"
     stored = storage.load(tmp_path)
-    good = next(one for one in stored.measurements if one.case.upsampler == "good")
+    good = next(row for row in stored.measurements if row.case.upsampler == "good")
     assert good.reading("latency").facts["stop"] == "interrupted"
     assert good.reading("latency").samples
     with pytest.raises(PlanError, match="min_samples, target_ci differ"):
@@ -112,46 +109,59 @@ def test_ctrl_c_leaves_a_readable_run_that_resume_completes(tmp_path):
 
 def test_resume_measures_only_what_is_missing(tmp_path):
     first = measure(tmp_path, "good", "nearest", "raises")
-    heard = []
+    messages = []
 
-    class Listen(Silence):
-        def hear(self, message):
-            heard.append(message)
+    class Recorder(Silence):
+        def update(self, message):
+            messages.append(message)
 
-    again = measure(tmp_path, "good", "nearest", "raises", resume=True, listener=Listen())
-    assert heard == []
+    again = measure(tmp_path, "good", "nearest", "raises", resume=True, listener=Recorder())
+    assert messages == []
     assert again.measurements == first.measurements
     with pytest.raises(ResultsError, match="nothing to resume"):
         measure(tmp_path / "elsewhere", "good", resume=True)
 
 
 def test_running_out_of_memory_skips_larger_shapes_of_the_same_operator(tmp_path):
-    run = measure(tmp_path, "eats-memory", shape=["8x6x5", "16x6x5"], **{"memory-limit": 2 * 2**30})
-    lost = [(one.status, one.reason) for one in run.measurements if one.case.upsampler == "eats-memory"]
+    run = measure(tmp_path, "eats-memory", "nearest", shape=["8x6x5", "16x6x5"], **{"memory-limit": 2 * 2**30})
+    lost = [(row.status, row.reason) for row in run.measurements if row.case.upsampler == "eats-memory"]
     assert lost[0][0] == "failed"
     assert lost[1] == ("skipped", "ran out of memory at the smaller 1x8x6x5/x2/float32/contiguous/cpu")
 
 
 def test_inputs_too_large_to_make_cost_their_own_shape_only(tmp_path):
     run = measure(tmp_path, "nearest", shape=["8x6x5", "100000x5000x5000"])
-    lost = {one.case.channels: one.reason for one in run.measurements if one.reason}
+    lost = {row.case.channels: row.reason for row in run.measurements if row.reason}
     assert set(lost) == {100000}
     assert lost[100000].startswith("out of memory")
 
 
-def test_nothing_measured_is_an_error_and_keeps_what_was_there(tmp_path):
+@pytest.mark.parametrize("baseline", ["", "bilinear"])
+def test_nothing_measured_of_what_was_asked_for_is_an_error_and_keeps_the_earlier_run(tmp_path, baseline):
     kept = measure(tmp_path, "good")
-    with pytest.raises(NothingMeasured, match="this operator has a bug"):
-        measure(tmp_path, "raises", baseline="")
+    with pytest.raises(NothingMeasured, match=r"nothing that was asked for.*\nraises, .*: .*this operator has a bug"):
+        measure(tmp_path, "raises", "raises-too", baseline=baseline)
     assert storage.load(tmp_path) == kept
+    assert [path.name for path in tmp_path.iterdir()] == [storage.FILE]
+
+
+def test_the_baseline_may_be_what_was_asked_for(tmp_path):
+    run = measure(tmp_path, "bilinear", "raises", metrics=["params"])
+    assert list(reasons(run)) == ["raises"]
+
+
+def test_a_folder_of_its_own_is_removed_if_nothing_was_measured(tmp_path):
+    with pytest.raises(NothingMeasured):
+        measure(tmp_path / "new", "raises", metrics=["params"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_readings_are_on_disk_before_the_run_ends(tmp_path):
     seen = []
 
     class Look(Silence):
-        def hear(self, message):
-            partial = tmp_path / session.PARTIAL_FILE
+        def update(self, message):
+            partial = tmp_path / storage.PARTIAL_FILE
             if message.kind == "at" and message.step == "latency" and partial.exists() and 3 not in seen:
                 seen.append(len(storage.load(partial).measurements))
 

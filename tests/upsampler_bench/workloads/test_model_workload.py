@@ -154,7 +154,7 @@ def test_a_plan_lists_the_stages_of_a_decoder():
         ({"model": "segformer-b1", "scale": 4}, "scale is 4 in model segformer-b1, whose stages are x2"),
         ({"image": "512"}, "image is '512'; expected HxW"),
         ({"image": "0x512"}, "image is '0x512'; expected HxW"),
-        ({"model": ""}, "model is ''; expected a text"),
+        ({"model": ""}, "model is ''; expected a string"),
     ],
 )
 def test_a_plan_refuses_what_no_model_can_take(keys, reason):
