@@ -105,7 +105,7 @@ class Upsampler(nn.Module):
     def reset_parameters(self) -> None:
         """Sets parameters and buffers to the published initial values again, drawn from torch's generator.
 
-        For after a model's own initialisation has gone over everything. First every layer's own `reset_parameters`,
+        For use after a model's own initialisation has overwritten them. First every layer's own `reset_parameters`,
         then `init_weights`: under one seed this gives what the constructor gives.
         """
         reset_layers(self)

@@ -53,7 +53,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     }
     if counts.unknown:
         facts["uncounted"] = ", ".join(counts.unknown)
-    method = f"least bytes and multiply-adds at the rates of this run ({device.timing_method()})"
+    method = f"minimum traffic and multiply-adds at the rates of this run ({device.timing_method()})"
     return (Reading(INFO.name, ((max(moving, multiplying),),), method, facts=facts),)
 
 

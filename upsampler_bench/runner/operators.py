@@ -70,7 +70,7 @@ def names(device: str = "") -> tuple[str, ...]:
 
 
 def info(name: str) -> UpsamplerInfo:
-    """What a report says of an operator."""
+    """What a report shows about an operator."""
     spec = upsamplers.get(name)
     return UpsamplerInfo(name, spec.paper, spec.reference, spec.needs_guide)
 

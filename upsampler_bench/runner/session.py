@@ -72,7 +72,7 @@ class Session:
     Attributes:
         cases: in the order of the report.
         settings: how to measure.
-        upsamplers: what a report says of the operators.
+        upsamplers: what reports show about the operators.
         requested: operators that the plan names; without the baseline, unless the plan names it too.
         plan: as the user gave it, to be stored.
         plugins: modules or files that measuring processes load first.
