@@ -47,11 +47,7 @@ KERNELS: dict[Any, dict[str, Any]] = {
     projecting.project_and_sample: {
         **POINT,
         "SUBS": 4,
-        "ROWS": 16,
-        "DEPTH": 32,
-        "SHUFFLED": False,
         "HAS_SCOPE_BIAS": False,
-        "INTERPRETED": False,
         "WHOLE": True,
     },
     windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True, "IN_ROWS": True},

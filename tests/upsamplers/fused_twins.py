@@ -15,9 +15,8 @@ VERSION = tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
 EVERY = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
-# Those that project inside their kernel are the others wherever gradients are wanted.
-PROJECTING = tuple(name for name in EVERY if name.endswith("-1x1"))
-TWINS = tuple(name for name in EVERY if name not in PROJECTING)
+# Without gradients these project inside their kernel.
+PROJECTING = ("dysample-s-triton", "dysample-s+-triton")
 
 if ON_GPU:  # every block is run, and none is timed: there are hundreds of kinds of input here
     from triton.runtime import driver

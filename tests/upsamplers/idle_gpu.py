@@ -13,7 +13,7 @@ from triton.runtime import driver
 import upsamplers
 from upsamplers.fused import _launch
 
-TWINS = ("bilinear-triton", "dysample+-triton", "dysample-s+-triton-1x1", "carafe-triton", "sapa-b-triton")
+TWINS = ("bilinear-triton", "dysample+-triton", "dysample-s+-triton", "carafe-triton", "sapa-b-triton")
 CHANNELS, HEIGHT, WIDTH = 64, 13, 17
 launches = []
 

@@ -1,7 +1,7 @@
-"""The kernel that does all of DySample at once: the 1x1 projection, the points, and what is read there.
+"""The kernel that does all of DySample-S at once: the shuffled 1x1 projection, the points, and what is read there.
 
-A program has a block of input pixels with all their output pixels, and one group of channels; the groups of a pixel
-project it anew, each to its own displacements, which is more products for one launch and no displacements in memory.
+A program has a block of input pixels with all their output pixels, and one group of channels. Each group projects its
+pixels again, to its own displacements: more products for one launch and no displacements in memory.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from upsamplers.fused._point_kernels import DISPLACED, WHOLE, read_channels
 from upsamplers.fused._row_kernels import KINDS
 
 # (STEP_C, BLOCK_P, warps). As in `sample_points`: a channel at a time where rows are contiguous; blocks are of input
-# pixels, of which a product has 16 at least.
+# pixels.
 ROWS = ((1, 64, 4), (1, 32, 4), (1, 128, 4), (1, 128, 8))
 CHANNELS = ((16, 16, 4), (8, 16, 4), (16, 32, 4), (8, 32, 4))
 BLOCKS = [
@@ -32,53 +32,11 @@ def suits(config: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 @triton.jit
-def project(
-    x, weight, scope_weight, group, place, is_pixel, x_channel, depth, groups,
-    S: tl.constexpr, SUBS: tl.constexpr, KINDS: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr,
-    WIDE: tl.constexpr, INTERPRETED: tl.constexpr, BLOCK_P: tl.constexpr,
-):  # fmt: skip
-    """Style "lp": the group's rows of the projection's matrix times the pixels, (KINDS, SUBS, P).
-
-    Kinds are the coordinates x and y, and their scopes.
-    """
-    row = tl.arange(0, ROWS)
-    which, sub = row // SUBS, row % SUBS
-    first = (which % 2 * groups + group) * (S * S) + sub
-    is_row, inner = sub < S * S, tl.arange(0, DEPTH)
-    if WIDE:
-        inner = inner.to(tl.int64)
-    found = tl.zeros([ROWS, BLOCK_P], tl.float32)
-    for start in range(0, depth, DEPTH):
-        is_inner = start + inner < depth
-        where = first[:, None] * depth + (start + inner)[None, :]
-        some = is_row[:, None] & is_inner[None, :]
-        factors = tl.load(weight + where, mask=some & (which < 2)[:, None], other=0.0)
-        if KINDS == 4:
-            scopes = tl.load(scope_weight + where, mask=some & ((which >= 2) & (which < 4))[:, None], other=0.0)
-            factors = tl.where((which >= 2)[:, None], scopes, factors)
-        pixels = tl.load(
-            x + (start + inner)[:, None] * x_channel + place[None, :],
-            mask=is_inner[:, None] & is_pixel[None, :],
-            other=0.0,
-        )
-        if INTERPRETED:  # whose products of bfloat16 are those of its bits
-            factors, pixels = factors.to(tl.float32), pixels.to(tl.float32)
-        found = tl.dot(factors, pixels, found, input_precision="ieee")
-    return tl.reshape(found, (ROWS // SUBS, SUBS, BLOCK_P))
-
-
-@triton.jit
-def one_kind(found, kind: tl.constexpr, KINDS: tl.constexpr):
-    """(SUBS, P) of (KINDS, SUBS, P)."""
-    return tl.sum(tl.where((tl.arange(0, KINDS) == kind)[:, None, None], found, 0.0), axis=0)
-
-
-@triton.jit
 def project_shuffled(
     x, weight, group, place, is_pixel, x_channel, depth, groups,
     S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """Style "pl": the two coordinates of each output pixel from every s²-th channel, (SUBS, P) each."""
+    """The two coordinates of each output pixel from every s²-th channel, (SUBS, P) each."""
     sub = tl.arange(0, SUBS)
     where = (sub * x_channel)[:, None] + place[None, :]
     found_x = tl.zeros([SUBS, BLOCK_P], tl.float32)
@@ -101,15 +59,14 @@ def as_outputs(value, S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr
     return tl.reshape(value, (SUBS * BLOCK_P,))
 
 
-@tuned(BLOCKS, (*DISPLACED, "SHUFFLED"), suits=suits, derived=WHOLE)
+@tuned(BLOCKS, DISPLACED, suits=suits, derived=WHOLE)
 @triton.jit(do_not_specialize=KINDS)
 def project_and_sample(
     x, weight, bias, scope_weight, scope_bias, initial, out,
     channels, depth, height, width, groups, factor, size, images,
     x_batch, x_channel, x_row, x_column, x_pixel,
     out_batch, out_channel, out_row, out_column,
-    S: tl.constexpr, SUBS: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr, SHUFFLED: tl.constexpr,
-    HAS_SCOPES: tl.constexpr, HAS_SCOPE_BIAS: tl.constexpr, WIDE: tl.constexpr, INTERPRETED: tl.constexpr,
+    S: tl.constexpr, SUBS: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_SCOPE_BIAS: tl.constexpr, WIDE: tl.constexpr,
     STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, WHOLE: tl.constexpr,
 ):  # fmt: skip
     """out[c, i, j] = x[c] read bilinearly at the point that x itself displaces from (i, j)."""
@@ -126,31 +83,18 @@ def project_and_sample(
 
     first = tl.where(sub < S * S, group * (S * S) + sub, 0)
     second = first + groups * (S * S)
-    # Shuffled, all output pixels have one bias, of their group.
-    bias_x = group + 0 * sub if SHUFFLED else first
-    bias_y = bias_x + (groups if SHUFFLED else groups * (S * S))
+    raw_x, raw_y = project_shuffled(x, weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P)
+    raw_x += tl.load(bias + group).to(tl.float32)
+    raw_y += tl.load(bias + groups + group).to(tl.float32)
     gate_x = tl.full([SUBS, BLOCK_P], 1.0, tl.float32)
     gate_y = gate_x
-    if SHUFFLED:
-        raw_x, raw_y = project_shuffled(x, weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P)
-        if HAS_SCOPES:
-            gate_x, gate_y = project_shuffled(
-                x, scope_weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P
-            )
-    else:
-        found = project(
-            x, weight, scope_weight, group, place, is_pixel, x_channel, depth, groups,
-            S, SUBS, 4 if HAS_SCOPES else 2, ROWS, DEPTH, WIDE, INTERPRETED, BLOCK_P,
-        )  # fmt: skip
-        raw_x, raw_y = one_kind(found, 0, ROWS // SUBS), one_kind(found, 1, ROWS // SUBS)
-        if HAS_SCOPES:
-            gate_x, gate_y = one_kind(found, 2, ROWS // SUBS), one_kind(found, 3, ROWS // SUBS)
-    raw_x += tl.load(bias + bias_x).to(tl.float32)[:, None]
-    raw_y += tl.load(bias + bias_y).to(tl.float32)[:, None]
     if HAS_SCOPES:
+        gate_x, gate_y = project_shuffled(
+            x, scope_weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P
+        )
         if HAS_SCOPE_BIAS:
-            gate_x += tl.load(scope_bias + bias_x).to(tl.float32)[:, None]
-            gate_y += tl.load(scope_bias + bias_y).to(tl.float32)[:, None]
+            gate_x += tl.load(scope_bias + group).to(tl.float32)
+            gate_y += tl.load(scope_bias + groups + group).to(tl.float32)
         gate_x, gate_y = tl.sigmoid(gate_x), tl.sigmoid(gate_y)
     start_x = tl.load(initial + first).to(tl.float32)[:, None]
     start_y = tl.load(initial + second).to(tl.float32)[:, None]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from fused_twins import (
     DEVICE,
-    TWINS,
+    EVERY,
     channels_of,
     check,
     close,
@@ -23,18 +23,18 @@ pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_values_and_gradients_are_the_references(name):
     check(name, channels_of(name), 5, 7)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_channels_last_input_gives_the_same_and_comes_back_so(name):
     found, _ = check(name, channels_of(name), 4, 6, layout=torch.channels_last)
     assert found["output"].is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 2)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_the_smallest_sizes(name, size):
     if name.startswith(("a2u", "sapa")) and size == (1, 1):
@@ -42,7 +42,7 @@ def test_the_smallest_sizes(name, size):
     check(name, channels_of(name), *size, batch=1)
 
 
-@pytest.mark.parametrize("name", [name for name in TWINS if not name.startswith("a2u")])
+@pytest.mark.parametrize("name", [name for name in EVERY if not name.startswith("a2u")])
 @pytest.mark.parametrize("scale", [1, 3, 4])
 def test_other_scales(name, scale):
     channels = {1: 16, 3: 72, 4: 32}[scale] if name.startswith("dysample-s") else channels_of(name)
@@ -93,12 +93,12 @@ def test_gating_blends_with_the_guide():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_half_precision_both_ways(name, dtype):
     check(name, channels_of(name), 3, 4, batch=1, dtype=dtype)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_offsets_of_64_bits_lead_to_the_same_places(name, monkeypatch):
     monkeypatch.setattr(_launch, "NARROW", 1)
     check(name, channels_of(name), 3, 4, batch=1)

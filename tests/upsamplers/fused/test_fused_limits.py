@@ -11,7 +11,6 @@ from fused_twins import (
     EVERY,
     ON_GPU,
     PROJECTING,
-    TWINS,
     channels_of,
     close,
     features,
@@ -28,7 +27,7 @@ pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_strided_inputs_are_taken_right(name):
     twin, reference = pair(name, channels_of(name))
     inputs = features(twin, 2, 4, 12)
@@ -38,7 +37,7 @@ def test_strided_inputs_are_taken_right(name):
     close({"output": twin(*strided)}, {"output": expected}, 2e-4)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_what_the_kernels_cannot_take_is_refused_by_name(name):
     twin, _ = pair(name, channels_of(name))
     inputs = [one.detach().double() for one in features(twin, 1, 4, 4)]
@@ -76,7 +75,7 @@ def test_on_a_cpu_without_the_interpreter_it_says_what_it_needs():
     assert "runs on CUDA, not on cpu; 'dysample' has the same weights" in done.stdout
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_twins_weights_are_the_references(name):
     twin, reference = pair(name, channels_of(name))
     assert list(twin.state_dict()) == list(reference.state_dict())
