@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from upsamplers.checks import require_features
-from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.fused._launch import TritonOperator, dense, require_supported
 from upsamplers.operators.dysample import PAPER, DySample
 from upsamplers.registry import register
 
@@ -21,7 +21,7 @@ PUBLISHED: dict[str, Any] = {"devices": ("cuda",), "paper": PAPER, "year": 2023}
 @register("dysample+-triton", reference="dysample+", dynamic_scope=True, **PUBLISHED)
 @register("dysample-s-triton", reference="dysample-s", style="pl", **PUBLISHED)
 @register("dysample-s+-triton", reference="dysample-s+", style="pl", dynamic_scope=True, **PUBLISHED)
-class DySampleTriton(Twin, DySample):
+class DySampleTriton(TritonOperator, DySample):
     """DySample with its points found where they are read: no coordinates in memory, and x read in its own dtype.
 
     Style "pl" without gradients (torch.inference_mode or torch.no_grad) projects inside the kernel too, up to scale 4,
@@ -34,7 +34,7 @@ class DySampleTriton(Twin, DySample):
     Args: see DySample.
     """
 
-    OPERATIONS = "_projecting_ops"
+    OPERATIONS = "_point_ops"
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW).
@@ -44,7 +44,7 @@ class DySampleTriton(Twin, DySample):
         """
         require_features(x, self.channels)
         reference = f"dysample{'-s' if self.style == 'pl' else ''}{'' if self.scope is None else '+'}"
-        require_fusible(f"{reference}-triton", reference, x)
+        require_supported(reference, x)
         x = dense(x)
         if self._projects_inside(x):
             projected: Tensor = torch.ops.upsamplers.project_and_sample(
