@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fused_twins import (
+from triton_pairs import (
     DEVICE,
     PROJECTING,
     close,
@@ -21,10 +21,10 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 def check(name, channels, height, width, batch=1, dtype=torch.float32, layout=torch.contiguous_format, **options):
-    twin, reference = pair(name, channels, dtype=dtype, **options)
-    (x,) = (one.detach() for one in features(twin, batch, height, width, dtype, layout))
+    up, reference = pair(name, channels, dtype=dtype, **options)
+    (x,) = (one.detach() for one in features(up, batch, height, width, dtype, layout))
     with torch.inference_mode():
-        out = twin(x)
+        out = up(x)
     assert out.dtype == dtype
     assert out.is_contiguous(memory_format=layout)
     tolerance = {torch.float32: 2e-4, torch.float16: 3e-2, torch.bfloat16: 0.2}[dtype]
@@ -90,7 +90,7 @@ def test_without_gradients_one_operation_is_all_there_is(name):
         assert not any("conv" in name or "bmm" in name for name in called)
 
 
-def test_what_the_projecting_kernel_is_no_good_for_is_projected_before():
+def test_other_styles_scales_and_forwards_with_gradients_project_outside():
     (x,) = (one.detach() for one in features(upsamplers.create("dysample-s-triton", 200), 1, 3, 4))
     up, _ = pair("dysample-s-triton", 200)
     assert not projects_inside(up, x)  # gradients may be needed
@@ -100,7 +100,7 @@ def test_what_the_projecting_kernel_is_no_good_for_is_projected_before():
             assert not projects_inside(pair(name, 200, **options)[0], x)
 
 
-def test_hooks_and_other_layers_of_the_projection_take_part():
+def test_a_projection_with_a_hook_is_not_replaced_by_the_kernel():
     up, _ = pair("dysample-s-triton", 32)
     (x,) = (one.detach() for one in features(up, 1, 3, 4))
     with torch.inference_mode():
@@ -112,12 +112,12 @@ def test_hooks_and_other_layers_of_the_projection_take_part():
 def test_compiled_whole_and_counted():
     from torch.utils.flop_counter import FlopCounterMode
 
-    twin, _ = pair("dysample-s+-triton", 32)
-    (x,) = (one.detach() for one in features(twin, 1, 3, 4))
+    up, _ = pair("dysample-s+-triton", 32)
+    (x,) = (one.detach() for one in features(up, 1, 3, 4))
     with torch.inference_mode():
-        torch.testing.assert_close(torch.compile(twin, fullgraph=True, backend="aot_eager")(x), twin(x))
+        torch.testing.assert_close(torch.compile(up, fullgraph=True, backend="aot_eager")(x), up(x))
         with FlopCounterMode(display=False) as counted:
-            twin(x)
+            up(x)
     projected, sampled = 2 * (2 * 8) * (32 // 4) * 4 * 12, 4 * 32 * 4 * 12
     assert counted.get_total_flops() == 2 * (projected + sampled)
 
