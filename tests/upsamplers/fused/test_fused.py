@@ -135,7 +135,9 @@ def test_half_precision_is_summed_in_float32(name, dtype):
     same.load_state_dict(up.state_dict())
     expected = reference(*(tensor.double() for tensor in inputs))
     scale = expected.abs().amax()
-    worst, references = (((operator(*inputs).double() - expected).abs().amax() / scale).item() for operator in (up, same))
+    worst, references = (
+        ((operator(*inputs).double() - expected).abs().amax() / scale).item() for operator in (up, same)
+    )
     assert up(*inputs).dtype == dtype
     assert worst <= max(2 * references, 1e-3)
 
