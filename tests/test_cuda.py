@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
 ]
 NAMES = upsamplers.names()
-# Fused twins run on no CPU; test_fused.py holds them against their references.
+# Triton operators run on no CPU; test_fused.py compares them with their references.
 ON_BOTH = [name for name in NAMES if "cpu" in upsamplers.get(name).devices]
 
 

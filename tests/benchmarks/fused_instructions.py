@@ -1,4 +1,4 @@
-"""What Triton makes of the fused kernels for a GPU, with none here: registers, spills and instructions of every block.
+"""What Triton compiles the kernels to, without a GPU: registers, spills and instructions for every block size.
 
 Compiles for compute capability 9.0 at the paper's shape, 256x120x120, times two, and takes the machine code apart with
 the tools that come with triton. Run without TRITON_INTERPRET:
@@ -23,41 +23,31 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from upsamplers.fused import _affinity_kernels as affinity
-from upsamplers.fused import _bilinear_kernels as bilinear
 from upsamplers.fused import _point_kernels as points
 from upsamplers.fused import _projecting_kernels as projecting
 from upsamplers.fused import _window_kernels as windows
-from upsamplers.fused._launch import OPTIONS
+from upsamplers.fused._launch import OPTIONS, SOFTMAX
 
 CHANNELS, SIDE, SCALE, GROUPS, DEPTH = 256, 120, 2, 4, 32
 AREA = SIDE**2
 ELEMENTS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-# Pointers are named for what they point to, and nothing else has one of these names.
+# Arguments that are pointers; nothing else has one of these names.
 POINTERS = (
-    "x", "logits", "own", "out", "lse", "grad", "grad_x", "grad_logits", "grad_own", "query", "key", "offsets",
-    "initial", "grad_offsets", "steps", "weight", "bias", "scope_weight", "scope_bias",
+    "x", "logits", "shared_logits", "out", "lse", "grad", "grad_x", "grad_logits", "grad_shared", "query", "key",
+    "projected", "initial", "grad_projected", "steps", "weight", "bias", "scope_weight", "scope_bias",
 )  # fmt: skip
-WINDOW = {"K": 5, "S": SCALE, "MODE": 0, "HAS_OWN": False}
-POINT = {"S": SCALE, "HAS_SCOPES": False}
+WINDOW = {"K": 5, "S": SCALE, "MODE": SOFTMAX, "HAS_SHARED": False}
+POINT = {"S": SCALE, "HAS_SCOPES": False, "UNMASKED": True}
 KERNELS: dict[Any, dict[str, Any]] = {
-    points.sample_points: {**POINT, "HAS_OFFSETS": True, "WHOLE": True},
-    points.sample_points_offsets_backward: {**POINT, "WHOLE": True},
-    points.sample_points_features_backward: {**POINT, "EXACT": False, "WHOLE": True},
-    bilinear.bilinear_backward: {"S": SCALE, "SIDES": SCALE},
-    projecting.project_and_sample: {
-        **POINT,
-        "SUBS": 4,
-        "ROWS": 16,
-        "DEPTH": 32,
-        "SHUFFLED": False,
-        "HAS_SCOPE_BIAS": False,
-        "INTERPRETED": False,
-        "WHOLE": True,
-    },
-    windows.window_sum: {**WINDOW, "SUBS": 4, "STORE_LSE": True, "IN_ROWS": True},
-    windows.window_sum_features_backward: {**WINDOW, "SIDES": SCALE},
-    windows.window_sum_logits_backward: {**WINDOW, "TAPS": 32, "SUBS": 4},
-    affinity.affinity_sum: {"K": 5, "S": SCALE, "SUBS": 4, "DIM": DEPTH, "STORE_LSE": True, "IN_ROWS": True},
+    points.sample_points_fwd_kernel: {**POINT, "HAS_OFFSETS": True},
+    points.sample_points_bwd_dprojected_kernel: POINT,
+    points.sample_points_bwd_dx_kernel: {**POINT, "EXACT": False},
+    points.bilinear_bwd_dx_kernel: {"S": SCALE, "SIDES": SCALE},
+    projecting.project_and_sample_fwd_kernel: {**POINT, "SUBS": 4, "HAS_SCOPE_BIAS": False},
+    windows.window_sum_fwd_kernel: {**WINDOW, "SUBS": 4, "STORE_LSE": True, "IN_ROWS": True},
+    windows.window_sum_bwd_dx_kernel: {**WINDOW, "SIDES": SCALE},
+    windows.window_sum_bwd_dlogits_kernel: {**WINDOW, "TAPS": 32, "SUBS": 4},
+    affinity.affinity_sum_fwd_kernel: {"K": 5, "S": SCALE, "SUBS": 4, "DIM": DEPTH, "STORE_LSE": True, "IN_ROWS": True},
 }
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z0-9_]+)(.*);")
@@ -87,11 +77,11 @@ class Code:
     def line(self) -> str:
         """Of a table."""
         counts = Counter(self.loop)
-        memory = "/".join(str(sum(counts[one] for one in names)) for names in (("LDG",), ("STG", "REDG", "RED")))
+        memory = "/".join(str(sum(counts[name] for name in names)) for names in (("LDG",), ("STG", "REDG", "RED")))
         products = counts["FFMA"] + counts["FMUL"]
         blocks = " ".join(f"{name.removeprefix('BLOCK_').lower()} {value}" for name, value in self.blocks.items())
         return (
-            f"{self.name:34}{blocks:32}{self.registers:>5}{self.spilled:>6}{len(self.instructions):>7}"
+            f"{self.name:36}{blocks:32}{self.registers:>5}{self.spilled:>6}{len(self.instructions):>7}"
             f"{len(self.loop):>6}{memory:>9}{products:>7}"
         )
 
@@ -109,7 +99,7 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
     function = kernel.fn
     known = {**constants, **config.kwargs}
     known = {name: value for name, value in known.items() if name in function.arg_names}
-    missing = [one.name for one in function.params if one.is_constexpr and one.name not in known]
+    missing = [argument.name for argument in function.params if argument.is_constexpr and argument.name not in known]
     assert not missing, f"{function.__name__}: constants without a value: {missing}"
     kinds = dict.fromkeys(POINTERS, f"*{element}") | {"factor": "fp32", "lse": "*fp32", "steps": "*fp32"}
     kinds |= {"grad_x": "*i64" if constants["EXACT"] else "*fp32"} if "EXACT" in constants else {}
@@ -117,8 +107,8 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
     # As a launch does: what is one is a constant, what 16 divides is known to be so.
     known |= {name: 1 for name in function.arg_names if name not in known and numbers.get(name) == 1}
     aligned = {
-        (place,): [["tt.divisibility", 16]]
-        for place, name in enumerate(function.arg_names)
+        (position,): [["tt.divisibility", 16]]
+        for position, name in enumerate(function.arg_names)
         if name not in known and (name in POINTERS or numbers.get(name, 1) % 16 == 0)
     }
     signature = {name: "constexpr" if name in known else kinds.get(name, "i32") for name in function.arg_names}
@@ -127,7 +117,7 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
         target=GPUTarget("cuda", 90, 32),
         options={"num_warps": config.num_warps, **OPTIONS},
     )
-    return _taken_apart(function.__name__, {**config.kwargs, "warps": config.num_warps}, made.asm["cubin"])
+    return _disassembled(function.__name__, {**config.kwargs, "warps": config.num_warps}, made.asm["cubin"])
 
 
 def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any]]]:
@@ -136,49 +126,50 @@ def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any
         for config in kernel.configs:
             given = {**constants, **_numbers(layout, set(kernel.fn.arg_names))}
             rows = {"IN_ROWS": layout == "contiguous"} if "IN_ROWS" in constants else {}
-            if kernel.suits(config, given):
+            if kernel.fits(config, given):
                 yield kernel, config, {"WIDE": False, **constants, **rows}
 
 
 def _numbers(layout: str, names: set[str]) -> dict[str, int]:
+    """Sizes and strides by the names of the arguments."""
     groups = 1 if names & {"logits", "query"} else GROUPS
-    found = {
+    numbers = {
         "height": SIDE,
         "width": SIDE,
         "channels": CHANNELS // groups,
         "groups": groups,
-        "depth": CHANNELS if "weight" in names else DEPTH,
+        "depth": CHANNELS // SCALE**2 if "weight" in names else DEPTH,
+        "tune_pixels": 16384,
+        "tune_images": groups,
     }
-    found |= {"size": 16384, "images": groups}
-    for name, channels, side in (
-        ("x", CHANNELS, SIDE), ("out", CHANNELS, SCALE * SIDE), ("offset", 2 * GROUPS * SCALE**2, SIDE),
-        ("query", DEPTH, SCALE * SIDE), ("key", DEPTH, SIDE),
+    for tensor, channels, side in (
+        ("x", CHANNELS, SIDE), ("o", CHANNELS, SCALE * SIDE), ("p", 2 * GROUPS * SCALE**2, SIDE),
+        ("q", DEPTH, SCALE * SIDE), ("k", DEPTH, SIDE),
     ):  # fmt: skip
-        steps = (side**2, side, 1) if layout == "contiguous" else (1, side * channels, channels)
-        parts = ("channel", "row", "column")
-        found |= {f"{name}_pixel": steps[2]}
-        found |= {f"{name}_batch": channels * side**2}
-        found |= {f"{name}_{part}": value for part, value in zip(parts, steps, strict=True)}
-    taps = {"batch": 100 * AREA, "group": 100 * AREA, "tap": 4 * AREA, "row": SIDE, "column": 1}
-    found |= {f"logit_{part}": value for part, value in (taps | {"sub_row": 2 * AREA, "sub_column": AREA}).items()}
-    return found | {f"own_{part}": value for part, value in taps.items()}
+        strides = (side**2, side, 1) if layout == "contiguous" else (1, side * channels, channels)
+        numbers |= {f"stride_{tensor}{axis}": stride for axis, stride in zip("chw", strides, strict=True)}
+        numbers |= {f"stride_{tensor}b": channels * side**2, f"stride_{tensor}_pixel": strides[2]}
+    for tensor in "ls":
+        axes = {"b": 100 * AREA, "g": 100 * AREA, "t": 4 * AREA, "h": SIDE, "w": 1}
+        numbers |= {f"stride_{tensor}{axis}": stride for axis, stride in axes.items()}
+    return numbers | {"stride_l_sub_h": 2 * AREA, "stride_l_sub_w": AREA}
 
 
-def _taken_apart(name: str, chosen: dict[str, int], cubin: bytes) -> Code:
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as kept:
-        kept.write(cubin)
-        kept.flush()
-        usage = _said("cuobjdump", "--dump-resource-usage", kept.name)
-        listing = _said("nvdisasm", "-c", kept.name)
+def _disassembled(name: str, chosen: dict[str, int], cubin: bytes) -> Code:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        usage = _output("cuobjdump", "--dump-resource-usage", file.name)
+        listing = _output("nvdisasm", "-c", file.name)
     instructions: list[str] = []
     labels: dict[str, int] = {}
     longest = range(0)
     for line in listing.splitlines():
-        if found := LABEL.match(line.strip()):
-            labels[found[1]] = len(instructions)
-        elif found := INSTRUCTION.match(line):
-            instructions.append(found[1])
-            target = re.search(r"\.L_x_\d+", found[2]) if found[1] == "BRA" else None
+        if match := LABEL.match(line.strip()):
+            labels[match[1]] = len(instructions)
+        elif match := INSTRUCTION.match(line):
+            instructions.append(match[1])
+            target = re.search(r"\.L_x_\d+", match[2]) if match[1] == "BRA" else None
             if target and target[0] in labels:
                 body = range(labels[target[0]], len(instructions))
                 longest = max(longest, body, key=len)
@@ -187,17 +178,17 @@ def _taken_apart(name: str, chosen: dict[str, int], cubin: bytes) -> Code:
     return Code(name, chosen, registers, spilled, tuple(instructions), tuple(loop))
 
 
-def _said(tool: str, *arguments: str) -> str:
+def _output(tool: str, *arguments: str) -> str:
     return subprocess.run([str(TOOLS / tool), *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def main(element: str = "float32", layout: str = "") -> None:
     """Prints a line for every kernel and block, by default of both layouts."""
-    print(f"{'kernel':34}{'blocks':32}{'regs':>5}{'spill':>6}{'all':>7}{'loop':>6}{'ld/st':>9}{'mul':>7}")
-    for one in [layout] if layout else ["contiguous", "channels_last"]:
-        print(f"{element}, {one}")
-        for kernel, config, constants in blocks(one):
-            print(compiled(kernel, config, constants, ELEMENTS[element], one).line(), flush=True)
+    print(f"{'kernel':36}{'blocks':32}{'regs':>5}{'spill':>6}{'all':>7}{'loop':>6}{'ld/st':>9}{'mul':>7}")
+    for name in [layout] if layout else ["contiguous", "channels_last"]:
+        print(f"{element}, {name}")
+        for kernel, config, constants in blocks(name):
+            print(compiled(kernel, config, constants, ELEMENTS[element], name).line(), flush=True)
 
 
 if __name__ == "__main__":

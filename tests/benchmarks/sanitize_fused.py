@@ -1,4 +1,4 @@
-"""Every fused twin under compute-sanitizer on CUDA: memory, and races in shared memory; where it is installed."""
+"""Every Triton operator under compute-sanitizer on CUDA, where it is installed: memory, and races in shared memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ CHECKS = (("memcheck", "--report-api-errors", "no"), ("racecheck",))
 
 
 def main() -> int:
-    """Runs this file under each check; the number of those that found something."""
+    """Runs this file under each check; returns how many found something."""
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         print("compute-sanitizer is not installed: memory and races not checked")
         return 0
-    found = 0
+    failed = 0
     for check, *flags in CHECKS:
-        command = [tool, "--tool", check, "--error-exitcode", "1", *flags, sys.executable, __file__, "twins"]
-        found += bool(subprocess.run(command, env={**os.environ, **APART}).returncode)
-    return found
+        command = [tool, "--tool", check, "--error-exitcode", "1", *flags, sys.executable, __file__, "operators"]
+        failed += bool(subprocess.run(command, env={**os.environ, **APART}).returncode)
+    return failed
 
 
-def run_twins() -> None:
+def run_operators() -> None:
     """One forward and backward of each at an odd shape; every choice of blocks is run once and none is timed."""
     import torch
     from triton.runtime import driver
@@ -49,4 +49,4 @@ def run_twins() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_twins() if sys.argv[1:] == ["twins"] else main())
+    sys.exit(run_operators() if sys.argv[1:] == ["operators"] else main())

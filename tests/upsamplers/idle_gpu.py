@@ -1,7 +1,7 @@
-"""Twins on a GPU that is not there: everything is compiled and launched as on one, and nothing is computed.
+"""Triton operators on a simulated GPU: everything is compiled and launched as on one, and nothing is computed.
 
 Triton's own launching (choosing blocks by timing, specialising on arguments, binding them) runs with a driver that
-takes every launch and does nothing. Prints each launch: twin, layout, kernel, grid. Run without TRITON_INTERPRET.
+takes every launch and does nothing. Prints each launch: operator, layout, kernel, grid. Run without TRITON_INTERPRET.
 """
 
 import threading
@@ -13,7 +13,7 @@ from triton.runtime import driver
 import upsamplers
 from upsamplers.fused import _launch
 
-TWINS = ("bilinear-triton", "dysample+-triton", "dysample-s+-triton-1x1", "carafe-triton", "sapa-b-triton")
+OPERATORS = ("bilinear-triton", "dysample+-triton", "dysample-s+-triton", "carafe-triton", "sapa-b-triton")
 CHANNELS, HEIGHT, WIDTH = 64, 13, 17
 launches = []
 
@@ -66,32 +66,26 @@ class Driver:
 
 def fewer(kernel):
     """Leaves the first blocks for each layout."""
-    steps = {}
+    first = {}
     for config in kernel.configs:
-        steps.setdefault(config.kwargs.get("STEP_C", 1) > 1, config)
-    kernel.configs[:] = steps.values()
+        first.setdefault(config.kwargs.get("STEP_C", 1) > 1, config)
+    kernel.configs[:] = first.values()
 
 
 def main():
-    """Every twin forward and backward in both layouts."""
+    """Every operator forward and backward in both layouts."""
     assert not _launch.is_interpreted()
     driver.set_active(Driver())
-    for name in TWINS:  # imports the kernels
+    for name in OPERATORS:  # imports the kernels
         upsamplers.create(name, CHANNELS)
-    from upsamplers.fused import (
-        _affinity_kernels,
-        _bilinear_kernels,
-        _point_kernels,
-        _projecting_kernels,
-        _window_kernels,
-    )
+    from upsamplers.fused import _affinity_kernels, _point_kernels, _projecting_kernels, _window_kernels
 
-    for module in (_affinity_kernels, _bilinear_kernels, _point_kernels, _projecting_kernels, _window_kernels):
+    for module in (_affinity_kernels, _point_kernels, _projecting_kernels, _window_kernels):
         for kernel in vars(module).values():
             if hasattr(kernel, "configs"):
                 fewer(kernel)
     _launch.is_interpreted = lambda: True  # so that tensors of the CPU are taken
-    for name in TWINS:
+    for name in OPERATORS:
         for layout in (torch.contiguous_format, torch.channels_last):
             up = upsamplers.create(name, CHANNELS)
             shapes = [(2, CHANNELS, HEIGHT, WIDTH)] + [(2, CHANNELS, 2 * HEIGHT, 2 * WIDTH)] * up.needs_guide
@@ -106,7 +100,7 @@ def main():
 
 
 def at_once():
-    """Several threads meet kinds of input that none has met before; one that fails ends this process."""
+    """Several threads meet new kinds of input at the same time; one that fails ends this process."""
     up, failed = upsamplers.create("dysample-triton", CHANNELS), []
 
     def forward(size):
@@ -117,10 +111,10 @@ def at_once():
             failed.append(problem)
 
     threads = [threading.Thread(target=forward, args=(2**power,)) for power in range(1, 7)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if failed:
         raise failed[0]
 

@@ -1,4 +1,4 @@
-"""Models that upsample in every way there is, and what a replacement in them says."""
+"""Models that upsample in different ways, and the reasons of a replacement in them."""
 
 from typing import Any
 
@@ -111,7 +111,7 @@ class Once(nn.Module):
 
 
 def only(report: Replacement) -> str:
-    """Why the one place that was left was left."""
+    """The reason of the only entry that was left."""
     (left,) = report.left
     return left.reason
 

@@ -1,5 +1,5 @@
-"""Fused twins in Triton: an operator each, with the weights and the results of its reference in fewer kernels.
+"""Operators in fused Triton kernels, with the weights and the results of their references in fewer launches.
 
-A twin is listed everywhere and runs where a GPU and triton are; its kernels are imported when the first one is built.
-Under TRITON_INTERPRET=1 it runs on a CPU too, slowly: that is how it is tested where no GPU is.
+They are listed everywhere and run where a GPU and triton are; their kernels are imported when the first one is created.
+Under TRITON_INTERPRET=1 they run on a CPU too, slowly: that is how they are tested where there is no GPU.
 """

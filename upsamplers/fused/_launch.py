@@ -1,4 +1,4 @@
-"""What every fused operation needs to be launched: what it accepts, its blocks, and where its tensors lie."""
+"""What every Triton operation needs to be launched: what it accepts, its block sizes, and its tensors' layouts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from torch import Tensor
 
 from upsamplers.errors import Unsupported
 
-# What a window's logits are made into.
+# How the logits of a window become weights.
 SOFTMAX, SIGMOID_SOFTMAX, PLAIN = range(3)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 LARGEST_KERNEL = 11
-# Of taps and output pixels of an input pixel, which one program holds for all its pixels.
+# Taps times output pixels of an input pixel, which one program holds for all its pixels.
 LARGEST_CELL = 2048
-# Of a grid's second and third axes.
+# Programs along the third axis of a CUDA grid.
 MOST_IMAGES = 65535
-# Beyond so many elements an offset does not fit 32 bits.
+# Offsets of so many elements do not fit 32 bits, nor do numbers of so many pixels.
 NARROW = 2**31
 MOST_PIXELS = 2**31
-# A product and its sum are one instruction, as in torch's own kernels; later versions of triton ask for it to be said.
+# Fuses a product and its sum into one instruction, as torch's own kernels do; later versions of triton need the option.
 OPTIONS = {"enable_fp_fusion": True}
-T = TypeVar("T", bound="Twin")
+T = TypeVar("T", bound="TritonOperator")
 
 
 def is_interpreted() -> bool:
@@ -36,8 +36,8 @@ def is_interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
 
 
-class Twin:
-    """Before an operator's class: imports the operations that the twin calls when one is made, or unpickled.
+class TritonOperator:
+    """A base in front of an operator's class: imports its operations when one is created or unpickled.
 
     Raises:
         Unsupported: triton is not installed.
@@ -46,214 +46,203 @@ class Twin:
     OPERATIONS: ClassVar[str]
 
     def __new__(cls: type[T], *_: Any, **__: Any) -> T:
-        """Operations are found under torch.ops.upsamplers from then on."""
+        """Registers the operations under torch.ops.upsamplers."""
         try:
             importlib.import_module(f"upsamplers.fused.{cls.OPERATIONS}")
         except ModuleNotFoundError as problem:
             if problem.name != "triton":
                 raise
-            raise Unsupported("the fused twins need triton, which is not installed: pip install triton") from problem
+            raise Unsupported("Triton operators need triton, which is not installed: pip install triton") from problem
         return super().__new__(cls)
 
 
-def require_fusible(name: str, reference: str, *tensors: Tensor, kernel: int = 1, scale: int = 1) -> None:
+def require_supported(reference: str, *tensors: Tensor, kernel: int = 1, scale: int = 1) -> None:
     """Refuses what the kernels cannot take.
 
     Raises:
-        Unsupported: naming what was found, and the operator that takes it.
+        Unsupported: naming the operator, what was found, and the reference operator, which takes it.
     """
-    for one in tensors:
-        if one.device.type != "cuda" and not is_interpreted() and one.device.type != "meta":
-            raise Unsupported(f"{name} runs on CUDA, not on {one.device.type}; {reference!r} has the same weights")
-        if one.dtype not in DTYPES:
+    name, instead = f"{reference}-triton", f"{reference!r} has the same weights"
+    for tensor in tensors:
+        if tensor.device.type not in ("cuda", "meta") and not is_interpreted():
+            raise Unsupported(f"{name} runs on CUDA, not on {tensor.device.type}; {instead}")
+        if tensor.dtype not in DTYPES:
             accepted = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
-            raise Unsupported(f"{name} takes {accepted}, not {one.dtype}; {reference!r} has the same weights")
+            raise Unsupported(f"{name} takes {accepted}, not {tensor.dtype}; {instead}")
     if kernel > LARGEST_KERNEL:
-        raise Unsupported(
-            f"{name} takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}; {reference!r} "
-            f"has the same weights"
-        )
-    if up_to_two(kernel**2) * up_to_two(scale**2) > LARGEST_CELL:
+        most = f"{LARGEST_KERNEL} x {LARGEST_KERNEL}"
+        raise Unsupported(f"{name} takes windows up to {most}, not {kernel} x {kernel}; {instead}")
+    if next_power_of_2(kernel**2) * next_power_of_2(scale**2) > LARGEST_CELL:
         raise Unsupported(
             f"{name} takes windows and scales up to k² · s² = {LARGEST_CELL}, each rounded up to a power of two, not "
-            f"{kernel}² · {scale}²; {reference!r} has the same weights"
+            f"{kernel}² · {scale}²; {instead}"
         )
 
 
-def up_to_two(number: int) -> int:
-    """The least power of two that is not below it."""
+def next_power_of_2(number: int) -> int:
+    """The smallest power of two that is not below the number; triton has it too, but may not be installed."""
     return 1 << (number - 1).bit_length()
 
 
-def blocks(count: int, block: int) -> int:
-    """How many blocks cover so many."""
-    return -(-count // block)
-
-
 def is_wide(*tensors: Tensor) -> bool:
-    """Whether an offset into one of these may not fit 32 bits, also where it is a part of something larger."""
+    """Whether an offset into one of these may not fit 32 bits, also where it is a view of something larger."""
     return any(
-        sum((size - 1) * stride for size, stride in zip(one.shape, one.stride(), strict=True)) + 1 >= NARROW
-        for one in tensors
+        sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1 >= NARROW
+        for tensor in tensors
     )
 
 
-def empty_like(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
-    """An unwritten feature laid out as x is: channels_last, or contiguous."""
-    turned = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if turned else torch.contiguous_format
+def empty_feature(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """An uninitialised feature laid out as x is: channels_last, or contiguous."""
+    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if is_channels_last else torch.contiguous_format
     return torch.empty(tuple(shape), dtype=dtype or x.dtype, device=x.device, memory_format=layout)
 
 
+def empty_upsampled(x: Tensor, scale: int) -> Tensor:
+    """An uninitialised output (B, C, sH, sW) for x (B, C, H, W), in its dtype and layout."""
+    batch, channels, height, width = x.shape
+    return empty_feature(x, (batch, channels, scale * height, scale * width))
+
+
 def dense(x: Tensor) -> Tensor:
-    """X itself where it is contiguous or channels_last, else a copy that is."""
+    """X itself where it is contiguous or channels_last, else a contiguous copy."""
     if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
         return x
     return x.contiguous()
 
 
-def lies_in_rows(x: Tensor) -> bool:
-    """Whether pixels of a row lie side by side."""
-    return x.stride(3) == 1
-
-
-def laid_out(grad: Tensor) -> Tensor:
-    """A gradient in memory of its own: one that is expanded, as of a sum, is not what blocks are chosen for."""
+def materialized(grad: Tensor) -> Tensor:
+    """A gradient without strides of zero: one that is expanded, as of a sum, is not what blocks are chosen for."""
     return grad.contiguous() if 0 in grad.stride() else grad
 
 
-def kind(x: Tensor, groups: int = 1) -> tuple[int, int]:
-    """What blocks are chosen for, coarsely: pixels of an image, and images (a group is one); powers of two.
+def tuning_keys(x: Tensor, groups: int = 1) -> tuple[int, int]:
+    """What blocks are chosen for: the pixels of an image and the images (times groups), rounded up to powers of two.
 
-    Pixels are negative where channels lie side by side.
+    Pixels are negative where channels are contiguous.
     """
-    pixels = up_to_two(x.shape[2] * x.shape[3])
-    return -pixels if x.stride(1) == 1 else pixels, up_to_two(x.shape[0] * groups)
+    pixels = next_power_of_2(x.shape[2] * x.shape[3])
+    return -pixels if x.stride(1) == 1 else pixels, next_power_of_2(x.shape[0] * groups)
 
 
 def launch(
-    kernel: Any, rows: int, columns: int, channels: int | None, images: int, *arguments: Any, **constants: Any
+    kernel: Tuned, rows: int, columns: int, channels: int | None, images: int, *arguments: Any, **constants: Any
 ) -> None:
-    """Runs a kernel on the device that its first argument lies on, whichever is the current one.
+    """Runs a kernel on the device of its first argument, whichever is the current one.
+
+    The grid is (rows · blocks of columns, blocks of channels, images).
 
     Args:
-        kernel: a tuned one.
-        rows, columns: of pixels; BLOCK_P of a row are a program's.
-        channels: BLOCK_C of them a program; None: all.
-        images: or groups of them, one a program; none: nothing is to be done.
+        kernel: what runs.
+        rows, columns: of pixels; BLOCK_P pixels of a row are a program's.
+        channels: BLOCK_C of them are a program's; None: all.
+        images: images times groups of channels, one a program; for 0 nothing runs.
         arguments, constants: the kernel's.
 
     Raises:
         Unsupported: more images than a grid has, or more pixels than 32 bits count.
     """
     if images > MOST_IMAGES:
-        raise Unsupported(f"{images} images (or groups of them) at once; the fused twins take up to {MOST_IMAGES}")
+        raise Unsupported(f"{images} images (or groups of them) at once; Triton operators take up to {MOST_IMAGES}")
     if rows * columns >= MOST_PIXELS:
-        raise Unsupported(f"{rows * columns} pixels an image; the fused twins take less than {MOST_PIXELS}")
+        raise Unsupported(f"{rows * columns} pixels an image; Triton operators take less than {MOST_PIXELS}")
     if images == 0:
         return
 
-    def grid(meta: Mapping[str, int]) -> tuple[int, ...]:
-        many = () if channels is None else (blocks(channels, meta["BLOCK_C"]),)
-        return rows * blocks(columns, meta["BLOCK_P"]), *many, images
+    def grid(meta: Mapping[str, int]) -> tuple[int, int, int]:
+        channel_blocks = 1 if channels is None else -(-channels // meta["BLOCK_C"])
+        return rows * -(-columns // meta["BLOCK_P"]), channel_blocks, images
 
     with torch.cuda.device_of(arguments[0]):
         kernel[grid](*arguments, **constants)
 
 
+Rule = Callable[[Mapping[str, Any]], Any]
+
+
 def tuned(
     configs: Sequence[Any],
-    key: Sequence[str],
+    keys: Sequence[str],
     *,
-    suits: Callable[[Any, Mapping[str, Any]], bool] | None = None,
-    derived: Mapping[str, Callable[[Mapping[str, Any]], Any]] | None = None,
-    **more: Any,
-) -> Callable[[Any], Any]:
+    fits: Callable[[Any, Mapping[str, Any]], bool] = lambda config, arguments: True,
+    derived: Mapping[str, Rule] | None = None,
+    **autotune: Any,
+) -> Callable[[Any], Tuned]:
     """Chooses among block sizes by timing them once for each kind of input.
 
-    What was chosen is kept on disk where triton can, so that every process of a comparison runs the same. Interpreted,
-    the first that suits the arguments is taken.
+    The choice is kept on disk where triton can, so that every process of a comparison runs the same. Interpreted, the
+    first that fits the arguments is taken.
 
     Args:
         configs: triton's.
-        key: names of the arguments that tell kinds of input apart.
-        suits: whether one is for such arguments at all; by default all are.
+        keys: names of the arguments that distinguish kinds of input.
+        fits: whether a configuration can run with these arguments.
         derived: constants by name that follow from the arguments and the blocks.
-        more: for triton.autotune.
+        autotune: other options of triton.autotune.
     """
-    import triton
-
-    rules = dict(derived or {})
-
-    def suited(given: Sequence[Any], arguments: Mapping[str, Any], **constants: Any) -> list[Any]:
-        return [one for one in given if suits is None or suits(one, {**arguments, **constants})]
-
-    if is_interpreted():
-        return lambda kernel: _First(kernel, partial(suited, configs), rules)
-    if "cache_results" in inspect.signature(triton.autotune).parameters:
-        more["cache_results"] = True
-    tune = triton.autotune(list(configs), list(key), prune_configs_by={"early_config_prune": suited}, **more)
-    return lambda kernel: _Fastest(kernel, tune(triton.heuristics(rules)(kernel)), key, rules, suits)
+    return lambda kernel: Tuned(kernel, list(configs), keys, fits, dict(derived or {}), autotune)
 
 
-class _First:
-    """An interpreted kernel with the first blocks that suit, where nothing can be timed."""
-
-    def __init__(
-        self, kernel: Any, suited: Callable[..., list[Any]], derived: Mapping[str, Callable[..., Any]]
-    ) -> None:
-        self.fn, self._suited, self._derived = kernel, suited, derived
-
-    def __getitem__(self, grid: Any) -> Callable[..., None]:
-        def run(*arguments: Any, **constants: Any) -> None:
-            named = dict(zip(self.fn.arg_names, arguments, strict=False)) | constants
-            chosen = self._suited(named)[0].kwargs
-            self.fn[grid](*arguments, **constants, **chosen, **_follow(self._derived, named | chosen))
-
-        return run
-
-
-class _Fastest:
-    """A kernel with the blocks that triton's tuner found fastest; from then on launched past it, to spare the host."""
+class Tuned:
+    """A kernel with the blocks that triton's tuner found fastest; later launches skip the tuner, to save time."""
 
     def __init__(
         self,
         kernel: Any,
-        tuner: Any,
-        key: Sequence[str],
-        derived: Mapping[str, Callable[..., Any]],
-        suits: Callable[[Any, Mapping[str, Any]], bool] | None,
+        configs: list[Any],
+        keys: Sequence[str],
+        fits: Callable[[Any, Mapping[str, Any]], bool],
+        derived: dict[str, Rule],
+        autotune: dict[str, Any],
     ) -> None:
-        self.fn, self.configs, self._tuner, self._derived = kernel, tuner.configs, tuner, derived
-        self.suits = suits or (lambda config, arguments: True)
-        self._places = [place for place, name in enumerate(kernel.arg_names) if name in key]
+        self.fn, self.configs, self.fits, self._derived = kernel, configs, fits, derived
+        self._key_positions = [position for position, name in enumerate(kernel.arg_names) if name in keys]
         self._chosen: dict[Any, dict[str, Any]] = {}
         self._devices: set[torch.device] = set()
-        self._alone = threading.Lock()
+        self._lock = threading.Lock()
+        self._tuner = None
+        if not is_interpreted():
+            import triton
+
+            if "cache_results" in inspect.signature(triton.autotune).parameters:
+                autotune = {**autotune, "cache_results": True}
+            prune = {"early_config_prune": self._fitting}
+            tune = triton.autotune(configs, list(keys), prune_configs_by=prune, **autotune)
+            self._tuner = tune(triton.heuristics(derived)(kernel))
+
+    def _fitting(self, configs: Sequence[Any], arguments: Mapping[str, Any], **constants: Any) -> list[Any]:
+        return [config for config in configs if self.fits(config, {**arguments, **constants})]
 
     def __getitem__(self, grid: Any) -> Callable[..., None]:
         return partial(self._run, grid)
 
     def _run(self, grid: Any, *arguments: Any, **constants: Any) -> None:
+        if self._tuner is None:
+            named = self._named(arguments, constants)
+            blocks = self._fitting(self.configs, named)[0].kwargs
+            self.fn[grid](*arguments, **constants, **blocks, **self._derive(named | blocks))
+            return
         count = len(arguments)
-        kind = (
+        key = (
             arguments[0].device,
-            tuple(one.dtype for one in arguments if isinstance(one, Tensor)),
-            *(arguments[place] for place in self._places if place < count),
+            tuple(argument.dtype for argument in arguments if isinstance(argument, Tensor)),
+            *(arguments[position] for position in self._key_positions if position < count),
             *constants.values(),
         )
-        if chosen := self._chosen.get(kind):
+        if chosen := self._chosen.get(key):
             self.fn[grid](*arguments, **constants, **chosen, **OPTIONS)
             return
-        with self._alone:  # the tuner keeps what it is called with
+        with self._lock:  # the tuner stores the arguments of its call
             if arguments[0].device not in self._devices:
                 self._tuner.cache.clear()
                 self._devices.add(arguments[0].device)
             self._tuner[grid](*arguments, **constants, **OPTIONS)
-            found = self._tuner.best_config.all_kwargs()
-        named = dict(zip(self.fn.arg_names, arguments, strict=False)) | constants | found
-        self._chosen[kind] = found | _follow(self._derived, named)
+            best = self._tuner.best_config.all_kwargs()
+        self._chosen[key] = best | self._derive(self._named(arguments, constants) | best)
 
+    def _named(self, arguments: Sequence[Any], constants: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(zip(self.fn.arg_names, arguments, strict=False)) | dict(constants)
 
-def _follow(derived: Mapping[str, Callable[..., Any]], named: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: rule(named) for name, rule in derived.items()}
+    def _derive(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: rule(named) for name, rule in self._derived.items()}

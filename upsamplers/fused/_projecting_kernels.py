@@ -1,7 +1,7 @@
-"""The kernel that does all of DySample at once: the 1x1 projection, the points, and what is read there.
+"""The kernel that does all of DySample-S at once: the shuffled 1x1 projection, the points, and what is read there.
 
-A program has a block of input pixels with all their output pixels, and one group of channels; the groups of a pixel
-project it anew, each to its own displacements, which is more products for one launch and no displacements in memory.
+A program has a block of input pixels with all their output pixels, and one group of channels. Each group projects its
+pixels again, to its own displacements: more products for one launch and no displacements in memory.
 """
 
 from collections.abc import Mapping
@@ -11,160 +11,97 @@ import triton
 import triton.language as tl
 
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._point_kernels import DISPLACED, WHOLE, read_channels
-from upsamplers.fused._row_kernels import KINDS
+from upsamplers.fused._point_kernels import POINT_KEYS, UNMASKED, for_layout, sample_channels
+from upsamplers.fused._tile_kernels import AUTOTUNE_KEYS, blocks, pixel_tile
 
-# (STEP_C, BLOCK_P, warps). As in `sample_points`: a channel at a time where rows are contiguous; blocks are of input
-# pixels, of which a product has 16 at least.
+# As of the point kernels: a channel at a time where rows are contiguous; BLOCK_P input pixels.
 ROWS = ((1, 64, 4), (1, 32, 4), (1, 128, 4), (1, 128, 8))
 CHANNELS = ((16, 16, 4), (8, 16, 4), (16, 32, 4), (8, 32, 4))
-BLOCKS = [
-    triton.Config({"STEP_C": step, "BLOCK_P": pixels}, num_warps=warps) for step, pixels, warps in (*ROWS, *CHANNELS)
-]
-# Outputs of a program, so that points stay in registers.
+# Output pixels of a program, so that points stay in registers.
 MOST_OUTPUTS = 1024
 
 
-def suits(config: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether blocks are for what lies contiguous in x, and leave points in registers, where any do."""
-    fits = config.kwargs["BLOCK_P"] * arguments["SUBS"] <= MOST_OUTPUTS or config.kwargs["BLOCK_P"] <= 32
-    return bool((config.kwargs["STEP_C"] > 1) == (arguments["x_channel"] == 1)) and fits
+def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
+    """Whether blocks are for the layout of x, and leave points in registers where any do."""
+    pixels = config.kwargs["BLOCK_P"]
+    return for_layout(config, arguments) and (pixels <= 32 or pixels * arguments["SUBS"] <= MOST_OUTPUTS)
 
 
 @triton.jit
 def project(
-    x, weight, scope_weight, group, place, is_pixel, x_channel, depth, groups,
-    S: tl.constexpr, SUBS: tl.constexpr, KINDS: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr,
-    WIDE: tl.constexpr, INTERPRETED: tl.constexpr, BLOCK_P: tl.constexpr,
-):  # fmt: skip
-    """Style "lp": the group's rows of the projection's matrix times the pixels, (KINDS, SUBS, P).
-
-    Kinds are the coordinates x and y, and their scopes.
-    """
-    row = tl.arange(0, ROWS)
-    which, sub = row // SUBS, row % SUBS
-    first = (which % 2 * groups + group) * (S * S) + sub
-    is_row, inner = sub < S * S, tl.arange(0, DEPTH)
-    if WIDE:
-        inner = inner.to(tl.int64)
-    found = tl.zeros([ROWS, BLOCK_P], tl.float32)
-    for start in range(0, depth, DEPTH):
-        is_inner = start + inner < depth
-        where = first[:, None] * depth + (start + inner)[None, :]
-        some = is_row[:, None] & is_inner[None, :]
-        factors = tl.load(weight + where, mask=some & (which < 2)[:, None], other=0.0)
-        if KINDS == 4:
-            scopes = tl.load(scope_weight + where, mask=some & ((which >= 2) & (which < 4))[:, None], other=0.0)
-            factors = tl.where((which >= 2)[:, None], scopes, factors)
-        pixels = tl.load(
-            x + (start + inner)[:, None] * x_channel + place[None, :],
-            mask=is_inner[:, None] & is_pixel[None, :],
-            other=0.0,
-        )
-        if INTERPRETED:  # whose products of bfloat16 are those of its bits
-            factors, pixels = factors.to(tl.float32), pixels.to(tl.float32)
-        found = tl.dot(factors, pixels, found, input_precision="ieee")
-    return tl.reshape(found, (ROWS // SUBS, SUBS, BLOCK_P))
-
-
-@triton.jit
-def one_kind(found, kind: tl.constexpr, KINDS: tl.constexpr):
-    """(SUBS, P) of (KINDS, SUBS, P)."""
-    return tl.sum(tl.where((tl.arange(0, KINDS) == kind)[:, None, None], found, 0.0), axis=0)
-
-
-@triton.jit
-def project_shuffled(
-    x, weight, group, place, is_pixel, x_channel, depth, groups,
+    x, weight, group, offs_pixel, is_pixel, stride_xc, depth, groups,
     S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """Style "pl": the two coordinates of each output pixel from every s²-th channel, (SUBS, P) each."""
+    """The two coordinates of each output pixel from every s²-th channel, (SUBS, P) each."""
     sub = tl.arange(0, SUBS)
-    where = (sub * x_channel)[:, None] + place[None, :]
-    found_x = tl.zeros([SUBS, BLOCK_P], tl.float32)
-    found_y = tl.zeros([SUBS, BLOCK_P], tl.float32)
+    offs_x = (sub * stride_xc)[:, None] + offs_pixel[None, :]
+    sum_x = tl.zeros([SUBS, BLOCK_P], tl.float32)
+    sum_y = tl.zeros([SUBS, BLOCK_P], tl.float32)
     weight += group * depth
     for _ in range(depth):
-        pixels = tl.load(x + where, mask=(sub < S * S)[:, None] & is_pixel[None, :], other=0.0).to(tl.float32)
-        found_x += tl.load(weight).to(tl.float32) * pixels
-        found_y += tl.load(weight + groups * depth).to(tl.float32) * pixels
-        x += S * S * x_channel
+        pixels = tl.load(x + offs_x, mask=(sub < S * S)[:, None] & is_pixel[None, :], other=0.0).to(tl.float32)
+        sum_x += tl.load(weight).to(tl.float32) * pixels
+        sum_y += tl.load(weight + groups * depth).to(tl.float32) * pixels
+        x += S * S * stride_xc
         weight += 1
-    return found_x, found_y
+    return sum_x, sum_y
 
 
 @triton.jit
-def as_outputs(value, S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr):
-    """(SUBS, P) by output pixels: neighbours side by side where s is a power of two."""
+def by_output_pixel(value, S: tl.constexpr, SUBS: tl.constexpr, BLOCK_P: tl.constexpr):
+    """(SUBS, P) as a row of output pixels: neighbours side by side where s is a power of two."""
     if SUBS == S * S:
         return tl.reshape(tl.permute(tl.reshape(value, (S, S, BLOCK_P)), (0, 2, 1)), (SUBS * BLOCK_P,))
     return tl.reshape(value, (SUBS * BLOCK_P,))
 
 
-@tuned(BLOCKS, (*DISPLACED, "SHUFFLED"), suits=suits, derived=WHOLE)
-@triton.jit(do_not_specialize=KINDS)
-def project_and_sample(
+@tuned(blocks(("STEP_C", "BLOCK_P"), *ROWS, *CHANNELS), POINT_KEYS, fits=fits, derived=UNMASKED)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def project_and_sample_fwd_kernel(
     x, weight, bias, scope_weight, scope_bias, initial, out,
-    channels, depth, height, width, groups, factor, size, images,
-    x_batch, x_channel, x_row, x_column, x_pixel,
-    out_batch, out_channel, out_row, out_column,
-    S: tl.constexpr, SUBS: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr, SHUFFLED: tl.constexpr,
-    HAS_SCOPES: tl.constexpr, HAS_SCOPE_BIAS: tl.constexpr, WIDE: tl.constexpr, INTERPRETED: tl.constexpr,
-    STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, WHOLE: tl.constexpr,
+    channels, depth, height, width, groups, factor, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw, stride_x_pixel,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    S: tl.constexpr, SUBS: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_SCOPE_BIAS: tl.constexpr, WIDE: tl.constexpr,
+    STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
     """out[c, i, j] = x[c] read bilinearly at the point that x itself displaces from (i, j)."""
-    batch = (tl.program_id(1) // groups).to(tl.int64)
-    group = tl.program_id(1) % groups
-    x += batch * x_batch
-    pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
+    batch, group, pixel = pixel_tile(groups, BLOCK_P)
+    x += batch * stride_xb
     row, column, sub = pixel // width, pixel % width, tl.arange(0, SUBS)
     is_pixel = pixel < height * width
-    # Rows follow one another without gaps, so that pixels side by side have addresses that are, whatever the width.
-    place = pixel * x_pixel
+    # Rows follow one another without gaps, so that pixels side by side have addresses side by side, for any width.
+    offs_pixel = pixel * stride_x_pixel
     if WIDE:
-        place = pixel.to(tl.int64) * x_pixel
+        offs_pixel = pixel.to(tl.int64) * stride_x_pixel
 
-    first = tl.where(sub < S * S, group * (S * S) + sub, 0)
-    second = first + groups * (S * S)
-    # Shuffled, all output pixels have one bias, of their group.
-    bias_x = group + 0 * sub if SHUFFLED else first
-    bias_y = bias_x + (groups if SHUFFLED else groups * (S * S))
+    raw_x, raw_y = project(x, weight, group, offs_pixel, is_pixel, stride_xc, depth, groups, S, SUBS, BLOCK_P)
+    raw_x += tl.load(bias + group).to(tl.float32)
+    raw_y += tl.load(bias + groups + group).to(tl.float32)
     gate_x = tl.full([SUBS, BLOCK_P], 1.0, tl.float32)
     gate_y = gate_x
-    if SHUFFLED:
-        raw_x, raw_y = project_shuffled(x, weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P)
-        if HAS_SCOPES:
-            gate_x, gate_y = project_shuffled(
-                x, scope_weight, group, place, is_pixel, x_channel, depth, groups, S, SUBS, BLOCK_P
-            )
-    else:
-        found = project(
-            x, weight, scope_weight, group, place, is_pixel, x_channel, depth, groups,
-            S, SUBS, 4 if HAS_SCOPES else 2, ROWS, DEPTH, WIDE, INTERPRETED, BLOCK_P,
-        )  # fmt: skip
-        raw_x, raw_y = one_kind(found, 0, ROWS // SUBS), one_kind(found, 1, ROWS // SUBS)
-        if HAS_SCOPES:
-            gate_x, gate_y = one_kind(found, 2, ROWS // SUBS), one_kind(found, 3, ROWS // SUBS)
-    raw_x += tl.load(bias + bias_x).to(tl.float32)[:, None]
-    raw_y += tl.load(bias + bias_y).to(tl.float32)[:, None]
     if HAS_SCOPES:
+        gate_x, gate_y = project(
+            x, scope_weight, group, offs_pixel, is_pixel, stride_xc, depth, groups, S, SUBS, BLOCK_P
+        )
         if HAS_SCOPE_BIAS:
-            gate_x += tl.load(scope_bias + bias_x).to(tl.float32)[:, None]
-            gate_y += tl.load(scope_bias + bias_y).to(tl.float32)[:, None]
+            gate_x += tl.load(scope_bias + group).to(tl.float32)
+            gate_y += tl.load(scope_bias + groups + group).to(tl.float32)
         gate_x, gate_y = tl.sigmoid(gate_x), tl.sigmoid(gate_y)
+    first = tl.where(sub < S * S, group * (S * S) + sub, 0)
     start_x = tl.load(initial + first).to(tl.float32)[:, None]
-    start_y = tl.load(initial + second).to(tl.float32)[:, None]
-    px = as_outputs(column[None, :] + (start_x + factor * raw_x * gate_x), S, SUBS, BLOCK_P)
-    py = as_outputs(row[None, :] + (start_y + factor * raw_y * gate_y), S, SUBS, BLOCK_P)
+    start_y = tl.load(initial + first + groups * (S * S)).to(tl.float32)[:, None]
+    px = by_output_pixel(column[None, :] + (start_x + factor * raw_x * gate_x), S, SUBS, BLOCK_P)
+    py = by_output_pixel(row[None, :] + (start_y + factor * raw_y * gate_y), S, SUBS, BLOCK_P)
 
-    own = tl.arange(0, SUBS * BLOCK_P)
+    index = tl.arange(0, SUBS * BLOCK_P)
     if SUBS == S * S:
-        sub_row, inside, sub_column = own // (BLOCK_P * S), own % (BLOCK_P * S) // S, own % S
+        sub_row, in_pixel, sub_column = index // (BLOCK_P * S), index % (BLOCK_P * S) // S, index % S
     else:
-        sub_row, inside, sub_column = own // BLOCK_P // S, own % BLOCK_P, own // BLOCK_P % S
-    inside += tl.program_id(0) * BLOCK_P
-    read_channels(
-        x, out + batch * out_batch, px, py, inside // width * S + sub_row, inside % width * S + sub_column,
-        (inside < height * width) & (sub_row < S), group, channels, 0, channels, height, width,
-        x_channel, x_row, x_column, out_channel, out_row, out_column, WIDE, STEP_C, WHOLE,
+        sub_row, in_pixel, sub_column = index // BLOCK_P // S, index % BLOCK_P, index // BLOCK_P % S
+    in_pixel += tl.program_id(0) * BLOCK_P
+    sample_channels(
+        x, out + batch * stride_ob, px, py, in_pixel // width * S + sub_row, in_pixel % width * S + sub_column,
+        (in_pixel < height * width) & (sub_row < S), group, channels, 0, channels, height, width,
+        stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow, WIDE, STEP_C, UNMASKED,
     )  # fmt: skip

@@ -2,218 +2,201 @@
 
 A program has a run of input pixels of one row, all their s² output pixels, and some channels of one group: a pixel of
 the window is read once for s² outputs. Weights are never stored: a pass over the logits finds the largest, the next one
-turns each into its weight where it is used, and sums them; what is left divides by that sum. Its logarithm (`lse`) is
-what a backward needs to find a weight from its logit.
+turns each into its weight where it is used, and sums them; the result is divided by that sum. Its logarithm (`lse`) is
+what a backward needs to compute a weight from its logit.
 
-Logits lie before their pixel shuffle or after it; four strides tell where (tap, row in the cell, column in the cell).
-All sums are of float32.
+Logits are taken before their pixel shuffle or after it; four strides tell where (tap, row and column of a sub-pixel).
+`shared_logits` are common to all output pixels of an input pixel. All sums are of float32.
 """
-
-from collections.abc import Mapping
-from typing import Any
 
 import triton
 import triton.language as tl
 
+from upsamplers.fused import _launch
 from upsamplers.fused._launch import tuned
-from upsamplers.fused._row_kernels import KINDS, LEAST, fits, has_row, run_of_pixels, store_outputs, tiles
+from upsamplers.fused._tile_kernels import (
+    AUTOTUNE_KEYS,
+    LOWEST,
+    blocks,
+    fits_registers,
+    has_row,
+    row_tile,
+    store_outputs,
+)
 
-# What decides which blocks are best; sizes by their power of two, so that another image size is not tuned anew.
-SHAPE = ("channels", "size", "images", "K", "S", "MODE", "HAS_OWN", "x_column", "logit_column")
-# More channels a program find a weight less often, more pixels read longer rows; the last are for large scales.
-SUM_BLOCKS = tiles((16, 32, 4), (32, 32, 4), (64, 32, 4), (64, 32, 8), (32, 64, 8), (8, 16, 4), (4, 8, 8))
-FEATURE_BLOCKS = tiles((16, 32, 4), (32, 32, 4), (16, 64, 4), (8, 64, 4), (8, 16, 4))
-# k² · s² sums a pixel stay in registers: several threads a pixel, for a pixel a thread leaves too few registers.
-LOGIT_BLOCKS = tiles((1, 16, 4), (1, 32, 4), (1, 32, 8), (1, 16, 8), (1, 8, 8))
-
-
-def few_sums(config: Any, given: Mapping[str, Any]) -> bool:
-    """Whether a thread's sums stay in its registers."""
-    return fits(config, given["SUBS"] * config.kwargs["BLOCK_C"], SUM_BLOCKS)
-
-
-def few_columns(config: Any, given: Mapping[str, Any]) -> bool:
-    """The same of sums for the output columns of a pixel."""
-    return fits(config, given["SIDES"] * config.kwargs["BLOCK_C"], FEATURE_BLOCKS)
-
-
-def few_taps(config: Any, given: Mapping[str, Any]) -> bool:
-    """The same of sums for the taps of a pixel's outputs."""
-    return fits(config, given["TAPS"] * given["SUBS"], LOGIT_BLOCKS)
+SOFTMAX, SIGMOID_SOFTMAX = tl.constexpr(_launch.SOFTMAX), tl.constexpr(_launch.SIGMOID_SOFTMAX)
+PLAIN = tl.constexpr(_launch.PLAIN)
+SIZES = ("BLOCK_C", "BLOCK_P")
+# More channels a program compute a weight less often, more pixels read longer rows; the last are for large scales.
+SUM_BLOCKS = blocks(SIZES, (16, 32, 4), (32, 32, 4), (64, 32, 4), (64, 32, 8), (32, 64, 8), (8, 16, 4), (4, 8, 8))
+FEATURE_BLOCKS = blocks(SIZES, (16, 32, 4), (32, 32, 4), (16, 64, 4), (8, 64, 4), (8, 16, 4))
+# k² · s² sums a pixel stay in registers: several threads a pixel, since one alone has too few registers.
+LOGIT_BLOCKS = blocks(SIZES, (1, 16, 4), (1, 32, 4), (1, 32, 8), (1, 16, 8), (1, 8, 8))
+# What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
+KEYS = ("channels", *AUTOTUNE_KEYS, "K", "S", "MODE", "HAS_SHARED", "stride_xw", "stride_lw")
+SUMS_FIT = fits_registers(SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"])
+COLUMNS_FIT = fits_registers(FEATURE_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"])
+TAPS_FIT = fits_registers(LOGIT_BLOCKS, lambda given: given["TAPS"] * given["SUBS"])
 
 
 @triton.jit
-def raw_logit(
-    logits, own, place, own_place, tap, tap_stride, own_tap_stride, mask, own_mask,
-    HAS_OWN: tl.constexpr, WIDE: tl.constexpr,
-):  # fmt: skip
-    """The logits of one tap in float32; `own` is what all output pixels of an input pixel share."""
+def load_logits(l_ptrs, s_ptrs, tap, stride_lt, stride_st, mask, s_mask, HAS_SHARED: tl.constexpr, WIDE: tl.constexpr):
+    """The logits of one tap in float32."""
     if WIDE:
         tap = tl.full((), 0, tl.int64) + tap
-    value = tl.load(logits + place + tap * tap_stride, mask=mask, other=0.0).to(tl.float32)
-    if HAS_OWN:
-        value += tl.load(own + own_place + tap * own_tap_stride, mask=own_mask, other=0.0).to(tl.float32)
+    value = tl.load(l_ptrs + tap * stride_lt, mask=mask, other=0.0).to(tl.float32)
+    if HAS_SHARED:
+        value += tl.load(s_ptrs + tap * stride_st, mask=s_mask, other=0.0).to(tl.float32)
     return value
 
 
-@tuned(SUM_BLOCKS, SHAPE, suits=few_sums)
-@triton.jit(do_not_specialize=KINDS)
-def window_sum(
-    x, logits, own, out, lse,
-    channels, height, width, groups, size, images,
-    x_batch, x_channel, x_row, x_column,
-    out_batch, out_channel, out_row, out_column,
-    logit_batch, logit_group, logit_tap, logit_row, logit_column, logit_sub_row, logit_sub_column,
-    own_batch, own_group, own_tap, own_row, own_column,
+@tuned(SUM_BLOCKS, KEYS, fits=SUMS_FIT)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def window_sum_fwd_kernel(
+    x, logits, shared_logits, out, lse,
+    channels, height, width, groups, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
+    stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
     K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, MODE: tl.constexpr, IN_ROWS: tl.constexpr,
-    HAS_OWN: tl.constexpr, STORE_LSE: tl.constexpr, WIDE: tl.constexpr,
+    HAS_SHARED: tl.constexpr, STORE_LSE: tl.constexpr, WIDE: tl.constexpr,
     BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
     """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], w the softmax of the logits over m."""
-    row, first, column = run_of_pixels(width, WIDE, BLOCK_P)
-    channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    batch = (tl.program_id(2) // groups).to(tl.int64)
-    group = (tl.program_id(2) % groups).to(tl.int64)
+    batch, group, channel, row, first, column = row_tile(width, groups, WIDE, BLOCK_C, BLOCK_P)
+    group = group.to(tl.int64)
     sub = tl.arange(0, SUBS)
     is_pixel, is_channel, is_sub = column < width, channel < channels, sub < S * S
-    if WIDE:
-        channel = channel.to(tl.int64)
     mask = is_sub[:, None] & is_pixel[None, :]
-    place = (sub // S * logit_sub_row + sub % S * logit_sub_column)[:, None] + (column * logit_column)[None, :]
-    own_place = (column * own_column)[None, :]
-    logits += batch * logit_batch + group * logit_group + row * logit_row
-    own += batch * own_batch + group * own_group + row * own_row
-    x += batch * x_batch + group * channels * x_channel + row * x_row
+    logits += batch * stride_lb + group * stride_lg + row * stride_lh
+    shared_logits += batch * stride_sb + group * stride_sg + row * stride_sh
+    x += batch * stride_xb + group * channels * stride_xc + row * stride_xh
+    l_ptrs = logits + ((sub // S * stride_l_sub_h + sub % S * stride_l_sub_w)[:, None] + (column * stride_lw)[None, :])
+    s_ptrs = shared_logits + (column * stride_sw)[None, :]
 
-    biggest = tl.zeros([SUBS, BLOCK_P], tl.float32)  # of sigmoids none is large
-    if MODE == 0:
-        biggest += LEAST
-        for line in range(K):
-            for side in tl.static_range(K):
-                value = raw_logit(
-                    logits, own, place, own_place, line * K + side, logit_tap, own_tap, mask, is_pixel[None, :],
-                    HAS_OWN, WIDE,
+    largest = tl.zeros([SUBS, BLOCK_P], tl.float32)  # sigmoids are at most one: nothing overflows
+    if MODE == SOFTMAX:
+        largest += LOWEST
+        for tap_row in range(K):
+            for tap_column in tl.static_range(K):
+                value = load_logits(
+                    l_ptrs, s_ptrs, tap_row * K + tap_column, stride_lt, stride_st, mask, is_pixel[None, :],
+                    HAS_SHARED, WIDE,
                 )  # fmt: skip
-                biggest = tl.maximum(biggest, value)
+                largest = tl.maximum(largest, value)
 
     total = tl.zeros([SUBS, BLOCK_P], tl.float32)
     result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
-    here = channel[:, None] * x_channel + (column * x_column)[None, :]
-    for line in range(K):  # of the window; its pixels lie side by side, where one address serves all
-        down = line - K // 2
-        seen = is_pixel & has_row(row + down, height, column)
-        for side in tl.static_range(K):
-            value = raw_logit(
-                logits, own, place, own_place, line * K + side, logit_tap, own_tap, mask, is_pixel[None, :], HAS_OWN,
-                WIDE,
+    offs_x = channel[:, None] * stride_xc + (column * stride_xw)[None, :]
+    for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
+        down = tap_row - K // 2
+        in_image = is_pixel & has_row(row + down, height, column)
+        for tap_column in tl.static_range(K):
+            right = tap_column - K // 2
+            weight = load_logits(
+                l_ptrs, s_ptrs, tap_row * K + tap_column, stride_lt, stride_st, mask, is_pixel[None, :],
+                HAS_SHARED, WIDE,
             )  # fmt: skip
-            if MODE == 1:
-                value = tl.sigmoid(value)
-            if MODE != 2:
-                value = tl.exp(value - biggest)
-                total += value
-            inside = seen & (column + (side - K // 2) >= 0) & (column + (side - K // 2) < width)
-            inside = is_channel[:, None] & inside[None, :]
-            window = tl.load(x + (here + down * x_row) + (side - K // 2) * x_column, mask=inside, other=0.0)
-            result += value[:, None, :] * window.to(tl.float32)[None, :, :]
-    if MODE != 2:
+            if MODE == SIGMOID_SOFTMAX:
+                weight = tl.sigmoid(weight)
+            if MODE != PLAIN:
+                weight = tl.exp(weight - largest)
+                total += weight
+            inside = in_image & (column + right >= 0) & (column + right < width)
+            x_ptrs = x + (offs_x + down * stride_xh) + right * stride_xw
+            window = tl.load(x_ptrs, mask=is_channel[:, None] & inside[None, :], other=0.0)
+            result += weight[:, None, :] * window.to(tl.float32)[None, :, :]
+    if MODE != PLAIN:
         result *= (1.0 / total)[:, None, :]
         if STORE_LSE:
             if tl.program_id(1) == 0:
                 cell = tl.program_id(2).to(tl.int64) * (S * S) * height * width + row * width
-                tl.store(
-                    lse + cell + sub[:, None] * (height * width) + column[None, :], biggest + tl.log(total), mask=mask
-                )
+                lse_ptrs = lse + cell + sub[:, None] * (height * width) + column[None, :]
+                tl.store(lse_ptrs, largest + tl.log(total), mask=mask)
     store_outputs(
-        out + batch * out_batch + group * channels * out_channel, result, row, first, column, channel, channels, width,
-        out_channel, out_row, out_column, S, SUBS, IN_ROWS, BLOCK_C, BLOCK_P,
+        out + batch * stride_ob + group * channels * stride_oc, result, row, first, column, channel, channels, width,
+        stride_oc, stride_oh, stride_ow, S, SUBS, IN_ROWS, BLOCK_C, BLOCK_P,
     )  # fmt: skip
 
 
-@tuned(FEATURE_BLOCKS, SHAPE, suits=few_columns)
-@triton.jit(do_not_specialize=KINDS)
-def window_sum_features_backward(
-    logits, own, lse, grad, grad_x,
-    channels, height, width, groups, size, images,
-    x_batch, x_channel, x_row, x_column,
-    out_batch, out_channel, out_row, out_column,
-    logit_batch, logit_group, logit_tap, logit_row, logit_column, logit_sub_row, logit_sub_column,
-    own_batch, own_group, own_tap, own_row, own_column,
+@tuned(FEATURE_BLOCKS, KEYS, fits=COLUMNS_FIT)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def window_sum_bwd_dx_kernel(
+    logits, shared_logits, lse, grad, grad_x,
+    channels, height, width, groups, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
+    stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
     K: tl.constexpr, S: tl.constexpr, SIDES: tl.constexpr, MODE: tl.constexpr,
-    HAS_OWN: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    HAS_SHARED: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """grad_x[c, i, j] = Σ over taps and sub-pixels of w · grad at the output pixels whose window sees (i, j).
+    """grad_x[c, i, j] = Σ of w · grad over the taps and sub-pixels of the output pixels whose window has (i, j).
 
-    A thread sums for one of the s output columns of a pixel, so that gradients are read side by side; the s sums
-    become one at the end.
+    A thread sums for one of the s output columns of a pixel, so that gradients are read side by side; the s sums are
+    added at the end.
     """
-    row, first, column = run_of_pixels(width, WIDE, BLOCK_P)
-    channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    batch = (tl.program_id(2) // groups).to(tl.int64)
-    group = (tl.program_id(2) % groups).to(tl.int64)
+    batch, group, channel, row, first, column = row_tile(width, groups, WIDE, BLOCK_C, BLOCK_P)
+    group = group.to(tl.int64)
     is_pixel, is_channel = column < width, channel < channels
-    if WIDE:
-        channel = channel.to(tl.int64)
     pixel = first + tl.arange(0, BLOCK_P * SIDES) // SIDES
     sub = tl.arange(0, BLOCK_P * SIDES) % SIDES
-    across = first * S + tl.arange(0, BLOCK_P * SIDES) if SIDES == S else pixel * S + sub
+    out_column = first * S + tl.arange(0, BLOCK_P * SIDES) if SIDES == S else pixel * S + sub
     is_out = (pixel < width) & (sub < S)
-    logits += batch * logit_batch + group * logit_group
-    own += batch * own_batch + group * own_group
+    logits += batch * stride_lb + group * stride_lg
+    shared_logits += batch * stride_sb + group * stride_sg
     lse += tl.program_id(2).to(tl.int64) * (S * S) * height * width
-    grad += batch * out_batch + group * channels * out_channel
-    there = channel[:, None] * out_channel + (across * out_column)[None, :]
-    place, own_place = sub * logit_sub_column + pixel * logit_column, pixel * own_column
-    sums_place = sub * (height * width) + pixel
+    grad += batch * stride_ob + group * channels * stride_oc
+    offs_g = channel[:, None] * stride_oc + (out_column * stride_ow)[None, :]
+    offs_l, offs_s = sub * stride_l_sub_w + pixel * stride_lw, pixel * stride_sw
+    offs_lse = sub * (height * width) + pixel
 
     result = tl.zeros([BLOCK_C, BLOCK_P * SIDES], tl.float32)
-    for step in range(K * S):  # a line of the window and a row of the cell; what is beside it has one address
-        line, sub_row = step // S, step % S
-        up = row - (line - K // 2)
-        seen = is_out & has_row(up, height, pixel)
-        for side in tl.static_range(K):
-            left = K // 2 - side
-            sees = seen & (pixel + left >= 0) & (pixel + left < width)
-            value = raw_logit(
-                logits + up * logit_row + sub_row * logit_sub_row, own + up * own_row,
-                place + left * logit_column, own_place + left * own_column,
-                line * K + side, logit_tap, own_tap, sees, sees, HAS_OWN, WIDE,
+    for step in range(K * S):  # a row of the window and a row of sub-pixels; columns have one address
+        tap_row, sub_row = step // S, step % S
+        seen_row = row - (tap_row - K // 2)
+        in_image = is_out & has_row(seen_row, height, pixel)
+        for tap_column in tl.static_range(K):
+            left = K // 2 - tap_column
+            mask = in_image & (pixel + left >= 0) & (pixel + left < width)
+            weight = load_logits(
+                logits + seen_row * stride_lh + sub_row * stride_l_sub_h + (offs_l + left * stride_lw),
+                shared_logits + seen_row * stride_sh + (offs_s + left * stride_sw),
+                tap_row * K + tap_column, stride_lt, stride_st, mask, mask, HAS_SHARED, WIDE,
             )  # fmt: skip
-            if MODE == 1:
-                value = tl.sigmoid(value)
-            if MODE != 2:
-                sums = lse + sub_row * S * height * width + up * width
-                value = tl.exp(value - tl.load(sums + sums_place + left, mask=sees, other=0.0))
-            found = tl.load(
-                grad + (up * S + sub_row) * out_row + there + left * S * out_column,
-                mask=is_channel[:, None] & sees[None, :], other=0.0,
-            )  # fmt: skip
-            result += value[None, :] * found.to(tl.float32)
+            if MODE == SIGMOID_SOFTMAX:
+                weight = tl.sigmoid(weight)
+            if MODE != PLAIN:
+                lse_row = lse + sub_row * S * height * width + seen_row * width
+                weight = tl.exp(weight - tl.load(lse_row + offs_lse + left, mask=mask, other=0.0))
+            g_ptrs = grad + (seen_row * S + sub_row) * stride_oh + offs_g + left * S * stride_ow
+            gradient = tl.load(g_ptrs, mask=is_channel[:, None] & mask[None, :], other=0.0)
+            result += weight[None, :] * gradient.to(tl.float32)
 
     total = tl.sum(tl.reshape(result, (BLOCK_C, BLOCK_P, SIDES)), axis=2)
-    where = channel[:, None] * x_channel + (column * x_column)[None, :]
+    offs_x = channel[:, None] * stride_xc + (column * stride_xw)[None, :]
     tl.store(
-        grad_x + batch * x_batch + group * channels * x_channel + row * x_row + where,
+        grad_x + batch * stride_xb + group * channels * stride_xc + row * stride_xh + offs_x,
         total.to(grad_x.dtype.element_ty), mask=is_channel[:, None] & is_pixel[None, :],
     )  # fmt: skip
 
 
-@tuned(LOGIT_BLOCKS, SHAPE, suits=few_taps)
-@triton.jit(do_not_specialize=KINDS)
-def window_sum_logits_backward(
-    x, logits, own, lse, grad, grad_logits, grad_own,
-    channels, height, width, groups, size, images,
-    x_batch, x_channel, x_row, x_column,
-    out_batch, out_channel, out_row, out_column,
-    logit_batch, logit_group, logit_tap, logit_row, logit_column, logit_sub_row, logit_sub_column,
-    own_batch, own_group, own_tap, own_row, own_column,
+@tuned(LOGIT_BLOCKS, KEYS, fits=TAPS_FIT)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def window_sum_bwd_dlogits_kernel(
+    x, logits, shared_logits, lse, grad, grad_logits, grad_shared,
+    channels, height, width, groups, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
+    stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
     K: tl.constexpr, S: tl.constexpr, TAPS: tl.constexpr, SUBS: tl.constexpr, MODE: tl.constexpr,
-    HAS_OWN: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    HAS_SHARED: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """grad_logit[m] = w[m] · (d[m] − Σ w·d) with d[m] = Σ_c x[c, i + dy, j + dx] · grad[c]; plain weights take d."""
-    row, _, column = run_of_pixels(width, WIDE, BLOCK_P)
-    batch = (tl.program_id(1) // groups).to(tl.int64)
-    group = (tl.program_id(1) % groups).to(tl.int64)
+    """grad_logit[m] = w[m] · (d[m] − Σ w·d) with d[m] = Σ_c x[c, i + dy, j + dx] · grad[c]; of plain weights d[m]."""
+    batch, group, _, row, _, column = row_tile(width, groups, WIDE, BLOCK_C, BLOCK_P)
+    group = group.to(tl.int64)
     tap, sub = tl.arange(0, TAPS), tl.arange(0, SUBS)
     if WIDE:
         tap = tap.to(tl.int64)
@@ -221,49 +204,48 @@ def window_sum_logits_backward(
     is_out = is_sub[:, None] & is_pixel[None, :]
     down = row + (tap // K - K // 2)
     across = column[None, :] + (tap % K - K // 2)[:, None]
-    seen = (is_tap & (down >= 0) & (down < height))[:, None] & (across >= 0) & (across < width) & is_pixel[None, :]
-    window_place = (down * x_row)[:, None] + across * x_column
-    out_place = ((row * S + sub // S) * out_row)[:, None]
-    out_place = out_place + ((column * S)[None, :] + (sub % S)[:, None]) * out_column
-    x += batch * x_batch + group * channels * x_channel
-    grad += batch * out_batch + group * channels * out_channel
+    in_image = (is_tap & (down >= 0) & (down < height))[:, None] & (across >= 0) & (across < width) & is_pixel[None, :]
+    offs_x = (down * stride_xh)[:, None] + across * stride_xw
+    offs_g = ((row * S + sub // S) * stride_oh)[:, None]
+    offs_g = offs_g + ((column * S)[None, :] + (sub % S)[:, None]) * stride_ow
+    x += batch * stride_xb + group * channels * stride_xc
+    grad += batch * stride_ob + group * channels * stride_oc
 
     result = tl.zeros([TAPS, SUBS, BLOCK_P], tl.float32)
-    window, found = tl.load(x + window_place, mask=seen, other=0.0), tl.load(grad + out_place, mask=is_out, other=0.0)
-    for _ in range(1, channels):  # while one is multiplied, the next one is on its way
-        x += x_channel
-        grad += out_channel
-        next_window = tl.load(x + window_place, mask=seen, other=0.0)
-        next_found = tl.load(grad + out_place, mask=is_out, other=0.0)
-        result += window.to(tl.float32)[:, None, :] * found.to(tl.float32)[None, :, :]
-        window, found = next_window, next_found
-    result += window.to(tl.float32)[:, None, :] * found.to(tl.float32)[None, :, :]
+    window = tl.load(x + offs_x, mask=in_image, other=0.0)
+    gradient = tl.load(grad + offs_g, mask=is_out, other=0.0)
+    for _ in range(1, channels):  # the next channel is loaded while one is multiplied
+        x += stride_xc
+        grad += stride_oc
+        next_window = tl.load(x + offs_x, mask=in_image, other=0.0)
+        next_gradient = tl.load(grad + offs_g, mask=is_out, other=0.0)
+        result += window.to(tl.float32)[:, None, :] * gradient.to(tl.float32)[None, :, :]
+        window, gradient = next_window, next_gradient
+    result += window.to(tl.float32)[:, None, :] * gradient.to(tl.float32)[None, :, :]
 
-    whole = is_tap[:, None, None] & is_out[None, :, :]
-    place = tap[:, None, None] * logit_tap
-    place = place + (sub // S * logit_sub_row + sub % S * logit_sub_column)[None, :, None]
-    place = place + (column * logit_column)[None, None, :]
-    own_place = tap[:, None] * own_tap + (column * own_column)[None, :]
-    start = batch * logit_batch + group * logit_group + row * logit_row
-    own_start = batch * own_batch + group * own_group + row * own_row
-    if MODE != 2:
-        value = tl.load(logits + start + place, mask=whole, other=0.0).to(tl.float32)
-        if HAS_OWN:
-            shared = tl.load(own + own_start + own_place, mask=is_tap[:, None] & is_pixel[None, :], other=0.0)
+    mask = is_tap[:, None, None] & is_out[None, :, :]
+    s_mask = is_tap[:, None] & is_pixel[None, :]
+    offs_l = tap[:, None, None] * stride_lt
+    offs_l = offs_l + (sub // S * stride_l_sub_h + sub % S * stride_l_sub_w)[None, :, None]
+    offs_l = offs_l + (column * stride_lw)[None, None, :]
+    offs_s = tap[:, None] * stride_st + (column * stride_sw)[None, :]
+    first_l = batch * stride_lb + group * stride_lg + row * stride_lh
+    first_s = batch * stride_sb + group * stride_sg + row * stride_sh
+    if MODE != PLAIN:
+        value = tl.load(logits + first_l + offs_l, mask=mask, other=0.0).to(tl.float32)
+        if HAS_SHARED:
+            shared = tl.load(shared_logits + first_s + offs_s, mask=s_mask, other=0.0)
             value += shared.to(tl.float32)[:, None, :]
         slope = 1.0
-        if MODE == 1:
+        if MODE == SIGMOID_SOFTMAX:
             value = tl.sigmoid(value)
             slope = value * (1.0 - value)
-        cell = tl.program_id(1).to(tl.int64) * (S * S) * height * width + row * width
+        cell = tl.program_id(2).to(tl.int64) * (S * S) * height * width + row * width
         sums = tl.load(lse + cell + sub[:, None] * (height * width) + column[None, :], mask=is_out, other=0.0)
-        weight = tl.where(whole, tl.exp(value - sums[None, :, :]), 0.0)
+        weight = tl.where(mask, tl.exp(value - sums[None, :, :]), 0.0)
         middle = tl.sum(weight * result, axis=0)
         result = weight * (result - middle[None, :, :]) * slope
-    tl.store(grad_logits + start + place, result.to(grad_logits.dtype.element_ty), mask=whole)
-    if HAS_OWN:
+    tl.store(grad_logits + first_l + offs_l, result.to(grad_logits.dtype.element_ty), mask=mask)
+    if HAS_SHARED:
         shared = tl.sum(tl.where(is_sub[None, :, None], result, 0.0), axis=1)
-        tl.store(
-            grad_own + own_start + own_place, shared.to(grad_own.dtype.element_ty),
-            mask=is_tap[:, None] & is_pixel[None, :],
-        )  # fmt: skip
+        tl.store(grad_shared + first_s + offs_s, shared.to(grad_shared.dtype.element_ty), mask=s_mask)

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from upsamplers.checks import require_features, require_guide
-from upsamplers.fused._launch import SIGMOID_SOFTMAX, Twin, dense, require_fusible
+from upsamplers.fused._launch import SIGMOID_SOFTMAX, TritonOperator, dense, require_supported
 from upsamplers.operators.a2u import A2U, KERNEL
 from upsamplers.registry import register
 
 
 @register("a2u-triton", scales=(2,), devices=("cuda",), reference="a2u", paper="Dai et al., CVPR 2021", year=2021)
-class A2UTriton(Twin, A2U):
+class A2UTriton(TritonOperator, A2U):
     """A2U with the sigmoids, the pixel shuffle, the softmax and the reassembly in one kernel.
 
     Args: see A2U.
@@ -25,11 +25,11 @@ class A2UTriton(Twin, A2U):
 
         Raises:
             Unsupported: x or the guide is not such a feature, on CUDA, of float32, float16 or bfloat16, or a group of
-                the norms has one single value.
+                the norms has a single value.
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        require_fusible("a2u-triton", "a2u", x, guide)
+        require_supported("a2u", x, guide)
         self.require_norms(x)
         logits = dense(self.kernel_gen.logits(guide))  # (B, 36, H, W)
         out: Tensor = torch.ops.upsamplers.window_sum(

@@ -1,4 +1,4 @@
-"""Bilinear interpolation in Triton: the yardstick of the twins."""
+"""Bilinear interpolation in Triton: what the other Triton operators are compared with."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from upsamplers.checks import require_features
-from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.fused._launch import TritonOperator, dense, require_supported
 from upsamplers.operators.interpolate import Interpolate
 from upsamplers.registry import register
 
 
 @register("bilinear-triton", devices=("cuda",), reference="bilinear", year=0)
-class BilinearTriton(Twin, Interpolate):
+class BilinearTriton(TritonOperator, Interpolate):
     """Bilinear interpolation in one kernel each way, by the same code that samples displaced points.
 
     Args:
@@ -32,6 +32,6 @@ class BilinearTriton(Twin, Interpolate):
             Unsupported: x is not such a feature, on CUDA, of float32, float16 or bfloat16.
         """
         require_features(x, self.channels)
-        require_fusible("bilinear-triton", "bilinear", x)
+        require_supported("bilinear", x)
         out: Tensor = torch.ops.upsamplers.interpolate_bilinear(dense(x), self.scale)
         return out

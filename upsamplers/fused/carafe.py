@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from upsamplers.checks import require_features
-from upsamplers.fused._launch import SOFTMAX, Twin, dense, require_fusible
+from upsamplers.fused._launch import SOFTMAX, TritonOperator, dense, require_supported
 from upsamplers.operators.carafe import Carafe
 from upsamplers.registry import register
 
 
 @register("carafe-triton", devices=("cuda",), reference="carafe", paper="Wang et al., ICCV 2019", year=2019)
-class CarafeTriton(Twin, Carafe):
+class CarafeTriton(TritonOperator, Carafe):
     """CARAFE without its normalised weights, nor their pixel shuffle, in memory.
 
     Args: see Carafe.
@@ -28,7 +28,7 @@ class CarafeTriton(Twin, Carafe):
                 or the scale is too large.
         """
         require_features(x, self.channels)
-        require_fusible("carafe-triton", "carafe", x, kernel=self.up_kernel, scale=self.scale)
+        require_supported("carafe", x, kernel=self.up_kernel, scale=self.scale)
         x = dense(x)
         logits = dense(self.content_encoder(self.channel_compressor(x)))  # (B, Zk²s², H, W)
         out: Tensor = torch.ops.upsamplers.window_sum(

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from upsamplers.checks import require_features, require_guide
-from upsamplers.fused._launch import SOFTMAX, Twin, dense, require_fusible
+from upsamplers.fused._launch import SOFTMAX, TritonOperator, dense, require_supported
 from upsamplers.operators.fade import PAPER, Fade
 from upsamplers.registry import register
 
 
 @register("fade-triton", devices=("cuda",), reference="fade", paper=PAPER, year=2022)
-class FadeTriton(Twin, Fade):
+class FadeTriton(TritonOperator, Fade):
     """FADE without its normalised weights, nor x's logits at the size of the guide, in memory.
 
     Args: see Fade.
@@ -29,11 +29,11 @@ class FadeTriton(Twin, Fade):
         """
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        require_fusible("fade-triton", "fade", x, guide, kernel=self.up_kernel, scale=self.scale)
+        require_supported("fade", x, guide, kernel=self.up_kernel, scale=self.scale)
         x = dense(x)
-        own, fine = map(dense, self.ker_generator.parts(x, guide))
+        shared_logits, logits = map(dense, self.ker_generator.parts(x, guide))
         out: Tensor = torch.ops.upsamplers.window_sum(
-            x, fine, own, self.up_kernel, 1, self.scale, SOFTMAX, torch.is_grad_enabled()
+            x, logits, shared_logits, self.up_kernel, 1, self.scale, SOFTMAX, torch.is_grad_enabled()
         )[0]
         if self.gate_generator is None:
             return out

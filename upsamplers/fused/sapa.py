@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from upsamplers.fused._launch import Twin, dense, require_fusible
+from upsamplers.fused._launch import TritonOperator, dense, require_supported
 from upsamplers.operators.sapa import Sapa
 from upsamplers.registry import register
 
 
 @register("sapa-b-triton", devices=("cuda",), reference="sapa-b", paper="Lu et al., NeurIPS 2022", year=2022)
-class SapaTriton(Twin, Sapa):
-    """SAPA without affinities or weights in memory; its backward holds the affinities and their gradients.
+class SapaTriton(TritonOperator, Sapa):
+    """SAPA without affinities or weights in memory; its backward has the affinities and their gradients in memory.
 
     Args: see Sapa.
     """
@@ -24,10 +24,10 @@ class SapaTriton(Twin, Sapa):
 
         Raises:
             Unsupported: x or the guide is not such a feature, on CUDA, of float32, float16 or bfloat16, a group of the
-                norm has one single value, or the window or the scale is too large.
+                norm has a single value, or the window or the scale is too large.
         """
         self.require_inputs(x, guide)
-        require_fusible("sapa-b-triton", "sapa-b", x, guide, kernel=self.up_kernel, scale=self.scale)
+        require_supported("sapa-b", x, guide, kernel=self.up_kernel, scale=self.scale)
         query, key = map(dense, self.query_and_key(x, guide))
         out: Tensor = torch.ops.upsamplers.affinity_sum(
             dense(x), query, key, self.up_kernel, self.scale, torch.is_grad_enabled()

@@ -1,1 +1,1 @@
-"""Puts an operator in the place of a model's own upsampling: of its modules, and of its calls of F.interpolate."""
+"""`upsamplers.replace`: puts an operator in place of a model's own upsampling, modules and calls of F.interpolate."""

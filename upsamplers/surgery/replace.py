@@ -1,4 +1,4 @@
-"""`upsamplers.replace`: looks, decides for every place, and only then changes the model."""
+"""`upsamplers.replace`: finds every upsampling, decides, and only then changes the model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 from upsamplers.checks import require_option
 from upsamplers.errors import ReplacementError
 from upsamplers.registry import get, names
-from upsamplers.surgery.choice import listed, modules_named, paths_within, upsample_modules
-from upsamplers.surgery.plan import Plan, carry_out, decide
+from upsamplers.surgery.change import change
+from upsamplers.surgery.decide import Plan, decide
+from upsamplers.surgery.find import Trace, modules_named, paths_within, watch
 from upsamplers.surgery.report import Replacement
-from upsamplers.surgery.trace import Trace, watch
 
 
 def replace(
@@ -28,10 +28,11 @@ def replace(
     step: int | None = None,
     **options: Any,
 ) -> Replacement:
-    """Puts an operator in the place of a model's own upsampling, in place, and says what it replaced and what not.
+    """Replaces a model's own upsampling by an operator, in place, and reports what it replaced and what it left.
 
     An example is run once (in eval mode, without gradients; the model and the random states stay as they were) to see
-    every place's channels and scale. Build the optimizer, compile and distribute after replacing: the weights are new.
+    every upsampling's channels and scale. Build the optimizer, compile and distribute after replacing: the weights are
+    new.
 
     Args:
         model: is changed.
@@ -41,9 +42,9 @@ def replace(
         modules: the paths of the modules to replace, e.g. `["neck.up", "head.*.deconv"]` (`*`: any part of one name,
             `**`: any number); any that takes one (B, C, H, W) to (B, C, sH, sW) will do. By default every nn.Upsample.
         calls: True also replaces the calls of F.interpolate in all forwards; one path or several: those in these
-            modules and within them. Say the paths where a model interpolates what is no feature (position embeddings,
-            masks, logits). The operators are the submodule `upsamplers`, by the call's ordinal; a forward with more
-            calls than the example's raises Unsupported. Not for calls that torch.utils.checkpoint recomputes there.
+            modules and within them. Name the paths where a model also interpolates what is no feature (position
+            embeddings, masks, logits). The operators are the submodule `upsamplers`, by the call's ordinal; a forward
+            with more calls than the example's raises Unsupported. Not for calls that torch.utils.checkpoint recomputes.
         channels: C of the nn.Upsample modules that no example shows.
         step: reaches a larger scale by a chain of operators of this one: with 2, scale 8 by three, as papers do.
         options: the operator's own, see its class.
@@ -54,22 +55,27 @@ def replace(
     Raises:
         UnknownUpsampler: the operator is not registered.
         UnknownModule: a path is no module's.
-        Unsupported: step is no whole number from 2.
+        Unsupported: step is no integer of at least 2.
         ReplacementError: the operator needs a guide, an example is needed, or nothing at all could be replaced.
     """
     _refuse_unusable(model, operator, calls, example, step)
-    chosen = upsample_modules(model) if modules is None else modules_named(model, listed(modules))
+    chosen: list[nn.Module]
+    if modules is None:
+        chosen = [module for module in model.modules() if isinstance(module, nn.Upsample)]
+    else:
+        chosen = modules_named(model, _listed(modules))
     trace = Trace() if example is None else watch(model, example, chosen)
     plan = Plan(model, operator, options, step, trace, {module: name for name, module in model.named_modules()})
-    decide(plan, chosen, channels, paths_within(model, None if calls is True else listed(calls or ())))
+    decide(plan, chosen, channels, paths_within(model, None if calls is True else _listed(calls or ())))
+    report = Replacement(operator, tuple(plan.replaced), tuple(plan.left))
     if not plan.replaced:
-        raise ReplacementError(_nothing(_report(plan), modules, example))
-    carry_out(plan)
-    return _report(plan)
+        raise ReplacementError(f"nothing was replaced{_why_nothing(report, modules, example)}")
+    change(plan)
+    return report
 
 
-def _report(plan: Plan) -> Replacement:
-    return Replacement(plan.operator, tuple(plan.replaced), tuple(plan.left))
+def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _refuse_unusable(model: nn.Module, operator: str, calls: Any, example: Any, step: Any) -> None:
@@ -78,22 +84,22 @@ def _refuse_unusable(model: nn.Module, operator: str, calls: Any, example: Any, 
     if get(operator).needs_guide:
         others = ", ".join(name for name in names() if not get(name).needs_guide)
         raise ReplacementError(
-            f"{operator} needs a guide, and what upsamples x alone has none to give; operators without one: {others}"
+            f"{operator} needs a guide, and what is replaced takes x alone; operators without a guide: {others}"
         )
     if isinstance(model, nn.Upsample):
         raise ReplacementError(
-            f"the model is itself an nn.Upsample, which nothing holds; use upsamplers.create({operator!r}, channels)"
+            f"the model itself is an nn.Upsample; use upsamplers.create({operator!r}, channels) instead"
         )
     if "_orig_mod" in model._modules:
-        raise ReplacementError("the model is compiled; replace in what was compiled, and compile it then")
+        raise ReplacementError("the model is compiled; call replace before torch.compile")
     if calls is not False and example is None:
         raise ReplacementError("calls= needs example=, what the model's forward takes: calls are found by running it")
 
 
-def _nothing(report: Replacement, modules: Any, example: Any) -> str:
+def _why_nothing(report: Replacement, modules: Any, example: Any) -> str:
     if report.left:
-        return f"nothing was replaced\n{report}"
+        return f"\n{report}"
     if modules is not None:
-        return "nothing was replaced: modules= names none"
+        return ": modules= is empty"
     hint = "" if example is not None else "; with example= and calls=True its calls of F.interpolate are replaced"
-    return f"nothing was replaced: the model has no nn.Upsample; modules= names other modules{hint}"
+    return f": the model has no nn.Upsample; modules= names other modules{hint}"

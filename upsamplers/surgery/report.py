@@ -11,16 +11,16 @@ WIDTH = 80
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """One place that an operator was put in.
+    """One module or call that was replaced.
 
     Attributes:
         where: the path of the operator in the model, e.g. "neck.up" or, for a call, "decode_head.upsamplers.1".
-        what: what stood there, e.g. "Upsample" or "F.interpolate (bilinear), call 1 of decode_head".
+        what: what was there, e.g. "Upsample" or "F.interpolate (bilinear), call 1 of decode_head".
         operator: the registered name.
         channels: C.
         scale: s.
         parameters: how many the operator has.
-        note: what is no longer as it was, besides; empty: nothing.
+        note: what else is different now; empty: nothing.
     """
 
     where: str
@@ -38,7 +38,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """One place that was left as it was, and why."""
+    """One module or call that was not replaced, and why."""
 
     where: str
     what: str
@@ -50,7 +50,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What `replace` put an operator in the place of, and what it left.
+    """What `replace` replaced, and what it left.
 
     Attributes:
         operator: the registered name.
@@ -65,7 +65,7 @@ class Replacement:
     @property
     def parameters(self) -> int:
         """How many parameters the operators have together."""
-        return sum(one.parameters for one in self.replaced)
+        return sum(row.parameters for row in self.replaced)
 
     def __str__(self) -> str:
         head = f"{self.operator}: {len(self.replaced)} replaced, {len(self.left)} left; {self.parameters:,} parameters"
@@ -74,8 +74,8 @@ class Replacement:
 
 
 def _section(title: str, entries: Iterable[object]) -> list[str]:
-    listed = [str(one) for one in entries]
-    return [title, *listed] if listed else []
+    rows = [str(entry) for entry in entries]
+    return [title, *rows] if rows else []
 
 
 def _entry(where: str, *texts: str) -> str:

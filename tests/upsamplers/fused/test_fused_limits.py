@@ -1,4 +1,4 @@
-"""What the fused twins refuse, and what they are to the rest of torch: strides, weights, fake tensors, counters."""
+"""What Triton operators refuse, and how they work with the rest of torch: strides, weights, fake tensors, counters."""
 
 import os
 import subprocess
@@ -6,12 +6,11 @@ import sys
 
 import pytest
 import torch
-from fused_twins import (
+from triton_pairs import (
     DEVICE,
     EVERY,
     ON_GPU,
     PROJECTING,
-    TWINS,
     channels_of,
     close,
     features,
@@ -28,34 +27,34 @@ pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_strided_inputs_are_taken_right(name):
-    twin, reference = pair(name, channels_of(name))
-    inputs = features(twin, 2, 4, 12)
+@pytest.mark.parametrize("name", EVERY)
+def test_strided_inputs_give_the_reference_output(name):
+    up, reference = pair(name, channels_of(name))
+    inputs = features(up, 2, 4, 12)
     strided = [one.detach()[..., ::2] for one in inputs]
     assert not strided[0].is_contiguous()
     expected = reference(*(one.double() for one in strided))
-    close({"output": twin(*strided)}, {"output": expected}, 2e-4)
+    close({"output": up(*strided)}, {"output": expected}, 2e-4)
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_what_the_kernels_cannot_take_is_refused_by_name(name):
-    twin, _ = pair(name, channels_of(name))
-    inputs = [one.detach().double() for one in features(twin, 1, 4, 4)]
+@pytest.mark.parametrize("name", EVERY)
+def test_float64_is_refused_with_the_operators_name(name):
+    up, _ = pair(name, channels_of(name))
+    inputs = [one.detach().double() for one in features(up, 1, 4, 4)]
     with pytest.raises(Unsupported, match=r"takes float32, float16, bfloat16, not torch\.float64"):
-        twin.double()(*inputs)
+        up.double()(*inputs)
 
 
 def test_a_window_too_large_is_refused():
-    twin, _ = pair("carafe-triton", 8, up_kernel=13)
+    up, _ = pair("carafe-triton", 8, up_kernel=13)
     with pytest.raises(Unsupported, match="takes windows up to 11 x 11, not 13 x 13; 'carafe' has the same weights"):
-        twin(torch.zeros(1, 8, 4, 4, device=DEVICE))
+        up(torch.zeros(1, 8, 4, 4, device=DEVICE))
 
 
 def test_a_scale_too_large_for_its_window_is_refused():
-    twin, _ = pair("carafe-triton", 8, up_kernel=7, scale=8)
+    up, _ = pair("carafe-triton", 8, up_kernel=7, scale=8)
     with pytest.raises(Unsupported, match="up to k² · s² = 2048"):
-        twin(torch.zeros(1, 8, 2, 2, device=DEVICE))
+        up(torch.zeros(1, 8, 2, 2, device=DEVICE))
 
 
 def test_more_images_than_a_grid_has_are_refused():
@@ -64,7 +63,7 @@ def test_more_images_than_a_grid_has_are_refused():
         up(torch.zeros(65536, 1, 1, 1, device=DEVICE))
 
 
-def test_on_a_cpu_without_the_interpreter_it_says_what_it_needs():
+def test_on_a_cpu_without_the_interpreter_the_message_asks_for_cuda():
     code = (
         "import torch, upsamplers\n"
         "up = upsamplers.create('dysample-triton', 8)\n"
@@ -76,37 +75,38 @@ def test_on_a_cpu_without_the_interpreter_it_says_what_it_needs():
     assert "runs on CUDA, not on cpu; 'dysample' has the same weights" in done.stdout
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_the_twins_weights_are_the_references(name):
-    twin, reference = pair(name, channels_of(name))
-    assert list(twin.state_dict()) == list(reference.state_dict())
+@pytest.mark.parametrize("name", EVERY)
+def test_weights_are_named_as_the_references(name):
+    up, reference = pair(name, channels_of(name))
+    assert list(up.state_dict()) == list(reference.state_dict())
 
 
 @pytest.mark.parametrize("name", ["carafe-triton", "dysample+-triton", "sapa-b-triton", "bilinear-triton"])
 def test_fake_tensors_know_the_shapes(name):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode(), torch.device(DEVICE):
-        up = upsamplers.create(name, 32)
-        inputs = [torch.empty(2, 32, 5, 7, device=DEVICE)]
-        inputs += [torch.empty(2, 32, 10, 14, device=DEVICE)] * up.needs_guide
-        assert up(*inputs).shape == (2, 32, 10, 14)
+    # Made of real tensors, weights and inputs are on one fake device, with its index.
+    up, mode = upsamplers.create(name, 32).to(DEVICE), FakeTensorMode()
+    weights = {key: mode.from_tensor(tensor) for key, tensor in up.state_dict(keep_vars=True).items()}
+    inputs = [mode.from_tensor(tensor) for tensor in features(up, 2, 5, 7)]
+    with mode:
+        assert torch.func.functional_call(up, weights, tuple(inputs)).shape == (2, 32, 10, 14)
 
 
 @pytest.mark.parametrize("name", ["carafe-triton", "dysample-triton", "sapa-b-triton", "bilinear-triton"])
 def test_the_flop_counter_sees_them(name):
     from torch.utils.flop_counter import FlopCounterMode
 
-    twin, _ = pair(name, 32)
-    inputs = features(twin, 1, 4, 4)
+    up, _ = pair(name, 32)
+    inputs = features(up, 1, 4, 4)
     with FlopCounterMode(display=False) as counted:
-        twin(*inputs)
+        up(*inputs)
     own = [int(value) for op, value in counted.get_flop_counts()["Global"].items() if "upsamplers" in str(op)]
     per_element = {"carafe-triton": 25, "sapa-b-triton": 2 * 25}.get(name, 4)
     assert own == [2 * per_element * 32 * 8 * 8]
 
 
-# Channels at x's size that a forward holds beside its output: projections, logits, queries and keys.
+# Channels at x's size that a forward has in memory next to its output: projections, logits, queries and keys.
 HELD = {"bilinear": 0, "dysample": 32, "dysample+": 64, "dysample-s": 64, "dysample-s+": 128}
 HELD |= {"carafe": 100, "a2u": 36, "fade": 125, "sapa-b": 160}
 
@@ -114,7 +114,7 @@ HELD |= {"carafe": 100, "a2u": 36, "fade": 125, "sapa-b": 160}
 @pytest.mark.skipif(ON_GPU, reason="the allocator of a GPU counts for itself")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", EVERY)
-def test_a_forward_holds_its_output_and_its_logits_and_no_more(name, dtype):
+def test_a_forward_allocates_its_output_and_its_logits_and_no_more(name, dtype):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode(), torch.inference_mode():
@@ -134,8 +134,8 @@ def test_a_forward_holds_its_output_and_its_logits_and_no_more(name, dtype):
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("dysample")])
 def test_a_refusal_names_the_operator_that_has_the_same_weights(name):
-    twin, _ = pair(name, 32)
+    up, _ = pair(name, 32)
     with torch.inference_mode(), pytest.raises(Unsupported) as refused:
-        twin.double()(torch.zeros(1, 32, 4, 4, device=DEVICE, dtype=torch.float64))
+        up.double()(torch.zeros(1, 32, 4, 4, device=DEVICE, dtype=torch.float64))
     assert str(refused.value).startswith(f"{name} takes ")
     assert f"{upsamplers.get(name).reference!r} has the same weights" in str(refused.value)

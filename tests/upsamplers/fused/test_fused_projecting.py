@@ -1,20 +1,18 @@
-"""The twins of DySample that project inside their kernel, against their references: values, and when they do it."""
+"""The Triton operators that project inside their kernel, compared with their references; and when they do it."""
 
 import pytest
 import torch
-from fused_twins import (
+from triton_pairs import (
     DEVICE,
     PROJECTING,
     close,
     features,
     marks,
     pair,
-    results,
     unwritten_shows,
 )
 
 import upsamplers
-from upsamplers.errors import Unsupported
 from upsamplers.fused import _launch
 
 pytest.importorskip("triton")
@@ -23,10 +21,10 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 def check(name, channels, height, width, batch=1, dtype=torch.float32, layout=torch.contiguous_format, **options):
-    twin, reference = pair(name, channels, dtype=dtype, **options)
-    (x,) = (one.detach() for one in features(twin, batch, height, width, dtype, layout))
+    up, reference = pair(name, channels, dtype=dtype, **options)
+    (x,) = (one.detach() for one in features(up, batch, height, width, dtype, layout))
     with torch.inference_mode():
-        out = twin(x)
+        out = up(x)
     assert out.dtype == dtype
     assert out.is_contiguous(memory_format=layout)
     tolerance = {torch.float32: 2e-4, torch.float16: 3e-2, torch.bfloat16: 0.2}[dtype]
@@ -59,9 +57,9 @@ def test_half_precision(name, dtype):
 
 
 def test_options():
-    check("dysample-triton-1x1", 16, 4, 5, initial_position="nearest", scope_factor=1.0)
-    check("dysample+-triton-1x1", 16, 4, 5, scope_bias=True, groups=16)
-    check("dysample-s+-triton-1x1", 32, 4, 5, scope_bias=True, groups=1)
+    check("dysample-s-triton", 32, 4, 5, initial_position="nearest", scope_factor=1.0)
+    check("dysample-s+-triton", 32, 4, 5, scope_bias=True, groups=16)
+    check("dysample-s+-triton", 32, 4, 5, scope_bias=True, groups=1)
 
 
 @pytest.mark.parametrize("name", PROJECTING)
@@ -70,47 +68,56 @@ def test_offsets_of_64_bits_lead_to_the_same_places(name, monkeypatch):
     check(name, 32, 3, 4)
 
 
+def operations(up, x):
+    """The names of all operations of a forward."""
+    with torch.profiler.profile() as profile:
+        up(x)
+    return {event.key for event in profile.key_averages()}
+
+
+def projects_inside(up, x):
+    return "upsamplers::project_and_sample" in operations(up, x)
+
+
 @pytest.mark.parametrize("name", PROJECTING)
-def test_gradients_are_those_of_the_twin_without(name):
-    twin, reference = pair(name, 32)
-    (x,) = features(twin, 1, 3, 4)
-    cotangent = torch.randn(1, 32, 6, 8, device=DEVICE).double()
-    close(
-        results(twin, [x], cotangent),
-        results(reference, [x.detach().double().requires_grad_()], cotangent),
-        2e-4,
-    )
+def test_without_gradients_one_operation_is_all_there_is(name):
+    up, _ = pair(name, 32)
+    (x,) = (one.detach() for one in features(up, 1, 3, 4))
+    for mode in (torch.inference_mode(), torch.no_grad()):
+        with mode:
+            called = operations(up, x)
+        assert "upsamplers::project_and_sample" in called
+        assert not any("conv" in name or "bmm" in name for name in called)
 
 
-def test_a_scale_too_large_for_one_kernel_takes_two():
-    check("dysample-triton-1x1", 16, 1, 2, scale=5)
+def test_other_styles_scales_and_forwards_with_gradients_project_outside():
+    (x,) = (one.detach() for one in features(upsamplers.create("dysample-s-triton", 200), 1, 3, 4))
+    up, _ = pair("dysample-s-triton", 200)
+    assert not projects_inside(up, x)  # gradients may be needed
+    with torch.inference_mode():
+        assert projects_inside(up, x)
+        for name, options in (("dysample-triton", {}), ("dysample+-triton", {}), ("dysample-s-triton", {"scale": 5})):
+            assert not projects_inside(pair(name, 200, **options)[0], x)
 
 
-def test_what_it_cannot_take_is_refused_by_name():
-    twin, _ = pair("dysample-triton-1x1", 16)
-    with torch.inference_mode(), pytest.raises(Unsupported, match=r"dysample-triton-1x1 takes .* not torch\.float64"):
-        twin.double()(torch.zeros(1, 16, 4, 4, device=DEVICE, dtype=torch.float64))
-
-
-def test_one_operation_is_all_there_is():
-    twin, _ = pair("dysample+-triton-1x1", 16)
-    (x,) = (one.detach() for one in features(twin, 1, 3, 4))
-    with torch.inference_mode(), torch.profiler.profile() as seen:
-        twin(x)
-    called = {one.key for one in seen.key_averages()}
-    assert "upsamplers::project_and_sample" in called
-    assert not any("conv" in name for name in called)
+def test_a_projection_with_a_hook_is_not_replaced_by_the_kernel():
+    up, _ = pair("dysample-s-triton", 32)
+    (x,) = (one.detach() for one in features(up, 1, 3, 4))
+    with torch.inference_mode():
+        assert projects_inside(up, x)
+        up.offset.register_forward_hook(lambda *_: None)
+        assert not projects_inside(up, x)
 
 
 def test_compiled_whole_and_counted():
     from torch.utils.flop_counter import FlopCounterMode
 
-    twin, _ = pair("dysample-s+-triton-1x1", 32)
-    (x,) = (one.detach() for one in features(twin, 1, 3, 4))
+    up, _ = pair("dysample-s+-triton", 32)
+    (x,) = (one.detach() for one in features(up, 1, 3, 4))
     with torch.inference_mode():
-        torch.testing.assert_close(torch.compile(twin, fullgraph=True, backend="aot_eager")(x), twin(x))
+        torch.testing.assert_close(torch.compile(up, fullgraph=True, backend="aot_eager")(x), up(x))
         with FlopCounterMode(display=False) as counted:
-            twin(x)
+            up(x)
     projected, sampled = 2 * (2 * 8) * (32 // 4) * 4 * 12, 4 * 32 * 4 * 12
     assert counted.get_total_flops() == 2 * (projected + sampled)
 
@@ -119,5 +126,5 @@ def test_fake_tensors_know_the_shape():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode(), torch.device(DEVICE), torch.no_grad():
-        up = upsamplers.create("dysample-triton-1x1", 32)
+        up = upsamplers.create("dysample-s-triton", 32)
         assert up(torch.empty(2, 32, 5, 7, device=DEVICE)).shape == (2, 32, 10, 14)

@@ -16,10 +16,10 @@ from upsamplers import ReplacementError, UnknownUpsampler, Unsupported
 def test_every_upsample_gets_an_operator_of_its_own() -> None:
     model = Pyramid()
     report = upsamplers.replace(model, "dysample", example=image())
-    assert [type(one).__name__ for one in model.up] == ["DySample", "DySample"]
-    assert [(one.where, one.channels, one.scale) for one in report.replaced] == [("up.0", 8, 2), ("up.1", 8, 2)]
+    assert [type(module).__name__ for module in model.up] == ["DySample", "DySample"]
+    assert [(row.where, row.channels, row.scale) for row in report.replaced] == [("up.0", 8, 2), ("up.1", 8, 2)]
     assert report.left == ()
-    assert report.parameters == sum(one.numel() for one in model.up.parameters())
+    assert report.parameters == sum(parameter.numel() for parameter in model.up.parameters())
 
 
 def test_the_output_is_that_of_the_operator() -> None:
@@ -30,14 +30,14 @@ def test_the_output_is_that_of_the_operator() -> None:
     assert torch.equal(model(image()), expected)
 
 
-def test_channels_may_be_said_instead_of_shown() -> None:
+def test_channels_replace_an_example() -> None:
     model = Pyramid()
     report = upsamplers.replace(model, "dysample", channels=CHANNELS, groups=2)
     assert len(report.replaced) == 2
     assert model(image()).shape == (2, CHANNELS, 16, 24)
 
 
-def test_without_channels_and_example_it_says_what_to_give() -> None:
+def test_without_channels_and_example_the_message_names_what_to_give() -> None:
     assert refused(Pyramid()) == (
         "up.0 (Upsample) does not say its channels; give example=, what the model's forward takes, or channels="
     )
@@ -53,9 +53,9 @@ def test_nothing_but_the_modules_is_changed() -> None:
     model = Pyramid().train()
     model.down[0].eval()
     before = copy.deepcopy(model.state_dict())
-    flags = [one.training for one in model.modules() if not isinstance(one, nn.Upsample)]
-    attributes = [set(vars(one)) for one in model.modules() if not isinstance(one, nn.Upsample)]
-    hooks = [len(one._forward_hooks) + len(one._forward_pre_hooks) for one in model.modules()]
+    flags = [module.training for module in model.modules() if not isinstance(module, nn.Upsample)]
+    attributes = [set(vars(module)) for module in model.modules() if not isinstance(module, nn.Upsample)]
+    hooks = [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()]
     torch.manual_seed(3)
     random.seed(3)
     states = torch.get_rng_state(), random.getstate()
@@ -65,10 +65,10 @@ def test_nothing_but_the_modules_is_changed() -> None:
     after = model.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
-    rest = [one for one in model.modules() if not isinstance(one, upsamplers.Upsampler)]
-    assert [one.training for one in rest] == flags
-    assert [set(vars(one)) for one in rest] == attributes
-    assert [len(one._forward_hooks) + len(one._forward_pre_hooks) for one in model.modules()] == hooks
+    rest = [module for module in model.modules() if not isinstance(module, upsamplers.Upsampler)]
+    assert [module.training for module in rest] == flags
+    assert [set(vars(module)) for module in rest] == attributes
+    assert [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()] == hooks
     assert torch.is_grad_enabled()
 
 
@@ -117,8 +117,8 @@ def test_operators_take_the_dtype_and_the_training_flag(dtype: torch.dtype) -> N
     model = Pyramid().to(dtype).eval()
     model.up[1].train()
     upsamplers.replace(model, "dysample", example=image().to(dtype))
-    assert {one.dtype for one in model.up.parameters()} == {dtype}
-    assert [one.training for one in model.up] == [False, True]
+    assert {parameter.dtype for parameter in model.up.parameters()} == {dtype}
+    assert [module.training for module in model.up] == [False, True]
     assert model(image().to(dtype)).dtype == dtype
 
 
@@ -126,38 +126,38 @@ def test_under_autocast_the_weights_are_not_of_the_features_dtype() -> None:
     model = Pyramid()
     with torch.autocast("cpu", torch.bfloat16):
         upsamplers.replace(model, "dysample", example=image())
-        assert {one.dtype for one in model.up.parameters()} == {torch.float32}
+        assert {parameter.dtype for parameter in model.up.parameters()} == {torch.float32}
 
 
 def test_a_model_without_memory_stays_without() -> None:
     model = Calling().to("meta")
     upsamplers.replace(model, "dysample", example=image().to("meta"), calls=True)
-    assert all(one.is_meta for one in model.parameters())
+    assert all(parameter.is_meta for parameter in model.parameters())
 
 
 @pytest.mark.parametrize(
     ("up", "reason"),
     [
-        (nn.Upsample(scale_factor=1.5), "24 x 36 is not a whole number of times 16 x 24, the same for both sides"),
-        (nn.Upsample(scale_factor=(2, 3)), "32 x 72 is not a whole number of times 16 x 24"),
-        (nn.Upsample(size=(20, 30)), "20 x 30 is not a whole number of times 16 x 24"),
-        (nn.Upsample(scale_factor=0.5), "8 x 12 is not a whole number of times 16 x 24"),
+        (nn.Upsample(scale_factor=1.5), "24 x 36 is no integer multiple of 16 x 24, the same for both sides"),
+        (nn.Upsample(scale_factor=(2, 3)), "32 x 72 is no integer multiple of 16 x 24"),
+        (nn.Upsample(size=(20, 30)), "20 x 30 is no integer multiple of 16 x 24"),
+        (nn.Upsample(scale_factor=0.5), "8 x 12 is no integer multiple of 16 x 24"),
         (nn.Upsample(size=(16, 24)), "it keeps the size 16 x 24"),
     ],
 )
-def test_what_is_no_whole_number_is_left(up: nn.Module, reason: str) -> None:
+def test_a_scale_that_is_no_integer_is_left(up: nn.Module, reason: str) -> None:
     assert reason in refused(One(up), example=image())
     if up.scale_factor is not None:
-        assert "is no whole number from 2" in refused(One(up), channels=3)
+        assert "is no integer of at least 2" in refused(One(up), channels=3)
 
 
 @pytest.mark.parametrize(("shape", "mode"), [((2, 3, 8), "linear"), ((1, 3, 4, 4, 4), "trilinear")])
-def test_what_is_not_an_image_is_left(shape: tuple[int, ...], mode: str) -> None:
+def test_features_that_are_not_two_dimensional_are_left(shape: tuple[int, ...], mode: str) -> None:
     reason = refused(One(nn.Upsample(scale_factor=2, mode=mode)), example=torch.randn(shape))
     assert "an operator takes (B, C, H, W)" in reason
 
 
-def test_a_fixed_size_that_is_a_whole_number_of_times_is_replaced_and_noted() -> None:
+def test_a_fixed_size_that_is_an_integer_multiple_is_replaced_and_noted() -> None:
     model = One(nn.Upsample(size=(32, 48)))
     report = upsamplers.replace(model, "bilinear", example=image())
     assert "It gave the fixed size (32, 48)" in report.replaced[0].note
@@ -165,13 +165,13 @@ def test_a_fixed_size_that_is_a_whole_number_of_times_is_replaced_and_noted() ->
 
 def test_align_corners_is_noted() -> None:
     report = upsamplers.replace(Pyramid(), "dysample", example=image())
-    assert [one.note[:26] for one in report.replaced] == ["", "It had align_corners=True;"]
+    assert [row.note[:26] for row in report.replaced] == ["", "It had align_corners=True;"]
 
 
 def test_channels_that_the_operator_refuses_are_left_with_its_reason() -> None:
     model = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 8, 1), nn.Upsample(scale_factor=2))
     report = upsamplers.replace(model, "dysample", example=image())
-    assert [one.where for one in report.replaced] == ["2"]
+    assert [row.where for row in report.replaced] == ["2"]
     assert only(report) == "3 channels are not divisible by 4 (the groups of DySample)"
     assert type(model[0]) is nn.Upsample
 
@@ -192,12 +192,12 @@ def test_a_module_called_with_the_same_channels_becomes_one_operator() -> None:
     assert report.replaced[0].note == "It is called 2 times a forward: one operator, with one set of weights."
 
 
-def test_what_the_example_does_not_call_is_left_unless_it_says_enough() -> None:
+def test_a_module_that_the_example_does_not_call_is_left_without_channels() -> None:
     model = Pyramid()
     model.aux = nn.Upsample(scale_factor=2)
     report = upsamplers.replace(model, "dysample", example=image())
     assert only(report) == "the model does not call it on the example, in eval mode"
-    assert [one.where for one in upsamplers.replace(model, "dysample", example=image(), channels=4).replaced] == ["aux"]
+    assert [row.where for row in upsamplers.replace(model, "dysample", example=image(), channels=4).replaced] == ["aux"]
 
 
 def test_a_guided_operator_is_refused_with_those_that_are_not() -> None:
@@ -221,14 +221,14 @@ def test_a_model_without_upsampling_says_where_to_look() -> None:
     )
 
 
-def test_what_is_compiled_already_is_refused() -> None:
+def test_a_compiled_model_is_refused() -> None:
     assert "the model is compiled" in refused(torch.compile(Pyramid()), example=image())
 
 
 def test_a_step_makes_chains() -> None:
     model = nn.Sequential(Once(scale_factor=8), Once(scale_factor=6))
     report = upsamplers.replace(model, "dysample", example=image(4, 4, channels=4), calls=True, step=2)
-    assert [len(list(one.children())) for one in model[0].upsamplers.values()] == [3]
+    assert [len(list(module.children())) for module in model[0].upsamplers.values()] == [3]
     assert "3 of scale 2" in report.replaced[0].note
     assert only(report) == "scale 6 is no power of step=2"
     assert model[0](image(4, 4, channels=4)).shape == (2, 4, 32, 32)

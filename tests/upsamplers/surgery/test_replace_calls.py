@@ -25,7 +25,7 @@ def test_calls_are_replaced_by_submodules_of_the_module_that_calls() -> None:
     expected = model(image())
     state = set(model.state_dict())
     report = upsamplers.replace(model, "dysample", example=image(), calls=True)
-    assert [one.where for one in report.replaced] == ["0.upsamplers.0", "0.upsamplers.1"]
+    assert [row.where for row in report.replaced] == ["0.upsamplers.0", "0.upsamplers.1"]
     added = set(model.state_dict()) - state
     assert {name.rpartition(".")[0] for name in added if "offset" in name} == {
         "0.upsamplers.0.offset", "0.upsamplers.1.offset",
@@ -45,7 +45,7 @@ def test_the_older_name_of_interpolate_is_a_call_too() -> None:
 
     model = Older()
     report = upsamplers.replace(model, "nearest", example=image(), calls=True)
-    assert [one.where for one in report.replaced] == ["upsamplers.0"]
+    assert [row.where for row in report.replaced] == ["upsamplers.0"]
     assert torch.equal(model(image()), F.interpolate(image(), scale_factor=2))
 
 
@@ -53,24 +53,26 @@ def test_gradients_reach_the_operators_of_calls() -> None:
     model = Calling().train()
     upsamplers.replace(model, "carafe", example=image(), calls=True)
     model(image()).square().sum().backward()
-    assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in model.upsamplers.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.upsamplers.parameters()
+    )
 
 
-def test_calls_in_named_modules_alone() -> None:
+def test_only_calls_in_the_named_modules_are_replaced() -> None:
     model = nn.ModuleDict({"neck": nn.Sequential(Calling()), "head": Calling()})
     model.forward = lambda x: model["head"](F.pad(model["neck"](x)[:, :3], (0, 0)))
     report = upsamplers.replace(model, "bilinear", example=image(), calls="neck")
-    assert {one.where for one in report.replaced} == {"neck.0.upsamplers.0", "neck.0.upsamplers.1"}
-    assert {one.where for one in report.left} == {"head"}
+    assert {row.where for row in report.replaced} == {"neck.0.upsamplers.0", "neck.0.upsamplers.1"}
+    assert {row.where for row in report.left} == {"head"}
 
 
-def test_a_level_of_odd_size_is_cropped_as_beside_a_feature() -> None:
+def test_a_level_of_odd_size_is_cropped_to_its_size() -> None:
     model = Calling().eval()
     upsamplers.replace(model, "dysample", example=image(), calls=True)
     assert model(image(13, 22)).shape == (2, CHANNELS, 13, 22)
 
 
-def test_a_size_far_from_the_operators_is_refused_when_it_comes() -> None:
+def test_a_size_far_from_the_operators_is_refused_in_the_forward() -> None:
     class Free(nn.Module):
         def forward(self, x: Tensor, size: Any = None, scale: Any = None) -> Tensor:
             return F.interpolate(x, size=size, scale_factor=scale)
@@ -80,17 +82,17 @@ def test_a_size_far_from_the_operators_is_refused_when_it_comes() -> None:
     assert model(image(16, 16), size=32).shape == (2, 3, 32, 32)
     assert model(image(), scale=(2, 2)).shape == (2, 3, 32, 48)
     for asked in ({"size": (64, 64)}, {"size": (30, 32)}, {"scale": 3}):
-        with pytest.raises(Unsupported, match="an operator of scale 2 stands here in the place of"):
+        with pytest.raises(Unsupported, match="an operator of scale 2 replaces this call of"):
             model(image(16, 16), **asked)
 
 
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ({"scale_factor": 2, "mode": "area"}, "mode 'area'; an operator stands in for nearest"),
+        ({"scale_factor": 2, "mode": "area"}, "mode 'area'; an operator can replace nearest"),
         ({"scale_factor": 2, "mode": "bilinear", "antialias": True}, "antialias=True"),
         ({"scale_factor": 1.0}, "it keeps the size 16 x 24"),
-        ({"size": (25, 25)}, "25 x 25 is not a whole number of times 16 x 24"),
+        ({"size": (25, 25)}, "25 x 25 is no integer multiple of 16 x 24"),
     ],
 )
 def test_calls_that_no_operator_can_do_are_left(asked: dict[str, Any], reason: str) -> None:
@@ -114,7 +116,7 @@ def test_calls_keep_their_operators_whatever_else_interpolates() -> None:
     model = Around(Calling()).eval()
     expected = model(image())
     report = upsamplers.replace(model, "bilinear", example=image(), calls=True)
-    by_call = [(one.where, one.channels, one.scale) for one in report.replaced if "interpolate" in one.what]
+    by_call = [(row.where, row.channels, row.scale) for row in report.replaced if "interpolate" in row.what]
     assert by_call == [
         ("inner.upsamplers.0", 8, 2), ("inner.upsamplers.1", 8, 2), ("upsamplers.0", 8, 2), ("upsamplers.2", 16, 3),
     ]  # fmt: skip
@@ -143,7 +145,7 @@ def test_a_module_within_keeps_what_it_calls_upsamplers() -> None:
     assert torch.equal(model(image()), expected)
 
 
-def test_an_operator_that_interpolates_is_not_taken_for_a_call() -> None:
+def test_the_interpolation_of_an_operator_does_not_count_as_a_call() -> None:
     class Nested(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -158,12 +160,12 @@ def test_an_operator_that_interpolates_is_not_taken_for_a_call() -> None:
     assert torch.equal(model(image()), expected)
 
 
-def test_what_an_earlier_replacement_has_seen_to_is_left() -> None:
+def test_calls_of_an_earlier_replacement_are_left() -> None:
     model = nn.Sequential(Calling(), nn.Conv2d(CHANNELS, 3, 1), Calling())
     upsamplers.replace(model, "bilinear", example=image(), calls="0")
     report = upsamplers.replace(model, "nearest", example=image(), calls=True)
-    assert {one.where for one in report.replaced} == {"2.upsamplers.0", "2.upsamplers.1"}
-    assert "an earlier replacement has seen to its calls" in refused(model, example=image(), calls=True)
+    assert {row.where for row in report.replaced} == {"2.upsamplers.0", "2.upsamplers.1"}
+    assert "its calls were replaced before" in refused(model, example=image(), calls=True)
 
 
 def test_a_name_that_is_taken_is_a_reason() -> None:
@@ -189,7 +191,7 @@ class AuxiliaryFirst(nn.Module):
         return F.interpolate(x, scale_factor=2) + extra
 
 
-def test_a_call_that_only_training_makes_is_not_taken_for_another() -> None:
+def test_a_call_that_only_training_makes_is_not_mistaken_for_another() -> None:
     model = nn.Sequential(AuxiliaryFirst())
     upsamplers.replace(model, "carafe", example=torch.randn(1, 8, 4, 4), calls=True)
     model.eval()(torch.randn(1, 8, 4, 4))

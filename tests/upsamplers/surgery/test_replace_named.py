@@ -15,7 +15,7 @@ from upsamplers import UnknownModule
 def test_named_modules_are_replaced_and_no_others() -> None:
     model = Pyramid()
     report = upsamplers.replace(model, "dysample", example=image(), modules="up.1")
-    assert [one.where for one in report.replaced] == ["up.1"]
+    assert [row.where for row in report.replaced] == ["up.1"]
     assert type(model.up[0]) is nn.Upsample
 
 
@@ -31,7 +31,7 @@ def test_named_modules_are_replaced_and_no_others() -> None:
 )
 def test_names_may_have_wildcards(modules: Any, found: list[str]) -> None:
     report = upsamplers.replace(Pyramid(), "dysample", example=image(), modules=modules)
-    assert [one.where for one in report.replaced] == found
+    assert [row.where for row in report.replaced] == found
 
 
 def test_a_transposed_convolution_says_all_of_itself() -> None:
@@ -41,9 +41,9 @@ def test_a_transposed_convolution_says_all_of_itself() -> None:
     )  # fmt: skip
     by_example = upsamplers.replace(copy.deepcopy(model), "dysample", modules="*", example=image(channels=8))
     report = upsamplers.replace(model, "dysample", modules=["*"])
-    assert [(one.where, one.channels, one.scale) for one in report.replaced] == [("0", 8, 2), ("1", 8, 2), ("4", 4, 2)]
+    assert [(row.where, row.channels, row.scale) for row in report.replaced] == [("0", 8, 2), ("1", 8, 2), ("4", 4, 2)]
     assert by_example.replaced == report.replaced
-    assert [one.reason for one in report.left] == [
+    assert [row.reason for row in report.left] == [
         "it turns 8 channels into 4; an operator keeps them",
         "its output is not 2 times its input on both sides",
     ]
@@ -68,7 +68,7 @@ def test_an_operator_makes_room_for_another() -> None:
     model = Pyramid()
     upsamplers.replace(model, "dysample", example=image())
     upsamplers.replace(model, "carafe", modules="up.*", compressed_channels=4)
-    assert [type(one).__name__ for one in model.up] == ["Carafe", "Carafe"]
+    assert [type(module).__name__ for module in model.up] == ["Carafe", "Carafe"]
 
 
 def test_a_module_of_more_than_one_input_is_left() -> None:

@@ -30,21 +30,21 @@ def test_a_copy_has_operators_of_its_own(replaced: nn.Module) -> None:
     assert type(copied) is type(replaced)
 
 
-def test_a_state_dict_goes_around(replaced: nn.Module) -> None:
+def test_a_state_dict_loads_into_another_replacement(replaced: nn.Module) -> None:
     again = Around(Calling()).eval()
     upsamplers.replace(again, "dysample", example=image(), calls=True)
     again.load_state_dict(replaced.state_dict())
     assert torch.equal(again(image()), replaced(image()))
 
 
-def test_a_pickle_goes_around(replaced: nn.Module) -> None:
+def test_a_pickled_model_gives_the_same(replaced: nn.Module) -> None:
     file = io.BytesIO()
     torch.save(replaced, file)
     file.seek(0)
     assert torch.equal(torch.load(file, weights_only=False)(image()), replaced(image()))
 
 
-def test_a_replaced_model_compiles_whole() -> None:
+def test_a_replaced_model_compiles_without_graph_breaks() -> None:
     model = nn.Sequential(Calling(), nn.Upsample(scale_factor=2), Once(scale_factor=2)).eval()
     upsamplers.replace(model, "bilinear", example=image(), calls=True)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -64,7 +64,7 @@ def segformer() -> Any:
 def test_segformers_head_gets_operators(segformer: Any) -> None:
     x, before = image(64, 64), copy.deepcopy(segformer)
     report = upsamplers.replace(segformer, "dysample", example=x, calls="decode_head", step=2)
-    found = [(one.where, one.channels, one.scale) for one in report.replaced]
+    found = [(row.where, row.channels, row.scale) for row in report.replaced]
     assert found == [(f"decode_head.upsamplers.{call}", 32, 2**call) for call in (1, 2, 3)]
     assert only(report) == "it keeps the size 16 x 16"
     file = io.BytesIO()
@@ -74,7 +74,7 @@ def test_segformers_head_gets_operators(segformer: Any) -> None:
     expected, out = before(x).logits, segformer(x).logits
     assert out.shape == expected.shape
     assert torch.allclose(out, expected, atol=1e-2)
-    assert all(torch.equal(one(x).logits, out) for one in copies)
+    assert all(torch.equal(copied(x).logits, out) for copied in copies)
     assert segformer(image(72, 104)).logits.shape == before(image(72, 104)).logits.shape
 
 
@@ -82,11 +82,11 @@ def test_segformer_trains_with_operators(segformer: Any) -> None:
     x, labels = image(64, 64), torch.randint(0, 5, (2, 64, 64))
     example = {"pixel_values": x, "labels": labels}
     report = upsamplers.replace(segformer, "carafe", example=example, calls=True, compressed_channels=8)
-    assert [one.where for one in report.replaced if one.channels == 5] == ["upsamplers.0"]
+    assert [row.where for row in report.replaced if row.channels == 5] == ["upsamplers.0"]
     segformer.train()(**example).loss.backward()
-    added = [one for name, one in segformer.named_parameters() if "upsamplers" in name]
+    added = [module for name, module in segformer.named_parameters() if "upsamplers" in name]
     assert len(added) == 4 * 4
-    assert all(one.grad is not None for one in added)
+    assert all(parameter.grad is not None for parameter in added)
     assert list(inspect.signature(segformer.forward).parameters) == ["pixel_values", "labels", "kwargs"]
 
 

@@ -1,0 +1,118 @@
+"""Triton operators and their references with the same weights, and how far they may be apart."""
+
+import copy
+import os
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import numpy
+import pytest
+import torch
+
+import upsamplers
+
+VERSION = tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton") else (0, 0)
+ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
+EVERY = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
+# Without gradients these project inside their kernel.
+PROJECTING = ("dysample-s-triton", "dysample-s+-triton")
+
+if ON_GPU:  # every block is run, and none is timed: there are hundreds of kinds of input here
+    from triton.runtime import driver
+
+    driver.active.get_benchmarker = lambda: lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
+
+# Interpreters before 3.7 turn arrays of one element into numbers, which numpy refuses from 2.4 on.
+IS_BROKEN = not ON_GPU and VERSION < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4)
+marks = [
+    pytest.mark.skipif(IS_BROKEN, reason="this triton's interpreter does not work with this numpy"),
+    pytest.mark.skipif(
+        not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1", reason="needs an NVIDIA GPU, or TRITON_INTERPRET=1"
+    ),
+    pytest.mark.usefixtures("float32_is_float32"),
+    *([pytest.mark.cuda] if ON_GPU else []),
+]
+unwritten_shows = pytest.mark.usefixtures("unwritten_is_nan")
+
+
+def pair(name, channels, seed=0, dtype=torch.float32, **options):
+    """A Triton operator, and its reference in float64, with the same weights, large enough to matter."""
+    torch.manual_seed(seed)
+    up = upsamplers.create(name, channels, **options)
+    with torch.no_grad():
+        for parameter in up.parameters():
+            parameter.normal_(std=0.5)
+    reference = upsamplers.create(upsamplers.get(name).reference, channels, **options)
+    up.to(dtype)
+    reference.load_state_dict(copy.deepcopy(up.state_dict()))
+    return up.to(DEVICE), reference.to(DEVICE, torch.float64)
+
+
+def features(up, batch, height, width, dtype=torch.float32, layout=torch.contiguous_format, seed=1):
+    torch.manual_seed(seed)
+    shapes = [(batch, up.channels, height, width)]
+    if up.needs_guide:
+        shapes.append((batch, up.guide_channels, up.scale * height, up.scale * width))
+    return [torch.randn(shape).to(DEVICE, dtype).contiguous(memory_format=layout).requires_grad_() for shape in shapes]
+
+
+def channels_of(name):
+    return 32 if name.startswith(("a2u", "sapa")) else 16
+
+
+def results(up, inputs, cotangent):
+    """The output, and the gradients of all inputs and parameters."""
+    out = up(*inputs)
+    leaves = {f"input {index}": tensor for index, tensor in enumerate(inputs)} | dict(up.named_parameters())
+    gradients = torch.autograd.grad(out, [*leaves.values()], cotangent.to(out.dtype), allow_unused=True)
+    return {"output": out, **dict(zip(leaves, gradients, strict=True))}
+
+
+def close(results, expected, tolerance, scales=None):
+    """Asserts that differences are small compared with the largest expected element, or with the scale given."""
+    for name, value in expected.items():
+        result = results[name]
+        assert (result is None) == (value is None), name
+        if value is not None:
+            assert result.isfinite().all(), f"{name} has elements that no program wrote"
+            scale = (scales or {}).get(name, value.abs().amax()).clamp(min=1e-3)
+            worst = ((result.double() - value).abs().amax() / scale).item()
+            assert worst < tolerance, f"{name}: off by {worst:.2g} of its scale"
+
+
+def scales_of_bias_gradients(reference, inputs, cotangent):
+    """The largest Σ |terms| of each bias's gradient, a term being what one output pixel adds to it.
+
+    In half precision a point that crosses into the next pixel changes its whole term, and terms of both signs may
+    leave a sum that is far smaller than each of them.
+    """
+    biases = {name: parameter for name, parameter in reference.named_parameters() if name.endswith("bias")}
+    sums = {name: torch.zeros_like(bias) for name, bias in biases.items()}
+    out = reference(*inputs) if biases else cotangent
+    for row in range(out.shape[2] if biases else 0):
+        for column in range(out.shape[3]):
+            of_pixel = torch.zeros_like(cotangent)
+            of_pixel[..., row, column] = cotangent[..., row, column]
+            terms = torch.autograd.grad(out, [*biases.values()], of_pixel, retain_graph=True, allow_unused=True)
+            for name, term in zip(biases, terms, strict=True):
+                if term is not None:
+                    sums[name] += term.abs()
+    return {name: total.amax() for name, total in sums.items()}
+
+
+def check(name, channels, height, width, batch=2, dtype=torch.float32, layout=torch.contiguous_format, **options):
+    up, reference = pair(name, channels, dtype=dtype, **options)
+    inputs = features(up, batch, height, width, dtype, layout)
+    torch.manual_seed(2)
+    cotangent = torch.randn(batch, channels, up.scale * height, up.scale * width, device=DEVICE)
+    cotangent = cotangent.to(dtype).double()
+    doubled = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    expected = results(reference, doubled, cotangent)
+    ours = results(up, inputs, cotangent)
+    assert ours["output"].dtype == dtype
+    # On a GPU convolutions may be Winograd's, whose errors large logits amplify.
+    tolerance = {torch.float32: 1e-3 if ON_GPU else 2e-4, torch.float16: 3e-2, torch.bfloat16: 0.2}[dtype]
+    scales = None if dtype == torch.float32 else scales_of_bias_gradients(reference, doubled, cotangent)
+    close(ours, expected, tolerance, scales)
+    return ours, inputs

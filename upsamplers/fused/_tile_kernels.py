@@ -1,0 +1,89 @@
+"""What all kernels share: a program's part of the grid, stores of output pixels, and which block sizes fit.
+
+The grid is (rows · blocks of columns, blocks of channels, images · groups), see `launch`. Pixels side by side within a
+row have addresses side by side, for any width: what compilers need to know so that a warp's threads read neighbours.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import triton
+import triton.language as tl
+
+# Arguments for the choice of blocks alone: they need no code of their own.
+AUTOTUNE_KEYS = ("tune_pixels", "tune_images")
+# The lowest float32, and finite: minus infinity minus itself is NaN.
+LOWEST = tl.constexpr(-3.4028234e38)
+# Sums that a thread keeps in registers.
+MOST_SUMS = 64
+
+
+def blocks(names: Sequence[str], *sizes: tuple[int, ...]) -> list[Any]:
+    """Configurations with these block sizes; the last number of each is its warps."""
+    return [triton.Config(dict(zip(names, numbers, strict=False)), num_warps=numbers[-1]) for numbers in sizes]
+
+
+def fits_registers(
+    configs: Sequence[Any], sums: Callable[[Mapping[str, Any]], int]
+) -> Callable[[Any, Mapping[str, Any]], bool]:
+    """A rule that a program's sums a pixel stay in registers; the last configuration is for what fits no other."""
+    last = configs[-1]
+
+    def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
+        count = sums({**arguments, **config.kwargs}) * config.kwargs["BLOCK_P"]
+        return config is last or count <= MOST_SUMS * 32 * config.num_warps
+
+    return fits
+
+
+@triton.jit
+def image_tile(groups):
+    """The image and the group of channels of a program."""
+    return (tl.program_id(2) // groups).to(tl.int64), tl.program_id(2) % groups
+
+
+@triton.jit
+def pixel_tile(groups, BLOCK_P: tl.constexpr):
+    """The image, the group of channels and the pixels of a program, where pixels are numbered over the whole image."""
+    batch, group = image_tile(groups)
+    return batch, group, tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
+
+
+@triton.jit
+def row_tile(width, groups, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr):
+    """The image, the group, its channels, the row, the first column and all columns of a program."""
+    batch, group = image_tile(groups)
+    channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    tiles = tl.cdiv(width, BLOCK_P)
+    row, first = tl.program_id(0) // tiles, tl.program_id(0) % tiles * BLOCK_P
+    if WIDE:
+        channel, row, first = channel.to(tl.int64), row.to(tl.int64), first.to(tl.int64)
+    return batch, group, channel, row, first, first + tl.arange(0, BLOCK_P)
+
+
+@triton.jit
+def has_row(row, height, column):
+    """Whether an image has this row, for each of the columns: Triton's interpreter takes no scalar as a mask."""
+    rows = row + tl.zeros_like(column)
+    return (rows >= 0) & (rows < height)
+
+
+@triton.jit
+def store_outputs(
+    out, value, row, first, column, channel, channels, width, stride_oc, stride_oh, stride_ow,
+    S: tl.constexpr, SUBS: tl.constexpr, IN_ROWS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    """Writes (SUBS, C, P); where rows are contiguous, a row of output pixels side by side."""
+    if IN_ROWS and SUBS == S * S and S > 1:
+        value = tl.permute(tl.reshape(value, (S, S, BLOCK_C, BLOCK_P)), (0, 2, 3, 1))
+        value = tl.reshape(value, (S, BLOCK_C, BLOCK_P * S))
+        out_column = first * S + tl.arange(0, BLOCK_P * S)
+        offs_out = channel[None, :, None] * stride_oc + ((row * S + tl.arange(0, S)) * stride_oh)[:, None, None]
+        offs_out = offs_out + (out_column * stride_ow)[None, None, :]
+        mask = (channel < channels)[None, :, None] & (out_column < width * S)[None, None, :]
+    else:
+        sub = tl.arange(0, SUBS)
+        offs_out = channel[None, :, None] * stride_oc + ((row * S + sub // S) * stride_oh)[:, None, None]
+        offs_out = offs_out + ((column * S)[None, :] + (sub % S)[:, None])[:, None, :] * stride_ow
+        mask = (channel < channels)[None, :, None] & (column < width)[None, None, :] & (sub < S * S)[:, None, None]
+    tl.store(out + offs_out, value.to(out.dtype.element_ty), mask=mask)

@@ -1,0 +1,43 @@
+"""Changes a model as planned."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from upsamplers.surgery.calls import isolate, substitute
+from upsamplers.surgery.decide import Plan
+
+
+def change(plan: Plan) -> None:
+    """Puts the planned operators into the model."""
+    isolated = _interpolating_inside(plan)
+    for parent in list(plan.names):
+        for key, child in list(parent._modules.items()):
+            if child in plan.modules:
+                parent.add_module(key, plan.modules[child])
+    for owner, operators in plan.calls.items():
+        substitute(owner, operators, 1 + max(call.ordinal for call in plan.trace.calls if call.owner is owner))
+    for module in isolated:
+        isolate(module)
+
+
+def _interpolating_inside(plan: Plan) -> set[nn.Module]:
+    """What may call F.interpolate while a module that got operators runs, and must not count among its calls.
+
+    What the example did not call (a branch of training) belongs to it, unless it is a layer of torch's.
+    """
+    owners = set(plan.calls)
+    callers = {call.owner for call in plan.trace.calls if owners & set(call.inside)}
+    uncalled = {
+        module
+        for owner in owners
+        for module in owner.modules()
+        if module not in plan.trace.called
+        and (isinstance(module, nn.Upsample) or not type(module).__module__.startswith("torch.nn."))
+    }
+    operators = {
+        operator
+        for module, operator in plan.modules.items()
+        if owners & plan.trace.called.get(module, set()) or module in uncalled
+    }
+    return (callers | uncalled | operators) - owners - set(plan.modules)
