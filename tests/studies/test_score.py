@@ -161,6 +161,7 @@ def test_a_folder_without_a_complete_job_is_refused(tmp_path, folder):
         data.read(folder)
 
 
+@pytest.mark.slow
 def test_the_published_table_is_that_of_the_committed_data():
     text = tables(data.read(ROOT / "studies" / "compare_rule" / "amd-epyc"))
     assert text in (ROOT / "docs" / "regression.md").read_text(encoding="utf-8")

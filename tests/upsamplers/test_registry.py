@@ -181,12 +181,14 @@ def in_a_new_process(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["names()", "create('bilinear', 8)"])
 def test_operators_are_imported_when_first_asked_for(call: str) -> None:
     seen = "print('upsamplers.operators.dysample' in sys.modules)"
     assert in_a_new_process(f"import sys, upsamplers; {seen}; upsamplers.{call}; {seen}") == "False\nTrue"
 
 
+@pytest.mark.slow
 def test_an_operator_may_be_imported_before_it_is_asked_for() -> None:
     printed = in_a_new_process("import upsamplers.operators.dysample; print(upsamplers.names())")
     assert printed == in_a_new_process("import upsamplers; print(upsamplers.names())")

@@ -73,6 +73,7 @@ def test_no_text_leaves_the_figure_nor_lies_on_another(name: str) -> None:
         check_texts(picture, figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [".", "paper"])
 def test_labels_of_the_committed_results_keep_apart_and_inside_the_axes(folder: str) -> None:
     runs = [storage.load(path.parent) for path in sorted((REPORTS / folder).glob("*results.json"))]

@@ -152,6 +152,7 @@ def test_png_and_svg_hold_the_same_figures_and_conditions_are_told_apart() -> No
     assert stems[0] == stems[1] == {*expected, "bubble-1x256x120x120"}
 
 
+@pytest.mark.slow
 def test_pictures_are_what_their_names_say() -> None:
     made = report.from_run(sample_run())
     drawn = {name: one for kind in PICTURES for name, one in formats.get(kind).files(made).items()}

@@ -1,7 +1,6 @@
 """The contract of models, for every model that comes with the package: its file says what is expected of it."""
 
 import math
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from upsampler_bench import discovery, models
 from upsampler_bench.metrics import _conventions
 from upsampler_bench.metrics.flops import counts
 
+pytestmark = pytest.mark.slow
 MODELS = [name for name in models.names() if name != "stages"]  # which takes an argument
 
 
@@ -42,12 +42,11 @@ def outputs(model, image):
     return scores if isinstance(scores, tuple) else (scores,)
 
 
-@pytest.fixture(scope="module", params=product(MODELS, ["bilinear", "fade"]), ids="-".join)
+@pytest.fixture(scope="module", params=MODELS)
 def placed(request):
-    """A model's name, and the model with an operator."""
+    """A model's name, and the model with a guided operator."""
     torch.manual_seed(0)
-    name, operator = request.param
-    return name, built(name, operator)
+    return request.param, built(request.param, "fade")
 
 
 @pytest.mark.parametrize("name", MODELS)

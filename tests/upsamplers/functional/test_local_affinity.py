@@ -118,6 +118,7 @@ def test_no_window_of_keys_is_copied_out():
     assert peak_bytes(lambda: torch.autograd.grad(local_affinity(query, key, 5), (query, key), grad)) <= 5 * logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("border", MODES)
 def test_a_compiled_program_takes_any_size(border):
     compiled = torch.compile(

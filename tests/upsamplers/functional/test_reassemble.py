@@ -175,6 +175,7 @@ def test_fake_tensors_pass_through():
     assert x.grad.shape == x.shape
 
 
+@pytest.mark.slow
 def test_a_compiled_program_takes_any_size():
     compiled = torch.compile(lambda x, w: reassemble(x, w, 3), fullgraph=True, dynamic=True, backend="aot_eager")
     for height, width in ((5, 7), (4, 9), (6, 6)):

@@ -96,6 +96,7 @@ def test_peaks_are_at_most_1_6_outputs_forward_and_4_in_training():
     assert training <= 4 * output
 
 
+@pytest.mark.slow
 def test_it_compiles_in_one_graph_with_dynamic_shapes():
     carafe = upsamplers.create("carafe", 4, up_kernel=3, up_group=2, compressed_channels=4)
     compiled = torch.compile(carafe, fullgraph=True, dynamic=True, backend="aot_eager")

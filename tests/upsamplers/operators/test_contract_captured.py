@@ -71,6 +71,7 @@ def fresh_dynamo() -> Iterator[None]:
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @every_operator
 @pytest.mark.usefixtures("fresh_dynamo")
 def test_it_compiles_in_one_graph_forward_and_backward(name: str) -> None:
@@ -81,6 +82,7 @@ def test_it_compiles_in_one_graph_forward_and_backward(name: str) -> None:
     assert worst(output_and_gradients(module, compiled, given), expected) <= ROUNDING[torch.float32]
 
 
+@pytest.mark.slow
 @every_operator
 @pytest.mark.usefixtures("fresh_dynamo")
 def test_one_compiled_program_serves_every_size(name: str) -> None:

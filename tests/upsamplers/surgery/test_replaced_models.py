@@ -44,6 +44,7 @@ def test_a_pickled_model_gives_the_same(replaced: nn.Module) -> None:
     assert torch.equal(torch.load(file, weights_only=False)(image()), replaced(image()))
 
 
+@pytest.mark.slow
 def test_a_replaced_model_compiles_without_graph_breaks() -> None:
     model = nn.Sequential(Calling(), nn.Upsample(scale_factor=2), Once(scale_factor=2)).eval()
     upsamplers.replace(model, "bilinear", example=image(), calls=True)
@@ -90,6 +91,7 @@ def test_segformer_trains_with_operators(segformer: Any) -> None:
     assert list(inspect.signature(segformer.forward).parameters) == ["pixel_values", "labels", "kwargs"]
 
 
+@pytest.mark.slow
 def test_segformer_compiles_with_operators(segformer: Any) -> None:
     upsamplers.replace(segformer, "dysample", example=image(64, 64), calls=True)
     compiled = torch.compile(segformer, backend="eager")
