@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from upsampler_bench.case import Case, Settings
+import msgspec
+
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, Case
 from upsampler_bench.errors import OutputError, ResultsError
-from upsampler_bench.results import SCHEMA, Environment, Measurement, MetricInfo, Reading, Run, UpsamplerInfo
+from upsampler_bench.results import SCHEMA, Measurement, Reading, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +38,10 @@ METRICS = {
     "floor": "roofline_time", "traffic": "memory_traffic", "least_traffic": "minimum_traffic",
     "upsampler_share": "time_in_upsamplers", "beside": "upsample_to",
 }  # fmt: skip
-T = TypeVar("T")
+# How msgspec words what it refuses.
+EXPECTED = re.compile(
+    r"(?:Expected `([^`]*)`, got `([^`]*)`|Object missing required field `([^`]*)`)(?: - at `\$([^`]*)`)?"
+)
 
 
 def save(run: Run, path: str | Path) -> Path:
@@ -84,16 +91,15 @@ def load(path: str | Path) -> Run:
         data = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultsError(f"no stored run at {source}; 'upsampler-bench run' writes one") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise ResultsError(f"cannot read {source} as a stored run: {problem}") from problem
+    _refuse_other_schema(data, source)
     try:
-        _refuse_other_schema(data, source)
-        return _run(_from_schema_1(data) if data["schema"] == 1 else data)
-    except ResultsError:
-        raise
+        run = msgspec.convert(_from_schema_1(data) if data["schema"] == 1 else data, Run)
+        _check_values(run)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        detail = f"{problem} is missing" if isinstance(problem, KeyError) else str(problem)
-        raise ResultsError(f"{source} is incomplete or corrupt: {detail}") from problem
+        raise ResultsError(f"{source} is incomplete or corrupt: {_sentence(problem)}") from problem
+    return run
 
 
 def new_folder(name: str) -> Path:
@@ -137,7 +143,7 @@ def newest_run(
 
 def _refuse_other_schema(data: object, source: Path) -> None:
     schema = data.get("schema") if isinstance(data, Mapping) else None
-    if not isinstance(schema, int):
+    if type(schema) is not int or schema < 1:
         raise ResultsError(f"{source} is not a stored run: it has no schema version")
     if schema > SCHEMA:
         raise ResultsError(
@@ -171,46 +177,37 @@ def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _known(kind: type[T], data: Mapping[str, Any]) -> T:
-    """Builds a record from the fields it knows; fields of a later release are ignored."""
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in data.items() if name in names})
+def _sentence(problem: Exception) -> str:
+    """What is wrong with the data and where, e.g. "measurements[3].case.batch: expected int, found str"."""
+    match = EXPECTED.fullmatch(str(problem))
+    if match is None:
+        return f"{problem} is missing" if isinstance(problem, KeyError) else str(problem)
+    expected, found, missing, path = match.groups()
+    detail = f"{missing!r} is missing" if missing else f"expected {expected}, found {found}"
+    return f"{path.removeprefix('.')}: {detail}" if path else detail
 
 
-def _run(data: Mapping[str, Any]) -> Run:
-    settings = {**data["settings"], "metrics": tuple(data["settings"].get("metrics", ()))}
-    environment = {**data["environment"], "conditions": tuple(data["environment"].get("conditions", ()))}
-    return _known(
-        Run,
-        {
-            **data,
-            "settings": _known(Settings, settings),
-            "environment": _known(Environment, environment),
-            "metrics": tuple(_known(MetricInfo, info) for info in data["metrics"]),
-            "upsamplers": tuple(_known(UpsamplerInfo, info) for info in data["upsamplers"]),
-            "measurements": tuple(measurement(record) for record in data["measurements"]),
-        },
-    )
-
-
-def measurement(data: Mapping[str, Any]) -> Measurement:
-    """One measurement from plain data.
+def _check_values(run: Run) -> None:
+    """Refuses values of the right type that no run can hold.
 
     Raises:
-        KeyError, TypeError, ValueError: it is not one.
+        ValueError: naming the value's path, what was expected and what was found.
     """
-    readings = tuple(reading(record) for record in data["readings"])
-    return _known(Measurement, {**data, "case": _known(Case, data["case"]), "readings": readings})
-
-
-def reading(data: Mapping[str, Any]) -> Reading:
-    """One reading from plain data.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is not one.
-    """
-    rounds = tuple(tuple(float(sample) for sample in samples) for samples in data["rounds"])
-    return _known(Reading, {**data, "rounds": rounds, "notes": tuple(data["notes"])})
+    for number, measurement in enumerate(run.measurements):
+        case, path = measurement.case, f"measurements[{number}]"
+        for name in ("batch", "channels", "height", "width", "scale"):
+            if getattr(case, name) < 1:
+                raise ValueError(f"{path}.case.{name}: expected a positive integer, found {getattr(case, name)}")
+        for name, choices in (("mode", MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
+            if getattr(case, name) not in choices:
+                raise ValueError(
+                    f"{path}.case.{name}: expected {', '.join(choices)}, found {getattr(case, name)[:40]!r}"
+                )
+        for reading in measurement.readings:
+            # A host gap, wall time less device time, may be negative by the clocks' resolution.
+            least = -math.inf if reading.metric.endswith("_gap") else 0.0
+            if not all(math.isfinite(sample) and sample >= least for sample in reading.samples):
+                raise ValueError(f"{path}, {reading.metric[:40]}: expected samples that are finite and not negative")
 
 
 def to_frame(run: Run) -> pd.DataFrame:

@@ -1,10 +1,14 @@
 """Stored runs: round trip, old and new files, what is no run at all, and finding the newest."""
 
 import json
-from dataclasses import replace
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
-from sample_run import sample_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_run import FIGURES, plain_run, sample_run
 
 from upsampler_bench import storage
 from upsampler_bench.errors import OutputError, ResultsError
@@ -32,8 +36,13 @@ def test_what_a_later_release_added_is_left_aside(tmp_path):
         ("{", "cannot read"),
         ("[]", "has no schema version"),
         ('{"schema": "x"}', "has no schema version"),
+        ('{"schema": 0}', "has no schema version"),
+        ('{"schema": true}', "has no schema version"),
         ('{"schema": 99}', "has schema 99; this version reads up to 2"),
         ('{"schema": 1}', "is incomplete or corrupt: 'settings' is missing"),
+        ('{"schema": 2}', "is incomplete or corrupt: 'environment' is missing"),
+        ('{"schema": ' + "9" * 5000 + "}", "cannot read"),
+        ("[" * 100_000, "cannot read"),
         ("\x00\x01", "cannot read"),
     ],
 )
@@ -43,6 +52,67 @@ def test_what_is_no_run_is_refused_in_one_sentence(tmp_path, content, message):
         storage.load(tmp_path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("measurements", 3, "case", "batch"), "1", "measurements[3].case.batch: expected int, found str"),
+        (("measurements", 3, "case", "height"), 0, "measurements[3].case.height: expected a positive integer, found 0"),
+        (("measurements", 0, "case", "dtype"), "float8", "measurements[0].case.dtype: expected float32, float16"),
+        (("measurements", 0, "readings", 0, "rounds"), [[-1.0]], "expected samples that are finite and not negative"),
+        (("measurements", 0, "readings", 0, "rounds"), [[float("nan")]], "expected samples that are finite"),
+        (("plan",), [], "plan: expected object, found array"),
+        (("settings", "max_time"), None, "settings.max_time: expected float, found null"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_path(tmp_path, keys, value, message):
+    data = json.loads(storage.save(sample_run(), tmp_path).read_text())
+    *parents, last = keys
+    record = data
+    for key in parents:
+        record = record[key]
+    record[last] = value
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    with pytest.raises(ResultsError) as error:
+        storage.load(tmp_path)
+    assert message in str(error.value)
+
+
+def paths(value, keys=()):
+    """The paths of all values, but for mappings whose keys and values are free."""
+    yield keys
+    if isinstance(value, dict) and not (keys and keys[-1] in ("plan", "facts", "versions", "machine")):
+        for key in value:
+            yield from paths(value[key], (*keys, key))
+    elif isinstance(value, list) and not (keys and keys[-1] == "conditions"):
+        for number, item in enumerate(value):
+            yield from paths(item, (*keys, number))
+
+
+RUN = json.loads(json.dumps(asdict(plain_run({name: FIGURES[name] for name in ("bilinear", "carafe")}))))
+PATHS = [path for path in paths(RUN) if path]
+VALUES = [None, True, "x", "1", -1, 1.5, 10**400, [], {}, [None], {"x": 1}, float("inf")]
+ALIKE = {int: "number", float: "number"}
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.sampled_from(PATHS), st.sampled_from(VALUES))
+def test_no_value_of_a_wrong_type_is_accepted_and_none_is_a_traceback(keys, value):
+    data = json.loads(json.dumps(RUN))
+    *parents, last = keys
+    record = data
+    for key in parents:
+        record = record[key]
+    is_other_type = ALIKE.get(type(value), type(value)) is not ALIKE.get(type(record[last]), type(record[last]))
+    record[last] = value
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "results.json").write_text(json.dumps(data))
+        try:
+            storage.load(folder)
+        except ResultsError:
+            return
+    assert not is_other_type, f"{keys} took {value!r}"
 
 
 def test_a_truncated_file_is_refused(tmp_path):

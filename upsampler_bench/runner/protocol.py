@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+
+import msgspec
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.results import Environment, Reading
-from upsampler_bench.storage import reading as reading_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,7 @@ def write_request(request: Request) -> str:
 
 def read_request(line: str) -> Request:
     """The request of such a line."""
-    data = json.loads(line)
-    settings = data.pop("settings")
-    settings = Settings(**{**settings, "metrics": tuple(settings["metrics"])})
-    cases = tuple(Case(**case) for case in data.pop("cases"))
-    specs = base64.b64decode(data.pop("specs"))
-    plugins, path = tuple(data.pop("plugins")), tuple(data.pop("path"))
-    return Request(cases=cases, settings=settings, specs=specs, plugins=plugins, path=path, **data)
+    return msgspec.convert(json.loads(line), Request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +75,6 @@ def read_message(line: bytes) -> Message:
     """The message of such a line.
 
     Raises:
-        ValueError, KeyError, TypeError: the line is no message.
+        ValueError: the line is no message.
     """
-    data: dict[str, Any] = json.loads(line)
-    if "reading" in data:
-        data["reading"] = reading_from(data["reading"])
-    if "environment" in data:
-        data["environment"] = Environment(**data["environment"])
-    return Message(**data)
+    return msgspec.convert(json.loads(line), Message)
