@@ -2,8 +2,10 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,17 @@ def test_the_stored_run_says_how_it_was_measured(invoke, tmp_path):
     assert stored["settings"]["threads"] == 1
     assert stored["environment"]["machine"]["threads"] == "1"
     assert stored["measurements"][0]["readings"][0]["method"].startswith("perf_counter around single calls, 1 thread")
+
+
+def test_ctrl_c_in_a_terminal_keeps_what_was_measured(tmp_path):
+    command = [sys.executable, "-m", "upsampler_bench", "run", *QUICK, "-u", "nearest", "--max-time", "600"]
+    command += ["--metrics", "params", "--metrics", "latency", "--output-dir", tmp_path / "run", "-f", "csv"]
+    command += ["--target-ci", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        while not (tmp_path / "run" / storage.PARTIAL_FILE).exists() and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate()[1]
+    assert process.returncode == 130, error
+    assert "Interrupted" in error
+    assert storage.load(tmp_path / "run").ended == "interrupted"
