@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite-golden", action="store_true", help="write the golden files anew; read their diff then")
+    parser.addoption("--rewrite-golden", action="store_true", help="write the golden files again; read their diff then")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
