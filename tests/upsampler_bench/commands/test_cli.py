@@ -234,7 +234,7 @@ def test_the_stored_run_says_how_it_was_measured(invoke, tmp_path):
 
 
 def test_ctrl_c_in_a_terminal_keeps_what_was_measured(tmp_path):
-    command = [sys.executable, "-m", "upsampler_bench", "run", *QUICK, "-u", "nearest", "--max-time", "600"]
+    command = [sys.executable, "-m", "upsampler_bench", "run", *QUICK, "-u", "nearest", "--max-time", "20"]
     command += ["--metrics", "params", "--metrics", "latency", "--output-dir", tmp_path / "run", "-f", "csv"]
     command += ["--target-ci", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
