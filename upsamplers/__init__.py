@@ -16,6 +16,7 @@ from upsamplers.errors import (
     Unsupported,
     UpsamplerError,
 )
+from upsamplers.functional.backend import use_backend
 from upsamplers.registry import create, get, load_plugin, names, register, register_module
 from upsamplers.spec import Spec
 from upsamplers.surgery.replace import replace
@@ -45,4 +46,5 @@ __all__ = [
     "register",
     "register_module",
     "replace",
+    "use_backend",
 ]

@@ -25,9 +25,13 @@ class Upsampler(nn.Module):
         channels: C, the channels of x and of the output.
         scale: s, a positive integer.
         guide_channels: G, the channels of the encoder feature; C by default, and where no guide is taken.
+        backend: which form of `upsamplers.functional` runs: "torch", "triton", or "auto": what `use_backend` chose,
+            else Triton where it can. A subclass with Triton forms lists both in `backends`.
     """
 
     needs_guide: ClassVar[bool] = False
+    backends: ClassVar[tuple[str, ...]] = ("torch",)
+    backend: str = "auto"
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__()

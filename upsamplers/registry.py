@@ -21,6 +21,7 @@ from torch import nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_option
 from upsamplers.errors import DuplicateUpsampler, NotAnUpsampler, PluginError, UnknownUpsampler, Unsupported
+from upsamplers.functional.backend import require_backend
 from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
@@ -28,7 +29,7 @@ FILE_PLUGIN = "upsampler_plugin_"
 U = TypeVar("U", bound=type[Upsampler])
 
 _specs: dict[str, Spec] = {}
-# What has been imported already: "operators", "fused", "installed".
+# What has been imported already: "operators", "installed".
 _discovered: set[str] = set()
 
 
@@ -37,7 +38,6 @@ def register(
     *,
     scales: tuple[int, ...] = (),
     devices: tuple[str, ...] = ("cpu", "cuda"),
-    reference: str = "",
     paper: str = "",
     year: int | None = None,
     **options: Any,
@@ -46,7 +46,7 @@ def register(
 
     Args:
         name: what `create` and every report call it.
-        scales, devices, reference, paper, year: see Spec.
+        scales, devices, paper, year: see Spec.
         options: constructor options of this variant.
 
     Raises:
@@ -54,7 +54,7 @@ def register(
     """
 
     def decorate(cls: U) -> U:
-        add(Spec(name, cls, options, scales, devices, reference, paper, year))
+        add(Spec(name, cls, options, scales, devices, paper, year))
         return cls
 
     return decorate
@@ -125,12 +125,10 @@ def names() -> tuple[str, ...]:
     return tuple(sorted((name for series in variants.values() for name in series), key=_age))
 
 
-def _age(name: str) -> tuple[float, str, bool]:
-    # A fused operator comes right after its reference.
-    spec = _specs.get(_specs[name].reference, _specs[name])
-    is_fused = spec.name != name
+def _age(name: str) -> tuple[float, str]:
+    spec = _specs[name]
     # By file, not by registration, which depends on which operator is imported first.
-    return (math.inf, "", is_fused) if spec.year is None else (spec.year, spec.cls.__module__, is_fused)
+    return (math.inf, "") if spec.year is None else (spec.year, spec.cls.__module__)
 
 
 def get(name: str) -> Spec:
@@ -145,7 +143,15 @@ def get(name: str) -> Spec:
     return _specs[name]
 
 
-def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | None = None, **options: Any) -> Upsampler:
+def create(
+    name: str,
+    channels: int,
+    *,
+    scale: int = 2,
+    guide_channels: int | None = None,
+    backend: str = "auto",
+    **options: Any,
+) -> Upsampler:
     """Builds an operator.
 
     Args:
@@ -153,18 +159,20 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
         channels: C of x (B, C, H, W).
         scale: s; the output is (B, C, sH, sW).
         guide_channels: G of the guide (B, G, sH, sW); C by default; ignored where no guide is taken.
+        backend: "torch", "triton", or "auto": Triton where it can, else PyTorch. Also `module.backend`, later.
         options: the operator's own, see its class.
 
     Raises:
         UnknownUpsampler: the name is not registered.
-        Unsupported: the operator refuses the channels, the scale or an option.
+        Unsupported: the operator refuses the channels, the scale, the backend or an option.
     """
     spec = get(name)
     require_option(f"{name}: channels", channels)
     require_option(f"{name}: scale", scale)
     if guide_channels is not None:
         require_option(f"{name}: guide_channels", guide_channels)
-    if reason := spec.why_not(scale=scale):
+    require_backend(backend)
+    if reason := spec.why_not(scale=scale, backend=backend):
         raise Unsupported(reason)
     arguments = {**spec.options, **options}
     parameters = inspect.signature(spec.cls.__init__).parameters
@@ -175,7 +183,10 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
                 raise Unsupported(f"{name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
     if spec.needs_guide:
         arguments["guide_channels"] = guide_channels or channels
-    return spec.cls(channels, scale=scale, **arguments)
+    module = spec.cls(channels, scale=scale, **arguments)
+    if backend != "auto":
+        module.backend = backend
+    return module
 
 
 def load_plugin(path: str) -> tuple[str, ...]:
@@ -247,8 +258,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def _discover_all() -> None:
     _discover("operators")
-    # Apart from the others: a reference may be the very module that is being imported.
-    _discover("fused")
     if "installed" not in _discovered:
         _discovered.add("installed")
         for entry in entry_points(group=ENTRY_POINTS):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from upsamplers.base import Upsampler
+from upsamplers.functional.backend import HAS_TRITON, is_interpreted
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,6 @@ class Spec:
     Attributes:
         scales: the scales it accepts; empty: any positive integer.
         devices: the kinds of device it runs on.
-        reference: the operator with the same weights whose fused form this is; empty for the others.
         paper: where it was published.
         year: when (0: older than papers); operators are listed oldest first, those without a year last.
     """
@@ -26,7 +26,6 @@ class Spec:
     options: Mapping[str, Any] = field(default_factory=dict)
     scales: tuple[int, ...] = ()
     devices: tuple[str, ...] = ("cpu", "cuda")
-    reference: str = ""
     paper: str = ""
     year: int | None = None
 
@@ -35,12 +34,19 @@ class Spec:
         """Whether forward takes a guide."""
         return self.cls.needs_guide
 
-    def why_not(self, *, scale: int, device: str = "") -> str | None:
-        """Why it cannot run at this scale or on this kind of device, or None."""
+    def why_not(self, *, scale: int, device: str = "", backend: str = "auto") -> str | None:
+        """Why it cannot run at this scale, on this kind of device or on this backend, or None."""
         if self.scales and scale not in self.scales:
             return f"{self.name} upsamples by {_listed(self.scales)} only, not by {scale}"
         if device and device not in self.devices:
             return f"{self.name} needs {_listed(self.devices)}, not {device}"
+        if backend == "triton":
+            if backend not in self.cls.backends:
+                return f"{self.name} has no Triton form"
+            if not HAS_TRITON:
+                return f"{self.name} on backend triton needs triton, which is not installed: pip install triton"
+            if device and device != "cuda" and not is_interpreted():
+                return f"{self.name} on backend triton needs cuda, not {device}"
         return None
 
 

@@ -1,4 +1,4 @@
-"""Triton operators and their references with the same weights, and how far they may be apart."""
+"""Operators on both backends with the same weights, and how far their results may be apart."""
 
 import copy
 import os
@@ -14,9 +14,7 @@ import upsamplers
 VERSION = tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton") else (0, 0)
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
-EVERY = tuple(name for name in upsamplers.names() if upsamplers.get(name).reference)
-# Without gradients these project inside their kernel.
-PROJECTING = ("dysample-s-triton", "dysample-s+-triton")
+EVERY = tuple(name for name in upsamplers.names() if "triton" in upsamplers.get(name).cls.backends)
 
 if ON_GPU:  # every block is run, and none is timed: there are hundreds of kinds of input here
     from triton.runtime import driver
@@ -37,13 +35,13 @@ unwritten_shows = pytest.mark.usefixtures("unwritten_is_nan")
 
 
 def pair(name, channels, seed=0, dtype=torch.float32, **options):
-    """A Triton operator, and its reference in float64, with the same weights, large enough to matter."""
+    """An operator on Triton, and in float64 on torch, with the same weights, large enough to matter."""
     torch.manual_seed(seed)
-    up = upsamplers.create(name, channels, **options)
+    up = upsamplers.create(name, channels, backend="triton", **options)
     with torch.no_grad():
         for parameter in up.parameters():
             parameter.normal_(std=0.5)
-    reference = upsamplers.create(upsamplers.get(name).reference, channels, **options)
+    reference = upsamplers.create(name, channels, backend="torch", **options)
     up.to(dtype)
     reference.load_state_dict(copy.deepcopy(up.state_dict()))
     return up.to(DEVICE), reference.to(DEVICE, torch.float64)

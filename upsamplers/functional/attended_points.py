@@ -6,7 +6,7 @@ from torch import Tensor
 
 from upsamplers.checks import require_divisible, require_option
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_attention import AttendedPoints
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.portable_points import sampled_sum
@@ -45,7 +45,7 @@ def attended_points(
     Raises:
         Unsupported: k is even, the groups do not divide C and D, or something does not fit x.
     """
-    if is_being_captured():
+    if needs_plain_operations():
         return sampled_sum(x, key, query, bias, offsets, hood)
     require_option("the kernel of a neighbourhood", hood.kernel, odd=True)
     for image in (x, key):

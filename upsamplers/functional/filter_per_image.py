@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.image_filters import ImageFilters, shifted_filters
 
 
@@ -23,7 +23,7 @@ def filter_per_image(y: Tensor, filters: Tensor) -> tuple[Tensor, ...]:
         N of (B, G, H, W).
     """
     filters = filters.to(y.dtype)
-    if is_being_captured():
+    if needs_plain_operations():
         return shifted_filters(y, filters)
     filtered: tuple[Tensor, ...] = ImageFilters.apply(y, filters)  # type: ignore[no-untyped-call]
     return filtered

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from upsamplers.checks import require_window
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_dots
 from upsamplers.functional._torch.reflection import mirror_taps
 from upsamplers.functional._torch.window_products import Affinity
@@ -36,7 +36,7 @@ def local_affinity(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, b
     Raises:
         Unsupported: kernel is even, query and key do not fit, or the keys are too few to reflect.
     """
-    if is_being_captured():
+    if needs_plain_operations():
         return shifted_dots(query, key, kernel, scale=scale, border=border)
     require_window(key, kernel, border)
     batch, channels, height, width = key.shape

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from upsamplers.checks import require_divisible, require_window
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_sum
 from upsamplers.functional._torch.reflection import fold_taps
 from upsamplers.functional._torch.window_products import Reassembly
@@ -40,7 +40,7 @@ def reassemble(
         Unsupported: kernel is even, the groups do not divide C, the weights do not fit, or x is too small to reflect.
     """
     weights = weights.to(x.dtype)
-    if is_being_captured():
+    if needs_plain_operations():
         return shifted_sum(x, weights, kernel, groups=groups, scale=scale, border=border)
     require_window(x, kernel, border)
     require_divisible(x.shape[1], groups, "the groups of the weights")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler, reset_layers
 from upsamplers.checks import require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.capturing import is_being_captured
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -76,7 +76,7 @@ class Fade(Upsampler):
         if self.gate_generator is None:
             return reassemble(x, weights, self.up_kernel, scale=self.scale)
         gate = self.gate_generator(x)  # (B, 1, sH, sW)
-        if is_being_captured():
+        if needs_plain_operations():
             out = reassemble(x, weights, self.up_kernel, scale=self.scale)
             return torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
         # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.

@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from upsamplers.fused import _point_kernels as kernels
-from upsamplers.fused._launch import (
+from upsamplers.functional._triton import point_kernels as kernels
+from upsamplers.functional._triton.launch import (
     empty_feature,
     empty_upsampled,
     is_wide,
     launch,
     materialized,
     next_power_of_2,
+    tile_grid,
     tuning_keys,
 )
-from upsamplers.fused._projecting_kernels import project_and_sample_fwd_kernel
+from upsamplers.functional._triton.projecting_kernels import project_and_sample_fwd_kernel
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
 STEPS = 2.0**40
@@ -80,7 +81,7 @@ def project_and_sample(
     scope_bias_or_any = bias if scope_bias is None else scope_bias
     launch(
         project_and_sample_fwd_kernel,
-        1, height * width, None, batch * groups,
+        tile_grid(1, height * width, None, batch * groups),
         x, weight.contiguous(), bias.contiguous(), scope_weight_or_any.contiguous(), scope_bias_or_any.contiguous(),
         initial, out, channels // groups, weight.shape[1], height, width, groups, factor, *tuning_keys(x, groups),
         *strides, strides[3] or x.stride(2), *out.stride(),
@@ -96,7 +97,7 @@ def _sample(x: Tensor, projected: Tensor | None, initial: Tensor, factor: float,
     points = x if projected is None else projected
     launch(
         kernels.sample_points_fwd_kernel,
-        1, scale**2 * height * width, channels // groups, batch * groups,
+        tile_grid(1, scale**2 * height * width, channels // groups, batch * groups),
         x, points, initial, out,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
         *_read_strides(x), *out.stride(), *points.stride(),
@@ -125,7 +126,7 @@ def sample_displaced_bwd_dprojected(
     grad_projected = torch.empty_like(projected)
     launch(
         kernels.sample_points_bwd_dprojected_kernel,
-        1, scale**2 * height * width, None, batch * groups,
+        tile_grid(1, scale**2 * height * width, None, batch * groups),
         x, projected, initial, grad, grad_projected,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
         *_read_strides(x), *grad.stride(), *projected.stride(),
@@ -151,7 +152,7 @@ def sample_displaced_bwd_dx(
         steps = STEPS / torch.linalg.vector_norm(grad, float("inf"), dtype=torch.float32).clamp(min=SMALLEST)
     launch(
         kernels.sample_points_bwd_dx_kernel,
-        1, scale**2 * height * width, channels // groups, batch * groups,
+        tile_grid(1, scale**2 * height * width, channels // groups, batch * groups),
         projected, initial, grad, steps, total,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
         *_read_strides(total), *grad.stride(), *projected.stride(),
@@ -167,7 +168,7 @@ def interpolate_bilinear_bwd_dx(grad: Tensor, scale: int) -> Tensor:
     grad_x = empty_feature(grad, (batch, channels, height, width))
     launch(
         kernels.bilinear_bwd_dx_kernel,
-        height, width, channels, batch,
+        tile_grid(height, width, channels, batch),
         grad, grad_x, channels, height, width, *tuning_keys(grad_x), *grad_x.stride(), *grad.stride(),
         S=scale, SIDES=next_power_of_2(scale), WIDE=is_wide(grad),
     )  # fmt: skip

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from upsamplers.fused import _window_kernels as kernels
-from upsamplers.fused._launch import (
+from upsamplers.functional._triton import window_kernels as kernels
+from upsamplers.functional._triton.launch import (
     PLAIN,
     empty_feature,
     empty_upsampled,
@@ -17,6 +17,7 @@ from upsamplers.fused._launch import (
     launch,
     materialized,
     next_power_of_2,
+    tile_grid,
     tuning_keys,
 )
 
@@ -45,7 +46,7 @@ def window_sum(
     shared = logits if shared_logits is None else shared_logits
     launch(
         kernels.window_sum_fwd_kernel,
-        height, width, channels // groups, batch * groups,
+        tile_grid(height, width, channels // groups, batch * groups),
         x, logits, shared, out, lse, channels // groups, height, width, groups, *tuning_keys(x, groups),
         *x.stride(), *out.stride(), *_logit_strides(logits, x, kernel, scale), *_shared_strides(shared, kernel),
         K=kernel, S=scale, SUBS=next_power_of_2(scale**2), MODE=mode, IN_ROWS=out.stride(3) == 1,
@@ -65,7 +66,7 @@ def window_sum_bwd_dx(
     shared = logits if shared_logits is None else shared_logits
     launch(
         kernels.window_sum_bwd_dx_kernel,
-        height, width, channels // groups, batch * groups,
+        tile_grid(height, width, channels // groups, batch * groups),
         logits, shared, lse, grad, grad_x, channels // groups, height, width, groups, *tuning_keys(x, groups),
         *grad_x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_shared_strides(shared, kernel),
         K=kernel, S=scale, SIDES=next_power_of_2(scale), MODE=mode, HAS_SHARED=shared_logits is not None,
@@ -86,7 +87,7 @@ def window_sum_bwd_dlogits(
     grad_shared = x.new_empty(0) if shared_logits is None else torch.empty_like(shared_logits)
     launch(
         kernels.window_sum_bwd_dlogits_kernel,
-        height, width, None, batch * groups,
+        tile_grid(height, width, None, batch * groups),
         x, logits, shared, lse, grad, grad_logits, grad_shared,
         channels // groups, height, width, groups, *tuning_keys(x, groups),
         *x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_shared_strides(shared, kernel),

@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
-from upsamplers.fused._launch import tuned
-from upsamplers.fused._tile_kernels import (
+from upsamplers.functional._triton.launch import tuned
+from upsamplers.functional._triton.tiles import (
     AUTOTUNE_KEYS,
     LOWEST,
     blocks,

@@ -17,8 +17,8 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.fused._launch import tuned
-from upsamplers.fused._tile_kernels import AUTOTUNE_KEYS, blocks, has_row, pixel_tile, row_tile
+from upsamplers.functional._triton.launch import tuned
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, has_row, pixel_tile, row_tile
 
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
 KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw")

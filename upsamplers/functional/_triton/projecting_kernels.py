@@ -10,9 +10,9 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.fused._launch import tuned
-from upsamplers.fused._point_kernels import POINT_KEYS, UNMASKED, for_layout, sample_channels
-from upsamplers.fused._tile_kernels import AUTOTUNE_KEYS, blocks, pixel_tile
+from upsamplers.functional._triton.launch import tuned
+from upsamplers.functional._triton.point_kernels import POINT_KEYS, UNMASKED, for_layout, sample_channels
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, pixel_tile
 
 # As of the point kernels: a channel at a time where rows are contiguous; BLOCK_P input pixels.
 ROWS = ((1, 64, 4), (1, 32, 4), (1, 128, 4), (1, 128, 8))

@@ -12,9 +12,9 @@ Logits are taken before their pixel shuffle or after it; four strides tell where
 import triton
 import triton.language as tl
 
-from upsamplers.fused import _launch
-from upsamplers.fused._launch import tuned
-from upsamplers.fused._tile_kernels import (
+from upsamplers.functional._triton import launch as _launch
+from upsamplers.functional._triton.launch import tuned
+from upsamplers.functional._triton.tiles import (
     AUTOTUNE_KEYS,
     LOWEST,
     blocks,

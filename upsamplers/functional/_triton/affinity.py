@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from upsamplers.fused._affinity_kernels import affinity_sum_fwd_kernel
-from upsamplers.fused._launch import (
+from upsamplers.functional._triton.affinity_kernels import affinity_sum_fwd_kernel
+from upsamplers.functional._triton.launch import (
     PLAIN,
     SOFTMAX,
     empty_upsampled,
@@ -17,9 +17,10 @@ from upsamplers.fused._launch import (
     launch,
     materialized,
     next_power_of_2,
+    tile_grid,
     tuning_keys,
 )
-from upsamplers.fused._window_ops import empty_lse, window_sum, window_sum_bwd_dlogits, window_sum_bwd_dx
+from upsamplers.functional._triton.windows import empty_lse, window_sum, window_sum_bwd_dlogits, window_sum_bwd_dx
 
 
 @torch.library.custom_op("upsamplers::affinity_sum", mutates_args=())
@@ -42,7 +43,7 @@ def affinity_sum(
     out, lse = empty_upsampled(x, scale), empty_lse(x, 1, scale, keep_lse)
     launch(
         affinity_sum_fwd_kernel,
-        height, width, channels, batch,
+        tile_grid(height, width, channels, batch),
         x, query, key, out, lse, channels, key.shape[1], height, width, *tuning_keys(x),
         *x.stride(), *out.stride(), *query.stride(), *key.stride(),
         K=kernel, S=scale, SUBS=next_power_of_2(scale**2), DIM=next_power_of_2(key.shape[1]),

@@ -1,0 +1,1 @@
+"""Triton kernels and their launches: imported only where triton is installed."""

@@ -1,0 +1,219 @@
+"""Launching kernels: block sizes by timing, little host time, and the layouts of tensors."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from upsamplers.functional.backend import is_interpreted, next_power_of_2
+
+# How the logits of a window become weights.
+SOFTMAX, SIGMOID_SOFTMAX, PLAIN = range(3)
+# Offsets of so many elements do not fit 32 bits.
+NARROW = 2**31
+# Kinds of launches that a kernel remembers.
+MOST_LAUNCHES = 4096
+# Fuses a product and its sum into one instruction, as torch's own kernels do; later versions of triton need the option.
+OPTIONS = {"enable_fp_fusion": True}
+
+def is_wide(*tensors: Tensor) -> bool:
+    """Whether an offset into one of these may not fit 32 bits, also where it is a view of something larger."""
+    return any(
+        sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1 >= NARROW
+        for tensor in tensors
+    )
+
+
+def empty_feature(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """An uninitialised feature laid out as x is: channels_last, or contiguous."""
+    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if is_channels_last else torch.contiguous_format
+    return torch.empty(tuple(shape), dtype=dtype or x.dtype, device=x.device, memory_format=layout)
+
+
+def empty_upsampled(x: Tensor, scale: int) -> Tensor:
+    """An uninitialised output (B, C, sH, sW) for x (B, C, H, W), in its dtype and layout."""
+    batch, channels, height, width = x.shape
+    return empty_feature(x, (batch, channels, scale * height, scale * width))
+
+
+def dense(x: Tensor) -> Tensor:
+    """X itself where it is contiguous or channels_last, else a contiguous copy."""
+    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return x
+    return x.contiguous()
+
+
+def materialized(grad: Tensor) -> Tensor:
+    """A gradient without strides of zero: one that is expanded, as of a sum, is not what blocks are chosen for."""
+    return grad.contiguous() if 0 in grad.stride() else grad
+
+
+def tuning_keys(x: Tensor, groups: int = 1) -> tuple[int, int]:
+    """What blocks are chosen for: the pixels of an image and the images (times groups), rounded up to powers of two.
+
+    Pixels are negative where channels are contiguous.
+    """
+    pixels = next_power_of_2(x.shape[2] * x.shape[3])
+    return -pixels if x.stride(1) == 1 else pixels, next_power_of_2(x.shape[0] * groups)
+
+
+Grid = tuple[int, int, int]
+Rule = Callable[[Mapping[str, Any]], Any]
+
+
+def tile_grid(rows: int, columns: int, channels: int | None, images: int) -> Callable[[Mapping[str, int]], Grid]:
+    """The grid (rows · blocks of columns, blocks of channels, images).
+
+    Args:
+        rows, columns: of pixels; BLOCK_P pixels of a row are a program's.
+        channels: BLOCK_C of them are a program's; None: all.
+        images: images times groups of channels, one a program.
+    """
+
+    def grid(meta: Mapping[str, int]) -> Grid:
+        channel_blocks = 1 if channels is None else -(-channels // meta["BLOCK_C"])
+        return rows * -(-columns // meta["BLOCK_P"]), channel_blocks, images
+
+    return grid
+
+
+def launch(kernel: Tuned, grid: Callable[[Mapping[str, int]], Grid], *arguments: Any, **constants: Any) -> None:
+    """Runs a kernel on the device of its first argument, whichever is the current one.
+
+    Args:
+        kernel: what runs.
+        grid: the numbers of programs for a choice of blocks; where one is zero nothing runs.
+        arguments, constants: the kernel's, in its order.
+    """
+    device = arguments[0].device
+    if device.type == "cuda" and device.index != torch.cuda.current_device():
+        with torch.cuda.device(device):
+            kernel.run(grid, arguments, constants)
+    else:
+        kernel.run(grid, arguments, constants)
+
+
+def tuned(
+    configs: Sequence[Any],
+    keys: Sequence[str],
+    *,
+    fits: Callable[[Any, Mapping[str, Any]], bool] = lambda config, arguments: True,
+    derived: Mapping[str, Rule] | None = None,
+    **autotune: Any,
+) -> Callable[[Any], Tuned]:
+    """Chooses among block sizes by timing them once for each kind of input.
+
+    The choice is kept on disk where triton can, so that every process of a comparison runs the same. Interpreted, the
+    first that fits the arguments is taken.
+
+    Args:
+        configs: triton's.
+        keys: names of the arguments that distinguish kinds of input.
+        fits: whether a configuration can run with these arguments.
+        derived: constants by name that follow from the arguments and the blocks.
+        autotune: other options of triton.autotune.
+    """
+    return lambda kernel: Tuned(kernel, list(configs), keys, fits, dict(derived or {}), autotune)
+
+
+class Tuned:
+    """A kernel with the blocks that triton's tuner found fastest.
+
+    Later launches of the same kind go to the compiled kernel directly: triton would look at every argument again.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        configs: list[Any],
+        keys: Sequence[str],
+        fits: Callable[[Any, Mapping[str, Any]], bool],
+        derived: dict[str, Rule],
+        autotune: dict[str, Any],
+    ) -> None:
+        self.fn, self.configs, self.fits, self._derived = kernel, configs, fits, derived
+        self._key_positions = [position for position, name in enumerate(kernel.arg_names) if name in keys]
+        # Constants by kind of input, as they decide blocks; and compiled kernels with constants by all arguments.
+        self._chosen: dict[Any, dict[str, Any]] = {}
+        self._launches: dict[Any, tuple[Any, dict[str, Any], tuple[Any, ...]]] = {}
+        self._devices: set[torch.device] = set()
+        self._lock = threading.Lock()
+        self._tuner = None
+        if not is_interpreted():
+            import triton
+
+            if "cache_results" in inspect.signature(triton.autotune).parameters:
+                autotune = {**autotune, "cache_results": True}
+            prune = {"early_config_prune": self._fitting}
+            tune = triton.autotune(configs, list(keys), prune_configs_by=prune, **autotune)
+            self._tuner = tune(triton.heuristics(derived)(kernel))
+
+    def run(self, grid: Callable[[Mapping[str, int]], Grid], arguments: Sequence[Any], constants: Any) -> None:
+        """Launches with the blocks for these arguments, which the first launch of a kind chooses."""
+        if self._tuner is None:
+            self._interpret(grid, arguments, constants)
+            return
+        # What triton specialises a kernel on: dtypes, whether pointers are aligned, and numbers.
+        key = [arguments[0].device, *constants.values()]
+        for argument in arguments:
+            if isinstance(argument, Tensor):
+                key += (argument.dtype, argument.data_ptr() % 16 == 0)
+            else:
+                key.append(argument)
+        kind = tuple(key)
+        if known := self._launches.get(kind):
+            compiled, blocks, trailing = known
+            size = grid(blocks)
+            if min(size):
+                compiled[size](*arguments, *trailing)
+            return
+        self._first(kind, grid, arguments, constants)
+
+    def _first(self, kind: Any, grid: Any, arguments: Sequence[Any], constants: dict[str, Any]) -> None:
+        """Tunes for a kind of input that is new; else compiles for arguments that are, and remembers both."""
+        tuning = (
+            arguments[0].device,
+            tuple(argument.dtype for argument in arguments if isinstance(argument, Tensor)),
+            *(arguments[position] for position in self._key_positions if position < len(arguments)),
+            *constants.values(),
+        )
+        chosen = self._chosen.get(tuning)
+        if chosen is None:
+            if not min(grid(self._fitting(self.configs, self._named(arguments, constants))[0].kwargs)):
+                return
+            with self._lock:  # the tuner stores the arguments of its call
+                if arguments[0].device not in self._devices:
+                    self._tuner.cache.clear()
+                    self._devices.add(arguments[0].device)
+                self._tuner[grid](*arguments, **constants, **OPTIONS)
+                best = self._tuner.best_config.all_kwargs()
+            self._chosen[tuning] = best | self._derive(self._named(arguments, constants) | best)
+            return
+        if not min(grid(chosen)):
+            return
+        compiled = self.fn[grid](*arguments, **constants, **chosen, **OPTIONS)
+        if len(self._launches) >= MOST_LAUNCHES:
+            self._launches.clear()
+        given = constants | chosen
+        self._launches[kind] = compiled, chosen, tuple(given[name] for name in self.fn.arg_names[len(arguments) :])
+
+    def _interpret(self, grid: Any, arguments: Sequence[Any], constants: Mapping[str, Any]) -> None:
+        named = self._named(arguments, constants)
+        blocks = self._fitting(self.configs, named)[0].kwargs
+        if min(grid(blocks)):
+            self.fn[grid](*arguments, **constants, **blocks, **self._derive(named | blocks))
+
+    def _fitting(self, configs: Sequence[Any], arguments: Mapping[str, Any], **constants: Any) -> list[Any]:
+        return [config for config in configs if self.fits(config, {**arguments, **constants})]
+
+    def _named(self, arguments: Sequence[Any], constants: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(zip(self.fn.arg_names, arguments, strict=False)) | dict(constants)
+
+    def _derive(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: rule(named) for name, rule in self._derived.items()}

@@ -1,0 +1,136 @@
+"""Which form of a function runs: plain PyTorch, or our Triton kernels."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
+
+from upsamplers.errors import Unsupported
+
+BACKENDS = ("auto", "torch", "triton")
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+HAS_TRITON = find_spec("triton") is not None
+# The side of the largest window.
+LARGEST_KERNEL = 11
+# Taps times output pixels of an input pixel, which one program of a gradient holds for all its pixels.
+LARGEST_CELL = 2048
+# Programs along the third axis of a CUDA grid.
+MOST_IMAGES = 65535
+# Offsets within one image are of 32 bits.
+MOST_ELEMENTS = 2**31
+
+
+class _Choice(threading.local):
+    """What `use_backend` chose in this thread."""
+
+    backend = "auto"
+
+
+_choice = _Choice()
+
+
+@contextmanager
+def use_backend(backend: str) -> Iterator[None]:
+    """Within this context, functions and operators left at "auto" run on this backend, in this thread.
+
+    A recomputation by torch.utils.checkpoint may run in another thread: set `module.backend` there.
+
+    Args:
+        backend: "auto", "torch" or "triton", as in `upsamplers.create`.
+
+    Raises:
+        Unsupported: there is no such backend.
+    """
+    require_backend(backend)
+    before = _choice.backend
+    _choice.backend = backend
+    try:
+        yield
+    finally:
+        _choice.backend = before
+
+
+def require_backend(backend: str) -> None:
+    """Refuses what is not the name of a backend."""
+    if backend not in BACKENDS:
+        raise Unsupported(f"no backend {backend!r}; expected {', '.join(map(repr, BACKENDS))}")
+
+
+def uses_triton(backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1) -> bool:
+    """Whether the Triton form runs: the one place where that is decided.
+
+    While a program is exported or traced, and under torch.func or forward-mode differentiation, the PyTorch form runs.
+
+    Args:
+        backend: "torch", "triton", or "auto": what `use_backend` chose, else Triton where it can.
+        x: (B, C, H, W).
+        others: the other tensors that the kernels would read.
+        kernel, scale, groups: k, s and Z.
+
+    Raises:
+        Unsupported: Triton was asked for by name and cannot run, with the reason; or there is no such backend.
+    """
+    wanted = _choice.backend if backend == "auto" else backend
+    if wanted == "torch" or _is_exporting():
+        return False
+    reason = why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups)
+    if reason is None:
+        return True
+    require_backend(wanted)
+    if wanted == "triton":
+        raise Unsupported(f"backend 'triton' {reason}; backend 'torch' has no such limit")
+    return False
+
+
+def why_not_triton(x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1) -> str | None:
+    """Why the kernels cannot take these tensors, a predicate without its subject; or None."""
+    if not HAS_TRITON:
+        return "needs triton, which is not installed: pip install triton"
+    for tensor in (x, *others):
+        if not tensor.is_cuda and not is_interpreted():
+            return f"runs on CUDA, not on {tensor.device.type}"
+        if tensor.dtype not in DTYPES:
+            return f"takes float32, float16 and bfloat16, not {str(tensor.dtype).removeprefix('torch.')}"
+    if kernel > LARGEST_KERNEL:
+        return f"takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}"
+    if next_power_of_2(kernel**2) * next_power_of_2(scale**2) > LARGEST_CELL:
+        return f"takes up to k² · s² = {LARGEST_CELL}, each rounded up to a power of two, not {kernel}² · {scale}²"
+    images = x.shape[0]
+    if images * groups > MOST_IMAGES:
+        return f"takes up to {MOST_IMAGES} images times groups, not {images * groups}"
+    if x.numel() * scale**2 >= MOST_ELEMENTS * images > 0:
+        return f"takes less than 2³¹ elements an image, not {x.numel() // images * scale**2}"
+    if not torch.compiler.is_compiling():
+        if forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+            return "has no form for torch.func and forward-mode differentiation"
+        for tensor in (x, *others):
+            if type(tensor) not in (Tensor, torch.nn.Parameter, FakeTensor):
+                return f"takes plain tensors, not {type(tensor).__name__}"
+    return None
+
+
+def is_interpreted() -> bool:
+    """Whether triton runs kernels on the CPU, one program after the other."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
+
+
+def next_power_of_2(number: int) -> int:
+    """The smallest power of two that is not below the number; triton has it too, but may not be installed."""
+    return 1 << (number - 1).bit_length()
+
+
+def _is_exporting() -> bool:
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return True
+    if not torch.compiler.is_compiling():
+        return False
+    is_exporting = getattr(torch.compiler, "is_exporting", None)  # absent before torch 2.7: then nothing is fused
+    return is_exporting is None or bool(is_exporting())
