@@ -4,6 +4,8 @@ Triton's own launching (choosing blocks by timing, specialising on arguments, bi
 takes every launch and does nothing. Prints each launch: operator, layout, kernel, grid. Run without TRITON_INTERPRET.
 """
 
+import importlib
+import pkgutil
 import threading
 
 import torch
@@ -11,9 +13,8 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
 import upsamplers
-from upsamplers.fused import _launch
+from upsamplers.functional import _triton, backend
 
-OPERATORS = ("bilinear-triton", "dysample+-triton", "dysample-s+-triton", "carafe-triton", "sapa-b-triton")
 CHANNELS, HEIGHT, WIDTH = 64, 13, 17
 launches = []
 
@@ -72,24 +73,29 @@ def fewer(kernel):
     kernel.configs[:] = first.values()
 
 
+def activate():
+    """From here on kernels are compiled and launched on the driver above, also for tensors of the CPU."""
+    assert not backend.is_interpreted()
+    driver.set_active(Driver())
+    for module in pkgutil.iter_modules(_triton.__path__):
+        for kernel in vars(importlib.import_module(f"{_triton.__name__}.{module.name}")).values():
+            if hasattr(kernel, "configs") and hasattr(kernel, "fits"):
+                fewer(kernel)
+    backend.is_interpreted = lambda: True  # so that tensors of the CPU are taken
+
+
 def main():
     """Every operator forward and backward in both layouts."""
-    assert not _launch.is_interpreted()
-    driver.set_active(Driver())
-    for name in OPERATORS:  # imports the kernels
-        upsamplers.create(name, CHANNELS)
-    from upsamplers.fused import _affinity_kernels, _point_kernels, _projecting_kernels, _window_kernels
-
-    for module in (_affinity_kernels, _point_kernels, _projecting_kernels, _window_kernels):
-        for kernel in vars(module).values():
-            if hasattr(kernel, "configs"):
-                fewer(kernel)
-    _launch.is_interpreted = lambda: True  # so that tensors of the CPU are taken
-    for name in OPERATORS:
+    activate()
+    for name in upsamplers.names():
+        if "triton" not in upsamplers.get(name).cls.backends:
+            continue
         for layout in (torch.contiguous_format, torch.channels_last):
-            up = upsamplers.create(name, CHANNELS)
-            shapes = [(2, CHANNELS, HEIGHT, WIDTH)] + [(2, CHANNELS, 2 * HEIGHT, 2 * WIDTH)] * up.needs_guide
-            inputs = [torch.zeros(shape).contiguous(memory_format=layout).requires_grad_() for shape in shapes]
+            up = upsamplers.create(name, CHANNELS, backend="triton")
+            inputs = [
+                value.contiguous(memory_format=layout).requires_grad_(value.is_floating_point())
+                for value in up.example_inputs(2, HEIGHT, WIDTH)
+            ]
             launches.clear()
             with torch.inference_mode():
                 up(*inputs)
@@ -101,7 +107,7 @@ def main():
 
 def at_once():
     """Several threads meet new kinds of input at the same time; one that fails ends this process."""
-    up, failed = upsamplers.create("dysample-triton", CHANNELS), []
+    up, failed = upsamplers.create("dysample", CHANNELS, backend="triton"), []
 
     def forward(size):
         try:
