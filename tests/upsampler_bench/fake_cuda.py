@@ -68,7 +68,8 @@ class FakeCuda:
                 return (end.at - event.at) * 1e3
 
         scratch = SimpleNamespace(
-            zero_=lambda: self.submit("write", RECORDING, FLUSHING), max=lambda: self.submit("read", RECORDING, FLUSHING)
+            zero_=lambda: self.submit("write", RECORDING, FLUSHING),
+            max=lambda: self.submit("read", RECORDING, FLUSHING),
         )
         flags = SimpleNamespace(allow_tf32=True, benchmark=False)
         torch = SimpleNamespace(

@@ -63,11 +63,32 @@ def test_timings_keep_their_rounds_their_method_and_why_they_ended():
     assert all(1 <= len(samples) <= 8 for samples in reading.rounds)
 
 
-def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
-    found = readings(measure("bilinear", device=FakeDevice((0.01,), asynchronous=True)), "bilinear")
-    assert found["latency_wall"].estimate.value == pytest.approx(0.02)
-    assert found["latency_gap"].estimate.value == pytest.approx(0.01)
-    assert "launch-bound" in found["latency"].notes[0]
+@pytest.mark.parametrize(("mode", "prefix"), [("inference", ""), ("train", "train_")])
+def test_an_asynchronous_device_gives_wall_and_launch_time_of_the_same_calls(mode, prefix, monkeypatch):
+    for name in ("wall", "launch"):
+        monkeypatch.setattr(metrics.get(f"{prefix}{name}"), "DEVICE", "cpu")  # as the inputs are here
+    found = readings(measure("bilinear", mode=mode, device=FakeDevice((0.01,), asynchronous=True)), "bilinear")
+    assert found[f"{prefix}latency"].estimate.value == pytest.approx(0.01)
+    assert found[f"{prefix}wall"].estimate.value == pytest.approx(0.02)
+    assert found[f"{prefix}launch"].estimate.value == pytest.approx(0.015)
+    assert len({len(found[f"{prefix}{name}"].rounds) for name in ("latency", "wall", "launch")}) == 1
+    # A listener counts a case as timed when the reading says why sampling ended: once.
+    assert [name for name, reading in found.items() if "stop" in reading.facts] == [f"{prefix}latency"]
+
+
+def test_on_a_cpu_there_is_neither_wall_nor_launch_time():
+    assert not {"wall", "launch"} & set(metrics.for_case(Case("bilinear"), ()))
+    assert {"wall", "launch"} <= set(metrics.for_case(Case("bilinear", device="cuda:0"), ()))
+    assert not {"wall", "launch"} & set(readings(measure("bilinear"), "bilinear"))
+
+
+def test_a_time_with_launches_that_were_not_hidden_is_marked():
+    device = FakeDevice((0.01,), asynchronous=True, exposed=1)
+    found = readings(measure("bilinear", settings=replace(SETTINGS, turn=4), device=device), "bilinear")
+    marks = ("launches not hidden: the device may have waited for the host in 25% of the calls",)
+    assert found["latency"].notes[:1] == marks
+    hidden = readings(measure("bilinear", device=FakeDevice(asynchronous=True)), "bilinear")
+    assert not any("not hidden" in note for note in hidden["latency"].notes)
 
 
 @pytest.mark.parametrize(
