@@ -16,16 +16,9 @@ class FakeDevice:
     name = "cpu"
     kind = "fake"
 
-    def __init__(
-        self,
-        durations: tuple[float, ...] = (0.010, 0.0101, 0.0099),
-        *,
-        asynchronous: bool = False,
-        exposed: int = 0,
-    ) -> None:
+    def __init__(self, durations: tuple[float, ...] = (0.010, 0.0101, 0.0099), *, asynchronous: bool = False) -> None:
         self._durations: Iterator[float] = cycle(durations)
         self._asynchronous = asynchronous
-        self._exposed = exposed
         self.now = 0.0
         self.calls = 0
 
@@ -40,7 +33,7 @@ class FakeDevice:
         self.now += sum(taken)
         if not self._asynchronous:
             return Timings(tuple(taken))
-        return Timings(tuple(taken), (2 * taken[0],), (1.5 * taken[0],), min(self._exposed, count))
+        return Timings(tuple(taken), (2 * taken[0],), (1.5 * taken[0],))
 
     def timing_method(self) -> str:
         return "fake clock"

@@ -18,8 +18,9 @@ from upsampler_bench.device.types import Call, Peak, Step, Timings
 SPIN_FACTOR, SPIN_MARGIN, LONGEST_SPIN = 2.0, 50e-6, 0.1
 # How often a sample is taken again, with a spin twice as long, before its call counts as one that cannot be hidden.
 RETAKES = 3
-# Spins by which the rate of the spinning counter is measured, and their length (cycles; about 0.5 ms).
-CALIBRATIONS, CALIBRATION_CYCLES = 5, 1_000_000
+# Spins by which the GPU's clock is measured, and their length (cycles; about 2 ms): together they last long enough for
+# an idle GPU to raise its clock.
+CALIBRATIONS, CALIBRATION_CYCLES = 10, 4_000_000
 Span = tuple[torch.cuda.Event, torch.cuda.Event]
 
 
@@ -102,7 +103,7 @@ class Cuda:
         return (start, end), is_hidden
 
     def _calibrate(self) -> float:
-        """Cycles per second of the spin, by the fastest of some: a GPU that was idle raises its clock meanwhile."""
+        """Cycles per second of the GPU's clock, at its highest."""
         seconds = []
         for _ in range(CALIBRATIONS):
             begin = self.moment()

@@ -7,15 +7,15 @@ from upsampler_bench.results import Reading
 
 Facts = dict[str, float | str]
 
-EXPOSED = "launches not hidden: the device may have waited for the host in {share:.0%} of the calls"
+EXPOSED = "launches not hidden: the device may have waited for the host in {calls}"
 ON_HOST = "host clock, device idle before each call"
 
 
 def device_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
     """Seconds on the device, with a note if the device may have waited for the host within them."""
     samples = tuple(timings.device for timings in rounds)
-    exposed = sum(timings.exposed for timings in rounds)
-    notes = (EXPOSED.format(share=exposed / sum(map(len, samples))),) if exposed else ()
+    exposed, count = sum(timings.exposed for timings in rounds), sum(map(len, samples))
+    notes = (EXPOSED.format(calls="every call" if exposed == count else "some calls"),) if exposed else ()
     return (Reading(name, samples, method, notes, facts),)
 
 

@@ -10,6 +10,7 @@ from fake_device import FakeDevice
 import upsamplers
 from upsampler_bench import metrics
 from upsampler_bench.case import TRAIN, Case, Settings
+from upsampler_bench.device import Timings
 from upsampler_bench.runner.group import Group, why
 from upsampler_bench.runner.protocol import Message, Request, read_message, read_request, write_message, write_request
 from upsampler_bench.workloads import workload
@@ -82,13 +83,20 @@ def test_on_a_cpu_there_is_neither_wall_nor_launch_time():
     assert not {"wall", "launch"} & set(readings(measure("bilinear"), "bilinear"))
 
 
-def test_a_time_with_launches_that_were_not_hidden_is_marked():
-    device = FakeDevice((0.01,), asynchronous=True, exposed=1)
-    found = readings(measure("bilinear", settings=replace(SETTINGS, turn=4), device=device), "bilinear")
-    marks = ("launches not hidden: the device may have waited for the host in 25% of the calls",)
-    assert found["latency"].notes[:1] == marks
-    hidden = readings(measure("bilinear", device=FakeDevice(asynchronous=True)), "bilinear")
-    assert not any("not hidden" in note for note in hidden["latency"].notes)
+@pytest.mark.parametrize(
+    ("exposed", "notes"),
+    [
+        (0, ()),
+        (1, ("launches not hidden: the device may have waited for the host in some calls",)),
+        (4, ("launches not hidden: the device may have waited for the host in every call",)),
+    ],
+)
+def test_a_time_with_launches_that_were_not_hidden_is_marked(exposed, notes):
+    timings = Timings((0.01,) * 4, (0.02,), (0.015,), exposed)
+    (reading,) = metrics.get("latency").readings((timings,) * 8, {}, "events")
+    assert reading.notes == notes
+    (trained,) = metrics.get("train_latency").readings((timings,) * 8, {}, "events")
+    assert trained.notes == notes
 
 
 @pytest.mark.parametrize(
