@@ -105,7 +105,7 @@ def test_memory_of_bilinear_equals_the_hand_count(mode):
     assert place.peak(built.step_for_memory).peak == pytest.approx(expected, abs=2**20)
 
 
-def test_device_time_is_sampled_several_times_a_turn_and_wall_and_launch_time_once():
+def test_device_time_is_sampled_as_often_as_asked_and_wall_and_launch_time_once():
     place, x = device.create("cuda:0", Settings()), torch.randn(4096, 4096, device="cuda")
     taken = place.time(lambda: x @ x, 5)
     assert (len(taken.device), len(taken.wall), len(taken.launch)) == (5, 1, 1)
