@@ -74,7 +74,7 @@ class Settings:
         compile: measure under torch.compile.
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
-        max_time: seconds of timed calls that one operator may take; half as long again to reach six rounds.
+        max_time: seconds of timed calls that one operator may take; twice as long to reach eight rounds.
         target_ci: half width of the 95 % interval of the median, relative, at which sampling stops.
         min_samples: samples that an operator needs at least.
         warmup_seconds, warmup_calls: both are reached before the first sample.

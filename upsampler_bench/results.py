@@ -55,7 +55,7 @@ class Reading:
         rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken; empty if
             a capability does not apply, with the reason in the notes.
         method: how they were taken; readings of different methods are never compared.
-        notes: what a reader must know ("launch-bound", "throttled"), each one short sentence.
+        notes: what a reader must know ("launches not hidden", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
     """
 

@@ -204,7 +204,7 @@ def _check_values(run: Run) -> None:
                     f"{path}.case.{name}: expected {', '.join(choices)}, found {getattr(case, name)[:40]!r}"
                 )
         for reading in measurement.readings:
-            # A host gap, wall time less device time, may be negative by the clocks' resolution.
+            # The host gap of older runs, wall time less device time, may be negative by the clocks' resolution.
             least = -math.inf if reading.metric.endswith("_gap") else 0.0
             if not all(math.isfinite(sample) and sample >= least for sample in reading.samples):
                 raise ValueError(f"{path}, {reading.metric[:40]}: expected samples that are finite and not negative")

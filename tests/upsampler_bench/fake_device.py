@@ -33,7 +33,7 @@ class FakeDevice:
         self.now += sum(taken)
         if not self._asynchronous:
             return Timings(tuple(taken))
-        return Timings(tuple(taken), wall=(2 * taken[0],), submit=tuple(1.5 * one for one in taken))
+        return Timings(tuple(taken), (2 * taken[0],), (1.5 * taken[0],))
 
     def timing_method(self) -> str:
         return "fake clock"

@@ -8,15 +8,15 @@ import pytest
 from upsampler_bench.stats import Estimate, estimate, interval_ranks, paired_ratio, quantile
 
 
-@pytest.mark.parametrize("count", [6, 7, 20, 30, 64, 199, 200, 201, 500])
+@pytest.mark.parametrize("count", [8, 9, 20, 30, 64, 199, 200, 201, 500])
 def test_the_interval_covers_the_median_in_at_least_95_percent(count):
     low, high = interval_ranks(count)
     below = sum(math.comb(count, rank) for rank in range(low + 1, high + 1)) / 2**count
-    assert 0.949 <= below < 0.99
+    assert 0.949 <= below < 0.993
 
 
-def test_below_six_samples_the_interval_is_their_whole_range():
-    assert interval_ranks(5) is None
+def test_below_eight_samples_the_interval_is_their_whole_range():
+    assert interval_ranks(7) is None
     assert estimate([3.0, 1.0, 2.0]) == Estimate(2.0, 1.0, 3.0, 3)
 
 
@@ -43,7 +43,12 @@ def test_rounds_that_only_one_side_has_are_left_out():
     assert paired_ratio([()], [(1.0,)]) is None
 
 
-def test_high_quantiles_need_enough_samples():
-    assert quantile([1.0] * 63, 0.9) is None
-    assert quantile([float(i) for i in range(1, 101)], 0.9) == 90
-    assert quantile([1.0] * 661, 0.99) is None
+@pytest.mark.parametrize(("level", "fewest"), [(0.5, 5), (0.95, 59), (0.99, 299)])
+def test_a_quantile_needs_samples_that_exceed_it_with_95_percent(level, fewest):
+    assert 1 - level ** (fewest - 1) < 0.95 <= 1 - level**fewest
+    assert quantile([1.0] * (fewest - 1), level) is None
+    assert quantile([1.0] * fewest, level) == 1.0
+
+
+def test_a_quantile_is_the_sample_of_its_rank():
+    assert quantile([float(i) for i in range(1, 101)], 0.95) == 95

@@ -10,14 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_run import FIGURES, plain_run, sample_run
 
-from upsampler_bench import storage
+from upsampler_bench import report, storage
 from upsampler_bench.errors import OutputError, ResultsError
+from upsampler_bench.results import MetricInfo, Reading
 
 
 def test_a_run_survives_its_file(tmp_path):
     run = sample_run()
     assert storage.load(storage.save(run, tmp_path)) == run
     assert storage.load(storage.save(run, tmp_path / "other.json")) == run
+
+
+def test_host_gaps_of_earlier_releases_may_be_negative_and_are_reported(tmp_path):
+    run, gap = plain_run({"bilinear": FIGURES["bilinear"]}), MetricInfo("latency_gap", "Host gap", "s", "inference")
+    first = run.measurements[0]
+    measured = replace(first, readings=(*first.readings, Reading("latency_gap", ((-1e-6,),) * 8, "host clock")))
+    earlier = replace(run, metrics=(*run.metrics, gap), measurements=(measured, *run.measurements[1:]))
+    assert storage.load(storage.save(earlier, tmp_path)) == earlier
+    assert "latency_gap" in [column.name for column in report.from_run(earlier).tables[0].columns]
 
 
 def test_what_a_later_release_added_is_left_aside(tmp_path):

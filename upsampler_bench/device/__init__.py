@@ -8,11 +8,10 @@ from upsampler_bench.case import Settings
 from upsampler_bench.device import processor
 from upsampler_bench.device.cpu import Cpu
 from upsampler_bench.device.cuda import Cuda
-from upsampler_bench.device.types import LAUNCH_BOUND, OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
+from upsampler_bench.device.types import OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
 from upsampler_bench.errors import DeviceError
 
 __all__ = [
-    "LAUNCH_BOUND",
     "OUT_OF_MEMORY_ERRORS",
     "Call",
     "Cpu",

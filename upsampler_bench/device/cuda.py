@@ -1,9 +1,10 @@
-"""An NVIDIA GPU: events around each call with a flushed L2 cache, memory by the caching allocator's counters."""
+"""An NVIDIA GPU: events around each call with launches hidden and L2 flushed, memory by the allocator's counters."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from weakref import WeakSet
 
 import psutil
 import torch
@@ -12,9 +13,19 @@ from upsampler_bench.case import Settings
 from upsampler_bench.device import nvml, processor
 from upsampler_bench.device.types import Call, Peak, Step, Timings
 
+# A spin lasts so many times the host's submit time and so much longer (s), since recording events takes the host time
+# too. A longer one than LONGEST_SPIN (s) would cost more than it is worth.
+SPIN_FACTOR, SPIN_MARGIN, LONGEST_SPIN = 2.0, 50e-6, 0.1
+# How often a sample is taken again, with a spin twice as long, before its call counts as one that cannot be hidden.
+RETAKES = 3
+# Spins by which the GPU's clock is measured, and their length (cycles; about 2 ms): together they last long enough for
+# an idle GPU to raise its clock.
+CALIBRATIONS, CALIBRATION_CYCLES = 10, 4_000_000
+Span = tuple[torch.cuda.Event, torch.cuda.Event]
+
 
 class Cuda:
-    """Events around each call with a flushed L2 cache; memory by the caching allocator's counters."""
+    """Events around each call with launches hidden and L2 flushed; memory by the caching allocator's counters."""
 
     kind = "cuda"
 
@@ -23,10 +34,13 @@ class Cuda:
         self._device = torch.device(name)
         self._properties = torch.cuda.get_device_properties(self._device)
         self._scratch: torch.Tensor | None = None
+        self._cycles_per_second = 0.0
+        # Calls whose launches cannot be hidden: they wait for the device, or are more than its queue takes.
+        self._exposed: WeakSet[Call] = WeakSet()
         self._graph = self._stuck = False
 
     def prepare(self, settings: Settings) -> None:
-        """Turns TF32 off and cudnn.benchmark on, and allocates the buffer that flushes the cache."""
+        """Turns TF32 off and cudnn.benchmark on, allocates what flushes the cache, and calibrates the spin."""
         torch.cuda.set_device(self._device)
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -36,34 +50,71 @@ class Cuda:
         self._graph = settings.cuda_graph
         size = int(getattr(self._properties, "L2_cache_size", 0)) or 64 * 2**20
         if settings.cache == "cold":
-            self._scratch = torch.empty(2 * size, dtype=torch.uint8, device=self._device)
+            self._scratch = torch.empty(2 * size // 4, dtype=torch.int32, device=self._device)
+        self._cycles_per_second = self._calibrate()
 
     def time(self, call: Call, count: int) -> Timings:
-        """An event pair around each call and one synchronise for all; then one call on the host's clock."""
-        pairs, submit = [], []
+        """Times one call on the host's clock, then `count` on the device, with one synchronise for these.
+
+        Before each of the `count` calls the device spins until the host has submitted it, so that no time is measured
+        in which the device waits for the host. If a spin was too short, the sample is taken again with a longer one.
+        """
+        wall, launch = self._time_on_host(call)
+        spin = SPIN_FACTOR * launch + SPIN_MARGIN
+        spans, exposed = [], 0
         for _ in range(count):
-            self._flush()
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            start.record()
-            begun = time.perf_counter_ns()
-            out = call()
-            submit.append((time.perf_counter_ns() - begun) / 1e9)
-            end.record()
-            del out
-            pairs.append((start, end))
+            span, is_hidden = self._record(call, spin)
+            retakes = 0 if call in self._exposed else RETAKES
+            while not is_hidden and retakes:
+                spin, retakes = 2 * spin, retakes - 1
+                span, is_hidden = self._record(call, spin)
+            if is_hidden:
+                self._exposed.discard(call)
+            else:
+                self._exposed.add(call)
+                exposed += 1
+            spans.append(span)
         self.synchronize()
-        device = tuple(start.elapsed_time(end) / 1e3 for start, end in pairs)
+        device = tuple(start.elapsed_time(end) / 1e3 for start, end in spans)
+        return Timings(device, (wall,), (launch,), exposed)
+
+    def _time_on_host(self, call: Call) -> tuple[float, float]:
+        """Seconds from an idle device until it is idle again, and until the call returned."""
         self._flush()
         self.synchronize()
         begun = time.perf_counter_ns()
-        call()
+        out = call()
+        submitted = time.perf_counter_ns()
         self.synchronize()
-        return Timings(device, ((time.perf_counter_ns() - begun) / 1e9,), tuple(submit))
+        ended = time.perf_counter_ns()
+        del out
+        return (ended - begun) / 1e9, (submitted - begun) / 1e9
+
+    def _record(self, call: Call, spin: float) -> tuple[Span, bool]:
+        """Events around a call behind a spin (s), and whether the device was still spinning when all was submitted."""
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        self._flush()
+        torch.cuda._sleep(int(min(spin, LONGEST_SPIN) * self._cycles_per_second))
+        start.record()
+        out = call()
+        end.record()
+        is_hidden = not start.query()
+        del out
+        return (start, end), is_hidden
+
+    def _calibrate(self) -> float:
+        """Cycles per second of the GPU's clock, at its highest."""
+        seconds = []
+        for _ in range(CALIBRATIONS):
+            begin = self.moment()
+            torch.cuda._sleep(CALIBRATION_CYCLES)
+            seconds.append(self.seconds(begin, self.moment()))
+        return CALIBRATION_CYCLES / min(seconds)
 
     def timing_method(self) -> str:
-        """Names the clock, the cache and the graph."""
-        cache = "warm L2" if self._scratch is None else "cold L2"
-        return f"CUDA events, {cache}{', replayed CUDA graph' if self._graph else ''}"
+        """Names the clock, how launches are hidden, the cache and the graph."""
+        cache = "warm L2" if self._scratch is None else "cold, clean L2"
+        return f"CUDA events, launches hidden by a spin, {cache}{', replayed CUDA graph' if self._graph else ''}"
 
     def peak(self, step: Step) -> Peak:
         """Two warm steps, then the allocator's peak beyond the level before."""
@@ -134,8 +185,10 @@ class Cuda:
         return {"load_1min": round(psutil.getloadavg()[0], 2), **nvml.conditions(f"GPU-{uuid}")}
 
     def _flush(self) -> None:
+        """Replaces what L2 holds: by a write, and by a read, after which no line has to be written back."""
         if self._scratch is not None:
             self._scratch.zero_()
+            self._scratch.max()
 
     def moment(self) -> object:
         """An event in the current stream."""

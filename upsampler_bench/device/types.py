@@ -13,18 +13,24 @@ from upsampler_bench.case import Settings
 Call = Callable[[], object]
 Step = Callable[[Callable[[], None]], object]
 
-# Of the device time: if launching a call takes a larger share, the device mostly waits for the host.
-LAUNCH_BOUND = 0.8
 OUT_OF_MEMORY_ERRORS = (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of some calls: on the device, on a synchronised host clock, and until the call returned."""
+    """Seconds of some calls.
+
+    Attributes:
+        device: on the device (a CPU: of the call).
+        wall: on the host's clock, from an idle device until it is idle again; empty on a CPU.
+        launch: of the same calls as `wall`, until the call returned.
+        exposed: how many of `device` may include time in which the device waited for the host.
+    """
 
     device: tuple[float, ...]
     wall: tuple[float, ...] = ()
-    submit: tuple[float, ...] = ()
+    launch: tuple[float, ...] = ()
+    exposed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from upsampler_bench.report.parts import NOTHING, Column, Report, Row, Table
 
 ABOUT = "one row for each operator and condition (report.csv), and the comparison with the paper (published.csv)"
 FILE, PUBLISHED = "report.csv", "published.csv"
-SPELLED = {"×": "", "%": "percent"}
+SPELLED = {"×": "", "%": "percent", "images/s": "images_per_second"}
 PUBLISHED_HEADER = (
     *("table", "upsampler", "figure", "published", "ours", "published_value", "our_value"),
     *("deviation", "verdict", "why"),

@@ -1,8 +1,8 @@
 """What is measured: one metric (or a family that is read together) a file; the file's name is the metric's.
 
-A metric has `INFOS`, its columns, and either `measure` (read once) or `call` and `readings` (timed in rounds). One that
-is measured of bare operators only, or in models only, says so in `SUBJECT`. Those of the mode "probe" test whether
-something works: see `upsampler_bench.capabilities`.
+A metric has `INFOS`, its columns, and either `measure` (read once) or `readings` (made of calls timed in rounds). One
+that is measured of bare operators only, or in models only, says so in `SUBJECT`; one of a single kind of device in
+`DEVICE`. Those of the mode "probe" test whether something works: see `upsampler_bench.capabilities`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol, TypeGuard, cast
 
 from upsampler_bench import discovery
 from upsampler_bench.case import Case
-from upsampler_bench.device import Call, Device, Timings
+from upsampler_bench.device import Device, Timings
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -33,13 +33,13 @@ class Once(Metric, Protocol):
 
 
 class Timed(Metric, Protocol):
-    """A metric whose calls are timed in interleaved rounds, all operators of a group together."""
+    """A metric of calls that are timed in interleaved rounds, all operators of a group together.
 
-    def call(self, workload: Workload) -> Call:
-        """What is timed."""
+    The timed metrics of a mode are made of the same calls, each one step of that mode.
+    """
 
     def readings(self, rounds: tuple[Timings, ...], facts: dict[str, float | str], method: str) -> tuple[Reading, ...]:
-        """Makes readings of the timings."""
+        """Makes readings of the timings; `method` is that of device time."""
 
 
 def names() -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def get(name: str) -> Metric:
 
 def is_timed(metric: Metric) -> TypeGuard[Timed]:
     """Whether the metric is timed in rounds."""
-    return hasattr(metric, "call")
+    return hasattr(metric, "readings")
 
 
 def is_once(metric: Metric) -> TypeGuard[Once]:
@@ -68,13 +68,15 @@ def is_once(metric: Metric) -> TypeGuard[Once]:
 
 
 def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
-    """The metrics of a case by name: those wanted, or all, except those of another mode or subject."""
-    subject = MODEL if case.model else OPERATOR
+    """The metrics of a case by name: those wanted, or all, except those of another mode, subject or device."""
+    subject, kind = MODEL if case.model else OPERATOR, case.device.partition(":")[0]
     metrics = {name: get(name) for name in wanted or names()}
     return {
         name: metric
         for name, metric in metrics.items()
-        if metric.INFOS[0].mode == case.mode and getattr(metric, "SUBJECT", subject) == subject
+        if metric.INFOS[0].mode == case.mode
+        and getattr(metric, "SUBJECT", subject) == subject
+        and getattr(metric, "DEVICE", kind) == kind
     }
 
 

@@ -1,42 +1,29 @@
-"""Timings of rounds as readings: shared by the timed metrics."""
+"""Readings of timed rounds: shared by the timed metrics."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from statistics import median
-
-from upsampler_bench.device import LAUNCH_BOUND, Timings
-from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.device import Timings
+from upsampler_bench.results import Reading
 
 Facts = dict[str, float | str]
 
-
-def infos(name: str, title: str, mode: str, what: str, place: int) -> tuple[MetricInfo, MetricInfo, MetricInfo]:
-    """Device time, and on a GPU the synchronised wall time and its difference from device time."""
-    device = MetricInfo(name, title, "s", mode, relative=True, place=place, description=f"Median time of {what}.")
-    wall = replace(device, name=f"{name}_wall", title=f"{title}, wall", relative=False, place=place + 80)
-    wall = replace(wall, description=f"Median time of {what} on a synchronised host clock.")
-    gap = replace(wall, name=f"{name}_gap", title=f"{title}, host gap", description="Wall time less device time.")
-    return device, wall, gap
+EXPOSED = "launches not hidden: the device may have waited for the host in {calls}"
+ON_HOST = "host clock, device idle before each call"
 
 
-def readings(
-    columns: tuple[MetricInfo, ...], rounds: tuple[Timings, ...], facts: Facts, method: str
-) -> tuple[Reading, ...]:
-    """The reading of device time, and if wall time was taken, those of wall time and host gap."""
-    name, wall, gap = (info.name for info in columns)
-    device = tuple(timings.device for timings in rounds)
-    # Only the first call of a round: later ones may wait for space in the launch queue.
-    submitted = [timings.submit[0] for timings in rounds if timings.submit]
-    notes: tuple[str, ...] = ()
-    if submitted:
-        facts = {**facts, "submit": median(submitted)}
-        if median(submitted) > LAUNCH_BOUND * median(sample for samples in device for sample in samples):
-            notes = ("launch-bound: the device mostly waited for the host",)
-    result = [Reading(name, device, method, notes, facts)]
-    if any(timings.wall for timings in rounds):
-        clock = "host clock, synchronised"
-        result.append(Reading(wall, tuple(timings.wall for timings in rounds), clock))
-        gaps = tuple(tuple(sample - median(timings.device) for sample in timings.wall) for timings in rounds)
-        result.append(Reading(gap, gaps, f"{clock}, less {method}"))
-    return tuple(result)
+def device_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
+    """Seconds on the device, with a note if the device may have waited for the host within them."""
+    samples = tuple(timings.device for timings in rounds)
+    exposed, count = sum(timings.exposed for timings in rounds), sum(map(len, samples))
+    notes = (EXPOSED.format(calls="every call" if exposed == count else "some calls"),) if exposed else ()
+    return (Reading(name, samples, method, notes, facts),)
+
+
+def wall_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
+    """Seconds on the host's clock until the device is idle again."""
+    return (Reading(name, tuple(timings.wall for timings in rounds), f"{ON_HOST} and after it", facts=facts),)
+
+
+def launch_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
+    """Seconds on the host's clock until the call returns."""
+    return (Reading(name, tuple(timings.launch for timings in rounds), ON_HOST, facts=facts),)

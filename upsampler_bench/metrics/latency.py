@@ -1,18 +1,21 @@
-"""Time of one forward."""
+"""Time of one forward on the device."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from upsampler_bench.case import INFERENCE
-from upsampler_bench.device import Call
 from upsampler_bench.metrics import _timed
-from upsampler_bench.workloads.workload import Workload
+from upsampler_bench.results import MetricInfo
 
-INFOS = _timed.infos("latency", "Latency", INFERENCE, "one forward under inference mode", 10)
-readings = partial(_timed.readings, INFOS)
-
-
-def call(workload: Workload) -> Call:
-    """One forward."""
-    return workload.forward
+INFO = MetricInfo(
+    "latency",
+    "Latency",
+    "s",
+    INFERENCE,
+    relative=True,
+    place=10,
+    description="Median time of one forward under inference mode; on a GPU device time, with launches hidden.",
+)
+INFOS = (INFO,)
+readings = partial(_timed.device_time, INFO.name)

@@ -8,6 +8,7 @@ from upsampler_bench.case import PROBE, Settings
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.naming import distinguish
 from upsampler_bench.report.parts import Method
+from upsampler_bench.report.tables import LAUNCH, shows_throughput
 from upsampler_bench.results import COMPLETE, INTERRUPTED, PARTIAL, Environment, MetricInfo, Run
 
 WARNINGS = {
@@ -22,6 +23,8 @@ UNITS = {
 PROBING = "Each capability is tested on the operator, with random inputs and weights as after training."
 TIMED = "Median over rounds of each round's median. Intervals are 95 %, by order statistics."
 RATIO = "Median over rounds of the operator's time divided by {}'s in the same round, with its 95 % interval."
+THROUGHPUT = "Batch divided by the time of one call; a device that waits for the host between calls reaches less."
+BOUND_BY = "The host, if submitting one call takes it longer than the device needs for it; else the device."
 CACHES = {"cold": "L2 cache flushed before each call", "warm": "L2 cache left warm"}
 HEAPS = {"keep": "heap kept between calls (mallopt)", "default": "heap as glibc leaves it"}
 
@@ -142,6 +145,10 @@ def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     if any(info.relative for info in metrics):
         baseline = found[0].run.settings.baseline
         meanings.append((f"/ {baseline}", RATIO.format(baseline)))
+        if any(map(shows_throughput, found)):
+            meanings.append(("Throughput", THROUGHPUT))
+    if any(info.name in LAUNCH.values() for info in metrics):
+        meanings.append(("Bound by", BOUND_BY))
     return tuple(meanings)
 
 

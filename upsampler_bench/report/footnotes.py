@@ -20,7 +20,7 @@ def texts(line: Line, info: MetricInfo) -> tuple[str, ...]:
         return ()
     notes = list(reading.notes)
     if not info.is_single and not reading.estimate.is_bounded:
-        notes.append("fewer than six rounds: too few for an interval")
+        notes.append("fewer than eight rounds: too few for an interval")
     if reading.facts.get("uncounted"):
         notes.append(f"not counted: {reading.facts['uncounted']}")
     return tuple(dict.fromkeys(notes))

@@ -16,7 +16,7 @@ class Column:
     """One column of a table.
 
     Attributes:
-        name: stable, for machines: the metric's name, or that with "_ratio" or "_p90".
+        name: stable, for machines: the metric's name, or that with "_ratio" or "_p95".
         title, unit: for people; the unit is that of the cells' numbers ("ms", "MiB", "GFLOPs", "×", "").
         rank: where space is short, the columns of the lowest ranks come first.
         detail: only for formats that machines read.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from upsampler_bench import units
+from upsampler_bench.case import INFERENCE, TIMED, TRAIN
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
@@ -14,6 +15,9 @@ from upsampler_bench.stats import Estimate, quantile
 
 # What a narrow table keeps first; all other metrics follow in the run's own order.
 FIRST = ("latency", "inference_memory", "flops_paper", "params_weights", "train_latency", "train_memory")
+# By mode, the metric that is the host's part of a call.
+LAUNCH = {INFERENCE: "launch", TRAIN: "train_launch"}
+PERCENTILES = (50, 95, 99)
 CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "model")
 
 
@@ -68,9 +72,15 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
         return
     if info.relative:
         yield from _relative(run, lines, info, place + 1)
+    if info.name == TIMED.get(info.mode):
+        yield _throughput(condition, info, place)
+    if info.name == LAUNCH.get(info.mode):
+        yield from _bound_by(condition, info, place + 1)
     if not info.is_single:
-        p90 = Column(f"{info.name}_p90", f"{info.title}, 90th percentile", unit, place, detail=True)
-        yield p90, [_percentile(line, info) for line in lines]
+        for percent in PERCENTILES:
+            title = f"{info.title}, {percent}th percentile"
+            column = Column(f"{info.name}_p{percent}", title, unit, place, detail=True)
+            yield column, [_percentile(line, info, percent / 100) for line in lines]
         count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
         yield count, [_count(line, info) for line in lines]
 
@@ -87,6 +97,44 @@ def _relative(run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int) -
         title = f"{info.title}: speed-up over reference"
         cells = [_with_interval(speedup) if speedup else Cell() for speedup in speedups]
         yield Column(f"{info.name}_speedup", title, units.RATIO.name, place), cells
+
+
+def shows_throughput(condition: Condition) -> bool:
+    """Whether tables for people have it: at batch 1 of a bare operator it is only another form of the time."""
+    return condition.case.batch > 1 or bool(condition.case.model)
+
+
+def _throughput(condition: Condition, info: MetricInfo, place: int) -> tuple[Column, list[Cell]]:
+    """Images per second of calls that follow each other without waiting for the host."""
+    title = "Throughput" if info.mode == INFERENCE else "Training throughput"
+    name = info.name.replace("latency", "throughput")
+    column = Column(name, title, "images/s", place, detail=not shows_throughput(condition))
+    return column, [_images_per_second(line, info, condition.case.batch) for line in condition.lines]
+
+
+def _images_per_second(line: Line, info: MetricInfo, batch: int) -> Cell:
+    reading = line.reading(info)
+    if reading is None or not reading.estimate.low > 0:
+        return _missing(line, info)
+    time = reading.estimate
+    return _number(Estimate(batch / time.value, batch / time.high, batch / time.low, time.count), False, ())
+
+
+def _bound_by(condition: Condition, launch: MetricInfo, place: int) -> Iterator[tuple[Column, list[Cell]]]:
+    """What bounds calls that follow each other: the host, if submitting one takes it longer than the device needs."""
+    time = condition.run.metric(TIMED[launch.mode])
+    if time is None:
+        return
+    title = "Bound by" if launch.mode == INFERENCE else "Training bound by"
+    cells = [_bound_of(line, launch, time) for line in condition.lines]
+    yield Column(f"{time.name}_bound_by", title, rank=place, words=True), cells
+
+
+def _bound_of(line: Line, launch: MetricInfo, time: MetricInfo) -> Cell:
+    submitting, needed = line.reading(launch), line.reading(time)
+    if submitting is None or needed is None:
+        return _missing(line, launch)
+    return Cell("host" if submitting.estimate.value > needed.estimate.value else "device")
 
 
 def _value(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
@@ -140,9 +188,9 @@ def _times_bound(line: Line, info: MetricInfo, bounded: MetricInfo, marks: Mappi
     return _number(times, bounded.exact, footnotes.marks_of(line, info, marks))
 
 
-def _percentile(line: Line, info: MetricInfo) -> Cell:
+def _percentile(line: Line, info: MetricInfo, level: float) -> Cell:
     reading = line.reading(info)
-    value = quantile(reading.samples, 0.9) if reading else None
+    value = quantile(reading.samples, level) if reading else None
     if value is None:
         return _missing(line, info)
     converted = value / units.unit(info.unit).size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -58,9 +58,10 @@ class Group:
         for case in cases:
             if not self.interrupted():
                 self._attempt([case], "build", partial(self._prepare, case, shared))
-        for name, metric in metrics.for_case(cases[0], settings.metrics).items():
-            if metrics.is_timed(metric) and not self._is_done(metric):
-                self._time(name, metric)
+        wanted = metrics.for_case(cases[0], settings.metrics)
+        timed = {name: metric for name, metric in wanted.items() if metrics.is_timed(metric)}
+        if not all(self._is_done(metric) for metric in timed.values()):
+            self._time(timed)
 
     def _make_inputs(self) -> tuple[torch.Tensor, ...]:
         workload.wake(self.device.name)
@@ -98,9 +99,10 @@ class Group:
         if case.mode == PROBE:
             self.emit(Message("probed", case.key))
 
-    def _time(self, name: str, metric: metrics.Timed) -> None:
+    def _time(self, timed: Mapping[str, metrics.Timed]) -> None:
+        name = next(iter(timed))
         built = {key: one for key, one in self.workloads.items() if key not in self.failed}
-        subjects = {key: Subject(one.case.upsampler, metric.call(one)) for key, one in built.items()}
+        subjects = {key: Subject(one.case.upsampler, one.step) for key, one in built.items()}
         keys = {id(subject): key for key, subject in subjects.items()}
 
         def take(subject: Subject, count: int) -> Timings | None:
@@ -115,7 +117,7 @@ class Group:
         with ConditionMonitor(self.device.conditions) as monitor:
 
             def finished(subject: Subject) -> None:
-                self._finish(keys[id(subject)], subject, metric, monitor)
+                self._finish(keys[id(subject)], subject, timed, monitor)
 
             for key, subject in subjects.items():
                 if self.interrupted():
@@ -130,12 +132,17 @@ class Group:
     def _is_done(self, metric: metrics.Timed) -> bool:
         return all(metric.INFOS[0].name in self.request.done[key] for key in self.workloads)
 
-    def _finish(self, key: str, subject: Subject, metric: metrics.Timed, monitor: ConditionMonitor) -> None:
+    def _finish(
+        self, key: str, subject: Subject, timed: Mapping[str, metrics.Timed], monitor: ConditionMonitor
+    ) -> None:
+        """Emits the readings of an operator that was timed to its end; the first also states why sampling ended."""
         if not subject.samples:
             return
         facts: Facts = {"stop": subject.stop, "first_call": self.first_calls[key]}
-        for reading in metric.readings(tuple(subject.rounds), facts, self.device.timing_method()):
-            self.emit(Message("reading", key, reading=_marked(reading, monitor)))
+        for metric in timed.values():
+            for reading in metric.readings(tuple(subject.rounds), facts, self.device.timing_method()):
+                self.emit(Message("reading", key, reading=_marked(reading, monitor)))
+            facts = {}
 
     def _announce_timing(self, key: str, step: str, subject: Subject) -> None:
         """Announces who is timed next, and now and then how precise its estimate is."""

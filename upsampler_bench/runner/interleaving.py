@@ -16,7 +16,7 @@ TURN_SECONDS, TURN_CALLS = 0.05, 8
 # An interval that narrowed by less than a tenth while the rounds doubled is no longer improving.
 NO_BETTER = 0.9
 # Of an operator's time limit: what warm-up may take, and how far a slow operator may exceed it.
-WARMUP_SHARE, OVER = 1 / 6, 1.5
+WARMUP_SHARE, OVER = 1 / 6, 2
 FAILED, INTERRUPTED = "failed", "interrupted"
 
 
@@ -125,7 +125,7 @@ def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> 
         half = subject.by_round()[: len(subject.rounds) // 2]
         if subject.count >= 4 * settings.min_samples and width > NO_BETTER * _width(half, baseline):
             return "no longer improving"
-    # A slow operator may take half as long again to reach the rounds that an interval needs.
+    # A slow operator may take twice as long to reach the rounds that an interval needs.
     enough = interval_ranks(len(subject.rounds)) or subject.spent >= OVER * settings.max_time
     return f"time limit of {settings.max_time:g} s" if subject.spent >= settings.max_time and enough else None
 

@@ -207,7 +207,7 @@ def test_a_figure_of_too_few_rounds_has_no_interval_and_a_footnote() -> None:
     (table,) = report.from_run(run).tables
     cell = next(row for row in table.rows if row.name == run.measurements[0].case.upsampler).cells[0]
     assert (cell.low, cell.interval) == (None, "")
-    assert "fewer than six rounds" in formats.render("markdown", report.from_run(run))
+    assert "fewer than eight rounds" in formats.render("markdown", report.from_run(run))
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:

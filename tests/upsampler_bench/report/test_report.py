@@ -38,11 +38,40 @@ def test_a_relative_metric_has_its_paired_ratio_with_its_interval_next_to_it() -
     assert "inference_memory_ratio" not in columns(made)
 
 
-def test_p90_needs_64_samples() -> None:
+def test_percentiles_are_of_raw_samples_and_need_enough_of_them() -> None:
     run, case = plain_run(FEW), Case("carafe")
-    made = report.from_run(with_reading(run, case, Reading("latency", ((0.1,) * 63,), "m")))
-    assert cell(made, "dysample", "latency_p90").value is not None
-    assert cell(made, "carafe", "latency_p90").value is None
+    samples = tuple(tuple((10.0 * round + place) / 1e3 for place in range(10)) for round in range(6))
+    made = report.from_run(with_reading(run, case, Reading("latency", (samples[0][1:], *samples[1:]), "m")))
+    assert cell(made, "carafe", "latency_p50").value == 30
+    assert cell(made, "carafe", "latency_p95").value == 57
+    assert cell(made, "carafe", "latency_p99").value is None
+    fewer = report.from_run(with_reading(run, case, Reading("latency", (samples[0][2:], *samples[1:]), "m")))
+    assert cell(fewer, "carafe", "latency_p95").value is None
+
+
+def test_throughput_is_the_batch_over_the_time_of_one_call() -> None:
+    single = plain_run(FEW)
+    batched = tuple(replace(one, case=replace(one.case, batch=16)) for one in single.measurements)
+    made = report.from_run(replace(single, measurements=batched))
+    latency, throughput = cell(made, "carafe", "latency"), cell(made, "carafe", "throughput")
+    assert throughput.value == pytest.approx(16 / (latency.value / 1e3))
+    assert throughput.low == pytest.approx(16 / (latency.high / 1e3))
+    details = {column.name: column.detail for column in made.tables[0].columns}
+    assert not details["throughput"]
+    assert not details["train_throughput"]
+    # At batch 1 it is only another form of the time: for machines.
+    assert {column.name: column.detail for column in report.from_run(single).tables[0].columns}["throughput"]
+
+
+def test_the_host_bounds_a_call_that_it_submits_slower_than_the_device_works_it_off() -> None:
+    run = replace(plain_run(FEW), metrics=(*METRICS, MetricInfo("launch", "Launch", "s", "inference")))
+    for name, seconds in (("carafe", 0.2), ("dysample", 0.001)):
+        run = with_reading(run, Case(name), Reading("launch", ((seconds,),), "m"))
+    made = report.from_run(run)
+    bounds = [cell(made, name, "latency_bound_by").text for name in ("carafe", "dysample", "bilinear")]
+    assert bounds == ["host", "device", "–"]
+    assert "latency_bound_by" not in columns(report.from_run(plain_run(FEW)))
+    assert "Bound by" in dict(made.legend)
 
 
 def test_a_failure_keeps_its_row_with_the_reason_and_what_was_measured() -> None:

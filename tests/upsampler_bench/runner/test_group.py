@@ -10,6 +10,7 @@ from fake_device import FakeDevice
 import upsamplers
 from upsampler_bench import metrics
 from upsampler_bench.case import TRAIN, Case, Settings
+from upsampler_bench.device import Timings
 from upsampler_bench.runner.group import Group, why
 from upsampler_bench.runner.protocol import Message, Request, read_message, read_request, write_message, write_request
 from upsampler_bench.workloads import workload
@@ -63,11 +64,39 @@ def test_timings_keep_their_rounds_their_method_and_why_they_ended():
     assert all(1 <= len(samples) <= 8 for samples in reading.rounds)
 
 
-def test_an_asynchronous_device_gives_wall_time_gap_and_a_launch_bound_mark():
-    found = readings(measure("bilinear", device=FakeDevice((0.01,), asynchronous=True)), "bilinear")
-    assert found["latency_wall"].estimate.value == pytest.approx(0.02)
-    assert found["latency_gap"].estimate.value == pytest.approx(0.01)
-    assert "launch-bound" in found["latency"].notes[0]
+@pytest.mark.parametrize(("mode", "prefix"), [("inference", ""), ("train", "train_")])
+def test_an_asynchronous_device_gives_wall_and_launch_time_of_the_same_calls(mode, prefix, monkeypatch):
+    for name in ("wall", "launch"):
+        monkeypatch.setattr(metrics.get(f"{prefix}{name}"), "DEVICE", "cpu")  # as the inputs are here
+    found = readings(measure("bilinear", mode=mode, device=FakeDevice((0.01,), asynchronous=True)), "bilinear")
+    assert found[f"{prefix}latency"].estimate.value == pytest.approx(0.01)
+    assert found[f"{prefix}wall"].estimate.value == pytest.approx(0.02)
+    assert found[f"{prefix}launch"].estimate.value == pytest.approx(0.015)
+    assert len({len(found[f"{prefix}{name}"].rounds) for name in ("latency", "wall", "launch")}) == 1
+    # A listener counts a case as timed when the reading says why sampling ended: once.
+    assert [name for name, reading in found.items() if "stop" in reading.facts] == [f"{prefix}latency"]
+
+
+def test_on_a_cpu_there_is_neither_wall_nor_launch_time():
+    assert not {"wall", "launch"} & set(metrics.for_case(Case("bilinear"), ()))
+    assert {"wall", "launch"} <= set(metrics.for_case(Case("bilinear", device="cuda:0"), ()))
+    assert not {"wall", "launch"} & set(readings(measure("bilinear"), "bilinear"))
+
+
+@pytest.mark.parametrize(
+    ("exposed", "notes"),
+    [
+        (0, ()),
+        (1, ("launches not hidden: the device may have waited for the host in some calls",)),
+        (4, ("launches not hidden: the device may have waited for the host in every call",)),
+    ],
+)
+def test_a_time_with_launches_that_were_not_hidden_is_marked(exposed, notes):
+    timings = Timings((0.01,) * 4, (0.02,), (0.015,), exposed)
+    (reading,) = metrics.get("latency").readings((timings,) * 8, {}, "events")
+    assert reading.notes == notes
+    (trained,) = metrics.get("train_latency").readings((timings,) * 8, {}, "events")
+    assert trained.notes == notes
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ def test_a_quiet_operator_stops_at_the_precision():
 
 def test_a_slow_operator_gets_the_rounds_that_an_interval_needs_but_not_much_beyond_its_time_limit():
     found, _ = measure(Bench({"bilinear": 0.010, "slow": 1.0, "slower": 2.0}), Settings(max_time=5.0))
-    assert len(found["slow"].rounds) == 6
-    assert found["slower"].spent <= 1.5 * 5.0 + 2.0
-    assert len(found["slower"].rounds) < 6
+    assert len(found["slow"].rounds) == 8
+    assert found["slower"].spent <= 2 * 5.0 + 2.0
+    assert len(found["slower"].rounds) < 8
 
 
 def test_a_noisy_operator_stops_where_it_no_longer_improves_or_at_its_time_limit():
@@ -127,4 +127,4 @@ def test_an_interval_over_calls_that_are_alike_within_a_round_still_covers():
 
 def test_no_operator_stops_before_rounds_enough_to_bound_a_median():
     found, _ = measure(Bench({"bilinear": 0.001, "other": 0.001}), Settings(min_samples=1))
-    assert len(found["other"].rounds) >= 6
+    assert len(found["other"].rounds) >= 8
