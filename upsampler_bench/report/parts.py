@@ -80,6 +80,7 @@ class Table:
     Attributes:
         condition: its parts by name ("batch", "dtype", ...).
         compact: every cell is a short word, so that all columns fit next to each other.
+        subject: what a row is, the heading of the first column.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Table:
     rows: tuple[Row, ...]
     condition: Mapping[str, str | int] = field(default_factory=dict)
     compact: bool = False
+    subject: str = "Upsampler"
 
     @property
     def shown(self) -> tuple[int, ...]:
