@@ -35,8 +35,8 @@ CATEGORIES = {
     "window sum": ("window", "affinity"),
     "reduction": ("sum", "mean", "var", "amax", "max", "pool"),
     "copy": (
-        "copy", "clone", "cat", "stack", "shuffle", "index", "gather", "scatter", "pad", "fill", "zero", "ones", "empty",
-        "full", "arange",
+        "copy", "clone", "cat", "stack", "shuffle", "index", "gather", "scatter", "pad", "fill", "zero", "ones",
+        "empty", "full", "arange",
     ),
 }  # fmt: skip
 ELEMENTWISE = "elementwise"
@@ -157,8 +157,10 @@ def _steps(step: Callable[[], object], device: Device) -> list[list[Part]]:
 
 
 def _recorded(step: Callable[[], object]) -> list[Operation]:
-    with ModuleTracker() as tracker, Recorder(tracker) as recorder:  # type: ignore[no-untyped-call]
-        step()
+    with ModuleTracker() as tracker:
+        recorder = Recorder(tracker)
+        with recorder:
+            step()
     return recorder.operations
 
 

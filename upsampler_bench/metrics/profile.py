@@ -5,7 +5,7 @@ from __future__ import annotations
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import _recording
-from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload
 
 INFOS = (_recording.info("profile", "Profile", INFERENCE, "one forward under inference mode", 13),)

@@ -144,6 +144,7 @@ class Report:
         legend: (title, text) pairs: what each column means, and the conventions.
         warning: that a run is incomplete, or empty.
         operators: what is known of each besides its measurements.
+        profiles: where the time goes, a table for each operator that was profiled.
     """
 
     title: str
@@ -156,3 +157,4 @@ class Report:
     legend: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     operators: tuple[OperatorFacts, ...] = ()
+    profiles: tuple[Table, ...] = ()
