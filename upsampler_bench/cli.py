@@ -16,6 +16,7 @@ from upsampler_bench.commands import (
     doctor,
     export,
     paper,
+    profile,
     recommend,
     report,
     run,
@@ -35,8 +36,8 @@ app = typer.Typer(
 )
 
 for command in (
-    run.run, capabilities.capabilities, paper.paper, report.report, compare.compare, recommend.recommend,
-    capacity.capacity, export.export, doctor.doctor,
+    run.run, profile.profile, capabilities.capabilities, paper.paper, report.report, compare.compare,
+    recommend.recommend, capacity.capacity, export.export, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
 app.command("list")(listing.list_operators)

@@ -47,6 +47,42 @@ class MetricInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a step spends in one operation, or on a GPU in one kernel, of one module.
+
+    Attributes:
+        name: of the operation or kernel, shortened.
+        category: the kind of work: "convolution", "softmax", "copy", ...
+        within: the path of the submodule that called it; empty: the operator itself.
+        calls: a step.
+        seconds: a step.
+        traffic: bytes that it reads and writes, each tensor once per operation.
+        multiply_adds: of products and convolutions.
+        live: bytes that it made of those that are alive at the peak of memory.
+    """
+
+    name: str
+    category: str
+    within: str
+    calls: int
+    seconds: float
+    traffic: int = 0
+    multiply_adds: int = 0
+    live: int = 0
+
+    def plus(self, other: Part) -> Part:
+        """Both together, by the name of this one."""
+        return replace(
+            self,
+            calls=self.calls + other.calls,
+            seconds=self.seconds + other.seconds,
+            traffic=self.traffic + other.traffic,
+            multiply_adds=self.multiply_adds + other.multiply_adds,
+            live=self.live + other.live,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One metric of one case: raw samples by round (one sample in one round where exact).
 
@@ -57,6 +93,7 @@ class Reading:
         method: how they were taken; readings of different methods are never compared.
         notes: what a reader must know ("launches not hidden", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
+        parts: of a profile, what the step consists of, longest first.
     """
 
     metric: str
@@ -64,6 +101,7 @@ class Reading:
     method: str
     notes: tuple[str, ...] = ()
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
     @property
     def samples(self) -> tuple[float, ...]:

@@ -7,16 +7,20 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
-from upsampler_bench.figures.palette import colour
+from upsampler_bench.figures.palette import WORK, colour
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 from upsampler_bench.units import tick
 
 # Inches: the width of a panel by its number of columns, the height of a bar, and of what is around the bars.
 WIDTHS = {1: 3.5, 2: 5.25, 3: 7.0}
 BAR, AROUND = 0.15, 0.62
+# The height of a row of the legend in inches, and how many names it has.
+LEGEND, NAMES = 0.16, 5
 LONGEST = 28
 # Behind a number, so that no line runs through it.
 BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
@@ -27,13 +31,21 @@ def draw(panel: Panel) -> Figure:
     count = len(panel.charts)
     columns = min(count, 2) if count in (1, 2, 4) else 3
     rows = math.ceil(count / columns)
-    figure = framed(panel, WIDTHS[columns], rows * (BAR * len(panel.charts[0].bars) + AROUND))
+    height, legend = rows * (BAR * len(panel.charts[0].bars) + AROUND), LEGEND * math.ceil(len(panel.legend) / NAMES)
+    figure = framed(panel, WIDTHS[columns], height, legend)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for place, (axes, chart) in enumerate(zip(grid, panel.charts, strict=False)):
         _chart(axes, chart)
         _names(axes, panel, place % columns == 0)
     for axes in grid[count:]:
         axes.set_visible(False)
+    if panel.legend:
+        layout = figure.get_layout_engine()
+        assert isinstance(layout, ConstrainedLayoutEngine)
+        _, bottom, _, share = layout.get()["rect"]
+        patches = [Patch(color=WORK[name], label=name) for name in panel.legend]
+        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, bottom + share), "borderaxespad": 0.0}
+        figure.legend(handles=patches, ncols=NAMES, fontsize=SMALL, frameon=False, **above)
     return figure
 
 
@@ -61,6 +73,10 @@ def _bar(axes: Axes, bar: Bar, place: int, start: float, dots: bool) -> None:
     value = bar.value or 0.0
     if dots and value:
         axes.plot([value], [place], "o", color=colour(bar.name), markersize=4.5)
+    elif bar.segments:
+        for name, length in bar.segments:
+            axes.barh(place, length, left=start, height=0.72, color=WORK[name], linewidth=0)
+            start += length
     elif value:
         axes.barh(place, value - start, left=start, height=0.72, color=colour(bar.name), linewidth=0)
     if bar.low is not None and bar.high is not None:

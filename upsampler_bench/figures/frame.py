@@ -18,14 +18,17 @@ TITLE, TEXT, SMALL = 8.0, 6.5, 6.0
 LINE = 0.125
 
 
-def framed(picture: Picture, width: float, height: float) -> Figure:
-    """An empty figure with the picture's title and caption; its axes share `width` × `height` inches between."""
+def framed(picture: Picture, width: float, height: float, legend: float = 0.0) -> Figure:
+    """An empty figure with the picture's title and caption; its axes share `width` × `height` inches between.
+
+    A legend of `legend` inches has room above the axes.
+    """
     title = textwrap.wrap(picture.title, int(width * 14))
     subtitle = textwrap.wrap(picture.subtitle, int(width * 21), break_on_hyphens=False)
     caption = textwrap.wrap(picture.caption, int(width * 21), break_on_hyphens=False)
     above = LINE * (1.35 * len(title) + len(subtitle)) + 0.08
     below = LINE * len(caption) + (0.05 if caption else 0.0)
-    total = height + above + below
+    total = height + legend + above + below
     layout = ConstrainedLayoutEngine(rect=(0.0, below / total, 1.0, height / total), w_pad=0.03, h_pad=0.04)
     figure = Figure(figsize=(width, total), dpi=DPI, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)

@@ -25,6 +25,20 @@ OTHERS = ("#44AA99", "#0072B2", "#8C6D46", "#E69F00", "#56B4E9", "#6B4C9A", "#B5
 # How far towards white (above 0) or black (below 0) a variant goes.
 SHADES = {"": 0.0, "+": -0.25, "-s": 0.4, "-s+": 0.2, "-naive": 0.6, "-lite": 0.4, "-b": 0.0, "-shuffle": 0.0}
 
+# Kinds of work in a profile; any other is the last.
+WORK = {
+    "convolution": "#0072B2",
+    "product": "#56B4E9",
+    "window sum": "#117733",
+    "sampling": "#D55E00",
+    "softmax": "#AA4499",
+    "norm": "#332288",
+    "reduction": "#999933",
+    "copy": "#E69F00",
+    "elementwise": "#999999",
+    "views": "#DDDDDD",
+}
+
 # A mark for each family, as plotly names them: what tells operators apart where colours do not.
 SYMBOLS = (
     "triangle-down", "square", "hexagon2", "triangle-left", "triangle-up", "cross", "x", "pentagon", "hexagram", "star",

@@ -25,7 +25,7 @@ def show(report: Report) -> str:
 
 def rows(table: Table) -> Iterator[str]:
     """The table alone, line by line."""
-    yield _row(["Upsampler", *(_escaped(table.columns[place].heading) for place in table.shown)])
+    yield _row([_escaped(table.subject), *(_escaped(table.columns[place].heading) for place in table.shown)])
     yield _row([":--", *("--:" for _ in table.shown)])
     for row in table.rows:
         name = _escaped(row.name)
@@ -43,6 +43,8 @@ def _lines(report: Report) -> Iterator[str]:
             reasons = [f"- {_escaped(row.name)}: {_escaped(row.explanation)}" for row in table.incomplete]
             yield from ("Missing or incomplete results:", "", *reasons, "")
     yield from (f"<sup>{mark}</sup> {_escaped(text)}  " for mark, text in report.footnotes)
+    for table in report.profiles:
+        yield from ("", f"### {_escaped(table.title)}", "", *rows(table))
     yield from _paper_section(report)
     yield from _section("What the columns mean", report.legend)
     yield from _section("How each column was measured", [method.words for method in report.methods])

@@ -66,6 +66,8 @@ def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
     yield from _section("What was tested", [(name, text) for name, text in report.legend if name in tested])
     for table in report.tables:
         yield from _grids(table, width)
+    for table in report.profiles:
+        yield from _grids(table, width)
     if report.footnotes:
         yield Text()
         yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
@@ -107,7 +109,7 @@ def _grids(table: Table, width: int) -> Iterator[Text | Grid]:
 
 def _grid(table: Table, places: Sequence[int]) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if table.compact else 1, 0, 0), show_edge=False)
-    grid.add_column("upsampler", vertical="bottom", overflow="fold", max_width=LONGEST)
+    grid.add_column(table.subject.lower(), vertical="bottom", overflow="fold", max_width=LONGEST)
     columns = [_texts(table, place) for place in places]
     for place, texts in zip(places, columns, strict=True):
         heading = table.columns[place].heading

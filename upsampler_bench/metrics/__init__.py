@@ -2,7 +2,8 @@
 
 A metric has `INFOS`, its columns, and either `measure` (read once) or `readings` (made of calls timed in rounds). One
 that is measured of bare operators only, or in models only, says so in `SUBJECT`; one of a single kind of device in
-`DEVICE`. Those of the mode "probe" test whether something works: see `upsampler_bench.capabilities`.
+`DEVICE`; one that is measured only where it is asked for by name has `ON_REQUEST`. Those of the mode "probe" test
+whether something works: see `upsampler_bench.capabilities`.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def is_once(metric: Metric) -> TypeGuard[Once]:
 def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
     """The metrics of a case by name: those wanted, or all, except those of another mode, subject or device."""
     subject, kind = MODEL if case.model else OPERATOR, case.device.partition(":")[0]
-    metrics = {name: get(name) for name in wanted or names()}
+    metrics = {name: get(name) for name in wanted or _default()}
     return {
         name: metric
         for name, metric in metrics.items()
@@ -82,5 +83,9 @@ def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
 
 def infos(wanted: tuple[str, ...] = ()) -> tuple[MetricInfo, ...]:
     """The columns of these metrics, or of all, in the order in which reports show them."""
-    columns = [info for name in wanted or names() for info in get(name).INFOS]
+    columns = [info for name in wanted or _default() for info in get(name).INFOS]
     return tuple(sorted(columns, key=lambda info: info.place))
+
+
+def _default() -> tuple[str, ...]:
+    return tuple(name for name in names() if not getattr(get(name), "ON_REQUEST", False))

@@ -75,11 +75,12 @@ class Traffic(TorchDispatchMode):
             with self:
                 return func._op_dk(getattr(torch._C.DispatchKey, COMPOSITE), *args, **kwargs)
         out = func(*args, **kwargs)
-        self.moved += _moved(func, args, kwargs, out)
+        self.moved += moved(func, args, kwargs, out)
         return out
 
 
-def _moved(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
+def moved(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
+    """Bytes that one operation reads and writes."""
     name = func._schema.name
     written = list(_written(func, args, kwargs))
     inputs = {_key(tensor): tensor for tensor in _tensors((args, kwargs))}

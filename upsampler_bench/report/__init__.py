@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from upsampler_bench.paper import tables as paper_tables
-from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, tables
+from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, profiles, tables
 from upsampler_bench.report.lines import Condition, conditions
 from upsampler_bench.report.naming import distinguish, file_name
 from upsampler_bench.report.parts import Report, Table
@@ -37,6 +37,7 @@ def from_runs(runs: Sequence[Run]) -> Report:
         legend=tuple(dict.fromkeys(meaning for _, found in by_run for meaning in facts.legend(found))),
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
         operators=operator_facts.operators(runs),
+        profiles=tuple(profiles.tables(measured)),
     )
 
 

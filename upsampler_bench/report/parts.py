@@ -80,6 +80,7 @@ class Table:
     Attributes:
         condition: its parts by name ("batch", "dtype", ...).
         compact: every cell is a short word, so that all columns fit next to each other.
+        subject: what a row is, the heading of the first column.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Table:
     rows: tuple[Row, ...]
     condition: Mapping[str, str | int] = field(default_factory=dict)
     compact: bool = False
+    subject: str = "Upsampler"
 
     @property
     def shown(self) -> tuple[int, ...]:
@@ -142,6 +144,7 @@ class Report:
         legend: (title, text) pairs: what each column means, and the conventions.
         warning: that a run is incomplete, or empty.
         operators: what is known of each besides its measurements.
+        profiles: where the time goes, a table for each operator that was profiled.
     """
 
     title: str
@@ -154,3 +157,4 @@ class Report:
     legend: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     operators: tuple[OperatorFacts, ...] = ()
+    profiles: tuple[Table, ...] = ()

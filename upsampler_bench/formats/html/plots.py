@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from upsampler_bench.figures.palette import colour, symbol
+from upsampler_bench.figures.palette import WORK, colour, symbol
 from upsampler_bench.report.parts import Cell, Table
 from upsampler_bench.report.pictures import Axis, Bar, BarChart, Panel, Picture, Plane, Point
 from upsampler_bench.units import short
@@ -57,6 +57,8 @@ def plain(text: str, most: int = 80) -> str:
 
 def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table]) -> Plot:
     height = BAR * len(chart.bars) + AROUND
+    if panel.legend:
+        return Plot(chart.title, height + 30, _stacked(chart, panel))
     ratios = _relative(chart, panel.baseline, tables)
     ratio = _bars(ratios, panel.baseline) if ratios else None
     return Plot(chart.title, height, _bars(chart, panel.baseline), ratio)
@@ -109,6 +111,22 @@ def _bars(chart: BarChart, baseline: str) -> Json:
         where = {"x0": chart.baseline, "x1": chart.baseline, "yref": "paper", "y0": 0, "y1": 1}
         layout["shapes"] = [{"type": "line", "line": dashed, **where}]
     return {"data": [marks, numbers], "layout": layout}
+
+
+def _stacked(chart: BarChart, panel: Panel) -> Json:
+    """Bars of segments: a trace for each name of the legend."""
+    figure = _bars(chart, panel.baseline)
+    places = list(range(len(chart.bars)))
+    traces = []
+    for name in panel.legend:
+        lengths = [dict(bar.segments).get(name, 0.0) for bar in chart.bars]
+        hover = [
+            _hover(bar.name, f"{name}: {short(length)} %") for bar, length in zip(chart.bars, lengths, strict=True)
+        ]
+        look = {"orientation": "h", "width": 0.72, "marker": {"color": WORK[name]}, "name": name}
+        traces.append({"type": "bar", "x": lengths, "y": places, "hovertext": hover, "hoverinfo": "text", **look})
+    layout = figure["layout"] | {"barmode": "stack", "showlegend": True, "legend": {"orientation": "h", "y": -0.12}}
+    return {"data": [*traces, figure["data"][1] | {"showlegend": False}], "layout": layout}
 
 
 def _bar_text(bar: Bar, chart: BarChart) -> str:

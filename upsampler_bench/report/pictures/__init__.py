@@ -24,6 +24,7 @@ class Bar:
 
     Attributes:
         low, high: the 95 % interval, where there is one.
+        segments: what the value consists of, (name, value) from left to right; empty: one piece.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Bar:
     text: str
     low: float | None = None
     high: float | None = None
+    segments: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,11 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Bar charts side by side, the same operators in the same order in each."""
+    """Bar charts side by side, the same operators in the same order in each.
+
+    Attributes:
+        legend: the names of segments, in their order; empty where bars have none.
+    """
 
     title: str
     subtitle: str
@@ -85,6 +91,7 @@ class Panel:
     caption: str = ""
     slug: str = ""
     name: str = "panel"
+    legend: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,68 @@
+"""Two profiles compared part by part, and a profile in a report."""
+
+from dataclasses import replace
+
+import pytest
+from sample_run import FIGURES, plain_run
+
+from upsampler_bench import formats, report
+from upsampler_bench.case import INFERENCE
+from upsampler_bench.compare import profiles
+from upsampler_bench.results import MetricInfo, Part, Reading
+
+INFO = MetricInfo("profile", "Profile", "s", INFERENCE)
+CONVOLUTION = Part("convolution", "convolution", "offset", 1, 0.004, 10 * 2**20, 118_000_000, 2**20)
+SAMPLE = Part("grid_sampler_2d", "sampling", "", 1, 0.030, 70 * 2**20)
+COPY = Part("clone", "copy", "", 1, 0.010, 20 * 2**20)
+
+
+def run_of(*parts):
+    """A run with the profile of one operator."""
+    run = plain_run(FIGURES)
+    reading = Reading("profile", ((sum(part.seconds for part in parts),),), "operations one by one", parts=parts)
+    measurements = tuple(
+        replace(one, readings=(*one.readings, reading)) if one.case.upsampler == "dysample" else one
+        for one in run.measurements
+        if one.case.mode == INFERENCE
+    )
+    return replace(run, metrics=(*run.metrics, INFO), measurements=measurements)
+
+
+def names(made):
+    return {row.name: row.cells[-1].text for row in made.profiles[0].rows}
+
+
+def test_an_extra_copy_is_named():
+    assert names(profiles.changes(run_of(SAMPLE, CONVOLUTION), run_of(SAMPLE, COPY, CONVOLUTION))) == {"clone": "new"}
+
+
+def test_what_is_gone_and_what_takes_longer_is_named_the_largest_change_first():
+    slower = replace(SAMPLE, seconds=0.045)
+    made = profiles.changes(run_of(SAMPLE, COPY, CONVOLUTION), run_of(slower, CONVOLUTION))
+    assert list(names(made).items()) == [("grid_sampler_2d", "time"), ("clone", "removed")]
+    assert "44 ms before, 49 ms after" in made.profiles[0].title
+
+
+def test_a_change_below_one_per_cent_is_not_listed():
+    made = profiles.changes(run_of(SAMPLE, CONVOLUTION), run_of(SAMPLE, replace(CONVOLUTION, seconds=0.0042)))
+    assert names(made) == {}
+
+
+def test_more_calls_are_named():
+    made = profiles.changes(run_of(SAMPLE, COPY), run_of(SAMPLE, replace(COPY, calls=3, seconds=0.03)))
+    assert names(made) == {"clone": "calls"}
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown", "html"])
+def test_a_report_shows_where_the_time_goes(name):
+    text = formats.render(name, report.from_run(run_of(SAMPLE, CONVOLUTION)))
+    for word in ("sampler", "offset", "Bandwidth", "34 ms"):
+        assert word in text
+
+
+def test_the_picture_stacks_the_kinds_of_work():
+    panel = next(one for one in report.from_run(run_of(SAMPLE, CONVOLUTION)).pictures if one.name == "profile")
+    assert panel.legend == ("sampling", "convolution")
+    (chart,) = panel.charts
+    bar = next(bar for bar in chart.bars if bar.name == "dysample")
+    assert dict(bar.segments) == pytest.approx({"sampling": 100 * 30 / 34, "convolution": 100 * 4 / 34})

@@ -1,0 +1,17 @@
+"""Where the time of one forward goes, operation by operation."""
+
+from __future__ import annotations
+
+from upsampler_bench.case import INFERENCE
+from upsampler_bench.device import Device
+from upsampler_bench.metrics import _recording
+from upsampler_bench.results import Reading
+from upsampler_bench.workloads.workload import Workload
+
+INFOS = (_recording.info("profile", "Profile", INFERENCE, "one forward under inference mode", 13),)
+ON_REQUEST = True
+
+
+def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
+    """Records some steps; their parts add up to the reading."""
+    return (_recording.reading(INFOS[0].name, workload, device),)
