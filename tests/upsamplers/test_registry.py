@@ -61,7 +61,7 @@ def test_a_name_that_is_taken_is_refused_with_both_owners() -> None:
     with pytest.raises(DuplicateUpsampler) as refusal:
         upsamplers.register("bilinear")(Bare)
     assert "'bilinear'" in str(refusal.value)
-    assert "upsamplers.operators.interpolate.Interpolate" in str(refusal.value)
+    assert "upsamplers.operators.interpolate.Bilinear" in str(refusal.value)
     assert f"{__name__}.Bare" in str(refusal.value)
     assert upsamplers.get("bilinear") is before
 

@@ -7,6 +7,7 @@ exported or traced.
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional.attended_points import attended_points
 from upsamplers.functional.filter_per_image import filter_per_image
+from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import normalised_points, sample_points
@@ -15,6 +16,7 @@ __all__ = [
     "Neighbourhood",
     "attended_points",
     "filter_per_image",
+    "interpolate_bilinear",
     "local_affinity",
     "normalised_points",
     "reassemble",

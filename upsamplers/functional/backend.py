@@ -79,8 +79,8 @@ def uses_triton(backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale
         Unsupported: Triton was asked for by name and cannot run, with the reason; or there is no such backend.
     """
     wanted = _choice.backend if backend == "auto" else backend
-    if wanted == "torch" or _is_exporting():
-        return False
+    if wanted == "torch" or (wanted == "auto" and not x.is_cuda) or _is_exporting():
+        return False  # the interpreter of Triton runs kernels on a CPU, where they are asked for by name
     reason = why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups)
     if reason is None:
         return True

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.checks import require_divisible
+from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional.backend import uses_triton
 
 
 def normalised_points(displacement: Tensor, scale: int) -> Tensor:
@@ -37,24 +40,79 @@ def _centres(size: int, like: Tensor) -> Tensor:
     return (torch.arange(size, dtype=like.dtype, device=like.device) * 2 + 1) / size - 1
 
 
-def sample_points(x: Tensor, displacement: Tensor, scale: int) -> Tensor:
-    """Reads x bilinearly at the displaced points; beyond its borders the border repeats.
+def displacement(offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, factor: float) -> Tensor:
+    """initial + factor · offsets · σ(scopes), in the dtype of the offsets."""
+    start = offsets.new_zeros(()) if initial is None else initial.to(offsets.dtype)
+    if scopes is None:
+        return torch.add(start, offsets, alpha=factor)
+    return torch.addcmul(start, offsets, scopes.to(offsets.dtype).sigmoid(), value=factor)
 
-    A half-precision x is read in float32, since grid_sample takes x and points in one dtype: that costs a float32 copy
-    of x and of the output while it runs.
+
+def sample_points(
+    x: Tensor,
+    offsets: Tensor,
+    scale: int,
+    *,
+    scopes: Tensor | None = None,
+    initial: Tensor | None = None,
+    factor: float = 1.0,
+    backend: str = "auto",
+) -> Tensor:
+    """Reads x bilinearly at one displaced point for each output pixel (DySample, ICCV 2023); the border repeats.
+
+    Output pixel (s·i + a, s·j + b) reads at row i and column j plus its displacement, initial + factor · offset ·
+    σ(scope), in pixels of x. Offsets alone are displacements.
+
+    On Triton nothing but the output is stored, and x is read in its own dtype. The gradient of x is added in float32:
+    in a fixed order for points at most one pixel away, in none for points farther away, unless
+    torch.use_deterministic_algorithms is on. On PyTorch a half-precision x is read in float32, since grid_sample takes
+    x and points in one dtype: that costs a float32 copy of x and of the output while it runs.
 
     Args:
         x: (B, C, H, W).
-        displacement: (B, 2Zs², H, W), see normalised_points; each of the Z contiguous channel groups has its own.
+        offsets: (B, 2Zs², H, W), channels ordered coordinate (x, y) · group · position s·a + b; each of the Z
+            contiguous channel groups has its own.
         scale: s.
+        scopes: as the offsets, before their sigmoid.
+        initial: 2Zs² displacements that all input pixels share, (1, 2Zs², 1, 1); 0 by default.
+        factor: of the offsets.
+        backend: "auto", "torch" or "triton".
 
     Returns:
-        (B, C, sH, sW) in x's dtype.
+        (B, C, sH, sW) in x's dtype and memory format.
+
+    Raises:
+        Unsupported: the offsets or scopes do not fit x; or the backend cannot run.
     """
+    batch, channels, height, width = x.shape
+    groups = _groups(x, offsets, scopes, initial, scale)
+    given = [tensor for tensor in (scopes, initial) if tensor is not None]
+    if uses_triton(backend, x, offsets, *given, scale=scale, groups=groups):
+        from upsamplers.functional._triton import points
+
+        return points.sample(x, offsets, scopes, initial, float(factor), groups, scale)
     dtype = coordinate_dtype(x)
-    points = normalised_points(displacement.to(dtype), scale)  # (B, 2, Z, sH, sW)
-    groups, height, width = points.shape[2:]
-    grid = points.permute(0, 2, 3, 4, 1).reshape(-1, height, width, 2)  # (B·Z, sH, sW, 2)
-    source = x.to(dtype).reshape(-1, x.shape[1] // groups, *x.shape[2:])  # (B·Z, C/Z, H, W)
+    # A single pixel is contiguous in both layouts.
+    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    grid = normalised_points(displacement(offsets.to(dtype), scopes, initial, factor), scale)  # (B, 2, Z, sH, sW)
+    grid = grid.permute(0, 2, 3, 4, 1).reshape(-1, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
+    source = x.contiguous().to(dtype).view(-1, channels // groups, height, width)  # (B·Z, C/Z, H, W)
     out = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return out.view(x.shape[0], x.shape[1], height, width).to(x.dtype)
+    out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
+    return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
+
+
+def _groups(x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, scale: int) -> int:
+    """Z, where all shapes fit."""
+    batch, channels, height, width = x.shape
+    groups = offsets.shape[1] // (2 * scale**2)
+    expected = (batch, 2 * groups * scale**2, height, width)
+    if not groups or offsets.shape != expected:
+        shape = f"({batch}, groups * {2 * scale**2}, {height}, {width})"
+        raise Unsupported(f"offsets have shape {tuple(offsets.shape)}; expected {shape} for x {tuple(x.shape)}")
+    if scopes is not None and scopes.shape != expected:
+        raise Unsupported(f"scopes have shape {tuple(scopes.shape)}; expected that of the offsets, {expected}")
+    if initial is not None and initial.numel() != offsets.shape[1]:
+        raise Unsupported(f"initial has {initial.numel()} displacements; expected {offsets.shape[1]}, as the offsets")
+    require_divisible(channels, groups, "the groups of the offsets")
+    return groups

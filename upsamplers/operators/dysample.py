@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype
-from upsamplers.functional.sample_points import sample_points
+from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.sample_points import displacement, sample_points
 from upsamplers.registry import register
 
 PAPER = "Liu et al., ICCV 2023"
@@ -45,6 +47,7 @@ class DySample(Upsampler):
         Unsupported: the channels do not fit, or an option has an unknown value.
     """
 
+    backends = ("torch", "triton")
     init_pos: Tensor
 
     def __init__(
@@ -108,66 +111,55 @@ class DySample(Upsampler):
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        # A single pixel is contiguous in both layouts.
-        turned = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-        x = x.contiguous()
-        out = sample_points(x, self.displacement(x), self.scale)
-        return out.contiguous(memory_format=torch.channels_last) if turned else out
+        offsets, scopes = self.projections(x)
+        return sample_points(
+            x, offsets, self.scale,
+            scopes=scopes, initial=self.init_pos, factor=self.scope_factor, backend=self.backend,
+        )  # fmt: skip
 
     def displacement(self, x: Tensor) -> Tensor:
         """How far each output pixel's sampling point is from the centre of its input pixel, in input pixels.
 
         Args:
-            x: (B, C, H, W), contiguous.
+            x: (B, C, H, W).
 
         Returns:
             (B, 2Zs², H, W), channels ordered coordinate (x, y) · group · position s·a + b; at least float32.
         """
-        dtype = coordinate_dtype(x)
-        initial, projected = self.init_pos.to(dtype), self.projected(x).to(dtype)
-        if self.scope is None:
-            return torch.add(initial, projected, alpha=self.scope_factor)
-        offset, scope = projected.chunk(2, dim=1)  # (B, 2Zs², H, W) each
-        return torch.addcmul(initial, offset, scope.sigmoid(), value=self.scope_factor)
+        offsets, scopes = self.projections(x)
+        return displacement(offsets.to(coordinate_dtype(x)), scopes, self.init_pos, self.scope_factor)
 
-    def projected(self, x: Tensor) -> Tensor:
-        """The offsets (B, 2Zs², H, W) of x (B, C, H, W), and the scopes before their sigmoid after them if dynamic."""
-        if self.scope is None and self.style == "lp":
-            return self.offset(x)  # type: ignore[no-any-return]
-        weight, bias = self.offset.weight, self.offset.bias
-        if self.scope is not None:
-            # One product for both projections reads x once.
-            weight = torch.cat((weight, self.scope.weight))
-            assert bias is not None
-            scope_bias = torch.zeros_like(bias) if self.scope.bias is None else self.scope.bias
-            bias = torch.cat((bias, scope_bias))
-        if self.style == "lp":
-            return F.conv2d(x, weight, bias)
-        return _project_shuffled(x.contiguous(), weight.flatten(1), bias, self.scale)
+    def projections(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The offsets of x (B, C, H, W), and the scopes before their sigmoid if dynamic; (B, 2Zs², H, W) each."""
+        batch, _, height, width = x.shape
+        layers = [self.offset] if self.scope is None else [self.offset, self.scope]
+        if self._projects_at_once(x, layers):
+            from upsamplers.functional._triton.projection import project
 
+            shuffle = self.scale if self.style == "pl" else 1
+            weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+            parts = project(x, weights, biases, shuffle=shuffle).chunk(len(layers), dim=1)
+        else:
+            image = x
+            if self.style == "pl":
+                # Channel c·s² + p of x is channel c at sub-pixel p: to a 1×1 convolution, a row of an image.
+                image = x.unflatten(1, (-1, self.scale**2)).flatten(3)  # (B, C/s², s², HW)
+            parts = tuple(part.reshape(batch, -1, height, width) for part in self._called(image, layers))
+        return parts[0], parts[1] if len(parts) > 1 else None
 
-def _project_shuffled(x: Tensor, weight: Tensor, bias: Tensor | None, scale: int) -> Tensor:
-    """Pixel unshuffle of a 1×1 convolution of the pixel-shuffled x, without the shuffled copy of x.
+    def _projects_at_once(self, x: Tensor, layers: list[nn.Conv2d]) -> bool:
+        """Whether one kernel takes the place of the layers."""
+        if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type) or not is_plain(*layers):
+            return False
+        return x.dtype == self.offset.weight.dtype and uses_triton(self.backend, x, self.offset.weight)
 
-    Channel c·s² + p of x is channel c at sub-pixel p: a product with every s²-th channel projects one sub-pixel.
-
-    Args:
-        x: (B, C, H, W), contiguous.
-        weight: (N, C/s²).
-        bias: (N) or None.
-        scale: s.
-
-    Returns:
-        (B, N·s², H, W).
-    """
-    batch, channels, height, width = x.shape
-    by_position = x.view(batch, channels // scale**2, scale**2, height * width)
-    weights = weight.expand(batch, -1, -1)
-    products = [torch.bmm(weights, by_position[:, :, position]) for position in range(scale**2)]  # (B, N, HW) each
-    projected = torch.stack(products, dim=2)  # (B, N, s², HW)
-    if bias is not None:
-        projected = projected + bias.view(-1, 1, 1).to(projected.dtype)
-    return projected.view(batch, len(weight) * scale**2, height, width)
+    def _called(self, image: Tensor, layers: list[nn.Conv2d]) -> tuple[Tensor, ...]:
+        """What the layers make of an image."""
+        if len(layers) == 1 or not is_plain(*layers):
+            return tuple(layer(image) for layer in layers)
+        # One product for both projections reads x once, and its gradient is one.
+        bias = [torch.zeros_like(self.offset.bias) if layer.bias is None else layer.bias for layer in layers]
+        return F.conv2d(image, torch.cat([layer.weight for layer in layers]), torch.cat(bias)).chunk(2, dim=1)
 
 
 def _start(layer: nn.Conv2d, std: float) -> None:

@@ -8,13 +8,13 @@ from torch import Tensor
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
+from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.registry import register
 
 RULES = ("nearest", "bilinear", "bicubic")
 
 
 @register("nearest", rule="nearest", year=0)
-@register("bilinear", rule="bilinear", year=0)
 @register("bicubic", rule="bicubic", paper="Keys, TASSP 1981", year=1981)
 class Interpolate(Upsampler):
     """Interpolation with half-pixel centres (align_corners=False); no parameters.
@@ -37,5 +37,14 @@ class Interpolate(Upsampler):
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
+        if self.rule == "bilinear":
+            return interpolate_bilinear(x, self.scale, backend=self.backend)
         align_corners = None if self.rule == "nearest" else False
         return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)
+
+
+@register("bilinear", rule="bilinear", year=0)
+class Bilinear(Interpolate):
+    """The rule that has a Triton form."""
+
+    backends = ("torch", "triton")

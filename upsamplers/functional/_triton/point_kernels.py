@@ -1,12 +1,16 @@
-"""Kernels for what reads one displaced point of the input for each output pixel; and bilinear interpolation's gradient.
+"""Kernels for what reads one displaced point of the input for each output pixel, and their gradients.
 
-From the projections straight to the output: initial position, scope, sigmoid, pixel shuffle, border rule and bilinear
-read happen in registers, in float32 for every dtype; no coordinate is ever stored. A program has a block of output
-pixels and some channels of one group. Without offsets the points are those of bilinear interpolation.
+From the offsets straight to the output: initial position, scope, sigmoid, pixel shuffle, border rule and bilinear read
+happen in registers, in float32 for every dtype; no coordinate is ever stored. Without offsets the points are those of
+bilinear interpolation.
 
-A point is computed once and serves all channels of a program. The loop takes one channel at a time where rows are
-contiguous, so that a pointer moves by what is the same for all threads; as many as threads read at once where channels
-are contiguous. Nothing but the output is masked: threads beyond the last pixel read the last one.
+A program has a tile of output pixels, whose points lie in few rows of x, and some channels of one group. A point is
+computed once and serves all channels of a program. The loop takes one channel at a time where rows are contiguous, so
+that a pointer moves by what is the same for all threads; as many as threads read at once where channels are contiguous.
+Nothing but the output is masked: threads beyond the last pixel read the last one.
+
+The gradient of x is gathered: a pixel adds up what the outputs of its 3 x 3 neighbours read of it, in a fixed order.
+What outputs read farther away is added by a second kernel, which ends at once where nothing is.
 
 Strides of x are zero along an axis of one pixel, where a point has no neighbour to the right or below.
 """
@@ -18,22 +22,32 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, has_row, pixel_tile, row_tile
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
 
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
-KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw")
-POINT_KEYS = (*KEYS, "HAS_SCOPES")
-SIZES = ("BLOCK_C", "STEP_C", "BLOCK_P")
-# Contiguous rows: long runs of pixels, one to four a thread; more channels compute a point less often, fewer leave more
-# programs. Contiguous channels: 16 bytes a thread, two to four threads a pixel.
-ROWS = ((32, 1, 256, 4), (64, 1, 256, 4), (16, 1, 256, 4), (32, 1, 512, 4), (16, 1, 128, 4))
-CHANNELS = ((64, 16, 32, 4), (64, 8, 64, 4), (64, 32, 32, 4), (64, 16, 64, 4), (32, 16, 32, 4))
-# A program has all channels of a group: small features need short runs for enough programs.
-ALL_ROWS = ((1, 1, 256, 4), (1, 1, 512, 4), (1, 1, 128, 4), (1, 1, 64, 2))
-ALL_CHANNELS = ((16, 16, 32, 4), (8, 8, 64, 4), (32, 32, 32, 4), (16, 16, 64, 4), (16, 16, 16, 2))
-BLOCKS = blocks(SIZES, *ROWS, *CHANNELS)
-# A few channels of a long run of pixels where rows are contiguous, many of a short one where channels are.
-BILINEAR_BLOCKS = blocks(("BLOCK_C", "BLOCK_P"), (8, 64, 4), (16, 64, 4), (4, 128, 4), (64, 16, 4), (32, 32, 4))
+KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw", "HAS_OFFSETS", "HAS_SCOPES")
+SIZES = ("BLOCK_C", "STEP_C", "BLOCK_H", "BLOCK_W")
+# Contiguous rows: one to four output pixels of a row a thread, eight in half precision. More channels compute a point
+# less often, fewer leave more programs. Contiguous channels: 16 bytes a thread, two to four threads a pixel.
+ROWS = (
+    (32, 1, 8, 32, 4), (32, 1, 4, 64, 8), (32, 1, 4, 64, 4), (16, 1, 8, 64, 4), (32, 1, 8, 64, 8), (16, 1, 4, 128, 4),
+    (16, 1, 8, 32, 2), (32, 1, 2, 128, 4), (64, 1, 8, 32, 8), (16, 1, 16, 64, 8), (32, 1, 1, 256, 8),
+    (32, 1, 1, 256, 4),
+)  # fmt: skip
+CHANNELS = ((64, 16, 4, 8, 4), (64, 8, 8, 8, 4), (64, 32, 4, 8, 4), (64, 16, 8, 8, 4), (32, 16, 4, 8, 4))
+# A program has all channels of a group: small features need small tiles for enough programs.
+ALL_ROWS = (
+    (1, 1, 8, 32, 4), (1, 1, 4, 64, 4), (1, 1, 8, 64, 4), (1, 1, 8, 32, 8), (1, 1, 2, 128, 4), (1, 1, 1, 256, 4),
+    (1, 1, 2, 32, 2),
+)  # fmt: skip
+ALL_CHANNELS = ((16, 16, 4, 8, 4), (8, 8, 8, 8, 4), (32, 32, 4, 8, 4), (16, 16, 8, 8, 4), (16, 16, 2, 8, 2))
+FAR_BLOCKS = blocks(SIZES, (64, 1, 8, 32, 4), (64, 1, 4, 64, 4), (64, 16, 8, 8, 4), (64, 16, 4, 8, 4))
+# Tiles of input pixels: a few channels of a long row where rows are contiguous, many of a short one where channels are.
+GATHERED_SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W")
+GATHERED = (
+    (16, 4, 32, 4), (16, 2, 64, 4), (8, 4, 64, 4), (16, 4, 32, 8), (32, 2, 32, 4), (16, 8, 16, 4), (8, 8, 32, 4),
+    (16, 2, 32, 4), (32, 4, 8, 4), (64, 4, 4, 4), (64, 2, 8, 4), (32, 4, 4, 4),
+)  # fmt: skip
 # Whether STEP_C divides the channels, so that no channel needs a mask.
 UNMASKED = {"UNMASKED": lambda given: given["channels"] % given["STEP_C"] == 0}
 
@@ -43,60 +57,76 @@ def for_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
     return bool((config.kwargs["STEP_C"] > 1) == (arguments["stride_xc"] == 1))
 
 
+def gathers_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
+    """Whether a configuration is for the layout of x: a long row of pixels where rows are contiguous."""
+    return bool((config.kwargs["BLOCK_W"] > 8) == (arguments["stride_xc"] != 1))
+
+
+@triton.jit
+def aligned(number, ALIGN: tl.constexpr):
+    """A number that ALIGN divides, and of which the compiler then knows it: threads write several pixels at once."""
+    return number // ALIGN * ALIGN
+
+
+@triton.jit
+def output_tile(width, groups, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
+    """The image, the group, and the rows and columns of a program's pixels, BLOCK_H · BLOCK_W each."""
+    batch, group = image_tile(groups)
+    tiles = tl.cdiv(width, BLOCK_W)
+    pixel = tl.arange(0, BLOCK_H * BLOCK_W)
+    row = tl.program_id(0) // tiles * BLOCK_H + pixel // BLOCK_W
+    column = tl.program_id(0) % tiles * BLOCK_W + pixel % BLOCK_W
+    return batch, group, row, column
+
+
 @triton.jit
 def point(
-    projected, initial, batch, group, out_row, out_column, groups, factor,
+    offsets, scopes, initial, batch, group, out_row, out_column, groups, factor,
     stride_pb, stride_pc, stride_ph, stride_pw,
-    S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr, WIDE: tl.constexpr,
+    S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_INITIAL: tl.constexpr,
 ):  # fmt: skip
     """The column and row that output pixels read, before the border rule; and the offsets and gates behind them."""
     row, column = out_row // S, out_column // S
-    sub = out_row % S * S + out_column % S
+    sub_row, sub_column = out_row % S, out_column % S
     raw_x = tl.zeros_like(out_row).to(tl.float32)
-    raw_y, gate_x, gate_y = raw_x, raw_x + 1.0, raw_x + 1.0
+    raw_y, gate_x, gate_y, x, y = raw_x, raw_x + 1.0, raw_x + 1.0, column.to(tl.float32), row.to(tl.float32)
     if HAS_OFFSETS:
-        first = group * (S * S) + sub
+        first = group * (S * S) + sub_row * S + sub_column
         second = first + groups * (S * S)
-        if WIDE:
-            first, second, row, column = first.to(tl.int64), second.to(tl.int64), row.to(tl.int64), column.to(tl.int64)
-        p_ptrs = projected + (batch * stride_pb + row * stride_ph + column * stride_pw)
-        raw_x = tl.load(p_ptrs + first * stride_pc).to(tl.float32)
-        raw_y = tl.load(p_ptrs + second * stride_pc).to(tl.float32)
-        if HAS_SCOPES:  # in the channels after the offsets
-            third, fourth = second + groups * (S * S), second + groups * (2 * S * S)
-            gate_x = tl.sigmoid(tl.load(p_ptrs + third * stride_pc).to(tl.float32))
-            gate_y = tl.sigmoid(tl.load(p_ptrs + fourth * stride_pc).to(tl.float32))
-        start_x = tl.load(initial + first).to(tl.float32)
-        start_y = tl.load(initial + second).to(tl.float32)
+        offs_p = row * stride_ph + column * stride_pw
+        offsets += batch * stride_pb
+        raw_x = tl.load(offsets + (offs_p + first * stride_pc)).to(tl.float32)
+        raw_y = tl.load(offsets + (offs_p + second * stride_pc)).to(tl.float32)
+        if HAS_SCOPES:
+            scopes += batch * stride_pb
+            gate_x = tl.sigmoid(tl.load(scopes + (offs_p + first * stride_pc)).to(tl.float32))
+            gate_y = tl.sigmoid(tl.load(scopes + (offs_p + second * stride_pc)).to(tl.float32))
+        start_x, start_y = raw_x * 0.0, raw_y * 0.0
+        if HAS_INITIAL:
+            start_x = tl.load(initial + first).to(tl.float32)
+            start_y = tl.load(initial + second).to(tl.float32)
+        x += start_x + factor * raw_x * gate_x
+        y += start_y + factor * raw_y * gate_y
     else:
-        start_x = (out_column % S - (S - 1) / 2) / S
-        start_y = (out_row % S - (S - 1) / 2) / S
-    x = column + (start_x + factor * raw_x * gate_x)
-    y = row + (start_y + factor * raw_y * gate_y)
+        x += (sub_column - (S - 1) / 2) / S
+        y += (sub_row - (S - 1) / 2) / S
     return x, y, raw_x, raw_y, gate_x, gate_y
 
 
 @triton.jit
-def read_tile(
-    px, py, out_row, out_column, height, width, stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow,
-    WIDE: tl.constexpr, STEP_C: tl.constexpr,
-):  # fmt: skip
-    """Offsets (STEP_C, P) of the upper left pixel read and of the output pixel; and how far the point is from there.
+def within(position, size):
+    """A coordinate in pixels, moved to the border where it is beyond it."""
+    return tl.minimum(tl.maximum(position, 0.0), size - 1.0)
 
-    The border is repeated. On the right and lower border the distance is one, so that all four pixels are in the image.
+
+@triton.jit
+def first_pixel(position, size):
+    """The first of the two pixels around a coordinate within the image, and how far the coordinate is from it.
+
+    On the last border the distance is one, so that both pixels are in the image.
     """
-    px = tl.minimum(tl.maximum(px, 0.0), width - 1.0)
-    py = tl.minimum(tl.maximum(py, 0.0), height - 1.0)
-    left = tl.maximum(tl.minimum(tl.floor(px), width - 2.0), 0.0)
-    top = tl.maximum(tl.minimum(tl.floor(py), height - 2.0), 0.0)
-    part_x, part_y = px - left, py - top
-    left, top, step = left.to(tl.int32), top.to(tl.int32), tl.arange(0, STEP_C)
-    if WIDE:
-        left, top, step = left.to(tl.int64), top.to(tl.int64), step.to(tl.int64)
-        out_row, out_column = out_row.to(tl.int64), out_column.to(tl.int64)
-    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
-    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
-    return offs_x, offs_out, part_x, part_y
+    first = tl.maximum(tl.minimum(tl.floor(position), size - 2.0), 0.0)
+    return first.to(tl.int32), position - first
 
 
 @triton.jit
@@ -127,119 +157,170 @@ def load_four(x_ptrs, stride_xh, stride_xw, mask, UNMASKED: tl.constexpr):
     return a.to(tl.float32), b.to(tl.float32), c.to(tl.float32), d.to(tl.float32)
 
 
-@triton.jit
-def sample_channels(
-    x, out, px, py, out_row, out_column, is_out, group, channels, first, last, height, width,
-    stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow,
-    WIDE: tl.constexpr, STEP_C: tl.constexpr, UNMASKED: tl.constexpr,
+@tuned(blocks(SIZES, *ROWS, *CHANNELS), KEYS, fits=for_layout, derived=UNMASKED)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def sample_points_fwd_kernel(
+    x, offsets, scopes, initial, out,
+    channels, height, width, groups, factor, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    stride_pb, stride_pc, stride_ph, stride_pw,
+    S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_INITIAL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
-    """Writes channels [first, last) of a group, read at the points (px, py), to the output pixels."""
-    offs_x, offs_out, part_x, part_y = read_tile(
-        px, py, out_row, out_column, height, width, stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow,
-        WIDE, STEP_C,
+    """out[c, i, j] = x[c] read bilinearly at the point of (i, j)."""
+    out_height, out_width = S * height, aligned(S * width, ALIGN)
+    batch, group, out_row, out_column = output_tile(out_width, groups, BLOCK_H, BLOCK_W)
+    px, py, _, _, _, _ = point(
+        offsets, scopes, initial, batch, group, tl.minimum(out_row, out_height - 1),
+        tl.minimum(out_column, out_width - 1), groups, factor, stride_pb, stride_pc, stride_ph, stride_pw,
+        S, HAS_OFFSETS, HAS_SCOPES, HAS_INITIAL,
     )  # fmt: skip
+    left, part_x = first_pixel(within(px, width), width)
+    top, part_y = first_pixel(within(py, height), height)
     weight_a, weight_b, weight_c, weight_d = bilinear_weights(part_x, part_y)
+
     step = tl.arange(0, STEP_C)
-    if WIDE:
-        step = step.to(tl.int64)
+    stride_oc, stride_oh = aligned(stride_oc, ALIGN), aligned(stride_oh, ALIGN)
+    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
+    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
+    is_out = ((out_row < out_height) & (out_column < out_width))[None, :]
+    first = tl.program_id(1) * BLOCK_C
     channel = first_channel(group, channels, first, STEP_C, UNMASKED)
-    x += channel * stride_xc
-    out += channel * stride_oc
-    for start in range(first, last, STEP_C):
+    x += batch * stride_xb + channel * stride_xc
+    out += batch * aligned(stride_ob, ALIGN) + channel * stride_oc
+    for start in range(first, tl.minimum(first + BLOCK_C, channels), STEP_C):
         is_channel = (start + step < channels)[:, None]
         a, b, c, d = load_four(x + offs_x, stride_xh, stride_xw, is_channel, UNMASKED)
-        result = a * weight_a[None, :] + b * weight_b[None, :] + c * weight_c[None, :] + d * weight_d[None, :]
-        mask = is_out[None, :] if UNMASKED else is_out[None, :] & is_channel
-        tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=mask)
+        value = a * weight_a[None, :] + b * weight_b[None, :] + c * weight_c[None, :] + d * weight_d[None, :]
+        mask = is_out if UNMASKED else is_out & is_channel
+        tl.store(out + offs_out, value.to(out.dtype.element_ty), mask=mask)
         x += STEP_C * stride_xc
         out += STEP_C * stride_oc
 
 
-@tuned(BLOCKS, (*POINT_KEYS, "HAS_OFFSETS"), fits=for_layout, derived=UNMASKED)
+@tuned(blocks(SIZES, *ALL_ROWS, *ALL_CHANNELS), KEYS, fits=for_layout, derived=UNMASKED)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def sample_points_fwd_kernel(
-    x, projected, initial, out,
+def sample_points_bwd_doffsets_kernel(
+    x, offsets, scopes, initial, grad, grad_offsets, grad_scopes,
     channels, height, width, groups, factor, tune_pixels, tune_images,
     stride_xb, stride_xc, stride_xh, stride_xw,
     stride_ob, stride_oc, stride_oh, stride_ow,
     stride_pb, stride_pc, stride_ph, stride_pw,
-    S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr, WIDE: tl.constexpr,
-    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, UNMASKED: tl.constexpr,
-):  # fmt: skip
-    """out[c, i, j] = x[c] read bilinearly at the point of (i, j)."""
-    batch, group, out_pixel = pixel_tile(groups, BLOCK_P)
-    count = S * S * height * width
-    pixel = tl.minimum(out_pixel, count - 1)
-    px, py, _, _, _, _ = point(
-        projected, initial, batch, group, pixel // (S * width), pixel % (S * width), groups, factor,
-        stride_pb, stride_pc, stride_ph, stride_pw, S, HAS_OFFSETS, HAS_SCOPES, WIDE,
-    )  # fmt: skip
-    first = tl.program_id(1) * BLOCK_C
-    sample_channels(
-        x + batch * stride_xb, out + batch * stride_ob, px, py, out_pixel // (S * width), out_pixel % (S * width),
-        out_pixel < count, group, channels, first, tl.minimum(first + BLOCK_C, channels), height, width,
-        stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow, WIDE, STEP_C, UNMASKED,
-    )  # fmt: skip
-
-
-@tuned(blocks(SIZES, *ALL_ROWS, *ALL_CHANNELS), POINT_KEYS, fits=for_layout, derived=UNMASKED)
-@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def sample_points_bwd_dprojected_kernel(
-    x, projected, initial, grad, grad_projected,
-    channels, height, width, groups, factor, tune_pixels, tune_images,
-    stride_xb, stride_xc, stride_xh, stride_xw,
-    stride_ob, stride_oc, stride_oh, stride_ow,
-    stride_pb, stride_pc, stride_ph, stride_pw,
-    S: tl.constexpr, HAS_SCOPES: tl.constexpr, WIDE: tl.constexpr,
-    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, UNMASKED: tl.constexpr,
+    stride_gb, stride_gc, stride_gh, stride_gw,
+    S: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_INITIAL: tl.constexpr, ALIGN: tl.constexpr,
+    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
     """The gradients of offsets and scopes: each output pixel has its own, a sum over its group's channels."""
-    batch, group, out_pixel = pixel_tile(groups, BLOCK_P)
-    count = S * S * height * width
-    mask, pixel = out_pixel < count, tl.minimum(out_pixel, count - 1)
-    out_row, out_column, step = pixel // (S * width), pixel % (S * width), tl.arange(0, STEP_C)
+    out_height, out_width = S * height, aligned(S * width, ALIGN)
+    batch, group, out_row, out_column = output_tile(out_width, groups, BLOCK_H, BLOCK_W)
+    is_out = (out_row < out_height) & (out_column < out_width)
+    row, column = tl.minimum(out_row, out_height - 1), tl.minimum(out_column, out_width - 1)
     px, py, raw_x, raw_y, gate_x, gate_y = point(
-        projected, initial, batch, group, out_row, out_column, groups, factor,
-        stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, WIDE,
+        offsets, scopes, initial, batch, group, row, column, groups, factor,
+        stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, HAS_INITIAL,
     )  # fmt: skip
-    offs_x, offs_out, part_x, part_y = read_tile(
-        px, py, out_row, out_column, height, width, stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow,
-        WIDE, STEP_C,
-    )  # fmt: skip
-    first = group * (S * S) + out_row % S * S + out_column % S
-    second = first + groups * (S * S)
-    if WIDE:
-        step, first, second = step.to(tl.int64), first.to(tl.int64), second.to(tl.int64)
-        out_row, out_column = out_row.to(tl.int64), out_column.to(tl.int64)
-    channel = first_channel(group.to(tl.int64), channels, 0, STEP_C, UNMASKED)
-    x += batch * stride_xb + channel * stride_xc
-    grad += batch * stride_ob + channel * stride_oc
+    left, part_x = first_pixel(within(px, width), width)
+    top, part_y = first_pixel(within(py, height), height)
 
-    slope_x = tl.zeros([STEP_C, BLOCK_P], tl.float32)
-    slope_y = tl.zeros([STEP_C, BLOCK_P], tl.float32)
+    step = tl.arange(0, STEP_C)
+    stride_oc, stride_oh = aligned(stride_oc, ALIGN), aligned(stride_oh, ALIGN)
+    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
+    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
+    channel = first_channel(group, channels, 0, STEP_C, UNMASKED)
+    x += batch * stride_xb + channel * stride_xc
+    grad += batch * aligned(stride_ob, ALIGN) + channel * stride_oc
+    slope_x = tl.zeros([STEP_C, BLOCK_H * BLOCK_W], tl.float32)
+    slope_y = tl.zeros([STEP_C, BLOCK_H * BLOCK_W], tl.float32)
     for start in range(0, channels, STEP_C):
         is_channel = (start + step < channels)[:, None]
         a, b, c, d = load_four(x + offs_x, stride_xh, stride_xw, is_channel, UNMASKED)
-        if UNMASKED:
-            gradient = tl.load(grad + offs_out).to(tl.float32)
-        else:
-            gradient = tl.load(grad + offs_out, mask=is_channel, other=0.0).to(tl.float32)
+        mask = is_out[None, :] if UNMASKED else is_out[None, :] & is_channel
+        gradient = tl.load(grad + offs_out, mask=mask, other=0.0).to(tl.float32)
         slope_x += gradient * ((b - a) * (1 - part_y)[None, :] + (d - c) * part_y[None, :])
         slope_y += gradient * ((c - a) * (1 - part_x)[None, :] + (d - b) * part_x[None, :])
         x += STEP_C * stride_xc
         grad += STEP_C * stride_oc
+
     # On a border or beyond it, what is read does not change with the point.
     grad_px = tl.where((px > 0.0) & (px < width - 1.0), tl.sum(slope_x, axis=0), 0.0) * factor
     grad_py = tl.where((py > 0.0) & (py < height - 1.0), tl.sum(slope_y, axis=0), 0.0) * factor
-    dtype = grad_projected.dtype.element_ty
-    p_ptrs = grad_projected + (batch * stride_pb + out_row // S * stride_ph + out_column // S * stride_pw)
-    tl.store(p_ptrs + first * stride_pc, (grad_px * gate_x).to(dtype), mask=mask)
-    tl.store(p_ptrs + second * stride_pc, (grad_py * gate_y).to(dtype), mask=mask)
+    dtype = grad_offsets.dtype.element_ty
+    first = group * (S * S) + row % S * S + column % S
+    second = first + groups * (S * S)
+    offs_p = row // S * stride_gh + column // S * stride_gw
+    grad_offsets += batch * stride_gb
+    tl.store(grad_offsets + (offs_p + first * stride_gc), (grad_px * gate_x).to(dtype), mask=is_out)
+    tl.store(grad_offsets + (offs_p + second * stride_gc), (grad_py * gate_y).to(dtype), mask=is_out)
     if HAS_SCOPES:
-        third, fourth = second + groups * (S * S), second + groups * (2 * S * S)
-        grad_scope_x, grad_scope_y = raw_x * gate_x * (1.0 - gate_x), raw_y * gate_y * (1.0 - gate_y)
-        tl.store(p_ptrs + third * stride_pc, (grad_px * grad_scope_x).to(dtype), mask=mask)
-        tl.store(p_ptrs + fourth * stride_pc, (grad_py * grad_scope_y).to(dtype), mask=mask)
+        grad_scopes += batch * stride_gb
+        grad_x, grad_y = grad_px * raw_x * gate_x * (1.0 - gate_x), grad_py * raw_y * gate_y * (1.0 - gate_y)
+        dtype = grad_scopes.dtype.element_ty
+        tl.store(grad_scopes + (offs_p + first * stride_gc), grad_x.to(dtype), mask=is_out)
+        tl.store(grad_scopes + (offs_p + second * stride_gc), grad_y.to(dtype), mask=is_out)
+
+
+@tuned(blocks(GATHERED_SIZES, *GATHERED), KEYS, fits=gathers_layout)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def sample_points_bwd_dx_kernel(
+    offsets, scopes, initial, grad, steps, grad_x,
+    channels, height, width, groups, factor, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    stride_pb, stride_pc, stride_ph, stride_pw,
+    S: tl.constexpr, SUBS: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr,
+    HAS_INITIAL: tl.constexpr, EXACT: tl.constexpr, ALIGN: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
+):  # fmt: skip
+    """What the outputs around it read of each pixel of x, or whole steps of it, `steps` of which are one.
+
+    With offsets these are the outputs of the 3 x 3 pixels around it. Without, none but the nearest 2s x 2s read it.
+    A thread sums for one of the s output columns of a pixel, so that gradients are read side by side.
+    """
+    SPAN: tl.constexpr = 3 if HAS_OFFSETS else 2
+    SHIFT: tl.constexpr = -S if HAS_OFFSETS else -(S // 2)
+    out_height, out_width = S * height, aligned(S * width, ALIGN)
+    batch, group = image_tile(groups)
+    tiles = tl.cdiv(width, BLOCK_W)
+    top, left = tl.program_id(0) // tiles * BLOCK_H, tl.program_id(0) % tiles * BLOCK_W
+    index = tl.arange(0, BLOCK_H * BLOCK_W * SUBS)
+    row, in_row = top + index // (BLOCK_W * SUBS), index % (BLOCK_W * SUBS)
+    column, sub = left + in_row // SUBS, in_row % SUBS
+    own_column = left * S + in_row if SUBS == S else column * S + sub
+    channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    is_channel = (channel < channels)[:, None]
+
+    stride_oc, stride_oh = aligned(stride_oc, ALIGN), aligned(stride_oh, ALIGN)
+    grad += batch * aligned(stride_ob, ALIGN) + (group * channels).to(tl.int64) * stride_oc
+    offs_c = (channel * stride_oc)[:, None]
+    total = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W * SUBS], tl.float32)
+    for down in range(SPAN * S):
+        out_row = row * S + (down + SHIFT)
+        is_row = (out_row >= 0) & (out_row < out_height) & (sub < S)
+        for side in tl.static_range(SPAN):
+            out_column = own_column + (side * S + SHIFT)
+            is_out = is_row & (out_column >= 0) & (out_column < out_width)
+            px, py, _, _, _, _ = point(
+                offsets, scopes, initial, batch, group, tl.minimum(tl.maximum(out_row, 0), out_height - 1),
+                tl.minimum(tl.maximum(out_column, 0), out_width - 1), groups, factor,
+                stride_pb, stride_pc, stride_ph, stride_pw, S, HAS_OFFSETS, HAS_SCOPES, HAS_INITIAL,
+            )  # fmt: skip
+            weight = tl.maximum(1.0 - tl.abs(within(px, width) - column), 0.0)
+            weight *= tl.maximum(1.0 - tl.abs(within(py, height) - row), 0.0)
+            g_ptrs = grad + (offs_c + (out_row * stride_oh + out_column * stride_ow)[None, :])
+            gradient = tl.load(g_ptrs, mask=is_channel & is_out[None, :], other=0.0)
+            total += weight[None, :] * gradient.to(tl.float32)
+
+    total = tl.sum(tl.reshape(total, (BLOCK_C, BLOCK_H * BLOCK_W, SUBS)), axis=2)
+    if EXACT:
+        total *= tl.load(steps)
+    pixel = tl.arange(0, BLOCK_H * BLOCK_W)
+    row, column = top + pixel // BLOCK_W, left + pixel % BLOCK_W
+    grad_x += batch * stride_xb + (group * channels).to(tl.int64) * stride_xc
+    x_ptrs = grad_x + ((channel * stride_xc)[:, None] + (row * stride_xh + column * stride_xw)[None, :])
+    is_pixel = ((row < height) & (column < width))[None, :]
+    tl.store(x_ptrs, total.to(grad_x.dtype.element_ty), mask=is_channel & is_pixel)
 
 
 @triton.jit
@@ -251,90 +332,53 @@ def add_to(ptrs, value, scale, mask, EXACT: tl.constexpr):
         tl.atomic_add(ptrs, value, mask=mask, sem="relaxed")
 
 
-# Timing adds to the sum: it begins from nothing each time.
-@tuned(BLOCKS, POINT_KEYS, fits=for_layout, derived=UNMASKED, reset_to_zero=["grad_x"])
+# Timing adds to the sum, so the tuner puts back what was there.
+@tuned(FAR_BLOCKS, KEYS, fits=for_layout, derived=UNMASKED, restore_value=["grad_x"])
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def sample_points_bwd_dx_kernel(
-    projected, initial, grad, steps, grad_x,
+def sample_points_bwd_dx_far_kernel(
+    offsets, scopes, initial, grad, steps, grad_x,
     channels, height, width, groups, factor, tune_pixels, tune_images,
     stride_xb, stride_xc, stride_xh, stride_xw,
     stride_ob, stride_oc, stride_oh, stride_ow,
     stride_pb, stride_pc, stride_ph, stride_pw,
-    S: tl.constexpr, HAS_SCOPES: tl.constexpr, EXACT: tl.constexpr, WIDE: tl.constexpr,
-    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_P: tl.constexpr, UNMASKED: tl.constexpr,
+    S: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_INITIAL: tl.constexpr, EXACT: tl.constexpr,
+    BLOCK_C: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
-    """Adds each output pixel's gradient to the four pixels it read; in whole steps where the order must not matter."""
-    batch, group, out_pixel = pixel_tile(groups, BLOCK_P)
-    count = S * S * height * width
-    is_out, pixel = (out_pixel < count)[None, :], tl.minimum(out_pixel, count - 1)
-    out_row, out_column, step = pixel // (S * width), pixel % (S * width), tl.arange(0, STEP_C)
+    """Adds each output pixel's gradient to those pixels it read that are not among the 3 x 3 around its own."""
+    out_height, out_width = S * height, S * width
+    batch, group, out_row, out_column = output_tile(out_width, groups, BLOCK_H, BLOCK_W)
+    is_out = (out_row < out_height) & (out_column < out_width)
+    out_row, out_column = tl.minimum(out_row, out_height - 1), tl.minimum(out_column, out_width - 1)
     px, py, _, _, _, _ = point(
-        projected, initial, batch, group, out_row, out_column, groups, factor,
-        stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, WIDE,
+        offsets, scopes, initial, batch, group, out_row, out_column, groups, factor,
+        stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, HAS_INITIAL,
     )  # fmt: skip
-    offs_x, offs_out, part_x, part_y = read_tile(
-        px, py, out_row, out_column, height, width, stride_xc, stride_xh, stride_xw, stride_oc, stride_oh, stride_ow,
-        WIDE, STEP_C,
-    )  # fmt: skip
+    left, part_x = first_pixel(within(px, width), width)
+    top, part_y = first_pixel(within(py, height), height)
     weight_a, weight_b, weight_c, weight_d = bilinear_weights(part_x, part_y)
-    if WIDE:
-        step = step.to(tl.int64)
+    right, down = left - out_column // S, top - out_row // S  # by how many pixels the upper left one is elsewhere
+    is_far_left, is_far_right = (right < -1) | (right > 1), (right < -2) | (right > 0)
+    is_far_top, is_far_bottom = (down < -1) | (down > 1), (down < -2) | (down > 0)
+    far_a, far_b = is_out & (is_far_top | is_far_left), is_out & (is_far_top | is_far_right)
+    far_c, far_d = is_out & (is_far_bottom | is_far_left), is_out & (is_far_bottom | is_far_right)
+    is_any = tl.max((far_a | far_b | far_c | far_d).to(tl.int32), axis=0)
+
+    step = tl.arange(0, STEP_C)
+    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
+    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
     first = tl.program_id(1) * BLOCK_C
+    last = tl.where(is_any > 0, tl.minimum(first + BLOCK_C, channels), first)
     channel = first_channel(group, channels, first, STEP_C, UNMASKED)
     grad_x += batch * stride_xb + channel * stride_xc
     grad += batch * stride_ob + channel * stride_oc
-    scale = tl.load(steps)
-    for start in range(first, tl.minimum(first + BLOCK_C, channels), STEP_C):
-        mask = is_out if UNMASKED else is_out & (start + step < channels)[:, None]
-        gradient = tl.load(grad + offs_out, mask=mask, other=0.0).to(tl.float32)
+    scale = tl.load(steps) if EXACT else 1.0
+    for start in range(first, last, STEP_C):
+        is_channel = (start + step < channels)[:, None]
+        gradient = tl.load(grad + offs_out, mask=is_channel & is_out[None, :], other=0.0).to(tl.float32)
         x_ptrs = grad_x + offs_x
-        add_to(x_ptrs, gradient * weight_a[None, :], scale, mask, EXACT)
-        add_to(x_ptrs + stride_xw, gradient * weight_b[None, :], scale, mask, EXACT)
-        add_to(x_ptrs + stride_xh, gradient * weight_c[None, :], scale, mask, EXACT)
-        add_to(x_ptrs + stride_xh + stride_xw, gradient * weight_d[None, :], scale, mask, EXACT)
+        add_to(x_ptrs, gradient * weight_a[None, :], scale, is_channel & far_a[None, :], EXACT)
+        add_to(x_ptrs + stride_xw, gradient * weight_b[None, :], scale, is_channel & far_b[None, :], EXACT)
+        add_to(x_ptrs + stride_xh, gradient * weight_c[None, :], scale, is_channel & far_c[None, :], EXACT)
+        add_to(x_ptrs + (stride_xh + stride_xw), gradient * weight_d[None, :], scale, is_channel & far_d[None, :], EXACT)
         grad_x += STEP_C * stride_xc
         grad += STEP_C * stride_oc
-
-
-@tuned(BILINEAR_BLOCKS, KEYS)
-@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def bilinear_bwd_dx_kernel(
-    grad, grad_x,
-    channels, height, width, tune_pixels, tune_images,
-    stride_xb, stride_xc, stride_xh, stride_xw,
-    stride_ob, stride_oc, stride_oh, stride_ow,
-    S: tl.constexpr, SIDES: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
-):  # fmt: skip
-    """The gradient of bilinear interpolation, gathered: a pixel is read by some of the 2s x 2s outputs around it.
-
-    A thread sums for one of the s output columns of a pixel, so that gradients are read side by side.
-    """
-    batch, _, channel, row, first, column = row_tile(width, 1, WIDE, BLOCK_C, BLOCK_P)
-    is_channel = channel < channels
-    pixel = first + tl.arange(0, BLOCK_P * SIDES) // SIDES
-    sub = tl.arange(0, BLOCK_P * SIDES) % SIDES
-    own_column = first * S + tl.arange(0, BLOCK_P * SIDES) if SIDES == S else pixel * S + sub
-    is_out = (pixel < width) & (sub < S)
-    grad += batch * stride_ob
-    offs_g = channel[:, None] * stride_oc + (own_column * stride_ow)[None, :]
-    result = tl.zeros([BLOCK_C, BLOCK_P * SIDES], tl.float32)
-    for step_y in range(2 * S):
-        out_row = row * S + step_y - S // 2
-        y = tl.minimum(tl.maximum((out_row.to(tl.float32) + 0.5) / S - 0.5, 0.0), height - 1.0)
-        weight_y = tl.maximum(1.0 - tl.abs(y - row), 0.0)
-        in_image = is_out & has_row(out_row, S * height, pixel)
-        for side in tl.static_range(2):  # of the 2s columns, from s // 2 to the left, those s apart
-            step_x = side * S - S // 2
-            out_column = own_column + step_x
-            x = tl.minimum(tl.maximum((out_column.to(tl.float32) + 0.5) / S - 0.5, 0.0), width - 1.0)
-            weight = weight_y * tl.maximum(1.0 - tl.abs(x - pixel), 0.0)
-            mask = in_image & (out_column >= 0) & (out_column < S * width) & (weight > 0.0)
-            g_ptrs = grad + out_row * stride_oh + offs_g + step_x * stride_ow
-            gradient = tl.load(g_ptrs, mask=is_channel[:, None] & mask[None, :], other=0.0)
-            result += weight[None, :] * gradient.to(tl.float32)
-    total = tl.sum(tl.reshape(result, (BLOCK_C, BLOCK_P, SIDES)), axis=2)
-    offs_x = channel[:, None] * stride_xc + (row * stride_xh + column * stride_xw)[None, :]
-    tl.store(
-        grad_x + batch * stride_xb + offs_x, total.to(grad_x.dtype.element_ty),
-        mask=is_channel[:, None] & (column < width)[None, :],
-    )  # fmt: skip

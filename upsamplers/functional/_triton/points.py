@@ -1,29 +1,26 @@
-"""Point sampling as operations that autograd, torch.compile and the FLOP counter know.
-
-`sample_displaced` starts from DySample's projections, `project_and_sample` projects too (for inference), and
-`interpolate_bilinear` has no displacements at all.
-"""
+"""Point sampling and bilinear interpolation by Triton kernels, with their gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from math import gcd
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from upsamplers.functional._triton import point_kernels as kernels
 from upsamplers.functional._triton.launch import (
+    dense,
     empty_feature,
     empty_upsampled,
-    is_wide,
     launch,
     materialized,
     next_power_of_2,
-    tile_grid,
     tuning_keys,
 )
-from upsamplers.functional._triton.projecting_kernels import project_and_sample_fwd_kernel
+from upsamplers.functional._triton.operation import Operation
+from upsamplers.functional.backend import MOST_ELEMENTS
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
 STEPS = 2.0**40
@@ -31,80 +28,92 @@ STEPS = 2.0**40
 SMALLEST = 1e-24
 
 
-@torch.library.custom_op("upsamplers::sample_displaced", mutates_args=())
-def sample_displaced(x: Tensor, projected: Tensor, initial: Tensor, factor: float, groups: int, scale: int) -> Tensor:
+def sample(
+    x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, factor: float, groups: int, scale: int
+) -> Tensor:
+    """`sample_displaced` for tensors of any strides, with gradients."""
+    offsets = _narrow(offsets)
+    if scopes is not None and scopes.stride() != offsets.stride():
+        offsets, scopes = offsets.contiguous(), scopes.contiguous()
+    initial = None if initial is None else initial.contiguous()
+    out: Tensor = displaced(dense(x), offsets, scopes, initial, factor, groups, scale)
+    return out
+
+
+def _narrow(tensor: Tensor) -> Tensor:
+    """Itself, or a copy where it is a view of something so large that offsets in an image need more than 32 bits."""
+    steps = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
+    return tensor if sum((size - 1) * stride for size, stride in steps) < MOST_ELEMENTS else tensor.contiguous()
+
+
+def sample_displaced(
+    x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, factor: float, groups: int, scale: int
+) -> Tensor:
     """Reads x bilinearly at displaced points, its border repeated.
 
     Args:
-        x: (B, C, H, W).
-        projected: offsets (B, 2Zs², H, W), channels ordered coordinate (x, y) · group · position s·a + b; or twice the
-            channels, the second half the scopes before their sigmoid. Contiguous or channels_last.
-        initial: 2Zs² displacements to begin from.
+        x: (B, C, H, W), contiguous or channels_last.
+        offsets: (B, 2Zs², H, W), channels ordered coordinate (x, y) · group · position s·a + b.
+        scopes: before their sigmoid, with the shape and the strides of the offsets; or None.
+        initial: 2Zs² displacements to begin from, or None.
         factor: of offsets (times scopes).
         groups, scale: Z and s.
 
     Returns:
-        (B, C, sH, sW) in x's dtype.
+        (B, C, sH, sW) in x's dtype and layout.
     """
-    return _sample(x, projected, initial, factor, groups, scale)
+    return _sample(x, offsets, scopes, initial, factor, groups, scale)
 
 
-@torch.library.custom_op("upsamplers::interpolate_bilinear", mutates_args=())
 def interpolate_bilinear(x: Tensor, scale: int) -> Tensor:
-    """x (B, C, H, W) -> (B, C, sH, sW), half-pixel centres (align_corners=False)."""
-    return _sample(x, None, x, 0.0, 1, scale)
+    """Half-pixel centres: x (B, C, H, W), contiguous or channels_last, -> (B, C, sH, sW)."""
+    return _sample(x, None, None, None, 0.0, 1, scale)
 
 
-@torch.library.custom_op("upsamplers::project_and_sample", mutates_args=())
-def project_and_sample(
-    x: Tensor, weight: Tensor, bias: Tensor, scope_weight: Tensor | None, scope_bias: Tensor | None, initial: Tensor,
-    factor: float, groups: int, scale: int,
-) -> Tensor:  # fmt: skip
-    """Reads x bilinearly at points that a 1x1 projection of the pixel-shuffled x displaces, its border repeated.
-
-    Args:
-        x: (B, C, H, W).
-        weight: of the offsets, (2Z, C/s², 1, 1).
-        bias: of the offsets.
-        scope_weight, scope_bias: of the scopes before their sigmoid, as those of the offsets; or None.
-        initial: 2Zs² displacements to begin from.
-        factor: of offsets (times scopes).
-        groups, scale: Z and s.
-
-    Returns:
-        (B, C, sH, sW) in x's dtype.
-    """
+def _sample(
+    x: Tensor,
+    offsets: Tensor | None,
+    scopes: Tensor | None,
+    initial: Tensor | None,
+    factor: float,
+    groups: int,
+    scale: int,
+) -> Tensor:
     batch, channels, height, width = x.shape
     out = empty_upsampled(x, scale)
-    strides = _read_strides(x)
-    scope_weight_or_any = weight if scope_weight is None else scope_weight
-    scope_bias_or_any = bias if scope_bias is None else scope_bias
-    launch(
-        project_and_sample_fwd_kernel,
-        tile_grid(1, height * width, None, batch * groups),
-        x, weight.contiguous(), bias.contiguous(), scope_weight_or_any.contiguous(), scope_bias_or_any.contiguous(),
-        initial, out, channels // groups, weight.shape[1], height, width, groups, factor, *tuning_keys(x, groups),
-        *strides, strides[3] or x.stride(2), *out.stride(),
-        S=scale, SUBS=next_power_of_2(scale**2), HAS_SCOPES=scope_weight is not None,
-        HAS_SCOPE_BIAS=scope_bias is not None, WIDE=is_wide(out),
-    )  # fmt: skip
-    return out
-
-
-def _sample(x: Tensor, projected: Tensor | None, initial: Tensor, factor: float, groups: int, scale: int) -> Tensor:
-    batch, channels, height, width = x.shape
-    out = empty_upsampled(x, scale)
-    points = x if projected is None else projected
     launch(
         kernels.sample_points_fwd_kernel,
-        tile_grid(1, scale**2 * height * width, channels // groups, batch * groups),
-        x, points, initial, out,
+        _tile_grid(scale * height, scale * width, channels // groups, batch * groups),
+        x, *_pointers(x, offsets, scopes, initial), out,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
-        *_read_strides(x), *out.stride(), *points.stride(),
-        S=scale, HAS_OFFSETS=projected is not None, HAS_SCOPES=projected is not None and _has_scopes(points, initial),
-        WIDE=is_wide(out, points),
+        *_read_strides(x), *out.stride(), *(x if offsets is None else offsets).stride(),
+        S=scale, HAS_OFFSETS=offsets is not None, HAS_SCOPES=scopes is not None, HAS_INITIAL=initial is not None,
+        ALIGN=_alignment(out),
     )  # fmt: skip
     return out
+
+
+def _tile_grid(
+    height: int, width: int, channels: int | None, images: int
+) -> Callable[[Mapping[str, int]], tuple[int, int, int]]:
+    """Tiles of BLOCK_H x BLOCK_W pixels, blocks of BLOCK_C channels (None: all are one program's), images · groups."""
+
+    def grid(meta: Mapping[str, int]) -> tuple[int, int, int]:
+        tiles = -(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"])
+        return tiles, 1 if channels is None else -(-channels // meta["BLOCK_C"]), images
+
+    return grid
+
+
+def _pointers(
+    x: Tensor, offsets: Tensor | None, scopes: Tensor | None, initial: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of offsets, scopes and initial displacements, any pointer where there are none."""
+    return (
+        x if offsets is None else offsets,
+        x if scopes is None else scopes,
+        x if initial is None else initial,
+    )
 
 
 def _read_strides(x: Tensor) -> tuple[int, ...]:
@@ -113,155 +122,134 @@ def _read_strides(x: Tensor) -> tuple[int, ...]:
     return batch, channel, row if x.shape[2] > 1 else 0, column if x.shape[3] > 1 else 0
 
 
-def _has_scopes(projected: Tensor, initial: Tensor) -> bool:
-    return projected.shape[1] == 2 * initial.numel()
+def _alignment(out: Tensor) -> int:
+    """How many pixels of a row can be written at once: what divides all strides and the width, up to 16."""
+    batch, channel, row, column = out.stride()
+    return gcd(16, batch, channel, row, out.shape[3]) if column == 1 else 1
 
 
-@torch.library.custom_op("upsamplers::sample_displaced_bwd_dprojected", mutates_args=())
-def sample_displaced_bwd_dprojected(
-    grad: Tensor, x: Tensor, projected: Tensor, initial: Tensor, factor: float, groups: int, scale: int
-) -> Tensor:
-    """The gradient of the projections: each output pixel has its own."""
+def sample_displaced_bwd_doffsets(
+    grad: Tensor, x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None,
+    factor: float, groups: int, scale: int,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The gradients of offsets and scopes, of which each output pixel has its own; the second is empty without."""
     batch, channels, height, width = x.shape
-    grad_projected = torch.empty_like(projected)
+    grad_offsets, grad_scopes = torch.empty_like(offsets), torch.empty_like(offsets if scopes is None else scopes)
     launch(
-        kernels.sample_points_bwd_dprojected_kernel,
-        tile_grid(1, scale**2 * height * width, None, batch * groups),
-        x, projected, initial, grad, grad_projected,
+        kernels.sample_points_bwd_doffsets_kernel,
+        _tile_grid(scale * height, scale * width, None, batch * groups),
+        x, *_pointers(x, offsets, scopes, initial), grad, grad_offsets, grad_scopes,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
-        *_read_strides(x), *grad.stride(), *projected.stride(),
-        S=scale, HAS_SCOPES=_has_scopes(projected, initial), WIDE=is_wide(grad, projected),
+        *_read_strides(x), *grad.stride(), *offsets.stride(), *grad_offsets.stride(),
+        S=scale, HAS_SCOPES=scopes is not None, HAS_INITIAL=initial is not None, ALIGN=_alignment(grad),
     )  # fmt: skip
-    return grad_projected
+    return grad_offsets, grad_scopes
 
 
-@torch.library.custom_op("upsamplers::sample_displaced_bwd_dx", mutates_args=())
 def sample_displaced_bwd_dx(
-    grad: Tensor, x: Tensor, projected: Tensor, initial: Tensor, factor: float, groups: int, scale: int, exact: bool
-) -> Tensor:
-    """The gradient of x: how far points are displaced has no bound, so each adds to the pixels it read.
+    grad: Tensor, x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None,
+    factor: float, groups: int, scale: int, exact: bool,
+) -> Tensor:  # fmt: skip
+    """The gradient of x: how far points are displaced has no bound, so what reads far away adds to the pixels it read.
 
-    Added in float32 the sums depend on the order, in the last digits. `exact` adds whole multiples of 2^-40 of the
+    Added in float32 these sums depend on the order, in the last digits. `exact` adds whole multiples of 2^-40 of the
     largest gradient, in 64 bits, which gives the same bits each time for three times the memory while it runs; a
     gradient that is not finite leaves nothing finite.
     """
     batch, channels, height, width = x.shape
-    total = empty_feature(x, x.shape, torch.int64 if exact else torch.float32).zero_()
+    grad_x = empty_feature(x, x.shape, torch.int64 if exact else torch.float32)
     steps = x.new_ones((), dtype=torch.float32)
     if exact and grad.numel():  # stays on the device, so that nothing waits for it
         steps = STEPS / torch.linalg.vector_norm(grad, float("inf"), dtype=torch.float32).clamp(min=SMALLEST)
+    pointers = *_pointers(x, offsets, scopes, initial), grad, steps, grad_x
+    sizes = channels // groups, height, width, groups, factor, *tuning_keys(x, groups)
+    strides = *grad.stride(), *offsets.stride()
+    options = {"HAS_SCOPES": scopes is not None, "HAS_INITIAL": initial is not None, "EXACT": exact}
     launch(
         kernels.sample_points_bwd_dx_kernel,
-        tile_grid(1, scale**2 * height * width, channels // groups, batch * groups),
-        projected, initial, grad, steps, total,
-        channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
-        *_read_strides(total), *grad.stride(), *projected.stride(),
-        S=scale, HAS_SCOPES=_has_scopes(projected, initial), EXACT=exact, WIDE=is_wide(grad, projected),
+        _tile_grid(height, width, channels // groups, batch * groups),
+        *pointers, *sizes, *grad_x.stride(), *strides,
+        S=scale, SUBS=next_power_of_2(scale), HAS_OFFSETS=True, ALIGN=_alignment(grad), **options,
     )  # fmt: skip
-    return (total / steps).to(x.dtype) if exact else total.to(x.dtype)
+    launch(
+        kernels.sample_points_bwd_dx_far_kernel,
+        _tile_grid(scale * height, scale * width, channels // groups, batch * groups),
+        *pointers, *sizes, *_read_strides(grad_x), *strides, S=scale, **options,
+    )  # fmt: skip
+    return (grad_x / steps).to(x.dtype) if exact else grad_x.to(x.dtype)
 
 
-@torch.library.custom_op("upsamplers::interpolate_bilinear_bwd_dx", mutates_args=())
 def interpolate_bilinear_bwd_dx(grad: Tensor, scale: int) -> Tensor:
     """The gradient of x, gathered: the same bits each time."""
     batch, channels, height, width = grad.shape[0], grad.shape[1], grad.shape[2] // scale, grad.shape[3] // scale
     grad_x = empty_feature(grad, (batch, channels, height, width))
     launch(
-        kernels.bilinear_bwd_dx_kernel,
-        tile_grid(height, width, channels, batch),
-        grad, grad_x, channels, height, width, *tuning_keys(grad_x), *grad_x.stride(), *grad.stride(),
-        S=scale, SIDES=next_power_of_2(scale), WIDE=is_wide(grad),
+        kernels.sample_points_bwd_dx_kernel,
+        _tile_grid(height, width, channels, batch),
+        grad, grad, grad, grad, grad, grad_x, channels, height, width, 1, 0.0, *tuning_keys(grad_x),
+        *grad_x.stride(), *grad.stride(), *grad.stride(),
+        S=scale, SUBS=next_power_of_2(scale), HAS_OFFSETS=False, HAS_SCOPES=False, HAS_INITIAL=False, EXACT=False,
+        ALIGN=_alignment(grad),
     )  # fmt: skip
     return grad_x
 
 
-@interpolate_bilinear_bwd_dx.register_fake
-def _(grad: Tensor, scale: int) -> Tensor:
-    return empty_feature(grad, (*grad.shape[:2], grad.shape[2] // scale, grad.shape[3] // scale))
+def _displaced_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, offsets, scopes, initial, *ctx.sizes = inputs
+    ctx.save_for_backward(x, offsets, scopes, initial)
+    ctx.set_materialize_grads(False)
 
 
-@sample_displaced.register_fake
-def _(x: Tensor, projected: Tensor, initial: Tensor, factor: float, groups: int, scale: int) -> Tensor:
-    return empty_upsampled(x, scale)
+def _displaced_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+    grad_x, grad_offsets, grad_scopes = None, None, None
+    if grad is not None:
+        grad = dense(materialized(grad))
+        if ctx.needs_input_grad[0]:
+            exact = torch.are_deterministic_algorithms_enabled()
+            grad_x = displaced_bwd_dx(grad, *ctx.saved_tensors, *ctx.sizes, exact)
+        if any(ctx.needs_input_grad[1:3]):
+            grad_offsets, grad_scopes = displaced_bwd_doffsets(grad, *ctx.saved_tensors, *ctx.sizes)
+    return grad_x, grad_offsets, grad_scopes if ctx.needs_input_grad[2] else None, None, None, None, None
 
 
-@interpolate_bilinear.register_fake
-def _(x: Tensor, scale: int) -> Tensor:
-    return empty_upsampled(x, scale)
-
-
-@project_and_sample.register_fake
-def _(
-    x: Tensor, weight: Tensor, bias: Tensor, scope_weight: Tensor | None, scope_bias: Tensor | None, initial: Tensor,
-    factor: float, groups: int, scale: int,
-) -> Tensor:  # fmt: skip
-    return empty_upsampled(x, scale)
-
-
-@sample_displaced_bwd_dprojected.register_fake
-def _(grad: Tensor, x: Tensor, projected: Tensor, initial: Tensor, factor: float, groups: int, scale: int) -> Tensor:
-    return torch.empty_like(projected)
-
-
-@sample_displaced_bwd_dx.register_fake
-def _(
-    grad: Tensor, x: Tensor, projected: Tensor, initial: Tensor, factor: float, groups: int, scale: int, exact: bool
-) -> Tensor:
-    return empty_feature(x, x.shape)
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, projected, initial, *ctx.sizes = inputs
-    ctx.save_for_backward(x, projected, initial)
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    grad, grad_x, grad_projected = materialized(grad), None, None
-    if ctx.needs_input_grad[0]:
-        exact = torch.are_deterministic_algorithms_enabled()
-        grad_x = sample_displaced_bwd_dx(grad, *ctx.saved_tensors, *ctx.sizes, exact)
-    if ctx.needs_input_grad[1]:
-        grad_projected = sample_displaced_bwd_dprojected(grad, *ctx.saved_tensors, *ctx.sizes)
-    return grad_x, grad_projected, None, None, None, None
-
-
-sample_displaced.register_autograd(_backward, setup_context=_setup_context)
-
-
-def _setup_bilinear_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _bilinear_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.scale = inputs[1]
+    ctx.set_materialize_grads(False)
 
 
-def _bilinear_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-    return interpolate_bilinear_bwd_dx(materialized(grad), ctx.scale), None
+def _bilinear_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, None]:
+    return None if grad is None else bilinear_bwd_dx(dense(materialized(grad)), ctx.scale), None
 
 
-interpolate_bilinear.register_autograd(_bilinear_backward, setup_context=_setup_bilinear_context)
-
-
-@register_flop_formula(torch.ops.upsamplers.sample_displaced)
-def _displaced_flops(
-    x: Any, projected: Any, initial: Any, factor: Any, groups: int, scale: int, *_: Any, **__: Any
-) -> int:
-    return _sampling_flops(x, scale)
-
-
-@register_flop_formula(torch.ops.upsamplers.interpolate_bilinear)
-def _bilinear_flops(x: Any, scale: int, *_: Any, **__: Any) -> int:
-    return _sampling_flops(x, scale)
-
-
-@register_flop_formula(torch.ops.upsamplers.project_and_sample)
-def _projecting_flops(
-    x: Any, weight: Any, bias: Any, scope_weight: Any, scope_bias: Any, initial: Any,
-    factor: float, groups: int, scale: int, *_: Any, **__: Any,
-) -> int:  # fmt: skip
-    batch, _, height, width = x
-    products = weight[0] * weight[1] * (1 if scope_weight is None else 2)
-    return _sampling_flops(x, scale) + int(2 * batch * products * scale**2 * height * width)
-
-
-def _sampling_flops(x: Any, scale: int) -> int:
-    """Two a multiply-add, as torch counts: four multiply-adds for each element of the output."""
+def _flops(x: Any, *others: Any, **_: Any) -> int:
+    """Two for each multiply-add, as torch counts: four multiply-adds for each element of the output."""
     batch, channels, height, width = x
-    return int(8 * batch * channels * scale**2 * height * width)
+    return int(8 * batch * channels * height * width * others[-1] ** 2)
+
+
+displaced_bwd_doffsets = Operation(
+    sample_displaced_bwd_doffsets,
+    lambda grad, x, offsets, scopes, *_: (
+        torch.empty_like(offsets),
+        torch.empty_like(offsets if scopes is None else scopes),
+    ),
+)
+displaced_bwd_dx = Operation(sample_displaced_bwd_dx, lambda grad, x, *_: empty_feature(x, x.shape))
+bilinear_bwd_dx = Operation(
+    interpolate_bilinear_bwd_dx,
+    lambda grad, scale: empty_feature(grad, (*grad.shape[:2], grad.shape[2] // scale, grad.shape[3] // scale)),
+)
+displaced = Operation(
+    sample_displaced,
+    lambda x, *others: empty_upsampled(x, others[-1]),
+    setup_context=_displaced_context,
+    backward=_displaced_backward,
+    flops=_flops,
+)
+bilinear = Operation(
+    interpolate_bilinear,
+    empty_upsampled,
+    setup_context=_bilinear_context,
+    backward=_bilinear_backward,
+    flops=_flops,
+)
