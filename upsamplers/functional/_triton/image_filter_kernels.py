@@ -13,24 +13,32 @@ from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
 
 SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W", "CHANNELS")
-# One channel after the other of a tile of pixels where rows are contiguous; where channels are, many of few pixels.
+# One channel after the other of a tile of pixels where rows are contiguous, some at once of small images; where
+# channels are contiguous, many of few pixels.
 ROW_BLOCKS = blocks(
-    SIZES, (1, 4, 32, 32, 4), (1, 8, 16, 32, 4), (1, 4, 32, 64, 4), (1, 2, 32, 32, 2), (1, 4, 16, 32, 2), (1, 8, 16, 16, 4)
-)
+    SIZES, (8, 4, 4, 32, 4), (1, 4, 32, 32, 4), (1, 8, 16, 32, 4), (1, 4, 32, 64, 4), (1, 2, 32, 32, 2),
+    (1, 4, 16, 32, 2), (1, 8, 16, 16, 4), (2, 8, 8, 32, 4),
+)  # fmt: skip
 CHANNEL_BLOCKS = blocks(
     SIZES, (32, 2, 4, 128, 4), (32, 4, 4, 256, 4), (64, 2, 2, 256, 4), (64, 4, 1, 256, 2), (128, 1, 2, 256, 4)
 )
-# Of the gradient of the filters, which needs to know how many programs leave a sum: by whether rows are contiguous.
-CORRELATION_TILES = {
-    True: {"BLOCK_C": 1, "BLOCK_H": 4, "BLOCK_W": 16, "CHANNELS": 32},
-    False: {"BLOCK_C": 32, "BLOCK_H": 2, "BLOCK_W": 2, "CHANNELS": 256},
-}
+
+
+def correlation_tile(width, in_rows):
+    """Blocks of the gradient of the filters, which are not tuned: their number is that of the sums it leaves."""
+    if not in_rows:
+        return {"BLOCK_C": 32, "BLOCK_H": 2, "BLOCK_W": 2, "CHANNELS": 256}
+    if width <= 8:
+        return {"BLOCK_C": 8, "BLOCK_H": 2, "BLOCK_W": 4, "CHANNELS": 32}
+    return {"BLOCK_C": 1, "BLOCK_H": 4, "BLOCK_W": 16, "CHANNELS": 32}
+
+
 KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
 
 
 def fits_layout(config, arguments):
     """Whether blocks are for the layout of y."""
-    return (config.kwargs["BLOCK_C"] == 1) == arguments["IN_ROWS"]
+    return (config.kwargs["BLOCK_C"] < 32) == arguments["IN_ROWS"]
 
 
 @triton.jit

@@ -31,7 +31,7 @@ def filter_per_image_bwd_dy(grad_u: Tensor, grad_v: Tensor, filters: Tensor, y: 
 def filter_per_image_bwd_dfilters(grad_u: Tensor, grad_v: Tensor, filters: Tensor, y: Tensor) -> Tensor:
     """The gradient (B, 2, k, k) of the filters: a sum in each program, then the sum of those."""
     batch, channels, height, width = grad_u.shape
-    tile = kernels.CORRELATION_TILES[y.stride(3) == 1]
+    tile = kernels.correlation_tile(width, y.stride(3) == 1)
     grid = _grid(grad_u)(tile)
     sums = y.new_empty((batch, grid[0] * grid[1], filters[0].numel()), dtype=torch.float32)
     launch(
