@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_guide
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional.average_pool import average_pool
+from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.filter_per_image import filter_per_image
+from upsamplers.functional.group_norm import folds, normalised_product
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -36,6 +40,7 @@ class A2U(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
@@ -49,6 +54,15 @@ class A2U(Upsampler):
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         self.require_norms(x)
+        if uses_triton(self.backend, x, guide, kernel=KERNEL, scale=self.scale):
+            # TODO: reassemble(x, logits, KERNEL, scale=self.scale, normalize="sigmoid-softmax", backend=self.backend)
+            from upsamplers.functional._triton.launch import SIGMOID_SOFTMAX, dense
+            from upsamplers.functional._triton.windows import window_sum
+
+            logits = self.kernel_gen(guide, self.backend).to(x.dtype)
+            keeps = torch.is_grad_enabled() and (x.requires_grad or logits.requires_grad)
+            out: Tensor = window_sum(dense(x), logits, None, KERNEL, 1, self.scale, SIGMOID_SOFTMAX, keeps)[0]
+            return out
         return reassemble(x, self.weights(guide), KERNEL, scale=self.scale)
 
     def require_norms(self, x: Tensor) -> None:
@@ -62,12 +76,12 @@ class A2U(Upsampler):
 
     def weights(self, guide: Tensor) -> Tensor:
         """The reassembly weights (B, 9, 2H, 2W) of an encoder feature (B, G, 2H, 2W); they sum to one."""
-        logits: Tensor = self.kernel_gen(guide)
+        logits: Tensor = F.pixel_shuffle(self.kernel_gen(guide, self.backend), self.scale)
         return logits.sigmoid().softmax(1)
 
 
 class _KernelGenerator(nn.Module):
-    """Logits from an encoder feature (B, G, 2H, 2W)."""
+    """Logits, before their pixel shuffle, from an encoder feature (B, G, 2H, 2W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -75,37 +89,24 @@ class _KernelGenerator(nn.Module):
         self.bconv_UP = _at("1", nn.Conv2d(channels, 4 * KERNEL**2, 1))
         self.bconv_U, self.bconv_V = (_at("1", nn.Conv2d(channels, 1, 1)) for _ in range(2))
 
-    def forward(self, guide: Tensor) -> Tensor:
-        """(B, 9, 2H, 2W)."""
-        return F.pixel_shuffle(self.logits(guide), 2)
+    def forward(self, guide: Tensor, backend: str = "auto") -> Tensor:
+        """(B, 36, H, W)."""
+        pooled, mean = average_pool(guide, FILTER, backend=backend)  # (B, G, 6, 6), (B, G, 1, 1)
+        filters = torch.cat((self.bconv_U(pooled), self.bconv_V(pooled)), 1)  # (B, 2, 6, 6)
+        u, v = filter_per_image(guide, filters, backend=backend)  # (B, G, H, W) each
+        affinity = self.product(u, v, backend) / guide.shape[1] ** 0.5
+        return self.bconv_UP(mean) * affinity  # type: ignore[no-any-return]
 
-    def logits(self, guide: Tensor) -> Tensor:
-        """The same before their pixel shuffle, (B, 36, H, W)."""
-        pooled = _pooled(guide)  # (B, G, 6, 6)
-        u, v = filter_per_image(guide, torch.cat((self.bconv_U(pooled), self.bconv_V(pooled)), 1))  # (B, G, H, W) each
+    def product(self, u: Tensor, v: Tensor, backend: str) -> Tensor:
+        """The inner product (B, 1, H, W) over the channels of u and v (B, G, H, W), each normalised and rectified."""
+        (norm_u,), (norm_v,) = self.bnu, self.bnv
+        if is_plain(self.bnu, self.bnv) and folds(norm_u, u) and folds(norm_v, v):
+            return normalised_product(u, v, norm_u, norm_v, SLOPE, backend=backend)
         u = F.leaky_relu(self.bnu(u), SLOPE, inplace=True)
         v = F.leaky_relu(self.bnv(v), SLOPE, inplace=True)
-        affinity = (u * v).sum(1, keepdim=True) / guide.shape[1] ** 0.5  # (B, 1, H, W)
-        spread = self.bconv_UP(guide.mean((2, 3), keepdim=True))  # (B, 36, 1, 1)
-        return spread * affinity  # type: ignore[no-any-return]
+        return (u * v).sum(1, keepdim=True)
 
 
 def _at(name: str, layer: nn.Module) -> nn.Sequential:
     """The layer under the name that published checkpoints have for it."""
     return nn.Sequential(OrderedDict([(name, layer)]))
-
-
-def _pooled(y: Tensor) -> Tensor:
-    """The 6 x 6 adaptive average pool of y (B, G, h, w)."""
-    if torch.compiler.is_compiling():  # exporters have no such pool for sizes that they do not know
-        return _averages(y.shape[2], y) @ y @ _averages(y.shape[3], y).mT
-    return F.adaptive_avg_pool2d(y, FILTER)
-
-
-def _averages(size: int, like: Tensor) -> Tensor:
-    """A matrix (6, size) that averages: row i is 1/n on the n places from floor(i·size/6) to ceil((i+1)·size/6)."""
-    index = torch.arange(size, device=like.device)
-    row = torch.arange(FILTER, device=like.device).unsqueeze(1)
-    first, end = row * size // FILTER, ((row + 1) * size + FILTER - 1) // FILTER  # (6, 1) each
-    inside = ((index >= first) & (index < end)).to(like.dtype)
-    return inside / (end - first)

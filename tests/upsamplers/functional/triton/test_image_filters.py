@@ -1,0 +1,115 @@
+"""A2U's Triton forms: pools, filters and their gradients compared with float64."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from triton_pairs import DEVICE, check, close, features, marks, pair, unwritten_shows
+
+from upsamplers.functional.average_pool import average_pool
+from upsamplers.functional.filter_per_image import filter_per_image
+
+pytest.importorskip("triton")
+pytestmark = [*marks, unwritten_shows]
+LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+def drawn(*shape, dtype=torch.float32, layout=torch.contiguous_format):
+    tensor = torch.randn(shape).to(DEVICE, dtype)
+    return (tensor.contiguous(memory_format=layout) if len(shape) == 4 else tensor).requires_grad_()
+
+
+def compare(function, inputs, tolerance):
+    """Outputs and gradients on Triton against those in float64 on torch."""
+    doubled = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    outputs, expected = function(*inputs, backend="triton"), function(*doubled, backend="torch")
+    cotangents = [torch.randn_like(output) for output in outputs]
+    gradients = torch.autograd.grad(outputs, inputs, cotangents)
+    expected_gradients = torch.autograd.grad(expected, doubled, [cotangent.double() for cotangent in cotangents])
+    names = [f"output {index}" for index in range(len(outputs))] + [f"gradient {index}" for index in range(len(inputs))]
+    close(
+        dict(zip(names, (*outputs, *gradients), strict=True)),
+        dict(zip(names, (*expected, *expected_gradients), strict=True)),
+        tolerance,
+    )
+    return outputs
+
+
+@LAYOUTS
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (1, 9), (2, 17)], ids=str)
+def test_two_filters_and_their_gradients_are_right(size, layout):
+    torch.manual_seed(0)
+    height, width = size
+    y = drawn(2, 3, 2 * height, 2 * width, layout=layout)
+    for filtered in compare(filter_per_image, [y, drawn(2, 2, 6, 6)], TOLERANCES[torch.float32]):
+        assert filtered.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("side", [2, 6, 10])
+def test_filters_of_other_sides_are_right(side):
+    torch.manual_seed(0)
+    compare(filter_per_image, [drawn(1, 2, 6, 10), drawn(1, 2, side, side)], TOLERANCES[torch.float32])
+
+
+def test_filters_take_bfloat16_and_sum_in_float32():
+    torch.manual_seed(0)
+    inputs = [drawn(1, 3, 8, 10, dtype=torch.bfloat16), drawn(1, 2, 6, 6, dtype=torch.bfloat16)]
+    compare(filter_per_image, inputs, TOLERANCES[torch.bfloat16])
+
+
+def test_more_channels_than_a_program_has_are_filtered():
+    torch.manual_seed(0)
+    compare(filter_per_image, [drawn(1, 35, 4, 6), drawn(1, 2, 6, 6)], TOLERANCES[torch.float32])
+
+
+def test_a_filter_without_a_gradient_is_left_out():
+    torch.manual_seed(0)
+    y, filters = drawn(1, 2, 6, 8), drawn(1, 2, 6, 6)
+    doubled = [tensor.detach().double().requires_grad_() for tensor in (y, filters)]
+    gradients = torch.autograd.grad(filter_per_image(y, filters, backend="triton")[1].sum(), (y, filters))
+    expected = torch.autograd.grad(filter_per_image(*doubled, backend="torch")[1].sum(), doubled)
+    for gradient, reference in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient.double(), reference, rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_batch_is_pooled_and_filtered_to_nothing():
+    y, filters = drawn(0, 3, 4, 6), drawn(0, 2, 6, 6)
+    outputs = [*filter_per_image(y, filters, backend="triton"), *average_pool(y, 6, backend="triton")]
+    assert [tuple(output.shape) for output in outputs] == [(0, 3, 2, 3), (0, 3, 2, 3), (0, 3, 6, 6), (0, 3, 1, 1)]
+    torch.autograd.grad(sum(output.sum() for output in outputs), (y, filters))
+
+
+@LAYOUTS
+@pytest.mark.parametrize("size", [(12, 18), (10, 14), (2, 2), (1, 9), (7, 70)], ids=str)
+def test_a_pool_its_mean_and_their_gradient_are_right(size, layout):
+    torch.manual_seed(0)
+    y = drawn(2, 3, *size, layout=layout)
+    compare(lambda y, backend: average_pool(y, 6, backend=backend), [y], TOLERANCES[torch.float32])
+
+
+def test_fake_tensors_pass_through():
+    with FakeTensorMode():
+        y = torch.randn(2, 4, 6, 8, device=DEVICE, requires_grad=True)
+        filters = torch.randn(2, 2, 6, 6, device=DEVICE, requires_grad=True)
+        outputs = [*filter_per_image(y, filters, backend="triton"), *average_pool(y, 6, backend="triton")]
+        gradients = torch.autograd.grad(sum(output.sum() for output in outputs), (y, filters))
+    assert [gradient.shape for gradient in gradients] == [y.shape, filters.shape]
+
+
+def test_a2u_on_triton_is_right():
+    check("a2u", 4, 2, 3, batch=1, guide_channels=32)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("hooked", [False, True], ids=["plain", "hooked"])
+def test_a2u_without_gradients_is_right_and_calls_layers_with_hooks(hooked, layout):
+    up, reference = pair("a2u", 4, guide_channels=32)
+    calls = []
+    if hooked:
+        up.kernel_gen.bnu.register_forward_hook(lambda *call: calls.append(call))
+    x, guide = (tensor.detach() for tensor in features(up, 2, 2, 3, layout=layout))
+    with torch.inference_mode():
+        out = up(x, guide)
+        close({"output": out}, {"output": reference(x.double(), guide.double())}, 2e-4)
+    assert out.is_contiguous(memory_format=layout)
+    assert len(calls) == hooked

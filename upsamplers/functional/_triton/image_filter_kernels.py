@@ -1,0 +1,220 @@
+"""Kernels for two filters of K x K, stride 2, that belong to one image and run over all its channels.
+
+A program has a tile of output pixels and loops over channels. It holds the filters in registers, 2 · K² numbers, so that
+a loaded value costs two multiply-adds and nothing else. K / 2 is odd: then what a filter sees, K / 2 - 1 pixels beyond its
+own to each side, begins at an even row and column, and y is read two neighbours of a row at a time. All sums are of
+float32.
+"""
+
+import triton
+import triton.language as tl
+
+from upsamplers.functional._triton.launch import tuned
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
+
+SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W", "CHANNELS")
+# One channel after the other of a tile of pixels where rows are contiguous, some at once of small images; where
+# channels are contiguous, many of few pixels.
+ROW_BLOCKS = blocks(
+    SIZES, (8, 4, 4, 32, 4), (1, 4, 32, 32, 4), (1, 8, 16, 32, 4), (1, 4, 32, 64, 4), (1, 2, 32, 32, 2),
+    (1, 4, 16, 32, 2), (1, 8, 16, 16, 4), (2, 8, 8, 32, 4),
+)  # fmt: skip
+CHANNEL_BLOCKS = blocks(
+    SIZES, (32, 2, 4, 128, 4), (32, 4, 4, 256, 4), (64, 2, 2, 256, 4), (64, 4, 1, 256, 2), (128, 1, 2, 256, 4)
+)
+
+
+def correlation_tile(width, in_rows):
+    """Blocks of the gradient of the filters, which are not tuned: their number is that of the sums it leaves."""
+    if not in_rows:
+        return {"BLOCK_C": 32, "BLOCK_H": 2, "BLOCK_W": 2, "CHANNELS": 256}
+    if width <= 8:
+        return {"BLOCK_C": 8, "BLOCK_H": 2, "BLOCK_W": 4, "CHANNELS": 32}
+    return {"BLOCK_C": 1, "BLOCK_H": 4, "BLOCK_W": 16, "CHANNELS": 32}
+
+
+KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
+
+
+def fits_layout(config, arguments):
+    """Whether blocks are for the layout of y."""
+    return (config.kwargs["BLOCK_C"] < 32) == arguments["IN_ROWS"]
+
+
+@triton.jit
+def pixels_of(width, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
+    """The rows and columns (P,) of a program's output pixels."""
+    tiles, pixel = tl.cdiv(width, BLOCK_W), tl.arange(0, BLOCK_H * BLOCK_W)
+    row = tl.program_id(0) // tiles * BLOCK_H + pixel // BLOCK_W
+    return row, tl.program_id(0) % tiles * BLOCK_W + pixel % BLOCK_W
+
+
+@triton.jit
+def load_filters(filters, COUNT: tl.constexpr):
+    """So many numbers of each filter, row by row, in float32: first those of the one, then those of the other."""
+    weights = ()
+    for tap in tl.static_range(COUNT):
+        weights += (tl.load(filters + tap).to(tl.float32),)
+    return weights
+
+
+@triton.jit
+def load_window(
+    y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw,
+    K: tl.constexpr, IN_ROWS: tl.constexpr,
+):  # fmt: skip
+    """The K² values (C, P) that an output pixel sees, row by row; outside the image zero."""
+    if IN_ROWS:  # of an even number of pixels: what lets two neighbours be one load
+        stride_yc, stride_yh = tl.multiple_of(stride_yc, 2), tl.multiple_of(stride_yh, 2)
+    values = ()
+    for tap_row in tl.static_range(K):
+        y_row = 2 * row + (tap_row - K // 2 + 1)
+        in_image = (row < height) & (y_row >= 0) & (y_row < 2 * height)
+        for pair in tl.static_range(K // 2):
+            y_column = 2 * column + (2 * pair - K // 2 + 1)
+            inside = in_image & (y_column >= 0) & (y_column < 2 * width)
+            mask = (channel < channels)[:, None] & inside[None, :]
+            offs = channel[:, None] * stride_yc + (y_row * stride_yh + y_column * stride_yw)[None, :]
+            if IN_ROWS:
+                both = tl.load(y + offs[:, :, None] + tl.arange(0, 2)[None, None, :], mask=mask[:, :, None], other=0.0)
+                left, right = tl.split(both)
+            else:
+                left = tl.load(y + offs, mask=mask, other=0.0)
+                right = tl.load(y + offs + stride_yw, mask=mask, other=0.0)
+            values += (left.to(tl.float32), right.to(tl.float32))
+    return values
+
+
+@tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def filter_per_image_fwd_kernel(
+    y, filters, out_u, out_v, channels, height, width, tune_pixels, tune_images,
+    stride_yb, stride_yc, stride_yh, stride_yw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    K: tl.constexpr, IN_ROWS: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """out[c, i, j] = Σ_mn f[m, n] · y[c, 2i + m - K/2 + 1, 2j + n - K/2 + 1], for both filters."""
+    batch = tl.program_id(2).to(tl.int64)
+    row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    weights = load_filters(filters + batch * (2 * K * K), 2 * K * K)
+    y += batch * stride_yb
+    offs_o = batch * stride_ob + row * stride_oh + column * stride_ow
+    is_pixel = (row < height) & (column < width)
+    first = tl.program_id(1) * CHANNELS
+    for start in range(first, tl.minimum(first + CHANNELS, channels), BLOCK_C):
+        channel = start + tl.arange(0, BLOCK_C)
+        values = load_window(
+            y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw, K, IN_ROWS
+        )
+        u = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
+        v = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
+        for tap in tl.static_range(K * K):
+            u += weights[tap] * values[tap]
+            v += weights[K * K + tap] * values[tap]
+        mask = (channel < channels)[:, None] & is_pixel[None, :]
+        offs = channel[:, None] * stride_oc + offs_o[None, :]
+        tl.store(out_u + offs, u.to(out_u.dtype.element_ty), mask=mask)
+        tl.store(out_v + offs, v.to(out_v.dtype.element_ty), mask=mask)
+
+
+@tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def filter_per_image_bwd_dy_kernel(
+    grad_u, grad_v, filters, grad_y, channels, height, width, tune_pixels, tune_images,
+    stride_yb, stride_yc, stride_yh, stride_yw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    K: tl.constexpr, IN_ROWS: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """Gathers, for the 2 x 2 pixels of y at each output pixel, the gradients of all outputs that see them."""
+    batch = tl.program_id(2).to(tl.int64)
+    row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    weights = load_filters(filters + batch * (2 * K * K), 2 * K * K)
+    grad_u += batch * stride_ob
+    grad_v += batch * stride_ob
+    offs_y = batch * stride_yb + 2 * row * stride_yh + 2 * column * stride_yw
+    is_pixel = (row < height) & (column < width)
+    first = tl.program_id(1) * CHANNELS
+    for start in range(first, tl.minimum(first + CHANNELS, channels), BLOCK_C):
+        channel = start + tl.arange(0, BLOCK_C)
+        is_channel = (channel < channels)[:, None]
+        u = load_seen(grad_u, channel, row, column, is_channel, height, width, stride_oc, stride_oh, stride_ow, K // 2)
+        v = load_seen(grad_v, channel, row, column, is_channel, height, width, stride_oc, stride_oh, stride_ow, K // 2)
+        y_ptrs = grad_y + (channel[:, None] * stride_yc + offs_y[None, :])
+        for lower in tl.static_range(2):
+            left = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
+            right = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
+            for seen in tl.static_range(K * K // 4):
+                left += weights[K * (2 * (seen // (K // 2)) + lower) + 2 * (seen % (K // 2))] * u[seen]
+                left += weights[K * (K + 2 * (seen // (K // 2)) + lower) + 2 * (seen % (K // 2))] * v[seen]
+                right += weights[K * (2 * (seen // (K // 2)) + lower) + 2 * (seen % (K // 2)) + 1] * u[seen]
+                right += weights[K * (K + 2 * (seen // (K // 2)) + lower) + 2 * (seen % (K // 2)) + 1] * v[seen]
+            store_pair(y_ptrs + lower * stride_yh, left, right, is_channel & is_pixel[None, :], stride_yw, IN_ROWS)
+
+
+@triton.jit
+def load_seen(
+    grad, channel, row, column, is_channel, height, width, stride_oc, stride_oh, stride_ow, SIDE: tl.constexpr
+):  # fmt: skip
+    """The gradients (C, P) of the outputs that see a program's 2 x 2 pixels, in the order of the taps that they see with."""
+    values = ()
+    for down in tl.static_range(SIDE):
+        seen_row = row + (SIDE // 2 - down)
+        in_image = (seen_row >= 0) & (seen_row < height)
+        for across in tl.static_range(SIDE):
+            seen_column = column + (SIDE // 2 - across)
+            inside = in_image & (seen_column >= 0) & (seen_column < width)
+            offs = channel[:, None] * stride_oc + (seen_row * stride_oh + seen_column * stride_ow)[None, :]
+            values += (tl.load(grad + offs, mask=is_channel & inside[None, :], other=0.0).to(tl.float32),)
+    return values
+
+
+@triton.jit
+def store_pair(ptrs, left, right, mask, stride_yw, IN_ROWS: tl.constexpr):
+    """Writes pixels (C, P) and their right neighbours."""
+    left, right = left.to(ptrs.dtype.element_ty), right.to(ptrs.dtype.element_ty)
+    if IN_ROWS:
+        tl.store(ptrs[:, :, None] + tl.arange(0, 2)[None, None, :], tl.join(left, right), mask=mask[:, :, None])
+    else:
+        tl.store(ptrs, left, mask=mask)
+        tl.store(ptrs + stride_yw, right, mask=mask)
+
+
+@tuned(blocks((), (2,), (4,)), KEYS, fits=lambda config, arguments: (config.num_warps == 2) == arguments["IN_ROWS"])
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def filter_per_image_bwd_dfilters_kernel(
+    y, grad_u, grad_v, sums, channels, height, width, tune_pixels, tune_images,
+    stride_yb, stride_yc, stride_yh, stride_yw,
+    stride_ob, stride_oc, stride_oh, stride_ow,
+    K: tl.constexpr, IN_ROWS: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """A program's share of grad_f[m, n] = Σ_cij grad[c, i, j] · y[c, 2i + m - K/2 + 1, 2j + n - K/2 + 1]."""
+    batch = tl.program_id(2).to(tl.int64)
+    row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    y += batch * stride_yb
+    offs_o = batch * stride_ob + row * stride_oh + column * stride_ow
+    is_pixel = (row < height) & (column < width)
+    totals = ()
+    for _ in tl.static_range(2 * K * K):
+        totals += (tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32),)
+    first = tl.program_id(1) * CHANNELS
+    for start in range(first, tl.minimum(first + CHANNELS, channels), BLOCK_C):
+        channel = start + tl.arange(0, BLOCK_C)
+        values = load_window(
+            y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw, K, IN_ROWS
+        )
+        mask = (channel < channels)[:, None] & is_pixel[None, :]
+        offs = channel[:, None] * stride_oc + offs_o[None, :]
+        u = tl.load(grad_u + offs, mask=mask, other=0.0).to(tl.float32)
+        v = tl.load(grad_v + offs, mask=mask, other=0.0).to(tl.float32)
+        larger = ()
+        for tap in tl.static_range(K * K):
+            larger += (totals[tap] + u * values[tap],)
+        for tap in tl.static_range(K * K):
+            larger += (totals[K * K + tap] + v * values[tap],)
+        totals = larger
+    program = (batch * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(0) + tl.program_id(0)
+    for tap in tl.static_range(2 * K * K):
+        tl.store(sums + program * (2 * K * K) + tap, tl.sum(totals[tap]))
