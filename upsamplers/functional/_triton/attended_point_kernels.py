@@ -28,6 +28,11 @@ SUMS = (
 )  # fmt: skip
 # A program has all channels of the keys.
 LOGITS = ((4, 8, 4), (8, 8, 4), (4, 16, 4), (8, 8, 8), (8, 16, 8), (2, 8, 4), (4, 4, 2), (4, 8, 8), (2, 4, 4))
+# Only additions: every pixel's channels by the threads of one warp, which add to neighbouring numbers together.
+ADDS = (
+    (4, 32, 4, 8, 4), (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (1, 32, 4, 8, 4), (1, 32, 8, 8, 4),
+    (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
+)  # fmt: skip
 # Numbers that a thread keeps of a tile of keys.
 MOST_KEYS = 64
 
@@ -158,8 +163,11 @@ def attended_points_logits_kernel(
 
 @triton.jit
 def channel_tile(channels, CHUNKS: tl.constexpr, STEP_C: tl.constexpr, UNMASKED: tl.constexpr):
-    """The channels (CHUNKS, 1, STEP_C) of a program within its group, and which there are."""
-    channel = (tl.arange(0, CHUNKS) * STEP_C)[:, None, None] + tl.arange(0, STEP_C)[None, None, :]
+    """The channels (1, CHUNKS, STEP_C) of a program within its group, and which there are.
+
+    Triton deals out threads from the last dimension, then from the first: chunks stay together in one thread.
+    """
+    channel = (tl.arange(0, CHUNKS) * STEP_C)[None, :, None] + tl.arange(0, STEP_C)[None, None, :]
     channel += tl.program_id(1) * (CHUNKS * STEP_C)
     return channel, (channel >= 0) if UNMASKED else (channel < channels)
 
@@ -185,26 +193,26 @@ def attended_points_fwd_kernel(
     positions += (batch * groups + group) * (2 * points * area) + pixel
     logits += batch * points * area + pixel
     normaliser = tl.load(lse + batch * area + pixel, mask=is_out, other=0.0)
-    result = tl.zeros([CHUNKS, BLOCK_H * BLOCK_W, STEP_C], tl.float32)
+    result = tl.zeros([BLOCK_H * BLOCK_W, CHUNKS, STEP_C], tl.float32)
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
         x_position = tl.load(positions + area, mask=is_out, other=0.0)
         weight = tl.exp(tl.load(logits, mask=is_out, other=0.0) - normaliser)
         top, left = first_pixel(y, height), first_pixel(x_position, width)
-        offs = (top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[None, :, None]
+        offs = (top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[:, None, None]
         down, up, right = share(y - top - 1.0) * weight, share(y - top) * weight, share(x_position - left - 1.0)
         left = share(x_position - left)
         x_ptrs = x + (offs + channel)
-        result += (up * left)[None, :, None] * load_channels(x_ptrs, is_channel, UNMASKED)
-        result += (up * right)[None, :, None] * load_channels(x_ptrs + stride_xw, is_channel, UNMASKED)
+        result += (up * left)[:, None, None] * load_channels(x_ptrs, is_channel, UNMASKED)
+        result += (up * right)[:, None, None] * load_channels(x_ptrs + stride_xw, is_channel, UNMASKED)
         x_ptrs += stride_xh
-        result += (down * left)[None, :, None] * load_channels(x_ptrs, is_channel, UNMASKED)
-        result += (down * right)[None, :, None] * load_channels(x_ptrs + stride_xw, is_channel, UNMASKED)
+        result += (down * left)[:, None, None] * load_channels(x_ptrs, is_channel, UNMASKED)
+        result += (down * right)[:, None, None] * load_channels(x_ptrs + stride_xw, is_channel, UNMASKED)
         positions += 2 * area
         logits += area
     o_ptrs = out + batch * stride_ob + (group * channels + channel) * stride_oc
-    o_ptrs += (row * stride_oh + column * stride_ow)[None, :, None]
-    tl.store(o_ptrs, result.to(out.dtype.element_ty), mask=is_out[None, :, None] & is_channel)
+    o_ptrs += (row * stride_oh + column * stride_ow)[:, None, None]
+    tl.store(o_ptrs, result.to(out.dtype.element_ty), mask=is_out[:, None, None] & is_channel)
 
 
 @triton.jit
@@ -218,89 +226,126 @@ def load_channels(ptrs, is_channel, UNMASKED: tl.constexpr):
 
 
 # Timing adds to the sums: they begin from nothing each time.
-ADDED = ["grad_x", "products", "slopes"]
-
-
-@tuned(blocks(SIZES, *SUMS), KEYS, fits=fits_channels, derived=UNMASKED, reset_to_zero=ADDED)
+@tuned(blocks(SIZES, *SUMS), KEYS, fits=fits_channels, derived=UNMASKED, reset_to_zero=["products", "slopes"])
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def attended_points_bwd_dx_kernel(
-    x, positions, logits, lse, grad, grad_x, products, slopes,
+def attended_points_bwd_dpoints_kernel(
+    x, positions, attention, grad, products, slopes,
     channels, groups, points, height, width, out_height, out_width, tune_pixels, tune_images,
     stride_xb, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
     CHUNKS: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
-    """Adds each output pixel's gradient to what it read; and sums its products with the samples and their slopes.
+    """Adds up products of the gradient with samples of x, over channels, and how they change with the points.
 
-    grad_x is laid out as x. products (B, P, N): grad · x sampled at point m, over all channels. slopes (B, Z, P, 2, N):
-    how fast that changes as the points of one group move down and right.
+    products (B, P, N): the gradients of the attention. slopes (B, Z, P, 2, N): the gradients of positions, so far as
+    they come through x.
     """
     batch, group = image_tile(groups)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
     pixel, area = row * out_width + column, out_height * out_width
     channel, is_channel = channel_tile(channels, CHUNKS, STEP_C, UNMASKED)
-    mask = is_out[None, :, None] & is_channel
     g_ptrs = grad + batch * stride_ob + (group * channels + channel) * stride_oc
-    gradient = tl.load(g_ptrs + (row * stride_oh + column * stride_ow)[None, :, None], mask=mask, other=0.0)
-    gradient = gradient.to(tl.float32)  # (CHUNKS, N, STEP_C)
-    first = batch * stride_xb + group * channels
+    g_ptrs += (row * stride_oh + column * stride_ow)[:, None, None]
+    gradient = tl.load(g_ptrs, mask=is_out[:, None, None] & is_channel, other=0.0).to(tl.float32)  # (N, CHUNKS, STEP_C)
+    x += batch * stride_xb + group * channels
     plane = (batch * groups + group) * (2 * points * area) + pixel
     positions += plane
     slopes += plane
-    logits += batch * points * area + pixel
+    attention += batch * points * area + pixel
     products += batch * points * area + pixel
-    normaliser = tl.load(lse + batch * area + pixel, mask=is_out, other=0.0)
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
         x_position = tl.load(positions + area, mask=is_out, other=0.0)
-        weight = tl.exp(tl.load(logits, mask=is_out, other=0.0) - normaliser)
+        weight = tl.load(attention, mask=is_out, other=0.0)
         top, left = first_pixel(y, height), first_pixel(x_position, width)
-        offs = first + (top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[None, :, None] + channel
-        below, beside = y - top, x_position - left
-        upper, lower, near, far = share(below), share(below - 1.0), share(beside), share(beside - 1.0)
-        a = dots(x + offs, gradient, is_channel, UNMASKED)
-        b = dots(x + (offs + stride_xw), gradient, is_channel, UNMASKED)
-        c = dots(x + (offs + stride_xh), gradient, is_channel, UNMASKED)
-        d = dots(x + (offs + stride_xh + stride_xw), gradient, is_channel, UNMASKED)
-        above, under = near * a + far * b, near * c + far * d
+        x_ptrs = x + ((top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[:, None, None] + channel)
+        a = dots(x_ptrs, gradient, is_channel, UNMASKED)
+        b = dots(x_ptrs + stride_xw, gradient, is_channel, UNMASKED)
+        x_ptrs += stride_xh
+        c = dots(x_ptrs, gradient, is_channel, UNMASKED)
+        d = dots(x_ptrs + stride_xw, gradient, is_channel, UNMASKED)
+        y, x_position = y - top, x_position - left
+        upper, lower = share(y), share(y - 1.0)
+        above, under = share(x_position) * a, share(x_position) * c
+        above += share(x_position - 1.0) * b
+        under += share(x_position - 1.0) * d
+        down = slope(y) * above + slope(y - 1.0) * under
+        right = slope(x_position) * (upper * a + lower * c) + slope(x_position - 1.0) * (upper * b + lower * d)
         tl.atomic_add(products, upper * above + lower * under, mask=is_out, sem="relaxed")
-        tl.atomic_add(slopes, slope(below) * above + slope(below - 1.0) * under, mask=is_out, sem="relaxed")
-        across = slope(beside) * (upper * a + lower * c) + slope(beside - 1.0) * (upper * b + lower * d)
-        tl.atomic_add(slopes + area, across, mask=is_out, sem="relaxed")
-        upper, lower = upper * weight, lower * weight
-        add_to(grad_x + offs, (upper * near)[None, :, None] * gradient, mask)
-        add_to(grad_x + (offs + stride_xw), (upper * far)[None, :, None] * gradient, mask)
-        add_to(grad_x + (offs + stride_xh), (lower * near)[None, :, None] * gradient, mask)
-        add_to(grad_x + (offs + stride_xh + stride_xw), (lower * far)[None, :, None] * gradient, mask)
+        tl.atomic_add(slopes, weight * down, mask=is_out, sem="relaxed")
+        tl.atomic_add(slopes + area, weight * right, mask=is_out, sem="relaxed")
         positions += 2 * area
         slopes += 2 * area
-        logits += area
+        attention += area
         products += area
 
 
 @triton.jit
 def dots(ptrs, vectors, is_channel, UNMASKED: tl.constexpr):
-    """Products of a pixel's channels with vectors (CHUNKS, N, STEP_C): (N)."""
-    return tl.sum(tl.sum(vectors * load_channels(ptrs, is_channel, UNMASKED), axis=2), axis=0)
+    """Products of pixels with vectors (N, CHUNKS, STEP_C) over their channels: (N)."""
+    return tl.sum(tl.sum(vectors * load_channels(ptrs, is_channel, UNMASKED), axis=2), axis=1)
+
+
+# Of channels nothing is assumed to be divisible, so that a thread has no four side by side: it adds them one by one.
+@tuned(blocks(SIZES, *ADDS), KEYS, fits=fits_channels, reset_to_zero=["total"])
+@triton.jit(do_not_specialize=(*AUTOTUNE_KEYS, "channels"))
+def attended_points_bwd_dx_kernel(
+    vectors, positions, weights, total,
+    channels, groups, points, height, width, out_height, out_width, tune_pixels, tune_images,
+    stride_xb, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
+    CHUNKS: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
+):  # fmt: skip
+    """Adds what output pixels have (B, C, sH, sW), times their weights (B, P, N), to the pixels that points are in.
+
+    The gradient of x, given that of the output and the attention; or of the keys, given queries and the gradients of
+    logits. In no order.
+    """
+    batch, group = image_tile(groups)
+    row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
+    pixel, area = row * out_width + column, out_height * out_width
+    channel, is_channel = channel_tile(channels, CHUNKS, STEP_C, False)
+    mask = is_out[:, None, None] & is_channel
+    v_ptrs = vectors + batch * stride_ob + (group * channels + channel) * stride_oc
+    v_ptrs += (row * stride_oh + column * stride_ow)[:, None, None]
+    vector = tl.load(v_ptrs, mask=mask, other=0.0).to(tl.float32)  # (N, CHUNKS, STEP_C)
+    total += batch * stride_xb + group * channels
+    positions += (batch * groups + group) * (2 * points * area) + pixel
+    weights += batch * points * area + pixel
+    for _ in range(points):
+        y = tl.load(positions, mask=is_out, other=0.0)
+        x = tl.load(positions + area, mask=is_out, other=0.0)
+        weight = tl.load(weights, mask=is_out, other=0.0)
+        top, left = first_pixel(y, height), first_pixel(x, width)
+        x_ptrs = total + ((top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[:, None, None] + channel)
+        upper, lower = share(y - top) * weight, share(y - top - 1.0) * weight
+        near, far = share(x - left), share(x - left - 1.0)
+        add_to(x_ptrs, upper * near, vector, mask)
+        add_to(x_ptrs + stride_xw, upper * far, vector, mask)
+        x_ptrs += stride_xh
+        add_to(x_ptrs, lower * near, vector, mask)
+        add_to(x_ptrs + stride_xw, lower * far, vector, mask)
+        positions += 2 * area
+        weights += area
 
 
 @triton.jit
-def add_to(ptrs, value, mask):
-    """Adds in no order, except nothing: most of what lies outside an image."""
-    tl.atomic_add(ptrs, value, mask=mask & (value != 0.0), sem="relaxed")
+def add_to(ptrs, weight, vector, mask):
+    """Adds weighted vectors (N, CHUNKS, STEP_C), except with no weight, which pixels outside the image have."""
+    mask = mask & (weight != 0.0)[:, None, None]
+    tl.atomic_add(ptrs, weight[:, None, None] * vector, mask=mask, sem="relaxed")
 
 
-@tuned(blocks(("BLOCK_H", "BLOCK_W"), *LOGITS), KEY_KEYS, fits=fits_keys, reset_to_zero=["grad_key"])
+@tuned(blocks(("BLOCK_H", "BLOCK_W"), *LOGITS), KEY_KEYS, fits=fits_keys)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def attended_points_bwd_dkey_kernel(
-    key, query, bias, offsets, positions, logits, lse, products, slopes, grad_key, grad_query, grad_offsets, grad_logits,
+def attended_points_bwd_dquery_kernel(
+    key, query, bias, offsets, positions, attention, products, slopes, grad_query, grad_offsets, grad_logits,
     depth, groups, points, height, width, out_height, out_width, factor, reach, tune_pixels, tune_images,
     stride_kb, stride_kh, stride_kw, stride_qb, stride_qc, stride_qh, stride_qw,
     stride_fb, stride_fc, stride_fh, stride_fw,
     GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of logits (times factor), query and offsets, each its own pixel's; and of the keys, added to them.
+    """The gradients of query, offsets and logits (times factor), each its own pixel's.
 
-    grad_key is laid out as the keys are, grad_query as the query, grad_offsets as the offsets.
+    grad_query is laid out as the query is, grad_offsets as the offsets.
     """
     batch = tl.program_id(2).to(tl.int64)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
@@ -313,55 +358,65 @@ def attended_points_bwd_dkey_kernel(
     offs_q = batch * stride_qb + channel * stride_qc + (row * stride_qh + column * stride_qw)[None, :, None]
     q = tl.load(query + offs_q, mask=mask, other=0.0).to(tl.float32)  # (Z, N, D)
     first = batch * points * area + pixel
-    normaliser = tl.load(lse + batch * area + pixel, mask=is_out, other=0.0)
+    attention += first
+    products += first
+    grad_logits += first
     mean = tl.zeros([BLOCK_H * BLOCK_W], tl.float32)
     for point in range(points):
-        weight = tl.exp(tl.load(logits + first + point * area, mask=is_out, other=0.0) - normaliser)
-        mean += weight * tl.load(products + first + point * area, mask=is_out, other=0.0)
+        weight = tl.load(attention + point * area, mask=is_out, other=0.0)
+        mean += weight * tl.load(products + point * area, mask=is_out, other=0.0)
     below = (height - 1.0) / tl.maximum(out_height - 1.0, 1.0) * reach
     beside = (width - 1.0) / tl.maximum(out_width - 1.0, 1.0) * reach
     offs_f = batch * stride_fb + (group.to(tl.int64) * (2 * points) * stride_fc)[:, None]
     offs_f += (row * stride_fh + column * stride_fw)[None, :]
     plane = (batch * groups + group.to(tl.int64))[:, None] * (2 * points * area) + pixel[None, :]
+    positions += plane
+    slopes += plane
+    offsets += offs_f
+    grad_offsets += offs_f
+    key += batch * stride_kb
     b_ptrs = bias + channel
     grad_q = tl.zeros([GROUPS, BLOCK_H * BLOCK_W, DEPTH], tl.float32)
     for _ in range(points):
-        weight = tl.exp(tl.load(logits + first, mask=is_out, other=0.0) - normaliser)
-        pull = weight * (tl.load(products + first, mask=is_out, other=0.0) - mean) * factor
-        tl.store(grad_logits + first, pull, mask=is_out)
-        y = tl.load(positions + plane, mask=is_point, other=0.0)
-        x = tl.load(positions + plane + area, mask=is_point, other=0.0)
+        weight = tl.load(attention, mask=is_out, other=0.0)
+        pull = weight * (tl.load(products, mask=is_out, other=0.0) - mean) * factor
+        tl.store(grad_logits, pull, mask=is_out)
+        y = tl.load(positions, mask=is_point, other=0.0)
+        x = tl.load(positions + area, mask=is_point, other=0.0)
         top, left = first_pixel(y, height), first_pixel(x, width)
-        offs = (top.to(tl.int32) * stride_kh + left.to(tl.int32) * stride_kw)[:, :, None] + channel
-        offs = batch * stride_kb + offs
+        k_ptrs = key + ((top.to(tl.int32) * stride_kh + left.to(tl.int32) * stride_kw)[:, :, None] + channel)
         y, x = y - top, x - left
-        upper, lower, near, far = share(y), share(y - 1.0), share(x), share(x - 1.0)
-        a = tl.load(key + offs, mask=is_channel, other=0.0).to(tl.float32)
-        b = tl.load(key + offs + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
-        c = tl.load(key + offs + stride_kh, mask=is_channel, other=0.0).to(tl.float32)
-        d = tl.load(key + offs + stride_kh + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
-        above = near[:, :, None] * a + far[:, :, None] * b
-        under = near[:, :, None] * c + far[:, :, None] * d
-        sample = upper[:, :, None] * above + lower[:, :, None] * under
-        grad_q += pull[None, :, None] * (sample + tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32))
-        down = tl.sum(q * (slope(y)[:, :, None] * above + slope(y - 1.0)[:, :, None] * under), axis=2) * pull[None, :]
-        before = upper[:, :, None] * a + lower[:, :, None] * c
-        after = upper[:, :, None] * b + lower[:, :, None] * d
-        right = tl.sum(q * (slope(x)[:, :, None] * before + slope(x - 1.0)[:, :, None] * after), axis=2) * pull[None, :]
-        down += tl.load(slopes + plane, mask=is_point, other=0.0) * weight[None, :]
-        right += tl.load(slopes + plane + area, mask=is_point, other=0.0) * weight[None, :]
-        move = moved_by(tl.load(offsets + offs_f, mask=is_point, other=0.0).to(tl.float32))
-        dtype = grad_offsets.dtype.element_ty
-        tl.store(grad_offsets + offs_f, (down * below * (1.0 - move * move)).to(dtype), mask=is_point)
-        move = moved_by(tl.load(offsets + offs_f + stride_fc, mask=is_point, other=0.0).to(tl.float32))
-        tl.store(grad_offsets + offs_f + stride_fc, (right * beside * (1.0 - move * move)).to(dtype), mask=is_point)
-        pulled = q * pull[None, :, None]
-        add_to(grad_key + offs, (upper * near)[:, :, None] * pulled, mask)
-        add_to(grad_key + offs + stride_kw, (upper * far)[:, :, None] * pulled, mask)
-        add_to(grad_key + offs + stride_kh, (lower * near)[:, :, None] * pulled, mask)
-        add_to(grad_key + offs + stride_kh + stride_kw, (lower * far)[:, :, None] * pulled, mask)
-        first += area
-        plane += 2 * area
-        offs_f += 2 * stride_fc
+        near, far = share(x)[:, :, None], share(x - 1.0)[:, :, None]
+        a = tl.load(k_ptrs, mask=is_channel, other=0.0).to(tl.float32)
+        b = tl.load(k_ptrs + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
+        across = slope(x)[:, :, None] * a + slope(x - 1.0)[:, :, None] * b
+        above = near * a + far * b
+        k_ptrs += stride_kh
+        a = tl.load(k_ptrs, mask=is_channel, other=0.0).to(tl.float32)
+        b = tl.load(k_ptrs + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
+        under = near * a + far * b
+        upper, lower = share(y)[:, :, None], share(y - 1.0)[:, :, None]
+        across = upper * across + lower * (slope(x)[:, :, None] * a + slope(x - 1.0)[:, :, None] * b)
+        sample = upper * above + lower * under + tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
+        grad_q += pull[None, :, None] * sample
+        down = tl.sum(q * (slope(y)[:, :, None] * above + slope(y - 1.0)[:, :, None] * under), axis=2)
+        down = down * pull[None, :] + tl.load(slopes, mask=is_point, other=0.0)
+        right = tl.sum(q * across, axis=2) * pull[None, :] + tl.load(slopes + area, mask=is_point, other=0.0)
+        store_through_tanh(offsets, grad_offsets, down * below, is_point)
+        store_through_tanh(offsets + stride_fc, grad_offsets + stride_fc, right * beside, is_point)
+        attention += area
+        products += area
+        grad_logits += area
+        positions += 2 * area
+        slopes += 2 * area
+        offsets += 2 * stride_fc
+        grad_offsets += 2 * stride_fc
         b_ptrs += groups * depth
     tl.store(grad_query + offs_q, grad_q.to(grad_query.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def store_through_tanh(offset_ptrs, grad_ptrs, grad, mask):
+    """Writes the gradients of offsets, given those of what tanh makes of them."""
+    move = moved_by(tl.load(offset_ptrs, mask=mask, other=0.0).to(tl.float32))
+    tl.store(grad_ptrs, (grad * (1.0 - move * move)).to(grad_ptrs.dtype.element_ty), mask=mask)

@@ -77,25 +77,35 @@ def attended_points_bwd(
         return point_gradients((x, key, query, bias, offsets), grad, Neighbourhood(kernel, groups, reach))
     pixels, keys = _channels_last(x), _channels_last(key)
     positions, logits, lse = _attention(keys, query, bias, offsets, kernel, groups, reach)
-    grad_x, grad_key = (torch.zeros_like(image, dtype=torch.float32) for image in (pixels, keys))
-    products, slopes = torch.zeros_like(logits), torch.zeros_like(positions)
+    attention = logits.sub_(lse.unsqueeze(1)).exp_()
+    products, slopes = torch.zeros_like(attention), torch.zeros_like(positions)
     launch(
-        kernels.attended_points_bwd_dx_kernel, _sum_grid(grad, groups),
-        pixels, positions, logits, lse, grad, grad_x, products, slopes,
+        kernels.attended_points_bwd_dpoints_kernel, _sum_grid(grad, groups),
+        pixels, positions, attention, grad, products, slopes,
         *_sizes(pixels, grad, kernel, groups), *tuning_keys(grad, groups), *_read_strides(pixels), *grad.stride(),
     )  # fmt: skip
-    grad_query, grad_offsets, grad_logits = torch.empty_like(query), torch.empty_like(offsets), torch.empty_like(logits)
+    grad_query, grad_offsets = torch.empty_like(query), torch.empty_like(offsets)
+    grad_logits = torch.empty_like(attention)
     launch(
-        kernels.attended_points_bwd_dkey_kernel, _logits_grid(query),
-        keys, query, bias, offsets, positions, logits, lse, products, slopes,
-        grad_key, grad_query, grad_offsets, grad_logits,
+        kernels.attended_points_bwd_dquery_kernel, _logits_grid(query),
+        keys, query, bias, offsets, positions, attention, products, slopes, grad_query, grad_offsets, grad_logits,
         *_sizes(keys, query, kernel, groups), keys.shape[3] ** -0.5, reach, *tuning_keys(query),
         *_read_strides(keys), *query.stride(), *offsets.stride(), **_blocks_of_keys(keys.shape[3], groups),
     )  # fmt: skip
+    grads = []
+    for image, vectors, weights in ((pixels, grad, attention), (keys, query, grad_logits)):
+        total = torch.zeros_like(image, dtype=torch.float32)
+        launch(
+            kernels.attended_points_bwd_dx_kernel, _sum_grid(vectors, groups),
+            vectors, positions, weights, total,
+            *_sizes(image, vectors, kernel, groups), *tuning_keys(vectors, groups),
+            *_read_strides(image), *vectors.stride(),
+        )  # fmt: skip
+        grads.append(total.permute(0, 3, 1, 2))
     grad_bias = (grad_logits @ query.flatten(2).transpose(1, 2).float()).sum(0)  # (k², D)
     return (
-        torch.empty_like(x).copy_(grad_x.permute(0, 3, 1, 2)),
-        torch.empty_like(key).copy_(grad_key.permute(0, 3, 1, 2)),
+        torch.empty_like(x).copy_(grads[0]),
+        torch.empty_like(key).copy_(grads[1]),
         grad_query,
         grad_bias.to(bias.dtype),
         grad_offsets,
