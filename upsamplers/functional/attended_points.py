@@ -10,10 +10,18 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_attention import AttendedPoints
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.portable_points import sampled_sum
+from upsamplers.functional.backend import uses_triton
 
 
 def attended_points(
-    x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor, hood: Neighbourhood
+    x: Tensor,
+    key: Tensor,
+    query: Tensor,
+    bias: Tensor,
+    offsets: Tensor,
+    hood: Neighbourhood,
+    *,
+    backend: str = "auto",
 ) -> Tensor:
     """Local deformable attention (LDA-AQU, ACM MM 2024, section 3.3).
 
@@ -26,10 +34,11 @@ def attended_points(
     No sample is ever copied out. Beyond the output it takes the memory of x and the keys, at least in float32, and
     about a quarter of the output's; backward that of x and the keys twice, and of every gradient. Coordinates and sums
     are float32 at least. Both run in a fixed order, without atomic additions. Second derivatives are supported, but
-    copy every sample.
+    copy every sample. The Triton form has none, and adds atomically in backward, except with
+    `torch.use_deterministic_algorithms`: then backward is the PyTorch form's.
 
-    A program that is being compiled, exported or traced gets the same sum as 2k² calls of grid_sample (whose own
-    backward adds atomically on a GPU).
+    On the PyTorch backend a program that is being compiled, exported or traced gets the same sum as 2k² calls of
+    grid_sample (whose own backward adds atomically on a GPU).
 
     Args:
         x: (B, C, H, W), of any floating-point dtype, contiguous or channels_last.
@@ -38,14 +47,18 @@ def attended_points(
         bias: (k², D), added to the keys.
         offsets: (B, 2Zk², sH, sW), channels ordered group · point · coordinate (y, x).
         hood: k, Z and the reach.
+        backend: as in `upsamplers.create`.
 
     Returns:
         (B, C, sH, sW) in x's dtype and memory format.
 
     Raises:
-        Unsupported: k is even, the groups do not divide C and D, or something does not fit x.
+        Unsupported: k is even, the groups do not divide C and D, something does not fit x, or the backend cannot run.
     """
-    if needs_plain_operations():
+    scale = -(-query.shape[2] // x.shape[2])
+    others = (key, query, bias, offsets)
+    fused = uses_triton(backend, x, *others, kernel=hood.kernel, scale=scale, groups=hood.groups)
+    if not fused and needs_plain_operations():
         return sampled_sum(x, key, query, bias, offsets, hood)
     require_option("the kernel of a neighbourhood", hood.kernel, odd=True)
     for image in (x, key):
@@ -60,5 +73,14 @@ def attended_points(
     ):
         if tuple(tensor.shape) != expected:
             raise Unsupported(f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}")
-    out: Tensor = AttendedPoints.apply(x, key, query, bias, offsets, hood)  # type: ignore[no-untyped-call]
+    out: Tensor
+    if fused:
+        from upsamplers.functional._triton import attended_points as triton_form
+        from upsamplers.functional._triton.launch import dense
+
+        out = triton_form.attended_points(
+            x, key, dense(query), bias.contiguous(), dense(offsets), hood.kernel, hood.groups, hood.reach
+        )
+        return out
+    out = AttendedPoints.apply(x, key, query, bias, offsets, hood)  # type: ignore[no-untyped-call]
     return out

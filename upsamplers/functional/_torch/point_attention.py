@@ -67,7 +67,7 @@ class AttendedPoints(Function):
         if torch.is_grad_enabled():  # gradients of gradients are wanted
             form = partial(sampled_sum, hood=ctx.hood, read=gather_bilinearly)
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:5]), None
-        return *_gradients(ctx.saved_tensors, grad, ctx.hood), None
+        return *point_gradients(ctx.saved_tensors, grad, ctx.hood), None
 
 
 def _attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor, hood: Neighbourhood) -> Tensor:
@@ -92,7 +92,7 @@ def _attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor
     return out
 
 
-def _gradients(tensors: tuple[Tensor, ...], grad: Tensor, hood: Neighbourhood) -> tuple[Tensor, ...]:
+def point_gradients(tensors: tuple[Tensor, ...], grad: Tensor, hood: Neighbourhood) -> tuple[Tensor, ...]:
     """The gradients of x, key, query, bias and offsets, from that of the output (B, C, sH, sW)."""
     x, key, query, bias, offsets = tensors
     inputs = _inputs(x, key, query, bias, offsets, hood)
