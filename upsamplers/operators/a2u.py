@@ -13,7 +13,6 @@ from upsamplers.checks import require_divisible, require_features, require_guide
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.average_pool import average_pool
-from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.filter_per_image import filter_per_image
 from upsamplers.functional.group_norm import folds, normalised_product
 from upsamplers.functional.reassemble import reassemble
@@ -54,16 +53,8 @@ class A2U(Upsampler):
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         self.require_norms(x)
-        if uses_triton(self.backend, x, guide, kernel=KERNEL, scale=self.scale):
-            # TODO: reassemble(x, logits, KERNEL, scale=self.scale, normalize="sigmoid-softmax", backend=self.backend)
-            from upsamplers.functional._triton.launch import SIGMOID_SOFTMAX, dense
-            from upsamplers.functional._triton.windows import window_sum
-
-            logits = self.kernel_gen(guide, self.backend).to(x.dtype)
-            keeps = torch.is_grad_enabled() and (x.requires_grad or logits.requires_grad)
-            out: Tensor = window_sum(dense(x), logits, None, KERNEL, 1, self.scale, SIGMOID_SOFTMAX, keeps)[0]
-            return out
-        return reassemble(x, self.weights(guide), KERNEL, scale=self.scale)
+        logits = self.kernel_gen(guide, self.backend)
+        return reassemble(x, logits, KERNEL, scale=self.scale, normalize="sigmoid-softmax", backend=self.backend)
 
     def require_norms(self, x: Tensor) -> None:
         """Refuses x (B, C, H, W) so small that a group of the norms of its guide has only one value.

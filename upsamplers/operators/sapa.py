@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.group_norm import folds, group_norm, norm_scale_and_shift
 from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -87,4 +90,18 @@ class Sapa(Upsampler):
 
     def query_and_key(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """The queries (B, D, sH, sW) of the guide and the keys (B, D, H, W) of x."""
-        return self.q(self.norm_y(guide)), self.k(self.norm_x(x))
+        return (
+            self._projected(guide, self.norm_y, self.q),
+            self._projected(x, self.norm_x, self.k),
+        )
+
+    def _projected(self, feature: Tensor, norm: nn.GroupNorm, layer: nn.Conv2d) -> Tensor:
+        """The projection of a normalised feature; without gradients the normalised feature itself is never made."""
+        folded = folds(norm, feature) and is_plain(layer) and feature.dtype == layer.weight.dtype
+        if folded and uses_triton(self.backend, feature, layer.weight):
+            from upsamplers.functional._triton.projection import can_project, project
+
+            if can_project(layer.weight):
+                scale, shift = norm_scale_and_shift(norm, feature, self.backend)
+                return project(feature, [layer.weight], [layer.bias], norm_scale=scale, norm_shift=shift)
+        return layer(group_norm(feature, norm, backend=self.backend))  # type: ignore[no-any-return]

@@ -379,6 +379,8 @@ def sample_points_bwd_dx_far_kernel(
         add_to(x_ptrs, gradient * weight_a[None, :], scale, is_channel & far_a[None, :], EXACT)
         add_to(x_ptrs + stride_xw, gradient * weight_b[None, :], scale, is_channel & far_b[None, :], EXACT)
         add_to(x_ptrs + stride_xh, gradient * weight_c[None, :], scale, is_channel & far_c[None, :], EXACT)
-        add_to(x_ptrs + (stride_xh + stride_xw), gradient * weight_d[None, :], scale, is_channel & far_d[None, :], EXACT)
+        add_to(
+            x_ptrs + (stride_xh + stride_xw), gradient * weight_d[None, :], scale, is_channel & far_d[None, :], EXACT
+        )
         grad_x += STEP_C * stride_xc
         grad += STEP_C * stride_oc
