@@ -68,18 +68,16 @@ def call_of(case: Case) -> Callable[[], Any]:
     torch.manual_seed(0)
     dtype = getattr(torch, case.dtype)
     module = upsamplers.create(case.operator, CHANNELS, backend=case.backend).to("cuda", dtype)
+    inputs = module.example_inputs(case.batch, SIDE, SIDE, device="cuda", dtype=dtype)
     if case.mode == "inference":
         module.eval()
-        inputs = module.example_inputs(case.batch, SIDE, SIDE)
 
         def forward() -> Any:
             with torch.inference_mode():
                 return module(*inputs)
 
         return forward
-    inputs = tuple(
-        value.requires_grad_(value.is_floating_point()) for value in module.example_inputs(case.batch, SIDE, SIDE)
-    )
+    inputs = tuple(value.requires_grad_(value.is_floating_point()) for value in inputs)
     leaves = [value for value in (*inputs, *module.parameters()) if value.requires_grad]
     grad = torch.randn_like(module(*inputs))
     return lambda: torch.autograd.grad(module(*inputs), leaves, grad)
@@ -114,12 +112,10 @@ def times(call: Callable[[], Any]) -> tuple[float, float]:
 
 def kernels() -> dict[str, Any]:
     """Every kernel with blocks to choose from, by its name."""
-    found = {}
-    for module in pkgutil.iter_modules(_triton.__path__):
-        for name, kernel in vars(importlib.import_module(f"{_triton.__name__}.{module.name}")).items():
-            if hasattr(kernel, "configs") and hasattr(kernel, "fits"):
-                found[name] = kernel
-    return found
+    names = (f"{_triton.__name__}.{module.name}" for module in pkgutil.iter_modules(_triton.__path__))
+    modules = map(importlib.import_module, names)
+    members = (member for module in modules for member in vars(module).items())
+    return {name: kernel for name, kernel in members if hasattr(kernel, "configs") and hasattr(kernel, "fits")}
 
 
 def compile_case(case: Case) -> str:
