@@ -11,11 +11,12 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.autograd import forward_ad
 
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 
 BACKENDS = ("auto", "torch", "triton")
+PLAIN_TENSORS = (Tensor, torch.nn.Parameter, FakeTensor)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 HAS_TRITON = find_spec("triton") is not None
 # The side of the largest window.
@@ -94,11 +95,20 @@ def why_not_triton(x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, 
     """Why the kernels cannot take these tensors, a predicate without its subject; or None."""
     if not HAS_TRITON:
         return "needs triton, which is not installed: pip install triton"
+    is_compiling = torch.compiler.is_compiling()
+    if not is_compiling and needs_plain_operations():
+        return "has no form for torch.func and forward-mode differentiation"
     for tensor in (x, *others):
         if not tensor.is_cuda and not is_interpreted():
             return f"runs on CUDA, not on {tensor.device.type}"
         if tensor.dtype not in DTYPES:
             return f"takes float32, float16 and bfloat16, not {str(tensor.dtype).removeprefix('torch.')}"
+        if not is_compiling and type(tensor) not in PLAIN_TENSORS:
+            return f"takes plain tensors, not {type(tensor).__name__}"
+    return _why_not_sizes(x, kernel, scale, groups)
+
+
+def _why_not_sizes(x: Tensor, kernel: int, scale: int, groups: int) -> str | None:
     if kernel > LARGEST_KERNEL:
         return f"takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}"
     if next_power_of_2(kernel**2) * next_power_of_2(scale**2) > LARGEST_CELL:
@@ -108,12 +118,6 @@ def why_not_triton(x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, 
         return f"takes up to {MOST_IMAGES} images times groups, not {images * groups}"
     if x.numel() * scale**2 >= MOST_ELEMENTS * images > 0:
         return f"takes less than 2³¹ elements an image, not {x.numel() // images * scale**2}"
-    if not torch.compiler.is_compiling():
-        if forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None:
-            return "has no form for torch.func and forward-mode differentiation"
-        for tensor in (x, *others):
-            if type(tensor) not in (Tensor, torch.nn.Parameter, FakeTensor):
-                return f"takes plain tensors, not {type(tensor).__name__}"
     return None
 
 
