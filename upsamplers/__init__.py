@@ -16,7 +16,7 @@ from upsamplers.errors import (
     Unsupported,
     UpsamplerError,
 )
-from upsamplers.registry import create, get, load_plugin, names, register, register_module
+from upsamplers.registry import create, get, load_plugin, names, register, register_module, use_backend
 from upsamplers.spec import Spec
 from upsamplers.surgery.replace import replace
 from upsamplers.surgery.report import Left, Replaced, Replacement
@@ -45,4 +45,5 @@ __all__ = [
     "register",
     "register_module",
     "replace",
+    "use_backend",
 ]

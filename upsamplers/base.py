@@ -28,6 +28,8 @@ class Upsampler(nn.Module):
     """
 
     needs_guide: ClassVar[bool] = False
+    backends: ClassVar[tuple[str, ...]] = ("torch",)
+    backend: str = "auto"
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__()

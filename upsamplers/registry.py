@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -11,7 +12,7 @@ import pkgutil
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -122,7 +123,8 @@ def names() -> tuple[str, ...]:
     variants: dict[type[Upsampler], list[str]] = {}
     for spec in _specs.values():
         variants.setdefault(spec.cls, []).insert(0, spec.name)
-    return tuple(sorted((name for series in variants.values() for name in series), key=_age))
+    every = (name for series in variants.values() for name in series if not _specs[name].reference)
+    return tuple(sorted(every, key=_age))
 
 
 def _age(name: str) -> tuple[float, str, bool]:
@@ -145,7 +147,9 @@ def get(name: str) -> Spec:
     return _specs[name]
 
 
-def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | None = None, **options: Any) -> Upsampler:
+def create(
+    name: str, channels: int, *, scale: int = 2, guide_channels: int | None = None, backend: str = "auto", **options: Any
+) -> Upsampler:
     """Builds an operator.
 
     Args:
@@ -153,6 +157,7 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
         channels: C of x (B, C, H, W).
         scale: s; the output is (B, C, sH, sW).
         guide_channels: G of the guide (B, G, sH, sW); C by default; ignored where no guide is taken.
+        backend: "auto", "torch" or "triton".
         options: the operator's own, see its class.
 
     Raises:
@@ -164,8 +169,10 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
     require_option(f"{name}: scale", scale)
     if guide_channels is not None:
         require_option(f"{name}: guide_channels", guide_channels)
-    if reason := spec.why_not(scale=scale):
+    if reason := spec.why_not(scale=scale, backend=backend):
         raise Unsupported(reason)
+    if backend == "triton":
+        spec = get(f"{name}-triton")
     arguments = {**spec.options, **options}
     parameters = inspect.signature(spec.cls.__init__).parameters
     if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -175,7 +182,15 @@ def create(name: str, channels: int, *, scale: int = 2, guide_channels: int | No
                 raise Unsupported(f"{name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
     if spec.needs_guide:
         arguments["guide_channels"] = guide_channels or channels
-    return spec.cls(channels, scale=scale, **arguments)
+    module = spec.cls(channels, scale=scale, **arguments)
+    module.backend = backend
+    return module
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Runs operators on this backend inside."""
+    yield
 
 
 def load_plugin(path: str) -> tuple[str, ...]:

@@ -35,12 +35,16 @@ class Spec:
         """Whether forward takes a guide."""
         return self.cls.needs_guide
 
-    def why_not(self, *, scale: int, device: str = "") -> str | None:
-        """Why it cannot run at this scale or on this kind of device, or None."""
+    def why_not(self, *, scale: int, device: str = "", backend: str = "auto") -> str | None:
+        """Why it cannot run at this scale, on this kind of device or on this backend, or None."""
         if self.scales and scale not in self.scales:
             return f"{self.name} upsamples by {_listed(self.scales)} only, not by {scale}"
         if device and device not in self.devices:
             return f"{self.name} needs {_listed(self.devices)}, not {device}"
+        if backend == "triton" and backend not in self.cls.backends:
+            return f"{self.name} has no Triton form"
+        if backend == "triton" and device not in ("", "cuda"):
+            return f"{self.name} on backend triton needs cuda, not {device}"
         return None
 
 

@@ -37,6 +37,8 @@ class A2U(Upsampler):
 
     needs_guide = True
 
+    backends = ("torch", "triton")
+
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
         if scale != 2:

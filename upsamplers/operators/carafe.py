@@ -31,6 +31,8 @@ class Carafe(Upsampler):
         Unsupported: the channels do not fit, a kernel is even, or an option is below 1.
     """
 
+    backends = ("torch", "triton")
+
     def __init__(
         self,
         channels: int,

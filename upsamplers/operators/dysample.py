@@ -47,6 +47,8 @@ class DySample(Upsampler):
 
     init_pos: Tensor
 
+    backends = ("torch", "triton")
+
     def __init__(
         self,
         channels: int,

@@ -41,6 +41,8 @@ class Fade(Upsampler):
 
     needs_guide = True
 
+    backends = ("torch", "triton")
+
     def __init__(
         self,
         channels: int,

@@ -28,6 +28,8 @@ class Interpolate(Upsampler):
         Unsupported: the rule is none of these.
     """
 
+    backends = ("torch", "triton")
+
     def __init__(self, channels: int, *, scale: int = 2, rule: str = "bilinear") -> None:
         super().__init__(channels, scale=scale)
         if rule not in RULES:

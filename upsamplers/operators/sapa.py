@@ -34,6 +34,8 @@ class Sapa(Upsampler):
 
     needs_guide = True
 
+    backends = ("torch", "triton")
+
     def __init__(
         self,
         channels: int,
