@@ -148,7 +148,13 @@ def get(name: str) -> Spec:
 
 
 def create(
-    name: str, channels: int, *, scale: int = 2, guide_channels: int | None = None, backend: str = "auto", **options: Any
+    name: str,
+    channels: int,
+    *,
+    scale: int = 2,
+    guide_channels: int | None = None,
+    backend: str = "auto",
+    **options: Any,
 ) -> Upsampler:
     """Builds an operator.
 

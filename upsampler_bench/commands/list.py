@@ -84,10 +84,9 @@ def _parameters(name: str, channels: int, scale: int) -> tuple[str, str, str]:
 
     import upsamplers
 
-    reference = upsamplers.get(name).reference
     try:
-        with torch.device("meta"):  # the parameters of a Triton operator are its reference's, also without triton
-            module = upsamplers.create(reference or name, channels, scale=scale)
+        with torch.device("meta"):
+            module = upsamplers.create(name, channels, scale=scale)
     except (upsamplers.UpsamplerError, RuntimeError, TypeError, ValueError) as refusal:
         return "-", "-", str(refusal)
     sizes = [(parameter.dim(), parameter.numel()) for parameter in module.parameters()]

@@ -1,7 +1,8 @@
 """What is measured: one metric (or a family that is read together) a file; the file's name is the metric's.
 
 A metric has `INFOS`, its columns, and either `measure` (read once) or `call` and `readings` (timed in rounds). One that
-is measured of bare operators only, or in models only, says so in `SUBJECT`. Those of the mode "probe" test whether
+is measured of bare operators only, or in models only, says so in `SUBJECT`; one that some cases do not have, in
+`applies(case)`. Those of the mode "probe" test whether
 something works: see `upsampler_bench.capabilities`.
 """
 
@@ -74,7 +75,9 @@ def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
     return {
         name: metric
         for name, metric in metrics.items()
-        if metric.INFOS[0].mode == case.mode and getattr(metric, "SUBJECT", subject) == subject
+        if metric.INFOS[0].mode == case.mode
+        and getattr(metric, "SUBJECT", subject) == subject
+        and (not hasattr(metric, "applies") or metric.applies(case))
     }
 
 

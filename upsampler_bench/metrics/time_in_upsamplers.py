@@ -31,7 +31,7 @@ Span = tuple[object, object]
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Times forwards and the upsamplers within each of them; a compiled model in its eager form."""
+    """Times forwards and the upsamplers within each of them; of a compiled model its eager form."""
     rounds = []
     for _ in range(FORWARDS):
         with _timed_upsamplers(workload.module, device) as spans:
@@ -40,7 +40,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
             end = device.moment()
         inside = sum(device.seconds(*span) for span in spans)
         rounds.append((inside / device.seconds(begin, end),))
-    notes = ("measured on the eager form",) if workload.is_compiled else ()
+    notes = () if workload.is_eager else ("measured on the eager form",)
     method = f"moments before and after each upsampler, {device.timing_method()}"
     return (Reading(INFO.name, tuple(rounds), method, notes),)
 
