@@ -90,7 +90,7 @@ def _measurement(case: Case, row: tuple[float, ...]) -> Measurement:
 
 def _timed(case: Case, metric: str, milliseconds: float) -> Reading:
     """Ten rounds of seven samples, spread by about a per cent."""
-    drawn = random.Random(case.key)
+    drawn = random.Random(f"{case.upsampler}/{case.group}")
     rounds = tuple(tuple(milliseconds / 1e3 * drawn.gauss(1, 0.01) for _ in range(7)) for _ in range(10))
     return Reading(metric, rounds, "perf_counter_ns, heap kept, 1 thread", facts={"stop": "precise"})
 
