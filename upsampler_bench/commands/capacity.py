@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from upsampler_bench.case import Case
 
 COUNTED = (
-    "Counted: parameters, inputs (x, and the guide where the operator takes one) and the peak beyond both, which in "
-    "training includes all gradients. Not counted: memory that kernels and the allocator take beyond tensors; leave "
-    "some room."
+    "Counted on backend torch: parameters, inputs (x, and the guide where the operator takes one) and the peak beyond "
+    "both, which in training includes all gradients. Not counted: memory that kernels and the allocator take beyond "
+    "tensors; leave some room."
 )
 EXTRAPOLATED = "Large sizes on a CPU are extrapolated from strips of full width; the result may be 1 % too large."
 ESTIMATED = (

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 from report_reading import FEW, cell, columns, row, with_reading
-from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
+from sample_run import ENVIRONMENT, FIGURES, METRICS, also_on_triton, plain_run, sample_run
 
 from upsampler_bench import report
 from upsampler_bench.case import Case, Settings
@@ -122,17 +122,11 @@ def test_each_condition_has_a_table_and_pictures_with_file_names_of_their_own() 
     assert cell(made, "dysample", "latency_ratio", table=1).value
 
 
-def on_two_backends(others: dict[str, tuple[float, ...]]) -> Run:
-    """FEW and carafe on torch, and others on triton."""
-    run = plain_run({"carafe": FIGURES["carafe"], **FEW})
-    for name, figures in others.items():
-        for measurement in plain_run({f"{name} on triton": figures}).measurements:  # so named, noise of its own
-            run = run.with_measurement(replace(measurement, case=measurement.case.of(name).on("triton")))
-    return run
+THREE = {"carafe": FIGURES["carafe"], **FEW}
 
 
 def test_an_operators_backends_are_rows_together_each_with_its_speed_up_over_torch() -> None:
-    run = on_two_backends({"carafe": FIGURES["dysample"]})
+    run = also_on_triton(plain_run(THREE), {"carafe": FIGURES["dysample"]})
     made = report.from_run(run)
     rows = made.tables[0].rows
     assert [row.name for row in rows] == ["carafe · torch", "carafe · triton", "bilinear · torch", "dysample · torch"]
@@ -150,7 +144,7 @@ def test_an_operators_backends_are_rows_together_each_with_its_speed_up_over_tor
 
 def test_ratios_are_to_bilinear_on_torch_else_to_bilinear_on_the_rows_own_backend() -> None:
     faster = {"bilinear": FIGURES["nearest"], "carafe": FIGURES["carafe"]}
-    made = report.from_run(on_two_backends(faster))
+    made = report.from_run(also_on_triton(plain_run(THREE), faster))
     assert [row.name for row in made.tables[0].rows if row.baseline] == ["bilinear · torch"]
     assert cell(made, "bilinear · triton", "latency_ratio").value == pytest.approx(8.6 / 9.1, rel=0.02)
     alone = plain_run(faster)
@@ -162,7 +156,7 @@ def test_ratios_are_to_bilinear_on_torch_else_to_bilinear_on_the_rows_own_backen
 
 
 def test_a_deviation_is_one_number_without_an_interval_in_powers_of_ten() -> None:
-    run = on_two_backends({"carafe": FIGURES["dysample"]})
+    run = also_on_triton(plain_run(THREE), {"carafe": FIGURES["dysample"]})
     run = replace(run, metrics=(*run.metrics, MetricInfo("deviation", "Deviation", "error", "inference")))
     run = with_reading(run, Case("carafe", backend="triton"), Reading("deviation", ((2.5e-7,),), "compared"))
     made = report.from_run(run)
