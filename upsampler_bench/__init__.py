@@ -34,7 +34,7 @@ def run(
         shape: (C, H, W) of the low-resolution feature, or several.
         output_dir: the folder of results.json, which is written as the run goes on; None: nothing is written.
         progress: show the progress on standard error.
-        keys: any other key of a plan: scale, batch, dtype, layout, mode, device, threads, compile, seed, budget,
+        keys: any other key of a plan: backend, scale, batch, dtype, layout, mode, device, threads, seed, budget,
             metrics, max_time, target_ci, ...
 
     Raises:

@@ -158,15 +158,16 @@ def count(case: Case) -> Need:
 
     import upsamplers
     from upsampler_bench.device.tensor_memory import LiveStorages
-    from upsampler_bench.workloads.workload import DTYPES
+    from upsampler_bench.workloads.workload import DTYPES, backend_option
 
     kind = case.device.partition(":")[0]
-    if reason := upsamplers.get(case.upsampler).why_not(scale=case.scale, device=kind):
+    options = backend_option(case)
+    if reason := upsamplers.get(case.upsampler).why_not(scale=case.scale, device=kind, **options):
         raise upsamplers.Unsupported(reason)
     # Operators take the same path for meta tensors as on a GPU, and torch without CUDA has no fake CUDA tensors.
     device = torch.device("cpu" if kind == "cpu" else "meta")
     with device:
-        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale, **options)
         module = module.to(dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         as_fake: Any = fake.from_tensor

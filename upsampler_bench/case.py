@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 INFERENCE = "inference"
@@ -12,6 +13,8 @@ DTYPES = ("float32", "float16", "bfloat16", "float64")
 # The metric of a case that is its time, by mode.
 TIMED = {INFERENCE: "latency", TRAIN: "train_latency"}
 LAYOUTS = ("contiguous", "channels_last")
+# The backends with a role of their own: the reference of all others, and what a user gets from `upsamplers.create`.
+TORCH, AUTO = "torch", "auto"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,6 +30,7 @@ class Case:
         layout: "contiguous" (NCHW) or "channels_last" (NHWC in memory).
         device: "cpu", or "cuda:0" and so on.
         model: the model the operator is measured in; empty: the bare operator.
+        backend: how the operator is executed: a file's name in `backends`, such as "torch" or "triton".
     """
 
     upsampler: str
@@ -40,15 +44,16 @@ class Case:
     layout: str = "contiguous"
     device: str = "cpu"
     model: str = ""
+    backend: str = TORCH
 
     @property
     def key(self) -> str:
         """A stable name, the same in every run: what readings and stored runs are matched by."""
-        return f"{self.upsampler}/{self.condition}/{self.mode}"
+        return f"{self.upsampler}/{self.backend}/{self.condition}/{self.mode}"
 
     @property
     def condition(self) -> str:
-        """All but the operator and the mode, e.g. '1x256x120x120/x2/float32/contiguous/cpu'."""
+        """All but operator, backend and mode, e.g. '1x256x120x120/x2/float32/contiguous/cpu'."""
         shape = f"{self.batch}x{self.channels}x{self.height}x{self.width}"
         parts = [shape, f"x{self.scale}", self.dtype, self.layout, self.device, self.model]
         return "/".join(part for part in parts if part)
@@ -62,6 +67,19 @@ class Case:
         """The same case for another operator."""
         return replace(self, upsampler=upsampler)
 
+    def on(self, backend: str) -> Case:
+        """The same case on another backend."""
+        return replace(self, backend=backend)
+
+    def label(self, backends: Collection[str]) -> str:
+        """What its row is called among cases on these backends: the operator, with its backend if there are several."""
+        return f"{self.upsampler} · {self.backend}" if len(backends) > 1 else self.upsampler
+
+
+def default_backend(device: str) -> str:
+    """What is measured where no backend is named: plain PyTorch on a CPU, on a GPU what `upsamplers.create` gives."""
+    return TORCH if device == "cpu" else AUTO
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -71,7 +89,6 @@ class Settings:
         baseline: the operator that latency ratios are relative to.
         metrics: the metrics asked for, by name; empty: all.
         threads: CPU threads; 0: as many as the process may use. One gives the most repeatable ratios.
-        compile: measure under torch.compile.
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
         max_time: seconds of timed calls that one operator may take; twice as long to reach eight rounds.
@@ -90,7 +107,6 @@ class Settings:
     baseline: str = "bilinear"
     metrics: tuple[str, ...] = ()
     threads: int = 1
-    compile: bool = False
     seed: int = 0
     budget: float = 0.0
     max_time: float = 15.0

@@ -11,7 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, MODES, TRAIN, Case, Settings
+from upsampler_bench import discovery
+from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, MODES, TORCH, TRAIN, Case, Settings, default_backend
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 
@@ -21,6 +22,7 @@ else:
     import tomli as tomllib
 
 PLANS = Path(__file__).parent / "plans"
+BACKENDS = "upsampler_bench.backends"
 MOST_THREADS = 4096
 MOST_ELEMENTS = 2**48
 IMAGE_CHANNELS, MODEL_SCALE = 3, 2
@@ -35,6 +37,7 @@ class Plan:
     Attributes:
         name: of a file its own name.
         upsampler: names, or shell wildcards over the registered ones.
+        backend: empty: torch on a CPU, auto on a GPU.
         shape: (C, H, W) of the low-resolution feature; ignored in a model.
         batch: empty: 1, in models on a GPU 4 and 16.
         model: models to measure the operators in; "" (given as "none") is the bare operator.
@@ -46,6 +49,7 @@ class Plan:
 
     name: str = ""
     upsampler: tuple[str, ...] = ("*",)
+    backend: tuple[str, ...] = ()
     shape: tuple[tuple[int, int, int], ...] = ((256, 120, 120),)
     scale: tuple[int, ...] = (2,)
     batch: tuple[int, ...] = ()
@@ -106,7 +110,7 @@ def parse(keys: Mapping[str, Any]) -> Plan:
 
 
 def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[Case, ...]:
-    """Every combination, operator by operator; the baseline is always measured too.
+    """Every combination, operator by operator; the baseline is always measured too, on torch if that is a backend.
 
     Args:
         plan: the sweep.
@@ -117,17 +121,28 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
     Raises:
         PlanError: a name or wildcard matches nothing.
     """
-    chosen = requested(plan, names, device, wild)
+    named, on = requested(plan, names, device, wild), backends(plan, device)
     baseline = plan.settings.baseline
     if baseline and baseline not in names:
         raise PlanError(f"no upsampler {baseline!r} for a baseline; {nearest(baseline, tuple(names))}")
-    chosen = tuple(name for name in names if name in chosen or name == baseline)
+    # A baseline that the plan does not name is measured on each backend only if torch, which serves all, is not there.
+    chosen = [
+        (name, backend)
+        for name in names
+        for backend in on
+        if name in named or (name == baseline and (backend == TORCH or TORCH not in on))
+    ]
     inputs = [case for model in plan.model for case in _inputs(plan, model, device)]
     return tuple(
-        replace(case, upsampler=name, dtype=dtype, layout=layout, mode=mode)
+        replace(case, upsampler=name, backend=backend, dtype=dtype, layout=layout, mode=mode)
         for case, dtype, layout, mode in product(inputs, plan.dtype, plan.layout, plan.mode)
-        for name in chosen
+        for name, backend in chosen
     )
+
+
+def backends(plan: Plan, device: str) -> tuple[str, ...]:
+    """The plan's backends, or the device's default; torch first, which the others are compared with."""
+    return tuple(sorted(plan.backend or (default_backend(device),), key=lambda name: name != TORCH))
 
 
 def requested(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -194,6 +209,13 @@ def _sizes(form: str, example: str) -> Callable[[object, str], tuple[int, ...]]:
     return read
 
 
+def _backend(value: object, key: str) -> str:
+    name, known = _text(value, key), discovery.modules(BACKENDS)
+    if name not in known:
+        raise PlanError(f"no backend {name!r}; {nearest(name, known)}")
+    return name
+
+
 def _model(value: object, key: str) -> str:
     name = _text(value, key)
     return "" if name == NO_MODEL else name
@@ -230,6 +252,7 @@ def _setting(key: str, value: object, given: str) -> object:
 
 _LISTS: dict[str, Callable[[object, str], Any]] = {
     "upsampler": _text,
+    "backend": _backend,
     "shape": _sizes("CxHxW", "256x120x120"),
     "scale": _positive,
     "batch": _positive,

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from upsampler_bench.case import Case, Settings
+from upsampler_bench.case import TORCH, Case, Settings
 from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 
-SCHEMA = 2
+SCHEMA = 3
 MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
 COMPLETE, PARTIAL = "complete", "partial"
+# The unit of a relative error.
+ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class MetricInfo:
     """What a column is.
 
     Attributes:
-        unit: "s", "B", "MAC", "1", "share" (of one) or "bool" (1 is yes, 0 is no).
+        unit: "s", "B", "MAC", "1", "share" (of one), "error" (relative) or "bool" (1 is yes, 0 is no).
         mode: the kind of case it is measured on.
         exact: it has no noise.
         additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
@@ -43,7 +45,7 @@ class MetricInfo:
     @property
     def is_single(self) -> bool:
         """Whether one sample says all there is, so that it has no interval."""
-        return self.exact or bool(self.bounds)
+        return self.exact or bool(self.bounds) or self.unit == ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,6 @@ class UpsamplerInfo:
 
     name: str
     paper: str = ""
-    reference: str = ""
     needs_guide: bool = False
 
 
@@ -195,15 +196,30 @@ class Run:
         """Every reading with the measurement it belongs to."""
         return ((measurement, reading) for measurement in self.measurements for reading in measurement.readings)
 
-    def ratio(self, case: Case, metric: str, to: str = "") -> Estimate | None:
-        """This case's metric over another operator's in the same group, paired by round, or None.
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends of its cases, in order."""
+        return tuple(dict.fromkeys(measurement.case.backend for measurement in self.measurements))
+
+    def baseline_of(self, case: Case, operator: str = "") -> Case:
+        """What a case is compared with: the baseline on torch where the run has it, else on the case's own backend.
+
+        Args:
+            case: of any operator.
+            operator: to compare with; by default the run's baseline.
+        """
+        baseline = case.of(operator or self.settings.baseline)
+        return baseline.on(TORCH) if self.measurement(baseline.on(TORCH)) else baseline
+
+    def ratio(self, case: Case, metric: str, to: Case | None = None) -> Estimate | None:
+        """This case's metric over another case's of the same group, paired by round, or None.
 
         Args:
             case: of this operator.
             metric: its name.
-            to: the other operator; by default the baseline.
+            to: the other case; by default the baseline's.
         """
-        ours, theirs = self.measurement(case), self.measurement(case.of(to or self.settings.baseline))
+        ours, theirs = self.measurement(case), self.measurement(to or self.baseline_of(case))
         mine, base = ours and ours.reading(metric), theirs and theirs.reading(metric)
         if not (mine and base and mine.method == base.method and all(base.samples)):
             return None

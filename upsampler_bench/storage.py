@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from upsampler_bench.case import DTYPES, LAYOUTS, MODES, Case
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, TORCH, Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Measurement, Reading, Run
 
@@ -38,6 +38,8 @@ METRICS = {
     "floor": "roofline_time", "traffic": "memory_traffic", "least_traffic": "minimum_traffic",
     "upsampler_share": "time_in_upsamplers", "beside": "upsample_to",
 }  # fmt: skip
+# What schema 2 called the Triton form of an operator: "dysample-triton", or with another kernel "dysample-triton-1x1".
+TRITON_NAME = re.compile(r"(.+)-triton(|-1x1)")
 # How msgspec words what it refuses.
 EXPECTED = re.compile(
     r"(?:Expected `([^`]*)`, got `([^`]*)`|Object missing required field `([^`]*)`)(?: - at `\$([^`]*)`)?"
@@ -95,7 +97,8 @@ def load(path: str | Path) -> Run:
         raise ResultsError(f"cannot read {source} as a stored run: {problem}") from problem
     _refuse_other_schema(data, source)
     try:
-        run = msgspec.convert(_from_schema_1(data) if data["schema"] == 1 else data, Run)
+        data = _from_schema_1(data) if data["schema"] == 1 else data
+        run = msgspec.convert(_from_schema_2(data) if data["schema"] == 2 else data, Run)
         _check_values(run)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ResultsError(f"{source} is incomplete or corrupt: {_sentence(problem)}") from problem
@@ -152,7 +155,7 @@ def _refuse_other_schema(data: object, source: Path) -> None:
 
 
 def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The run with the names of today."""
+    """The run with the names of schema 2."""
 
     def renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         return {names.get(key, key): value for key, value in record.items()}
@@ -162,7 +165,7 @@ def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
     return {
         **data,
-        "schema": SCHEMA,
+        "schema": 2,
         "plan": renamed(data.get("plan", {}), CASE_FIELDS),
         "settings": renamed(data["settings"], SETTINGS_FIELDS),
         "metrics": [metric(info, "name", "bounds") for info in data["metrics"]],
@@ -174,6 +177,29 @@ def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
             }
             for measurement in data["measurements"]
         ],
+    }
+
+
+def _from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run with a backend in each case: it was in the operator's name, or a setting."""
+    backend = "compile" if data["settings"].get("compile") else TORCH
+
+    def operator(name: str) -> str:
+        match = TRITON_NAME.fullmatch(name)
+        return match[1] + match[2] if match else name
+
+    def with_backend(case: Mapping[str, Any]) -> dict[str, Any]:
+        name = case["upsampler"]
+        is_triton = TRITON_NAME.fullmatch(name) is not None
+        return {**case, "upsampler": operator(name), "backend": "triton" if is_triton else backend}
+
+    infos = {operator(info["name"]): {**info, "name": operator(info["name"])} for info in data["upsamplers"]}
+    return {
+        **data,
+        "schema": SCHEMA,
+        "plan": {**data.get("plan", {}), "backend": [backend]},
+        "upsamplers": list(infos.values()),
+        "measurements": [{**one, "case": with_backend(one["case"])} for one in data["measurements"]],
     }
 
 

@@ -25,9 +25,12 @@ UNITS = {
     "1": Unit("", 1.0),
     "bool": Unit("", 1.0),
     "share": Unit("%", 0.01),
+    "error": Unit("", 1.0),
 }
 RATIO = Unit("×", 1.0)
 LETTERS = {1e9: "G", 1e6: "M", 1e3: "K"}
+# Below, a number is written with a power of ten.
+TINY = 1e-4
 # From here on a number is shortened with a letter.
 SHORTENED = 9999.5
 
@@ -63,6 +66,8 @@ def exact(value: float) -> str:
     """A number without noise: an integer in full, another with at most four significant digits."""
     if value.is_integer():
         return f"{value:,.0f}"
+    if abs(value) < TINY:
+        return f"{value:.1e}"
     return _without_zeros(fixed(value, decimals(value)))
 
 

@@ -56,7 +56,7 @@ def stranger_report() -> Report:
     run = plain_run(figures)
     metrics = tuple(replace(one, title=f"{one.title} {NASTY[0]}", description=nasty) for one in METRICS)
     where = replace(ENVIRONMENT, device_name=NASTY[2], versions={nasty: NASTY[0]}, machine={NASTY[3]: nasty})
-    infos = tuple(UpsamplerInfo(name, paper=nasty, reference=NASTY[0]) for name in figures)
+    infos = tuple(UpsamplerInfo(name, paper=nasty) for name in figures)
     run = replace(run, metrics=metrics, environment=where, upsamplers=infos, ended=nasty)
     broken = tuple(
         replace(one, status="failed", reason=NASTY[0] + nasty, readings=())

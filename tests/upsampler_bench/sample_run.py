@@ -72,6 +72,14 @@ def plain_run(figures: dict[str, tuple[float, ...]]) -> Run:
     return run
 
 
+def also_on_triton(run: Run, figures: dict[str, tuple[float, ...]]) -> Run:
+    """The run with these operators on backend triton too."""
+    for name, row in figures.items():
+        for measurement in plain_run({f"{name} on triton": row}).measurements:  # so named, noise of its own
+            run = run.with_measurement(replace(measurement, case=measurement.case.of(name).on("triton")))
+    return run
+
+
 def _measurement(case: Case, row: tuple[float, ...]) -> Measurement:
     latency, memory, mac, paper, weights, everything, train, train_memory = row
     if case.mode == "train":
@@ -90,7 +98,7 @@ def _measurement(case: Case, row: tuple[float, ...]) -> Measurement:
 
 def _timed(case: Case, metric: str, milliseconds: float) -> Reading:
     """Ten rounds of seven samples, spread by about a per cent."""
-    drawn = random.Random(case.key)
+    drawn = random.Random(f"{case.upsampler}/{case.group}")
     rounds = tuple(tuple(milliseconds / 1e3 * drawn.gauss(1, 0.01) for _ in range(7)) for _ in range(10))
     return Reading(metric, rounds, "perf_counter_ns, heap kept, 1 thread", facts={"stop": "precise"})
 

@@ -11,6 +11,7 @@ from sample_choice import measured_run
 
 from upsampler_bench import capacity, storage
 from upsampler_bench.case import INFERENCE, TRAIN, Case
+from upsampler_bench.commands.capacity import text
 from upsampler_bench.device import Peak
 from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.errors import DeviceError
@@ -156,6 +157,13 @@ def test_exit_code_1_where_nothing_fits(invoke):
     code, out, _ = invoke("capacity", "--memory", "1MiB", "-u", "pixel-shuffle", "--device", "cpu")
     assert code == 1
     assert "pixel-shuffle, inference: " in out
+
+
+def test_a_stored_run_on_two_backends_is_estimated_on_each():
+    run = measured_run()
+    triton = tuple(replace(one, case=one.case.on("triton")) for one in run.measurements)
+    printed = text(capacity.estimates(replace(run, measurements=(*run.measurements, *triton)), 2**30), 2**30)
+    assert {"nearest · torch", "nearest · triton"} <= {" ".join(line.split()[:3]) for line in printed.splitlines()}
 
 
 @pytest.mark.slow

@@ -43,12 +43,36 @@ def test_every_combination_is_a_case_with_a_key_of_its_own():
 def test_wildcards_choose_in_the_registrys_order_and_the_baseline_comes_along():
     cases = plan.cases(plan.parse({"upsampler": ["dy*", "carafe"], "mode": "train"}), NAMES, "cuda:1")
     assert [case.upsampler for case in cases] == ["bilinear", "carafe", "dysample", "dysample+"]
-    assert cases[0] == Case("bilinear", "train", device="cuda:1")
+    assert cases[0] == Case("bilinear", "train", device="cuda:1", backend="auto")
+
+
+def on(*names, **keys):
+    """The operators and backends of a plan's cases."""
+    parsed = plan.parse({"backend": list(names), "mode": "train", **keys} if names else {"mode": "train", **keys})
+    return [(case.upsampler, case.backend) for case in plan.cases(parsed, NAMES, keys.get("device", "cpu"))]
+
+
+def test_without_a_backend_a_cpu_measures_torch_and_a_gpu_auto():
+    assert {backend for _, backend in on()} == {"torch"}
+    assert {backend for _, backend in on(device="cuda:0")} == {"auto"}
+
+
+def test_every_operator_is_on_every_backend_torch_first_and_the_baseline_on_torch_alone():
+    assert on("triton", "torch", upsampler="carafe") == [
+        ("bilinear", "torch"), ("carafe", "torch"), ("carafe", "triton"),
+    ]  # fmt: skip
+    assert on("triton", "torch", upsampler="bilinear") == [("bilinear", "torch"), ("bilinear", "triton")]
+
+
+def test_without_torch_the_baseline_is_on_each_backend():
+    assert on("compile", "auto", upsampler="carafe") == [
+        ("bilinear", "compile"), ("bilinear", "auto"), ("carafe", "compile"), ("carafe", "auto"),
+    ]  # fmt: skip
 
 
 def test_settings_are_keys_too_with_hyphens_or_underscores():
-    parsed = plan.parse({"min-samples": 5, "warmup_seconds": 1, "compile": True, "metrics": "latency"})
-    assert parsed.settings == Settings(min_samples=5, warmup_seconds=1.0, compile=True, metrics=("latency",))
+    parsed = plan.parse({"min-samples": 5, "warmup_seconds": 1, "cuda_graph": True, "metrics": "latency"})
+    assert parsed.settings == Settings(min_samples=5, warmup_seconds=1.0, cuda_graph=True, metrics=("latency",))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +90,9 @@ def test_settings_are_keys_too_with_hyphens_or_underscores():
         ({"batch": True}, "batch is True"),
         ({"seed": "a"}, "seed is 'a'; expected a number from 0"),
         ({"max_time": -1}, "max_time is -1"),
-        ({"compile": 1}, "compile is 1; expected true or false"),
+        ({"cuda_graph": 1}, "cuda_graph is 1; expected true or false"),
+        ({"backend": "tritn"}, "no backend 'tritn'; did you mean 'triton'?"),
+        ({"backend": []}, "backend is an empty list"),
         ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
         ({"upsampler": 3}, "upsampler is 3; expected a string"),
     ],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sample_run import FIGURES, plain_run, sample_run
 
 from upsampler_bench import report, storage
+from upsampler_bench.case import Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import MetricInfo, Reading
 
@@ -48,9 +49,10 @@ def test_what_a_later_release_added_is_left_aside(tmp_path):
         ('{"schema": "x"}', "has no schema version"),
         ('{"schema": 0}', "has no schema version"),
         ('{"schema": true}', "has no schema version"),
-        ('{"schema": 99}', "has schema 99; this version reads up to 2"),
+        ('{"schema": 99}', "has schema 99; this version reads up to 3"),
         ('{"schema": 1}', "is incomplete or corrupt: 'settings' is missing"),
-        ('{"schema": 2}', "is incomplete or corrupt: 'environment' is missing"),
+        ('{"schema": 2}', "is incomplete or corrupt: 'settings' is missing"),
+        ('{"schema": 3}', "is incomplete or corrupt: 'environment' is missing"),
         ('{"schema": ' + "9" * 5000 + "}", "cannot read"),
         ("[" * 100_000, "cannot read"),
         ("\x00\x01", "cannot read"),
@@ -123,6 +125,45 @@ def test_no_value_of_a_wrong_type_is_accepted_and_none_is_a_traceback(keys, valu
         except ResultsError:
             return
     assert not is_other_type, f"{keys} took {value!r}"
+
+
+def schema_2(run, **settings):
+    """A run as schema 2 stored it: without backends in its cases."""
+    data = json.loads(json.dumps(asdict(run)))
+    for measurement in data["measurements"]:
+        del measurement["case"]["backend"]
+    return {**data, "schema": 2, "settings": {**data["settings"], **settings}}
+
+
+@pytest.mark.parametrize(
+    ("old", "compiled", "operator", "backend"),
+    [
+        ("carafe", False, "carafe", "torch"),
+        ("carafe", True, "carafe", "compile"),
+        ("carafe-triton", False, "carafe", "triton"),
+        ("dysample-s+-triton", False, "dysample-s+", "triton"),
+        ("dysample-triton-1x1", False, "dysample-1x1", "triton"),
+    ],
+)
+def test_a_run_of_schema_2_has_its_backends_in_names_and_a_setting(tmp_path, old, compiled, operator, backend):
+    data = schema_2(plain_run({"bilinear": FIGURES["bilinear"], old: FIGURES["carafe"]}), compile=compiled)
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    run = storage.load(tmp_path)
+    assert {(row.case.upsampler, row.case.backend) for row in run.measurements} == {
+        ("bilinear", "compile" if compiled else "torch"),
+        (operator, backend),
+    }
+    assert [info.name for info in run.upsamplers] == ["bilinear", operator]
+    assert run.plan["backend"] == ["compile" if compiled else "torch"]
+
+
+def test_both_forms_of_an_operator_of_schema_2_are_one_operator(tmp_path):
+    data = schema_2(plain_run(dict.fromkeys(("bilinear", "carafe", "carafe-triton"), FIGURES["carafe"])))
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    run = storage.load(tmp_path)
+    assert run.backends == ("torch", "triton")
+    assert [info.name for info in run.upsamplers] == ["bilinear", "carafe"]
+    assert run.ratio(Case("carafe", backend="triton"), "latency").value == pytest.approx(1.0, rel=0.02)
 
 
 def test_a_truncated_file_is_refused(tmp_path):

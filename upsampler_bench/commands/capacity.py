@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from upsampler_bench.case import TORCH
 from upsampler_bench.commands.console import WIDTH, console, print_text
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Upsampler
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from upsampler_bench.case import Case
 
 COUNTED = (
-    "Counted: parameters, inputs (x, and the guide where the operator takes one) and the peak beyond both, which in "
-    "training includes all gradients. Not counted: memory that kernels and the allocator take beyond tensors; leave "
-    "some room."
+    "Counted on backend torch: parameters, inputs (x, and the guide where the operator takes one) and the peak beyond "
+    "both, which in training includes all gradients. Not counted: memory that kernels and the allocator take beyond "
+    "tensors; leave some room."
 )
 EXTRAPOLATED = "Large sizes on a CPU are extrapolated from strips of full width; the result may be 1 % too large."
 ESTIMATED = (
@@ -76,7 +77,12 @@ def _counted(
     operators.load(plugin)
     operators.add_variants(upsampler or ())
     name, device = counting.resolve(keys["device"])
-    parsed = {"upsampler": list(upsampler or ["*"]), "shape": f"{keys['channels']}x1x1", "baseline": ""}
+    parsed = {
+        "upsampler": list(upsampler or ["*"]),
+        "shape": f"{keys['channels']}x1x1",
+        "baseline": "",
+        "backend": TORCH,
+    }
     parsed |= {key: keys[key] for key in ("batch", "scale", "dtype")}
     cases = plan.cases(plan.parse(parsed), operators.names(), name, operators.names(name))
     stderr = console(stderr=True)
@@ -120,10 +126,11 @@ def _condition(case: Case) -> str:
 def _lines(condition: str, capacities: Sequence[Capacity], memory: int) -> Iterator[str]:
     yield from wrap(f"Largest H = W that fits in {size(memory)}: {condition}", WIDTH)
     yield ""
-    names = dict.fromkeys(one.case.upsampler for one in capacities)
+    backends = {one.case.backend for one in capacities}
+    names = dict.fromkeys(one.case.label(backends) for one in capacities)
     width = max(len("upsampler"), *map(len, names))
     yield f"{'upsampler':{width}s}  {'inference':>9s}  {'needs':>10s}  {'training':>8s}  {'needs':>10s}"
-    cells = {(one.case.upsampler, one.case.mode): _cells(one) for one in capacities}
+    cells = {(one.case.label(backends), one.case.mode): _cells(one) for one in capacities}
     for name in names:
         forward, train = (cells.get((name, mode), ("", "")) for mode in ("inference", "train"))
         yield f"{name:{width}s}  {forward[0]:>9s}  {forward[1]:>10s}  {train[0]:>8s}  {train[1]:>10s}".rstrip()
@@ -136,7 +143,7 @@ def _lines(condition: str, capacities: Sequence[Capacity], memory: int) -> Itera
         step = capacity.confirmation
         if reason := capacity.reason or (step.reason if step else ""):
             where = f" at H = {step.side:,}" if step and not capacity.reason else ""
-            label = f"{capacity.case.upsampler}, {capacity.case.mode}{where}"
+            label = f"{capacity.case.label(backends)}, {capacity.case.mode}{where}"
             yield from wrap(f"{label}: {reason}", WIDTH, subsequent_indent="  ")
 
 
@@ -177,6 +184,7 @@ def _data(capacity: Capacity, memory: int) -> dict[str, object]:
     }
     return {
         "upsampler": capacity.case.upsampler,
+        "backend": capacity.case.backend,
         "mode": capacity.case.mode,
         "memory": memory,
         "side": capacity.side or None,

@@ -37,6 +37,7 @@ def compare(
     base: Annotated[str | None, typer.Option(help="A revision to compare with: commit, tag or branch.")] = None,
     head: Annotated[str | None, typer.Option(help="The revision to check; the working tree by default.")] = None,
     upsampler: Upsampler = None,
+    backend: Annotated[str | None, typer.Option(help="Backend. Default: torch; on a GPU auto.")] = None,
     shape: Shape = None,
     batch: Batch = None,
     dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
@@ -68,7 +69,14 @@ def compare(
     limit = _threshold(threshold)
     _check(names, base, head, fail_on, bool(upsampler), bool(budgets))
     check_formats(formats)
-    given = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "device": device}
+    given = {
+        "upsampler": upsampler,
+        "backend": backend,
+        "shape": shape,
+        "batch": batch,
+        "dtype": dtype,
+        "device": device,
+    }
     plan = {name: value for name, value in given.items() if value}
     if base is None and any(map(_is_stored_run, names)):
         _check_stored_runs(names, [*plan, *(["plugin"] if plugin else [])])

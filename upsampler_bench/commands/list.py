@@ -1,4 +1,4 @@
-"""list: the registered operators with their papers, needs, scales and parameters."""
+"""list: the registered operators with their papers, needs, scales and parameters; the backends."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from upsampler_bench.case import AUTO
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import Plugin
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 # So that no author's name is cut.
 LONGEST_NAME = 14
@@ -22,7 +24,7 @@ def list_operators(
     plugin: Plugin = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
-    """List the operators: paper, what they need, scales, parameters."""
+    """List the operators (paper, needs, scales, parameters) and the backends."""
     from upsampler_bench.runner import operators
 
     operators.load(plugin or ())
@@ -30,6 +32,7 @@ def list_operators(
         print(markdown(channels, scale))
     else:
         console().print(table(channels, scale))
+        console().print("", backends())
 
 
 def table(channels: int, scale: int) -> Group:
@@ -67,6 +70,28 @@ def markdown(channels: int = 256, scale: int = 2) -> str:
     return "\n".join(lines)
 
 
+def backends() -> Table:
+    """All backends as a table for a terminal, with the operators of one that does not run all."""
+    from rich.table import Table
+
+    import upsamplers
+    from upsampler_bench import backends
+
+    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    rows.add_column("backend", no_wrap=True)
+    rows.add_column("what runs")
+    for name in backends.names():
+        backend = backends.get(name)
+        operators = [
+            operator
+            for operator in upsamplers.names()
+            if backend.OPERATORS in (AUTO, *upsamplers.get(operator).cls.backends)
+        ]
+        is_for_all = len(operators) == len(upsamplers.names())
+        rows.add_row(name, backend.DESCRIPTION + ("" if is_for_all else f": {', '.join(operators)}"))
+    return rows
+
+
 def _facts(name: str) -> tuple[str, str, str]:
     """An operator's paper, what it needs, and its scales."""
     import upsamplers
@@ -84,10 +109,9 @@ def _parameters(name: str, channels: int, scale: int) -> tuple[str, str, str]:
 
     import upsamplers
 
-    reference = upsamplers.get(name).reference
     try:
-        with torch.device("meta"):  # the parameters of a Triton operator are its reference's, also without triton
-            module = upsamplers.create(reference or name, channels, scale=scale)
+        with torch.device("meta"):
+            module = upsamplers.create(name, channels, scale=scale)
     except (upsamplers.UpsamplerError, RuntimeError, TypeError, ValueError) as refusal:
         return "-", "-", str(refusal)
     sizes = [(parameter.dim(), parameter.numel()) for parameter in module.parameters()]

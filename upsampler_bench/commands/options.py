@@ -22,6 +22,10 @@ Model = Annotated[
     list[str] | None, typer.Option(help="Model to measure the operators in, or your own as module:function.")
 ]
 Image = Annotated[list[str] | None, typer.Option(help="Image size of a model, such as 512x512.", metavar="HxW")]
+Backend = Annotated[
+    list[str] | None,
+    typer.Option(help="How operators are executed, such as torch. Repeat for more. Default: torch; on a GPU auto."),
+]
 Batch = Annotated[list[int] | None, typer.Option(help="Batch size. Repeat for more.")]
 Device = Annotated[str | None, typer.Option(help="Device to measure on: auto, cpu, cuda or cuda:i.")]
 Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: 1; 0: all cores.")]

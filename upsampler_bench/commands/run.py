@@ -9,6 +9,7 @@ import typer
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import perform
 from upsampler_bench.commands.options import (
+    Backend,
     Batch,
     Device,
     Formats,
@@ -27,6 +28,7 @@ from upsampler_bench.commands.options import (
 def run(
     plan: Annotated[str, typer.Option(help="Plan of the package, or a .toml file.")] = "paper",
     upsampler: Upsampler = None,
+    backend: Backend = None,
     shape: Shape = None,
     scale: Annotated[list[int] | None, typer.Option(help="Upsampling factor. Repeat for more.")] = None,
     batch: Batch = None,
@@ -43,7 +45,6 @@ def run(
     metrics: Annotated[list[str] | None, typer.Option(help="Measure only this metric. Repeat for more.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Operator that ratios are relative to.")] = None,
     threads: Threads = None,
-    compile_: Annotated[bool | None, typer.Option("--compile", help="Measure under torch.compile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the inputs, the weights and the order of rounds.")] = None,
     budget: Annotated[
         float | None, typer.Option(help="Stop timing all operators after this many seconds; 0: no limit.")
@@ -78,6 +79,7 @@ def run(
     """
     keys = {
         "upsampler": upsampler,
+        "backend": backend,
         "shape": shape,
         "scale": scale,
         "batch": batch,
@@ -90,7 +92,6 @@ def run(
         "metrics": metrics,
         "baseline": baseline,
         "threads": threads,
-        "compile": compile_,
         "seed": seed,
         "budget": budget,
         "max_time": max_time,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from upsampler_bench.case import TIMED, Case, Settings
+from upsampler_bench.case import TIMED, TORCH, Case, Settings
 from upsampler_bench.compare.samples import Sample, Timing
 from upsampler_bench.errors import BenchError
 from upsampler_bench.metrics import infos
@@ -73,7 +73,7 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
     """
     metric = TIMED[cases[0].mode]
     keys = {side.case(case).key: case.key for case in cases}
-    reference = replace(cases[0], upsampler=REFERENCE)
+    reference = replace(cases[0], upsampler=REFERENCE, backend=TORCH)
     how = replace(how, metrics=(metric,), turn=how.turn or _calls_per_round(cases[0]))
     load = _load_average()
     messages = _messages([*map(side.case, cases), reference], side, how, (REFERENCE_PLUGIN, *side.plugins))

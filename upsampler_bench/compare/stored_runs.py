@@ -13,7 +13,7 @@ from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Run
 
 # Settings that change what is timed; how long it is timed only changes the precision.
-SETTINGS = ("threads", "compile", "malloc", "cache", "cuda_graph")
+SETTINGS = ("threads", "malloc", "cache", "cuda_graph")
 CHANGED, WORSE, BETTER, NO_CHANGE = "changed", "worse", "better", "no clear change"
 CHANGES = (
     Column("metric", "Metric", words=True),
@@ -137,7 +137,7 @@ def _pairs(old: Run, new: Run, before: Measurement, after: Measurement, threshol
                 verdict = _advice(second.value / first.value, relative, threshold)
         else:
             continue
-        yield Pair(case.upsampler, case.group, info, first.value, second.value, verdict, relative)
+        yield Pair(case.label(old.backends), case.group, info, first.value, second.value, verdict, relative)
 
 
 def _advice(ratio: float, relative: float | None, threshold: float) -> str:

@@ -91,4 +91,6 @@ def _packages(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
     advice = "pip uninstall pynvml; pip install nvidia-ml-py: with pynvml torch warns"
     nvml = f"nvidia-ml-py {installed_version('nvidia-ml-py') or 'missing'}"
     yield "NVML binding", nvml, bool(installed_version("pynvml")), advice
-    yield "triton", installed_version("triton") or "not installed (optional)", False, ""
+    missing = not installed_version("triton")
+    advice = "pip install triton: without it operators run on backend torch only"
+    yield "triton", installed_version("triton") or "not installed", missing and now.device_kind == "cuda", advice

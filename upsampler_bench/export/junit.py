@@ -47,7 +47,7 @@ def _counts(run: Run, measurements: Sequence[Measurement]) -> dict[str, str]:
 
 
 def _test(run: Run, measurement: Measurement) -> ElementTree.Element:
-    name, group = clean(measurement.case.upsampler), clean(measurement.case.group)
+    name, group = clean(measurement.case.label(run.backends)), clean(measurement.case.group)
     attributes = {"classname": group, "name": name, "time": f"{_seconds(run, measurement):.9f}"}
     test = ElementTree.Element("testcase", attributes)
     if measurement.status != MEASURED:

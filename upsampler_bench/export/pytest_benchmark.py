@@ -33,15 +33,16 @@ def files(run: Run) -> dict[str, bytes]:
 
 def _benchmark(run: Run, measurement: Measurement, latency: Value) -> dict[str, object]:
     case = measurement.case
+    name = case.label(run.backends)
     stats: Any = Stats()  # type: ignore[no-untyped-call,unused-ignore]
     for sample in latency.reading.samples:
         stats.update(sample)
     return {
         "group": case.group,
-        "name": case.upsampler,
+        "name": name,
         "fullname": f"upsampler-bench::{case.key}",
         "params": {"upsampler": case.upsampler},
-        "param": case.upsampler,
+        "param": name,
         "extra_info": {
             "upsampler": case.upsampler,
             "shape": f"{case.batch}x{case.channels}x{case.height}x{case.width}",
@@ -50,6 +51,7 @@ def _benchmark(run: Run, measurement: Measurement, latency: Value) -> dict[str, 
             "layout": case.layout,
             "device": case.device,
             "mode": case.mode,
+            "backend": case.backend,
             "threads": run.environment.machine.get("threads", str(run.settings.threads)),
             **{value.info.name: value.estimate.value for value in values_of(run, measurement)},
         },

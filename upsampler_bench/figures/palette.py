@@ -52,10 +52,10 @@ def family(name: str) -> str:
 
 
 def colour(name: str) -> str:
-    """An operator's colour as "#rrggbb", from its name alone."""
+    """The colour of an operator's row as "#rrggbb", from its name alone; that of backend torch is the operator's."""
     stem = family(name)
     hue = HUES.get(stem) or OTHERS[zlib.crc32(stem.encode()) % len(OTHERS)]
-    return _shaded(hue, _shade(name.removeprefix(stem)))
+    return _shaded(hue, _shade(name.removeprefix(stem).removesuffix(" · torch")))
 
 
 def _shade(variant: str) -> float:

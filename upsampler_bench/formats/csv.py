@@ -1,4 +1,4 @@
-"""A tidy CSV: one row for each operator and condition, units in the header."""
+"""A tidy CSV: one row for each operator, backend and condition, units in the header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from upsampler_bench.report.parts import NOTHING, Column, Report, Row, Table
 
-ABOUT = "one row for each operator and condition (report.csv), and the comparison with the paper (published.csv)"
+ABOUT = "one row per operator, backend and condition (report.csv), and the comparison with the paper (published.csv)"
 FILE, PUBLISHED = "report.csv", "published.csv"
 SPELLED = {"×": "", "%": "percent", "images/s": "images_per_second"}
 PUBLISHED_HEADER = (
@@ -50,7 +50,8 @@ def published(report: Report) -> str:
 
 
 def _fields(table: Table, row: Row, notes: Mapping[str, str]) -> dict[str, str]:
-    fields = {"upsampler": row.name, **{name: str(value) for name, value in table.condition.items()}}
+    fields = {"upsampler": row.operator or row.name, **({"backend": row.backend} if row.backend else {})}
+    fields |= {name: str(value) for name, value in table.condition.items()}
     for place, column in enumerate(table.columns):
         fields.update(_numbers(table, place, column, row))
     return {**fields, "status": row.status, "reason": _reason(table, row, notes)}

@@ -2,8 +2,8 @@
 
 A metric has `INFOS`, its columns, and either `measure` (read once) or `readings` (made of calls timed in rounds). One
 that is measured of bare operators only, or in models only, says so in `SUBJECT`; one of a single kind of device in
-`DEVICE`; one that is measured only where it is asked for by name has `ON_REQUEST`. Those of the mode "probe" test
-whether something works: see `upsampler_bench.capabilities`.
+`DEVICE`; one that some cases do not have, in `applies(case)`; one that is measured only where it is asked for by name
+has `ON_REQUEST`. Those of the mode "probe" test whether something works: see `upsampler_bench.capabilities`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
         if metric.INFOS[0].mode == case.mode
         and getattr(metric, "SUBJECT", subject) == subject
         and getattr(metric, "DEVICE", kind) == kind
+        and (not hasattr(metric, "applies") or metric.applies(case))
     }
 
 

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 
+from upsampler_bench.case import Case
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import traffic
 from upsampler_bench.results import MetricInfo, Part, Reading
@@ -134,8 +135,13 @@ def info(name: str, title: str, mode: str, what: str, place: int) -> MetricInfo:
     return MetricInfo(name, title, "s", mode, place=place, description=description)
 
 
+def applies(case: Case) -> bool:
+    """Whether torch runs the operations one by one, and no compiler or engine does."""
+    return case.backend in ("torch", "triton", "auto")
+
+
 def reading(metric: str, workload: Workload, device: Device) -> Reading:
-    """Records a workload's step; of a compiled one its eager form."""
+    """Records a workload's step."""
     steps = _steps(workload.step, device)
     parts = _middle(steps)
     method = f"operations of {STEPS} steps one by one, {'kernels by CUPTI' if device.kind == 'cuda' else 'host clock'}"

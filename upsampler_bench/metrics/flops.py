@@ -14,8 +14,7 @@ from fvcore.nn import FlopCountAnalysis
 from fvcore.nn.jit_handles import Handle
 from torch import Tensor, nn
 
-import upsamplers
-from upsampler_bench.case import INFERENCE, Settings
+from upsampler_bench.case import INFERENCE, TORCH, Settings
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import _conventions
 from upsampler_bench.results import MetricInfo, Reading
@@ -61,7 +60,7 @@ _counted: WeakKeyDictionary[nn.Module, Counts] = WeakKeyDictionary()
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Traces one forward; a fused operator is counted by its reference, since both compute the same.
+    """Traces one forward on backend torch: what is computed is the same on every backend.
 
     An operation without a handle is named in the fact "uncounted". A model's fact "extras" is what other tools count
     too: biases of convolutions, 2 per element of a batch norm, 1 of a ReLU.
@@ -84,8 +83,7 @@ def of(workload: Workload) -> Counts:
     """The counts of a workload's forward in every convention, in eval mode; the module's mode is restored."""
     if workload.module not in _counted:
         case = workload.case
-        reference = upsamplers.get(case.upsampler).reference
-        module = make(case.of(reference), Settings()) if reference else workload.module
+        module = workload.module if case.backend == TORCH else make(case.on(TORCH), Settings())
         training = module.training
         try:
             _counted[workload.module] = counts(module.eval(), workload.inputs, _conventions.ALL)

@@ -31,6 +31,6 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
 
 def notes(workload: Workload) -> tuple[str, ...]:
     """A note if what is measured is not what is timed."""
-    if workload.is_compiled and workload.case.device == "cpu":
+    if not workload.is_eager and workload.case.device == "cpu":
         return ("memory of the eager form: buffers of compiled code cannot be counted on a CPU",)
     return ()

@@ -10,6 +10,7 @@ from upsampler_bench.workloads.workload import Workload
 
 INFOS = (_recording.info("profile", "Profile", INFERENCE, "one forward under inference mode", 13),)
 ON_REQUEST = True
+applies = _recording.applies
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

@@ -31,7 +31,7 @@ Span = tuple[object, object]
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
-    """Times forwards and the upsamplers within each of them; a compiled model in its eager form."""
+    """Times forwards and the upsamplers within each of them; of a compiled model its eager form."""
     rounds = []
     with _timed_upsamplers(workload.module, device) as spans:
 
@@ -45,7 +45,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
             device.time(forward, 1)  # of the calls it makes, the last one has its launches hidden
             *inside, whole = spans
             rounds.append((sum(device.seconds(*span) for span in inside) / device.seconds(*whole),))
-    notes = ("measured on the eager form",) if workload.is_compiled else ()
+    notes = () if workload.is_eager else ("measured on the eager form",)
     method = f"moments before and after each upsampler, {device.timing_method()}"
     return (Reading(INFO.name, tuple(rounds), method, notes),)
 

@@ -1,7 +1,7 @@
 """Memory traffic of one forward, counted operation by operation, and the minimum of any implementation.
 
 An operation reads each of its tensors once and writes its results once; a view moves nothing. So a chain of operations
-moves every grid, mask and window that it makes at least twice, a fused operation none of them. Repeated reads from a
+moves every grid, mask and window that it makes at least twice, one kernel for all none of them. Repeated reads from a
 cache and scratch memory inside an operation are not counted; a gather counts its whole input, even if it reads a part.
 """
 
@@ -54,7 +54,9 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     with Traffic() as traffic:
         workload.eager_forward()
     minimum = roofline.minimum_traffic(workload)
-    return Reading(MOVED.name, ((traffic.moved,),), METHOD), Reading(MINIMUM.name, ((minimum,),), "each tensor once")
+    notes = () if workload.is_eager else ("counted on the eager form",)
+    moved = Reading(MOVED.name, ((traffic.moved,),), METHOD, notes)
+    return moved, Reading(MINIMUM.name, ((minimum,),), "each tensor once")
 
 
 class Traffic(TorchDispatchMode):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from upsampler_bench.case import INFERENCE, Case
+from upsampler_bench.case import INFERENCE, TORCH, Case
 from upsampler_bench.results import MEASURED, Measurement, Reading, Run
 from upsampler_bench.stats import Estimate
 
@@ -43,17 +43,18 @@ class Number:
 
 
 def bare(runs: Sequence[Run]) -> Records:
-    """The operators alone on the paper's feature: x2 of 1x256x120x120 in float32."""
-    return tuple(
+    """The operators alone on the paper's feature, x2 of 1x256x120x120 in float32; those on torch first."""
+    records = [
         (run, measurement)
         for run in runs
         for measurement in run.measurements
-        if replace(measurement.case, upsampler="", device=PAPER_CASE.device) == PAPER_CASE
-    )
+        if replace(measurement.case, upsampler="", device=PAPER_CASE.device, backend=PAPER_CASE.backend) == PAPER_CASE
+    ]
+    return tuple(sorted(records, key=lambda record: record[1].case.backend != TORCH))
 
 
 def in_model(runs: Sequence[Run], model: str, image: tuple[int, int] | None = None) -> Records:
-    """The operators in a model in float32, the smallest batch first; `image` is (H, W) if the number depends on it."""
+    """The operators in a model in float32, the smallest batch and torch first; `image`: (H, W) if it matters."""
     wanted = (model, INFERENCE, PAPER_CASE.dtype)
     records = [
         (run, measurement)
@@ -62,23 +63,27 @@ def in_model(runs: Sequence[Run], model: str, image: tuple[int, int] | None = No
         if (measurement.case.model, measurement.case.mode, measurement.case.dtype) == wanted
         and image in (None, (measurement.case.height, measurement.case.width))
     ]
-    return tuple(sorted(records, key=lambda record: record[1].case.batch))
+    return tuple(sorted(records, key=lambda record: (record[1].case.batch, record[1].case.backend != TORCH)))
 
 
 def timed(runs: Sequence[Run], names: Collection[str], *, most: bool = False) -> Records:
-    """The bare operators of these names in the run most like the paper's: on its device, else on a GPU, and eager.
+    """The bare operators of these names in the run, on the backend, most like the paper's.
+
+    On its device, else on a GPU; on torch, and not as a CUDA graph.
 
     `most` considers only the runs with most of these operators, so that few of them lack a number.
     """
     candidates = []
     for run in runs:
         records = [record for record in bare([run]) if record[1].case.upsampler in {*names} - {BASELINE}]
-        if any(reading(measurement, LATENCY) for _, measurement in records):
-            candidates.append(tuple(records))
+        for backend in run.backends:
+            on_backend = tuple(record for record in records if record[1].case.backend == backend)
+            if any(reading(measurement, LATENCY) for _, measurement in on_backend):
+                candidates.append(on_backend)
     if most:
         longest = max(map(len, candidates), default=0)
         candidates = [records for records in candidates if len(records) == longest]
-    return min(candidates, key=lambda records: _difference(records[0][0]), default=())
+    return min(candidates, key=lambda records: _difference(*records[0]), default=())
 
 
 def is_papers_device(run: Run) -> bool:
@@ -90,8 +95,8 @@ def ratio_to_baseline(run: Run, measurement: Measurement | None) -> Estimate | N
     """An operator's latency over bilinear's in the same rounds; None if one is missing or timed by another method."""
     if measurement is None or reading(measurement, LATENCY) is None:
         return None
-    base = run.measurement(measurement.case.of(BASELINE))
-    return run.ratio(measurement.case, LATENCY, BASELINE) if reading(base, LATENCY) else None
+    base = run.baseline_of(measurement.case, BASELINE)
+    return run.ratio(measurement.case, LATENCY, base) if reading(run.measurement(base), LATENCY) else None
 
 
 def number(
@@ -130,10 +135,10 @@ def missing(measurement: Measurement | None, metric: str) -> str:
     return f"no {metric} in these runs"
 
 
-def _difference(run: Run) -> tuple[bool, bool, bool]:
-    """How a run differs from the paper's, the most important first; less is more alike."""
-    settings = run.settings
-    return not is_papers_device(run), run.environment.device_kind == "cpu", settings.compile or settings.cuda_graph
+def _difference(run: Run, measurement: Measurement) -> tuple[bool, bool, bool]:
+    """How a record differs from the paper's, the most important first; less is more alike."""
+    otherwise = measurement.case.backend != TORCH or run.settings.cuda_graph
+    return not is_papers_device(run), run.environment.device_kind == "cpu", otherwise
 
 
 def _number(run: Run, measurement: Measurement, metric: str) -> Number:
@@ -154,7 +159,7 @@ def _number(run: Run, measurement: Measurement, metric: str) -> Number:
 
 
 def _base(run: Run, case: Case, metric: str, baselines: Sequence[str]) -> Number:
-    measurements = (run.measurement(case.of(name)) for name in baselines)
+    measurements = (run.measurement(run.baseline_of(case, name)) for name in baselines)
     numbers = [_number(run, measurement, metric) for measurement in measurements if measurement]
     return next((base for base in numbers if base.value is not None), numbers[0] if numbers else Number(why=ABSENT))
 

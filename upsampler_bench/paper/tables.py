@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from upsampler_bench import units
+from upsampler_bench.case import TORCH
 from upsampler_bench.paper import costs, ours, published
 from upsampler_bench.paper.costs import BOXES, GFLOPS, PAPER, PARAMS_TABLES, WEIGHTS, row_name
 from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, Records
@@ -78,9 +79,9 @@ def _fig1(runs: Sequence[Run]) -> PublishedTable | None:
     records = ours.timed(runs, known)
     if not records:
         return None
-    run = records[0][0]
+    run, backend = records[0][0], records[0][1].case.backend
     # The baseline is 1 by definition.
-    rows = tuple(PublishedRow(name, (_latency(run, name, known),)) for name in known if name != BASELINE)
+    rows = tuple(PublishedRow(name, (_latency(records, name, known),)) for name in known if name != BASELINE)
     about = FIG1.format(
         device=DEVICE,
         baseline=known[BASELINE].ms,
@@ -89,17 +90,17 @@ def _fig1(runs: Sequence[Run]) -> PublishedTable | None:
         stated=", ".join(name for name, latency in known.items() if latency.source == "text"),
     )
     how = [run.environment.device_name]
-    how += ["compiled"] if run.settings.compile else []
+    how += [f"backend {backend}"] if backend != TORCH else []
     how += ["CUDA graph"] if run.settings.cuda_graph else []
     title = "Fig. 1: latency of ×2 on a 256×120×120 feature"
     return PublishedTable("fig1", title, f"{about} Ours: {', '.join(how)}.", (RATIO,), rows)
 
 
-def _latency(run: Run, name: str, known: Mapping[str, Latency]) -> PublishedCell:
-    latency, base = known[name], known[BASELINE]
+def _latency(records: Records, name: str, known: Mapping[str, Latency]) -> PublishedCell:
+    run, latency, base = records[0][0], known[name], known[BASELINE]
     theirs = round(latency.ms / base.ms, 4)
     printed = f"{theirs:.1f} ({latency.ms:.1f} ms)"
-    measurement = next((one for _, one in ours.bare([run]) if one.case.upsampler == name), None)
+    measurement = next((one for _, one in records if one.case.upsampler == name), None)
     ratio = ours.ratio_to_baseline(run, measurement)
     if ratio is None:
         return PublishedCell(RATIO, printed, published_value=theirs, why=_no_ratio(run, measurement))
@@ -118,7 +119,7 @@ def _latency(run: Run, name: str, known: Mapping[str, Latency]) -> PublishedCell
 def _no_ratio(run: Run, measurement: Measurement | None) -> str:
     if measurement is None or not ours.reading(measurement, LATENCY):
         return ours.missing(measurement, LATENCY)
-    base = run.measurement(measurement.case.of(BASELINE))
+    base = run.measurement(run.baseline_of(measurement.case, BASELINE))
     if ours.reading(base, LATENCY):
         return f"timed by another method than {BASELINE}, so no ratio"
     return f"no ratio: {BASELINE} {ours.missing(base, LATENCY)}"

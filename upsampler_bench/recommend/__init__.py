@@ -102,7 +102,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """The operator's name."""
+        """The operator's name, with its backend where the run has several."""
         return self.line.name
 
     @property
@@ -176,7 +176,7 @@ def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ())
         probed = _probed(runs, run)
         candidates = []
         for line in condition.lines:
-            miou = mious.get(line.name)
+            miou = mious.get(line.operator)
             checks = tuple(_checks(run, line, criteria, probed))
             candidates.append(Candidate(line, checks, miou, _order(run, line, criteria.by, miou)))
         candidates.sort(key=lambda one: (one.order, value_of(run, one.line, "latency", math.inf)))
@@ -222,9 +222,9 @@ def _checks(run: Run, line: Line, criteria: Criteria, probed: Run | None) -> Ite
     for limit in criteria.limits:
         yield _check_limit(run, line, limit)
     if criteria.no_guide:
-        yield _check_guide(next((info for info in run.upsamplers if info.name == line.name), None))
+        yield _check_guide(next((info for info in run.upsamplers if info.name == line.operator), None))
     for capability in criteria.needs:
-        yield _check_capability(probed, line.name, capability)
+        yield _check_capability(probed, line.operator, capability)
 
 
 def _check_limit(run: Run, line: Line, limit: Limit) -> Check:

@@ -1,4 +1,4 @@
-"""Capabilities as a table: a row for each operator, a yes or no for each capability, a footnote for each reason."""
+"""Capabilities as a table: a row per operator and backend, a yes or no per capability, a footnote per reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ def table(condition: Condition, marks: Mapping[str, str]) -> Table:
         for place, info in enumerate(metrics)
     )
     rows = tuple(
-        Row(line.name, tuple(_cell(line, info, marks) for info in metrics), line.status, line.reason)
+        Row(
+            line.name,
+            tuple(_cell(line, info, marks) for info in metrics),
+            line.status,
+            line.reason,
+            operator=line.operator,
+            backend=line.backend,
+        )
         for line in condition.lines
     )
     where = stated(condition) | {"mode": condition.case.mode}

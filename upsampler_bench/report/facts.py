@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from upsampler_bench.case import PROBE, Settings
+from upsampler_bench.case import PROBE, TORCH, Settings
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.naming import distinguish
 from upsampler_bench.report.parts import Method
 from upsampler_bench.report.tables import LAUNCH, shows_throughput
-from upsampler_bench.results import COMPLETE, INTERRUPTED, PARTIAL, Environment, MetricInfo, Run
+from upsampler_bench.results import COMPLETE, INTERRUPTED, PARTIAL, MetricInfo, Run
 
 WARNINGS = {
     INTERRUPTED: "The run was interrupted; results so far are shown.",
@@ -22,7 +22,8 @@ UNITS = {
 }
 PROBING = "Each capability is tested on the operator, with random inputs and weights as after training."
 TIMED = "Median over rounds of each round's median. Intervals are 95 %, by order statistics."
-RATIO = "Median over rounds of the operator's time divided by {}'s in the same round, with its 95 % interval."
+RATIO = "Median over rounds of the operator's time divided by that of {} in the same round, with its 95 % interval."
+SPEEDUP = "Median over rounds of the operator's time on backend torch divided by its time on this backend."
 THROUGHPUT = "Batch divided by the time of one call; a device that waits for the host between calls reaches less."
 BOUND_BY = "The host, if submitting one call takes it longer than the device needs for it; else the device."
 CACHES = {"cold": "L2 cache flushed before each call", "warm": "L2 cache left warm"}
@@ -86,7 +87,7 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         ("Versions", _pairs(where.versions)),
         ("Machine", _pairs(where.machine)),
         ("CPU threads", threads),
-        ("Protocol", protocol(settings, where) if is_timed else ""),
+        ("Protocol", protocol(run) if is_timed else ""),
         ("Sampling", sampling(settings) if is_timed else ""),
         ("Probing", PROBING if any(condition.is_probed for condition in found) else ""),
         *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
@@ -95,9 +96,10 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     return tuple((title, text) for title, text in stated if text)
 
 
-def protocol(settings: Settings, where: Environment) -> str:
+def protocol(run: Run) -> str:
     """In which order a run measures, and how a call is executed."""
-    execution = ["under torch.compile" if settings.compile else "eager"]
+    settings, where = run.settings, run.environment
+    execution = [f"backend{'s' if len(run.backends) > 1 else ''} {' and '.join(run.backends)}"]
     if where.device_kind == "cuda":
         execution.append(CACHES.get(settings.cache, settings.cache))
         if settings.cuda_graph:
@@ -143,8 +145,11 @@ def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     if not all(info.exact for info in measured):
         meanings.append(("Timed numbers", TIMED))
     if any(info.relative for info in metrics):
-        baseline = found[0].run.settings.baseline
-        meanings.append((f"/ {baseline}", RATIO.format(baseline)))
+        baseline, backends = found[0].run.settings.baseline, found[0].run.backends
+        where = " on torch" if len(backends) > 1 and TORCH in backends else ""
+        meanings.append((f"/ {baseline}", RATIO.format(f"{baseline}{where}")))
+        if where:
+            meanings.append(("speed-up over torch", SPEEDUP))
         if any(map(shows_throughput, found)):
             meanings.append(("Throughput", THROUGHPUT))
     if any(info.name in LAUNCH.values() for info in metrics):

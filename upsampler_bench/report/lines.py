@@ -1,20 +1,34 @@
-"""A run's measurements by condition and operator: all modes of one operator are one line."""
+"""A run's measurements by condition, operator and backend: all modes of one operator on one backend are one line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from upsampler_bench.case import INFERENCE, PROBE, Case
+from upsampler_bench.case import INFERENCE, PROBE, TORCH, Case
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Reading, Run
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One operator under one condition, in every mode it was measured in."""
+    """One operator on one backend under one condition, in every mode it was measured in.
+
+    Attributes:
+        name: what its row is called: see `Case.label`.
+    """
 
     name: str
     measurements: tuple[Measurement, ...]
+
+    @property
+    def operator(self) -> str:
+        """The operator's name."""
+        return self.measurements[0].case.upsampler
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return self.measurements[0].case.backend
 
     def measurement(self, info: MetricInfo) -> Measurement | None:
         """The measurement that has a metric's reading with a finite value, the metric's own mode first; else None."""
@@ -60,10 +74,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One shape, dtype, layout, device and model of one run, with a line for each operator.
+    """One shape, dtype, layout, device and model of one run, with a line for each operator and backend.
 
     Attributes:
-        how: the settings that change a number as much as the case does, e.g. "1 thread", "compiled".
+        how: the settings that change a number as much as the case does, e.g. "1 thread", "backend compile".
         label: what tells its run from the other runs of a report; empty where no other run has the same condition.
         slug: what tells it from the other conditions of a report in a file's name; empty for a single condition.
     """
@@ -104,10 +118,15 @@ class Condition:
     @property
     def baseline(self) -> Line | None:
         """The line of the run's baseline."""
-        return self.line(self.run.settings.baseline)
+        return self.operator(self.run.settings.baseline)
+
+    def operator(self, name: str) -> Line | None:
+        """An operator's line, on torch where it has one, or None."""
+        lines = [line for line in self.lines if line.operator == name]
+        return min(lines, key=lambda line: line.backend != TORCH, default=None)
 
     def line(self, name: str) -> Line | None:
-        """An operator's line, or None."""
+        """The line of this name, or None."""
         return next((line for line in self.lines if line.name == name), None)
 
     def first(self, names: Sequence[str]) -> MetricInfo | None:
@@ -117,25 +136,28 @@ class Condition:
 
 
 def conditions(run: Run, *, probed: bool = False) -> tuple[Condition, ...]:
-    """The run's conditions and operators, each in the order in which the run first names it.
+    """The run's conditions, operators and an operator's backends, each in the order in which the run first names it.
 
     Args:
         run: what was measured.
         probed: those under which capabilities were tried; else those that were measured.
     """
-    groups: dict[str, dict[str, list[Measurement]]] = {}
+    groups: dict[str, dict[tuple[str, str], list[Measurement]]] = {}
     for measurement in run.measurements:
         case = measurement.case
         if (case.mode == PROBE) == probed:
-            groups.setdefault(case.condition, {}).setdefault(case.upsampler, []).append(measurement)
+            groups.setdefault(case.condition, {}).setdefault((case.upsampler, case.backend), []).append(measurement)
     return tuple(_condition(run, group) for group in groups.values())
 
 
-def _condition(run: Run, group: dict[str, list[Measurement]]) -> Condition:
+def _condition(run: Run, group: dict[tuple[str, str], list[Measurement]]) -> Condition:
     case = next(iter(group.values()))[0].case
-    inference_first = {name: sorted(found, key=lambda one: one.case.mode != INFERENCE) for name, found in group.items()}
-    lines = tuple(Line(name, tuple(inference_first[name])) for name in _after_references(run, list(group)))
-    return Condition(run, case, lines, _how(run, case))
+    operators = list(dict.fromkeys(operator for operator, _ in group))
+    lines = []
+    for _, measurements in sorted(group.items(), key=lambda item: operators.index(item[0][0])):
+        inference_first = sorted(measurements, key=lambda one: one.case.mode != INFERENCE)
+        lines.append(Line(inference_first[0].case.label(run.backends), tuple(inference_first)))
+    return Condition(run, case, tuple(lines), _how(run, case))
 
 
 def _how(run: Run, case: Case) -> tuple[str, ...]:
@@ -143,23 +165,11 @@ def _how(run: Run, case: Case) -> tuple[str, ...]:
     threads = run.environment.machine.get("threads", "")
     if threads and case.device == "cpu":
         how.append("1 thread" if threads == "1" else f"{threads} threads")
-    if run.settings.compile:
-        how.append("compiled")
+    if len(run.backends) == 1 and case.backend != TORCH:  # of several, each line has its own in its name
+        how.append(f"backend {case.backend}")
     if run.settings.cuda_graph and case.device != "cpu":
         how.append("CUDA graph")
     return tuple(how)
-
-
-def _after_references(run: Run, names: list[str]) -> list[str]:
-    """These names with each Triton operator right after its reference; all else keeps its place."""
-    references = {one.name: one.reference for one in run.upsamplers if one.name in names and one.reference in names}
-    # Of two that name each other as reference, neither is moved.
-    moved = {name: reference for name, reference in references.items() if reference not in references}
-    order = []
-    for name in names:
-        if name not in moved:
-            order += [name, *(other for other in names if moved.get(other) == name)]
-    return order
 
 
 def _has(line: Line, info: MetricInfo) -> bool:

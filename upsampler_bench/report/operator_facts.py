@@ -11,20 +11,20 @@ from upsampler_bench.results import Run, UpsamplerInfo
 
 
 def operators(runs: Sequence[Run]) -> tuple[OperatorFacts, ...]:
-    """Every operator of these runs once, in the order in which they first name it."""
-    infos: dict[str, UpsamplerInfo] = {}
+    """Every row's operator once, in the order in which these runs first name it."""
+    rows: dict[str, UpsamplerInfo] = {}
     for run in runs:
-        for info in run.upsamplers:
-            infos.setdefault(info.name, info)
-    return tuple(_facts(info, _capabilities(runs, info.name)) for info in infos.values())
+        infos = {info.name: info for info in run.upsamplers}
+        for measurement in run.measurements:
+            case = measurement.case
+            if case.upsampler in infos:
+                rows.setdefault(case.label(run.backends), infos[case.upsampler])
+    return tuple(_facts(row, info, _capabilities(runs, info.name)) for row, info in rows.items())
 
 
-def _facts(info: UpsamplerInfo, capabilities: dict[str, bool | None]) -> OperatorFacts:
-    known = published.segformer_b1_ade20k()
-    # A Triton operator computes what its reference does, so it has the same quality.
-    quality = known.get(info.name) or known.get(info.reference)
-    miou = quality.miou if quality else None
-    return OperatorFacts(info.name, info.needs_guide, info.paper, miou, capabilities, info.reference)
+def _facts(row: str, info: UpsamplerInfo, capabilities: dict[str, bool | None]) -> OperatorFacts:
+    quality = published.segformer_b1_ade20k().get(info.name)
+    return OperatorFacts(row, info.needs_guide, info.paper, quality.miou if quality else None, capabilities)
 
 
 def _capabilities(runs: Sequence[Run], name: str) -> dict[str, bool | None]:

@@ -59,13 +59,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One operator: a cell for each column, and the reason if it was skipped or failed."""
+    """One operator on one backend: a cell for each column, and the reason if it was skipped or failed.
+
+    Attributes:
+        name: for people: the operator, with its backend where the run has several.
+        operator, backend: for formats that machines read; empty in tables of something else.
+    """
 
     name: str
     cells: tuple[Cell, ...]
     status: str = "measured"
     reason: str = ""
     baseline: bool = False
+    operator: str = ""
+    backend: str = ""
 
     @property
     def explanation(self) -> str:
@@ -121,7 +128,8 @@ class OperatorFacts:
     """What is known of an operator besides its measurements.
 
     Attributes:
-        miou: published (SegFormer-B1 on ADE20K, per cent; of a Triton operator its reference's), or None.
+        name: of its rows: the operator, with its backend where the run has several.
+        miou: published (SegFormer-B1 on ADE20K, per cent), or None.
         capabilities: by metric name ("onnx_export", "deterministic", ...). None: tested, but it does not apply.
             A missing one was not tested. Neither is a no.
     """
@@ -131,7 +139,6 @@ class OperatorFacts:
     paper: str
     miou: float | None
     capabilities: Mapping[str, bool | None]
-    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One table for each condition: a row for each operator, a column for each metric and, next to it, its ratio."""
+"""One table for each condition: a row per operator and backend, a column per metric and, next to it, its ratio."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from upsampler_bench import units
-from upsampler_bench.case import INFERENCE, TIMED, TRAIN
+from upsampler_bench.case import INFERENCE, TIMED, TORCH, TRAIN
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
@@ -31,14 +31,13 @@ def table(condition: Condition, marks: Mapping[str, str]) -> Table:
             tuple(cells[place] for _, cells in columns),
             line.status,
             line.reason,
-            baseline=line.name == run.settings.baseline,
+            baseline=line == condition.baseline,
+            operator=line.operator,
+            backend=line.backend,
         )
         for place, line in enumerate(lines)
     )
-    how = {
-        "threads": run.environment.machine.get("threads", ""),
-        "compiled": "yes" if run.settings.compile else "no",
-    }
+    how = {"threads": run.environment.machine.get("threads", "")}
     return Table(condition.words, tuple(column for column, _ in columns), rows, stated(condition) | how)
 
 
@@ -86,15 +85,15 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
 
 
 def _relative(run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int) -> Iterator[tuple[Column, list[Cell]]]:
-    """The ratio to the baseline and the speed-up over the reference, where any line has one."""
-    baseline = run.settings.baseline
-    ratios = [_ratio_to(run, line, info, baseline) for line in lines]
+    """The ratio to the baseline and the speed-up over backend torch, where any line has one."""
+    ratios = [_ratio_to_baseline(run, line, info) for line in lines]
     if any(ratios):
-        cells = [_ratio(line, ratio, info, baseline) for line, ratio in zip(lines, ratios, strict=True)]
-        yield Column(f"{info.name}_ratio", f"{info.title} / {baseline}", units.RATIO.name, place), cells
+        cells = [_ratio(run, line, ratio, info) for line, ratio in zip(lines, ratios, strict=True)]
+        title = f"{info.title} / {run.settings.baseline}"
+        yield Column(f"{info.name}_ratio", title, units.RATIO.name, place), cells
     speedups = [_speedup(run, line, info) for line in lines]
     if any(speedups):
-        title = f"{info.title}: speed-up over reference"
+        title = f"{info.title}: speed-up over torch"
         cells = [_with_interval(speedup) if speedup else Cell() for speedup in speedups]
         yield Column(f"{info.name}_speedup", title, units.RATIO.name, place), cells
 
@@ -159,21 +158,24 @@ def _with_interval(value: Estimate) -> Cell:
     return Cell(text, value.value, value.low, value.high, interval)
 
 
-def _ratio(line: Line, ratio: Estimate | None, info: MetricInfo, baseline: str) -> Cell:
+def _ratio(run: Run, line: Line, ratio: Estimate | None, info: MetricInfo) -> Cell:
     if ratio is None:
         return _missing(line, info)
-    return Cell("1", 1.0) if line.name == baseline else _with_interval(ratio)
+    case = line.measurements[0].case
+    return Cell("1", 1.0) if case == run.baseline_of(case) else _with_interval(ratio)
 
 
-def _ratio_to(run: Run, line: Line, info: MetricInfo, other: str) -> Estimate | None:
+def _ratio_to_baseline(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
     measurement = line.measurement(info)
-    return run.ratio(measurement.case, info.name, other) if measurement else None
+    return run.ratio(measurement.case, info.name) if measurement else None
 
 
 def _speedup(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
-    """How many times as fast as its reference a Triton operator is, paired by round; None for any other operator."""
-    reference = next((one.reference for one in run.upsamplers if one.name == line.name), "")
-    ratio = _ratio_to(run, line, info, reference) if reference else None
+    """How many times as fast as on torch an operator is on another backend, paired by round; on torch None."""
+    measurement = line.measurement(info)
+    if measurement is None or line.backend == TORCH:
+        return None
+    ratio = run.ratio(measurement.case, info.name, measurement.case.on(TORCH))
     if ratio is None or not ratio.low > 0:
         return None
     return Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.count)

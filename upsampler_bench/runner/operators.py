@@ -72,7 +72,7 @@ def names(device: str = "") -> tuple[str, ...]:
 def info(name: str) -> UpsamplerInfo:
     """What a report shows about an operator."""
     spec = upsamplers.get(name)
-    return UpsamplerInfo(name, spec.paper, spec.reference, spec.needs_guide)
+    return UpsamplerInfo(name, spec.paper, spec.needs_guide)
 
 
 def pickled(names: Sequence[str]) -> bytes:

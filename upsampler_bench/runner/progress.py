@@ -60,15 +60,17 @@ class Plain:
         self._console = console
         self._total = total
         self._count = 0
+        self._names: dict[str, str] = {}
         self._refused: dict[str, list[str]] = {}
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Prints the group."""
-        self._print(f"{cases[0].condition}, {cases[0].mode}: {counted(len(cases), 'operator')}")
+        self._names |= _labels(cases)
+        self._print(f"{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
         """Prints each finished timing, and each operator that is completely probed."""
-        reading, name = message.reading, message.key.partition("/")[0]
+        reading, name = message.reading, self._names.get(message.key, "")
         if message.kind == "probed":
             refused = ", ".join(self._refused.pop(message.key, ()))
             self._print_case(name, f"probed; no {refused}" if refused else "probed")
@@ -83,7 +85,7 @@ class Plain:
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""
-        self._print_case(case.upsampler, reason)
+        self._print_case(self._names[case.key], reason)
 
     def _print_case(self, name: str, text: str) -> None:
         self._count += 1
@@ -99,28 +101,43 @@ class Live:
     def __init__(self, bar: Progress, total: int) -> None:
         self._bar = bar
         self._task = bar.add_task("starting", total=total)
+        self._names: dict[str, str] = {}
         self._shares: dict[str, float] = {}
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Prints the group."""
-        line = f"{cases[0].condition}, {DOING[cases[0].mode]}: {counted(len(cases), 'operator')}"
+        self._names |= _labels(cases)
+        line = f"{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
         self._bar.console.print(line, markup=False, highlight=False)
 
     def update(self, message: Message) -> None:
         """Shows the current step, and the interval as it narrows."""
         if message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts)):
-            self._advance(message.key, _share(message), _doing(message))
+            self._advance(message.key, _share(message), _doing(self._names.get(message.key, ""), message))
         elif message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
             self._advance(message.key, 1.0)
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""
-        self._bar.console.print(f"{case.upsampler}: {reason}", markup=False, highlight=False)
+        self._bar.console.print(f"{self._names[case.key]}: {reason}", markup=False, highlight=False)
         self._advance(case.key, 1.0)
 
     def _advance(self, key: str, share: float, doing: str | None = None) -> None:
         self._shares[key] = max(share, self._shares.get(key, 0.0))
         self._bar.update(self._task, completed=sum(self._shares.values()), description=doing)
+
+
+def _labels(cases: Sequence[Case]) -> dict[str, str]:
+    """What the cases of a group are called, by key."""
+    backends = {case.backend for case in cases}
+    return {case.key: case.label(backends) for case in cases}
+
+
+def _extent(cases: Sequence[Case]) -> str:
+    """E.g. "12 operators", or "2 operators on torch, triton"."""
+    backends = list(dict.fromkeys(case.backend for case in cases))
+    operators = counted(len({case.upsampler for case in cases}), "operator")
+    return f"{operators} on {', '.join(backends)}" if len(backends) > 1 else operators
 
 
 def _share(message: Message) -> float:
@@ -131,8 +148,8 @@ def _share(message: Message) -> float:
     return PREPARED + (1 - PREPARED) * min(0.9, float(facts.get("samples", 0)) / USUAL_SAMPLES)
 
 
-def _doing(message: Message) -> str:
-    name, facts = message.key.partition("/")[0], message.facts or {}
+def _doing(name: str, message: Message) -> str:
+    facts = message.facts or {}
     text = f"{name:14.14s} {message.step}"
     if "value" in facts:
         text += f" {facts['rounds']:>3} {seconds(float(facts['value']))} ±{float(facts['half_width']):.1%}"

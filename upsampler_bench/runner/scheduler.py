@@ -141,10 +141,10 @@ def _elements(case: Case) -> int:
 
 def _measure_group(state: _State, cases: list[Case], cases_left: int) -> None:
     """Measures one group; a process that dies is followed by another without the case that killed it."""
+    state.listener.begin(cases)
     for case in cases:
         if reason := _too_large(state.run, case):
             state.give_up(case, SKIPPED, reason)
-    state.listener.begin(cases)
     while going := [case for case in cases if state.measurement(case).status not in LOST]:
         done = _done(state, going)
         settings = _within_budget(state, cases_left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -109,6 +109,7 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
         models.check(model)
     device_name = device.resolve(plan.device)
     names, runnable = operators.names(), operators.names(device_name)
+    plan = replace(plan, backend=plans.backends(plan, device_name))
     cases = plans.cases(plan, names, device_name, runnable)
     cases = tuple(case for case in cases if metrics.for_case(case, plan.settings.metrics))
     if not cases:

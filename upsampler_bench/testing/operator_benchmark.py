@@ -9,15 +9,20 @@ from typing import Any
 
 import torch
 
-from upsampler_bench import device, metrics
-from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, TIMED, TRAIN, Case, Settings
+from upsampler_bench import backends, device, metrics
+from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, TIMED, TRAIN, Case, Settings, default_backend
 from upsampler_bench.device import Device
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import operators
 from upsampler_bench.workloads import output_check, workload
 from upsampler_bench.workloads.workload import Workload
 
-CHOICES: Mapping[str, Sequence[str]] = {"dtype": DTYPES, "layout": LAYOUTS, "mode": (INFERENCE, TRAIN)}
+CHOICES: Mapping[str, Sequence[str]] = {
+    "dtype": DTYPES,
+    "layout": LAYOUTS,
+    "mode": (INFERENCE, TRAIN),
+    "backend": backends.names(),
+}
 FREE = ("scale", "device")
 
 
@@ -32,7 +37,7 @@ def case_of(upsampler: str, shape: Sequence[int], *, plugin: str = "", **keys: A
         upsampler: a registered name, with options in brackets where wanted.
         shape: (C, H, W) or (B, C, H, W).
         plugin: a module or .py file that registers the operator; empty: none.
-        keys: scale, dtype, layout, device, mode.
+        keys: scale, dtype, layout, device, mode, backend.
 
     Raises:
         PlanError: a key or the shape is not valid.
@@ -50,6 +55,7 @@ def case_of(upsampler: str, shape: Sequence[int], *, plugin: str = "", **keys: A
         raise PlanError(f"shape {tuple(shape)!r}: expected (C, H, W) or (B, C, H, W), all positive integers")
     batch, channels, height, width = [1, *shape][-4:]
     keys["device"] = device.resolve(keys.get("device", "cpu"))
+    keys.setdefault("backend", default_backend(keys["device"]))
     return Case(upsampler, batch=batch, channels=channels, height=height, width=width, **keys)
 
 
@@ -87,6 +93,7 @@ def measure(case: Case, benchmark: Any, *, threads: int = 1, rounds: int = 0) ->
             layout=case.layout,
             device=case.device,
             mode=case.mode,
+            backend=case.backend,
             threads=str(torch.get_num_threads()),
             **values,
         )

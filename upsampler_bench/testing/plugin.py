@@ -39,7 +39,8 @@ class UpsamplerBenchmark(Protocol):
             rounds: samples to take, each of one call; 0: as pytest-benchmark's options say.
             threads: CPU threads; 0: all.
             plugin: a module or .py file that registers the operator.
-            case: other fields of a case: scale, dtype, layout, device ("cpu", "cuda:0", "auto"), mode ("train").
+            case: other fields of a case: scale, dtype, layout, device ("cpu", "cuda:0", "auto"), mode ("train"),
+                backend ("torch", on a GPU "auto", by default).
 
         Returns:
             The exact values by metric, in bytes, multiply-adds and counts, and the median time in seconds ("latency",

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch._dynamo
 from torch import Tensor, nn
 
 import upsamplers
-from upsampler_bench import models
-from upsampler_bench.case import PROBE, TRAIN, Case, Settings
+from upsampler_bench import backends, models
+from upsampler_bench.case import TRAIN, Case, Settings
 from upsampler_bench.workloads import training_step
 from upsampler_bench.workloads.training_step import TrainingStep
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-RECOMPILE_LIMIT = 256
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -28,7 +26,7 @@ class Workload:
     Attributes:
         case: the row it belongs to.
         module: the operator, or the model it is in; in eval mode for inference, in training mode for training.
-        call: the module, or its compiled form.
+        call: what the case's backend made of the module, often the module itself.
         inputs: x (B, C, H, W), and of a guided operator the guide, made by its `make_guide`; of a model its own.
         gradient: of the output (B, C, sH, sW); None for inference and for models.
         versions: of the inputs as they were made; an operator that writes to them changes these.
@@ -44,9 +42,9 @@ class Workload:
     training_step: TrainingStep | None = None
 
     @property
-    def is_compiled(self) -> bool:
-        """Whether what is timed is a compiled form of the module."""
-        return self.call is not self.module
+    def is_eager(self) -> bool:
+        """Whether what is timed is the module itself."""
+        return self.call is self.module
 
     def has_written_to_its_inputs(self) -> bool:
         """Whether some call changed an input in place; operators of a group share them."""
@@ -59,7 +57,7 @@ class Workload:
             return out
 
     def eager_forward(self) -> None:
-        """One forward under inference mode, not compiled."""
+        """One forward of the module itself under inference mode."""
         with torch.inference_mode():
             self.module(*self.inputs)
 
@@ -133,12 +131,12 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
 
     Args:
         case: what is built.
-        settings: the seed, and whether it is compiled.
+        settings: the seed.
         shared: by `shared_inputs`.
 
     Raises:
-        upsamplers.UpsamplerError: there is no such operator, or it or its model refuses the case.
-        PlanError, MissingPackage: there is no such model, or it needs a package that is not installed.
+        upsamplers.UpsamplerError: there is no such operator, or it, its model or its backend refuses the case.
+        PlanError, MissingPackage: there is no such model or backend, or it needs a package that is not installed.
     """
     module = make(case, settings)
     inputs = tuple(x.detach() for x in shared)
@@ -156,7 +154,7 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
             step = training_step.prepare(module, (case.height, case.width) if takes_image else None, settings.seed)
         else:
             gradient = torch.ones_like(feature)
-    call = _compiled(module) if settings.compile and case.mode != PROBE else module
+    call = backends.get(case.backend).prepare(module, inputs)
     return Workload(case, module, call, inputs, gradient, tuple(x._version for x in inputs), step)
 
 
@@ -164,19 +162,33 @@ def make(case: Case, settings: Settings) -> nn.Module:
     """The module of a case alone, on its device and in the mode that the case asks for.
 
     Raises:
-        upsamplers.UpsamplerError: there is no such operator, or it or its model refuses the case.
-        PlanError, MissingPackage: there is no such model, or it needs a package that is not installed.
+        upsamplers.UpsamplerError: there is no such operator, or it, its model or its backend refuses the case.
+        PlanError, MissingPackage: there is no such model or backend, or it needs a package that is not installed.
     """
     spec = upsamplers.get(case.upsampler)
-    if reason := spec.why_not(scale=case.scale, device=case.device.partition(":")[0]):
+    reason = spec.why_not(scale=case.scale, device=case.device.partition(":")[0], **backend_option(case))
+    if reason := reason or backends.why_not(case):
         raise upsamplers.Unsupported(reason)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        module = _model(case) if case.model else upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+        module = _model(case) if case.model else _operator(case, case.channels)
     module = module.to(device=case.device, dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
     if case.layout == "channels_last":
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
+
+
+def _operator(case: Case, channels: int, guide_channels: int | None = None) -> upsamplers.Upsampler:
+    options = backend_option(case)
+    return upsamplers.create(case.upsampler, channels, scale=case.scale, guide_channels=guide_channels, **options)
+
+
+def backend_option(case: Case) -> dict[str, Any]:
+    """The backend that the case's operators are built for, as an option of `upsamplers.create`.
+
+    Empty for revisions of the operators without backends, which `compare` measures too.
+    """
+    return {"backend": backends.get(case.backend).OPERATORS} if hasattr(upsamplers, "use_backend") else {}
 
 
 def _model(case: Case) -> nn.Module:
@@ -186,20 +198,12 @@ def _model(case: Case) -> nn.Module:
     guided = upsamplers.get(case.upsampler).needs_guide
 
     def make_upsampler(channels: int, guide_channels: int | None = None) -> upsamplers.Upsampler:
-        guide = guide_channels if guided else None
-        return upsamplers.create(case.upsampler, channels, scale=case.scale, guide_channels=guide)
+        return _operator(case, channels, guide_channels if guided else None)
 
     module = model.build(make_upsampler)
     if not isinstance(module, nn.Module):
         raise upsamplers.Unsupported(f"model {case.model} returned {type(module).__name__}, expected an nn.Module")
     return module
-
-
-def _compiled(module: nn.Module) -> Callable[..., Any]:
-    """The compiled module; many variants of one class must not make the compiler fall back to eager."""
-    limit = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
-    setattr(torch._dynamo.config, limit, RECOMPILE_LIMIT)
-    return torch.compile(module)
 
 
 def restore(shared: tuple[Tensor, ...], case: Case, settings: Settings) -> None:

@@ -172,6 +172,27 @@ def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_onl
     assert code == 1
 
 
+def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, tmp_path):
+    backends = ("--backend", "triton", "--backend", "torch")
+    chosen = ("-u", "carafe", "-u", "dysample", "--metrics", "latency", "-f", "csv", "--output-dir", "here")
+    code, out, err = invoke("run", *QUICK, *backends, *chosen)
+    assert code == 0
+    assert "5 cases of 3 operators on cpu" in err
+    assert "carafe · triton skipped: carafe on backend triton needs cuda, not cpu" in out
+    statuses = {
+        (row.case.upsampler, row.case.backend): row.status for row in storage.load(tmp_path / "here").measurements
+    }
+    assert statuses == {
+        ("bilinear", "torch"): "measured",
+        ("carafe", "torch"): "measured",
+        ("carafe", "triton"): "skipped",
+        ("dysample", "torch"): "measured",
+        ("dysample", "triton"): "skipped",
+    }
+    code, _, err = invoke("run", *QUICK, *backends, *chosen, "--resume")
+    assert (code, "[3/5]" in err) == (0, False)  # nothing is measured again
+
+
 def test_nothing_measured_is_exit_code_2_and_leaves_the_old_run(invoke, tmp_path):
     invoke("run", *QUICK, "-u", "nearest", "--metrics", "latency", "--output-dir", "here")
     before = (tmp_path / "here" / "results.json").read_bytes()
@@ -207,6 +228,7 @@ def test_list_shows_every_operator_with_its_parameters(invoke):
     assert code == 0
     assert set(upsamplers.names()) <= set(out.split())
     assert "2,359,296" in out
+    assert {"auto", "compile", "torch", "triton"} <= {line.partition(" ")[0] for line in out.splitlines()}
     code, out, _ = invoke("list", "--markdown")
     assert code == 0
     assert [line.split("`")[1] for line in out.splitlines()[2:]] == list(upsamplers.names())

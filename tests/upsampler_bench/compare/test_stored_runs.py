@@ -6,6 +6,7 @@ import pytest
 from sample_run import FIGURES, plain_run
 
 from upsampler_bench import formats
+from upsampler_bench.case import Case
 from upsampler_bench.compare import stored_runs
 from upsampler_bench.compare.outcome import Outcome
 from upsampler_bench.errors import PlanError
@@ -47,6 +48,20 @@ def test_a_deterministic_metric_has_no_tolerance():
     assert stored_runs.outcome(stored_runs.compare(more, run()), "regression") == Outcome.FINE
     text = formats.render("terminal", stored_runs.report(comparison, "old.json", "new.json"))
     assert "Deterministic metrics that changed" in text
+
+
+def test_equal_backends_are_compared_and_named_where_there_are_several():
+    def on_both(factor):
+        both = run("bilinear", "carafe")
+        others = run_with("inference_memory", factor).measurements
+        triton = tuple(replace(one, case=one.case.on("triton")) for one in others if one.case.upsampler == "carafe")
+        return replace(both, measurements=(*both.measurements, *triton))
+
+    comparison = stored_runs.compare(on_both(1.0), on_both(2.0))
+    assert [pair.operator for pair in comparison.changes] == ["carafe · triton"]
+    assert stored_runs.compare(run(), on_both(1.0)).added == tuple(
+        Case("carafe", mode, backend="triton").key for mode in ("inference", "train")
+    )
 
 
 def test_timings_of_stored_runs_are_advice():

@@ -107,6 +107,15 @@ def test_a_metric_of_no_letters_still_has_a_slug():
     assert bencher.slug(replace(METRICS[0], name="Δ")) == "measure"
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_an_operator_on_two_backends_is_two_entries_of_every_export(name):
+    run = plain_run({"carafe": FIGURES["carafe"]})
+    other = tuple(replace(one, case=one.case.on("triton")) for one in run.measurements)
+    one, two = only(name, run), only(name, replace(run, measurements=(*run.measurements, *other)))
+    assert two.count(b"triton") > one.count(b"triton") == 0
+    assert two.count(b"carafe") >= 2 * one.count(b"carafe")
+
+
 def test_junit_has_each_case_once_with_its_time_or_the_reason_it_has_none():
     run = sample_run()
     root = ElementTree.fromstring(only("junit", run))

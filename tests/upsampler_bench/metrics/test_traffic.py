@@ -70,11 +70,11 @@ def test_a_chain_of_operations_also_moves_intermediate_results():
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="a GPU runs what the interpreter runs here")
-def test_a_fused_twin_moves_only_its_projections_beside_the_least():
+def test_a_triton_form_moves_only_its_projections_beside_the_minimum():
     pytest.importorskip("triton")
     pixels = 6 * 5
     x = torch.zeros(1, 64, 6, 5)
-    apart, alone = (upsamplers.create(name, 64) for name in ("dysample-triton", "dysample-s-triton"))
+    apart, alone = (upsamplers.create(name, 64, backend="triton") for name in ("dysample", "dysample-s"))
 
     def moved(up):
         with torch.inference_mode(), Traffic() as counted:

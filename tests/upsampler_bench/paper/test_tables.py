@@ -66,9 +66,18 @@ def test_of_several_runs_the_one_most_like_the_papers_is_compared() -> None:
     on_cpu, on_gpu, like = published_run(device_name="a CPU"), published_run(2.0, **H200), published_run(3.0, **RTX)
     assert "RTX 3090." in fig1(on_cpu, on_gpu, like).about
     assert fig1(on_cpu, on_gpu).about.endswith("Ours: NVIDIA H200.")
-    compiled = replace(on_gpu, settings=replace(on_gpu.settings, compile=True))
-    assert fig1(compiled, on_cpu).about.endswith("Ours: NVIDIA H200, compiled.")
+    compiled = replace(
+        on_gpu, measurements=tuple(replace(one, case=one.case.on("compile")) for one in on_gpu.measurements)
+    )
+    assert fig1(compiled, on_cpu).about.endswith("Ours: NVIDIA H200, backend compile.")
     assert fig1(compiled, on_gpu).about.endswith("Ours: NVIDIA H200.")
+
+
+def test_of_several_backends_of_a_run_torch_is_compared_whatever_comes_first() -> None:
+    run = published_run(**RTX)
+    slower = published_run(2.0, **RTX).measurements
+    both = replace(run, measurements=(*(replace(one, case=one.case.on("auto")) for one in slower), *run.measurements))
+    assert fig1(both) == fig1(run)
 
 
 def test_what_was_not_timed_has_a_reason() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sample_choice import PROBED, measured_run, probed_run
+from sample_run import FIGURES, also_on_triton
 
 from upsampler_bench import storage
 from upsampler_bench.errors import PlanError
@@ -125,6 +126,14 @@ def test_nothing_passes_names_the_nearest_miss():
     assert made.best is None
     assert made.nearest_miss.name == "nearest"
     assert "Nothing passes. The nearest miss is nearest: latency 8.5" in text.text([made])
+
+
+def test_each_backend_is_a_candidate_with_its_operators_quality_and_capabilities():
+    run = also_on_triton(measured_run(), {"dysample-s+": FIGURES["nearest"]})
+    made = recommended(run, probed_run(), limits=(Limit("latency", 9e-3, False),), needs=("onnx_export",))
+    assert made.best.name == "dysample-s+ · triton"
+    assert made.best.miou == 43.58
+    assert "dysample-s+ · torch" in names(made, FAILS)
 
 
 def test_the_best_may_be_chosen_by_another_metric():

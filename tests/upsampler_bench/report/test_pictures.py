@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 from sample_pictures import COPY, MODEL, PRODUCTS, TWELVE, bounded_run, model_run, swept_run
-from sample_run import FIGURES, plain_run, sample_run
+from sample_run import FIGURES, also_on_triton, plain_run, sample_run
 
 from upsampler_bench import report
 from upsampler_bench.case import Case
@@ -131,6 +131,20 @@ def test_the_bubble_shows_measured_and_published_latency_as_ratios_to_bilinear()
     known = published.segformer_b1_ade20k()
     assert all(one.y == known[one.name].miou for one in bubble.points)
     assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in bubble.caption
+
+
+def test_pictures_show_each_backend_of_an_operator_and_join_each_to_the_published_latency() -> None:
+    made = pictures(also_on_triton(plain_run(FIGURES), {"carafe": FIGURES["dysample"]}))
+    bubble = made["bubble"]
+    ours, ring = measured(bubble), rings(bubble)["carafe"]
+    both = [ours["carafe · torch"], ours["carafe · triton"]]
+    assert both[0].x > 5 * both[1].x
+    assert {one.y for one in both} == {ring.y}
+    joined = {line.name: line.points for line in bubble.lines}
+    assert all(joined[one.name] == ((one.x, one.y), (ring.x, ring.y)) for one in both)
+    assert "Not measured" not in bubble.caption
+    assert made["panel"].baseline == "bilinear · torch"
+    assert {"carafe · torch", "carafe · triton"} <= set(charts(made["panel"])["latency"])
 
 
 def test_the_bubble_is_of_the_papers_shape_alone() -> None:

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 from report_reading import FEW, cell, columns, row, with_reading
-from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
+from sample_run import ENVIRONMENT, FIGURES, METRICS, also_on_triton, plain_run, sample_run
 
 from upsampler_bench import report
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.report.parts import Cell
-from upsampler_bench.results import MetricInfo, Reading, Run, UpsamplerInfo
+from upsampler_bench.results import MetricInfo, Reading, Run
 
 
 def test_both_modes_of_an_operator_are_one_row_in_run_order() -> None:
@@ -151,26 +151,49 @@ def test_each_condition_has_a_table_and_pictures_with_file_names_of_their_own() 
     assert cell(made, "dysample", "latency_ratio", table=1).value
 
 
-def test_a_triton_operator_follows_its_reference_with_its_speed_up() -> None:
-    figures = {"carafe": FIGURES["carafe"], **FEW, "carafe-fused": FIGURES["dysample"]}
-    run = plain_run(figures)
-    infos = tuple(replace(one, reference="carafe") if one.name == "carafe-fused" else one for one in run.upsamplers)
-    made = report.from_run(replace(run, upsamplers=infos))
-    assert [row.name for row in made.tables[0].rows] == ["carafe", "carafe-fused", "bilinear", "dysample"]
-    gained, ratio = cell(made, "carafe-fused", "latency_speedup"), cell(made, "carafe-fused", "latency_ratio")
-    expected = cell(made, "carafe", "latency_ratio").value / ratio.value
+THREE = {"carafe": FIGURES["carafe"], **FEW}
+
+
+def test_an_operators_backends_are_rows_together_each_with_its_speed_up_over_torch() -> None:
+    run = also_on_triton(plain_run(THREE), {"carafe": FIGURES["dysample"]})
+    made = report.from_run(run)
+    rows = made.tables[0].rows
+    assert [row.name for row in rows] == ["carafe · torch", "carafe · triton", "bilinear · torch", "dysample · torch"]
+    assert [(row.operator, row.backend) for row in rows[:2]] == [("carafe", "torch"), ("carafe", "triton")]
+    gained, ratio = cell(made, "carafe · triton", "latency_speedup"), cell(made, "carafe · triton", "latency_ratio")
+    expected = cell(made, "carafe · torch", "latency_ratio").value / ratio.value
     assert gained.value == pytest.approx(expected, rel=0.02)
     assert gained.low < gained.value < gained.high
     assert gained.text.startswith("10.")
-    assert cell(made, "carafe", "latency_speedup").value is None
-    assert "latency_speedup" not in columns(report.from_run(run))
+    assert cell(made, "carafe · torch", "latency_speedup").value is None
+    assert "latency_speedup" not in columns(report.from_run(plain_run(FEW)))
+    meaning = dict(made.legend)["/ bilinear"]
+    assert "that of bilinear on torch in the same round" in meaning
 
 
-def test_operators_that_name_each_other_as_reference_are_not_lost() -> None:
-    run = replace(
-        plain_run(FEW), upsamplers=(UpsamplerInfo("carafe", "", "dysample"), UpsamplerInfo("dysample", "", "carafe"))
-    )
-    assert {row.name for row in report.from_run(run).tables[0].rows} == set(FEW)
+def test_ratios_are_to_bilinear_on_torch_else_to_bilinear_on_the_rows_own_backend() -> None:
+    faster = {"bilinear": FIGURES["nearest"], "carafe": FIGURES["carafe"]}
+    made = report.from_run(also_on_triton(plain_run(THREE), faster))
+    assert [row.name for row in made.tables[0].rows if row.baseline] == ["bilinear · torch"]
+    assert cell(made, "bilinear · triton", "latency_ratio").value == pytest.approx(8.6 / 9.1, rel=0.02)
+    alone = plain_run(faster)
+    alone = replace(alone, measurements=tuple(replace(one, case=one.case.on("triton")) for one in alone.measurements))
+    made = report.from_run(alone)
+    assert cell(made, "bilinear", "latency_ratio").text == "1"
+    assert cell(made, "carafe", "latency_ratio").value == pytest.approx(131.6 / 8.6, rel=0.02)
+    assert made.tables[0].title.endswith("backend triton")
+
+
+def test_a_deviation_is_one_number_without_an_interval_in_powers_of_ten() -> None:
+    run = also_on_triton(plain_run(THREE), {"carafe": FIGURES["dysample"]})
+    run = replace(run, metrics=(*run.metrics, MetricInfo("deviation", "Deviation", "error", "inference")))
+    run = with_reading(run, Case("carafe", backend="triton"), Reading("deviation", ((2.5e-7,),), "compared"))
+    made = report.from_run(run)
+    assert (cell(made, "carafe · triton", "deviation").text, cell(made, "carafe · torch", "deviation").text) == (
+        "2.5e-07", "–",
+    )  # fmt: skip
+    assert not made.footnotes or "fewer than six rounds" not in str(made.footnotes)
+    assert "deviation" not in [chart.name for chart in made.pictures[0].charts]
 
 
 def test_without_the_baseline_there_is_no_ratio_and_no_dashed_line() -> None:

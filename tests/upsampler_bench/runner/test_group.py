@@ -8,7 +8,7 @@ import torch
 from fake_device import FakeDevice
 
 import upsamplers
-from upsampler_bench import metrics
+from upsampler_bench import backends, metrics
 from upsampler_bench.case import TRAIN, Case, Settings
 from upsampler_bench.device import Timings
 from upsampler_bench.runner.group import Group, why
@@ -25,8 +25,10 @@ def _plugin(registry_restored):
         upsamplers.load_plugin(PLUGIN)
 
 
-def measure(*names, mode="inference", settings=SETTINGS, device=None, done=None, interrupted=lambda: False):
-    cases = tuple(Case(name, mode, 1, 8, 6, 5) for name in names)
+def measure(
+    *names, mode="inference", settings=SETTINGS, device=None, done=None, interrupted=lambda: False, backend="torch"
+):
+    cases = tuple(Case(name, mode, 1, 8, 6, 5, backend=backend) for name in names)
     request = Request(cases, "cpu", settings, {case.key: (done or {}).get(case.upsampler, []) for case in cases})
     messages = []
     Group(request, device or FakeDevice(), messages.append, interrupted).measure()
@@ -120,17 +122,40 @@ def test_an_operator_that_fails_loses_its_own_row_only(name, kind, reason):
     assert "latency" not in readings(messages, name)
 
 
-def test_a_triton_operator_must_match_its_reference_and_is_counted_as_it():
-    @upsamplers.register("twin", reference="deconv")
-    class Twin(type(upsamplers.create("deconv", 4))):
-        def forward(self, x):
-            return super().forward(x) * self.factor
+@pytest.fixture
+def scaled(monkeypatch):
+    """A backend "scaled", which multiplies what the module returns by the factor that this returns."""
+    factor, get = [1.0], backends.get
 
-    Twin.factor = 1.0
-    found = readings(measure("deconv", "twin"), "twin")
-    assert found["flops_mac"].samples == readings(measure("deconv"), "deconv")["flops_mac"].samples
-    Twin.factor = 1.01
-    assert lost(measure("deconv", "twin"))["twin"][1].startswith("wrong output: differs from deconv by 1.0e-02")
+    class Scaled:
+        OPERATORS = "torch"
+
+        def prepare(self, module, inputs):
+            return lambda *inputs: module(*inputs) * factor[0]
+
+    monkeypatch.setattr(backends, "get", lambda name: Scaled() if name == "scaled" else get(name))
+    return factor
+
+
+def test_another_backend_must_match_torch_in_float64_and_is_counted_as_torch_is(scaled):
+    found, plain = (readings(measure("deconv", backend=name), "deconv") for name in ("scaled", "torch"))
+    assert found["flops_mac"].samples == plain["flops_mac"].samples
+    assert 0 < found["deviation"].samples[0] < 1e-5
+    assert "deviation" not in plain
+    scaled[0] = 1.01
+    reason = lost(measure("deconv", backend="scaled"))["deconv"][1]
+    assert reason.startswith("wrong output: differs from backend torch in float64 by 1.0e-02, more than 1e-04")
+
+
+def test_the_gradients_of_another_backend_are_compared_in_training(scaled):
+    found = readings(measure("deconv", backend="scaled", mode=TRAIN), "deconv")
+    assert 0 < found["gradient_deviation"].samples[0] < 1e-4
+
+
+def test_a_backend_that_an_operator_lacks_or_the_device_cannot_run_skips_the_row():
+    assert lost(measure("deconv", backend="triton"))["deconv"] == ("skipped", "deconv has no Triton form")
+    reason = "carafe on backend triton needs cuda, not cpu"
+    assert lost(measure("carafe", backend="triton"))["carafe"] == ("skipped", reason)
 
 
 def test_what_was_read_before_is_not_read_again():

@@ -29,7 +29,7 @@ def shown(terminal, case, messages, lost=()):
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80)
     with progress.display(console, 1 + len(lost)) as listener:
-        listener.begin([case])
+        listener.begin([case, *map(case.of, lost)])
         for message in messages:
             listener.update(message)
             if terminal:
@@ -46,9 +46,23 @@ TIMED = [Message("at", CASE.key, "build"), AT, DONE]
 
 def test_without_a_terminal_it_is_plain_lines():
     assert shown(False, CASE, TIMED, lost=["broken"]).splitlines() == [
-        "1x256x120x120/x2/float32/contiguous/cpu, inference: 1 operator",
+        "1x256x120x120/x2/float32/contiguous/cpu, inference: 2 operators",
         "[1/2] dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
         "[2/2] broken: RuntimeError: no",
+    ]
+
+
+def test_rows_name_their_backend_where_a_group_has_several():
+    out = io.StringIO()
+    cases = [CASE, CASE.on("triton")]
+    with progress.display(Console(file=out, width=80), 2) as listener:
+        listener.begin(cases)
+        listener.update(DONE)
+        listener.lost(cases[1], "needs cuda")
+    assert out.getvalue().splitlines() == [
+        "1x256x120x120/x2/float32/contiguous/cpu, inference: 1 operator on torch, triton",
+        "[1/2] dysample+ · torch: 12.3 ms ±0.0%, 30 samples, within 1.0%",
+        "[2/2] dysample+ · triton: needs cuda",
     ]
 
 

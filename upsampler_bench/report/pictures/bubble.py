@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from upsampler_bench.paper import published
@@ -27,7 +27,7 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
         case = condition.case
         if case.model or (case.batch, case.channels, case.height, case.width, case.scale) != SHAPE:
             continue
-        baseline, latency = condition.line(BASELINE), condition.first(("latency",))
+        baseline, latency = condition.operator(BASELINE), condition.first(("latency",))
         if baseline is None or latency is None:
             continue
         points = [_measured(condition, line, baseline, latency) for line in condition.lines]
@@ -37,10 +37,13 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
 
 
 def _plane(condition: Condition, measured: Sequence[Point]) -> Plane:
-    published_points = _published([line.name for line in condition.lines])
+    operators = {line.name: line.operator for line in condition.lines}
     places = {point.name: (point.x, point.y) for point in measured}
-    rings = [point if point.name in places else replace(point, label=point.name) for point in published_points]
-    pairs = [Segment((places[ring.name], (ring.x, ring.y)), ring.name) for ring in rings if ring.name in places]
+    drawn = {operators[name] for name in places}
+    published_points = _published(dict.fromkeys(operators.values()))
+    rings = [point if point.name in drawn else replace(point, label=point.name) for point in published_points]
+    ends = {ring.name: (ring.x, ring.y) for ring in rings}
+    pairs = [Segment((place, ends[operators[name]]), name) for name, place in places.items() if operators[name] in ends]
     cost = condition.first(FLOPS)
     return Plane(
         name="bubble",
@@ -58,7 +61,7 @@ def _plane(condition: Condition, measured: Sequence[Point]) -> Plane:
 
 
 def _measured(condition: Condition, line: Line, baseline: Line, latency: MetricInfo) -> Point | None:
-    quality = published.segformer_b1_ade20k().get(line.name)
+    quality = published.segformer_b1_ade20k().get(line.operator)
     ours, theirs = line.reading(latency), baseline.reading(latency)
     if quality is None or ours is None or theirs is None or ours.method != theirs.method or not all(theirs.samples):
         return None
@@ -71,7 +74,7 @@ def _measured(condition: Condition, line: Line, baseline: Line, latency: MetricI
     return Point(line.name, ratio.value, quality.miou, line.name, size, interval(ratio), note="measured here")
 
 
-def _published(names: Sequence[str]) -> list[Point]:
+def _published(names: Iterable[str]) -> list[Point]:
     """The paper's own points of these operators, with the additions of Table 4 as areas."""
     latencies, quality = published.latency_rtx3090(), published.segformer_b1_ade20k()
     unit, points = latencies[BASELINE].ms, []
@@ -95,10 +98,11 @@ def _caption(
     yield "mIoU as published: SegFormer-B1 on ADE20K (Table 4)."
     if cost:
         yield f"Area: GFLOPs added to {BASELINE} ({cost.name}); of rings, those of Table 4 (six stages, 14,592 pixels)."
-    names, known = [line.name for line in condition.lines], published.segformer_b1_ade20k()
+    known, lines = published.segformer_b1_ade20k(), condition.lines
+    drawn = {line.operator for line in lines if line.name in measured}
     left_out = {
-        "No published mIoU": [name for name in names if name not in known],
-        "Not measured": [name for name in names if name in known and name not in measured],
-        "No published latency": [name for name in known if name in measured and name not in printed],
+        "No published mIoU": [line.name for line in lines if line.operator not in known],
+        "Not measured": [line.name for line in lines if line.operator in known and line.name not in measured],
+        "No published latency": [name for name in known if name in drawn and name not in printed],
     }
     yield from (f"{reason}: {', '.join(operators)}." for reason, operators in left_out.items() if operators)

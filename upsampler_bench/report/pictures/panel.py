@@ -14,7 +14,7 @@ from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 from upsampler_bench.report.pictures._numbers import FLOPS, PARAMS, estimate, interval, needs_log, subtitle
 from upsampler_bench.report.tables import rank
-from upsampler_bench.results import MetricInfo, Reading
+from upsampler_bench.results import ERROR, MetricInfo, Reading
 from upsampler_bench.stats import Estimate
 from upsampler_bench.stats import estimate as estimate_median
 
@@ -43,25 +43,29 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Panel]:
 def _measured(condition: Condition) -> Panel | None:
     """The (at most six) most important metrics, or None where nothing was measured."""
     run = condition.run
-    costs = sorted((info for info in condition.metrics if not info.bounds), key=lambda info: rank(run, info.name))[
-        :CHARTS
-    ]
+    costs = [info for info in condition.metrics if not info.bounds and info.unit != ERROR]
+    costs = sorted(costs, key=lambda info: rank(run, info.name))[:CHARTS]
     costs.sort(key=lambda info: ORDER.index(info.name) if info.name in ORDER else len(ORDER))
     charts = tuple(_chart(condition, info) for info in costs)
     if not charts:
         return None
     caption = []
     if any(chart.baseline for chart in charts):
-        caption.append(f"Dashed: {run.settings.baseline}.")
+        caption.append(f"Dashed: {_baseline(condition)}.")
     if _has_intervals(charts):
         caption.append("Error bars: 95 % interval of the median.")
     title = f"Upsamplers on {condition.device}"
-    return Panel(title, subtitle(condition), run.settings.baseline, charts, " ".join(caption), condition.slug)
+    return Panel(title, subtitle(condition), _baseline(condition), charts, " ".join(caption), condition.slug)
+
+
+def _baseline(condition: Condition) -> str:
+    """What the baseline's row is called."""
+    return condition.baseline.name if condition.baseline else condition.run.settings.baseline
 
 
 def _chart(condition: Condition, info: MetricInfo) -> BarChart:
     """One metric; as additions to the baseline where the paper gives it so and every operator adds to it."""
-    baseline, unit = condition.run.settings.baseline, units.unit(info.unit).name
+    baseline, unit = _baseline(condition), units.unit(info.unit).name
     base = estimate(condition.baseline, info)
     numbers = {line.name: estimate(line, info) for line in condition.lines}
     adds = (
@@ -111,7 +115,7 @@ def _in_model(condition: Condition, conditions: Sequence[Condition]) -> Panel | 
         info = condition.first(names)
         if info and base.reading(info):
             charts.append(_additions(condition, base, info))
-    if is_papers and any(line.name in published.segformer_b1_ade20k() for line in condition.lines):
+    if is_papers and any(line.operator in published.segformer_b1_ade20k() for line in condition.lines):
         charts.append(_quality(condition))
     if not charts:
         return None
@@ -175,13 +179,13 @@ def _alone(condition: Condition, conditions: Sequence[Condition]) -> BarChart | 
 
 
 def _alike(condition: Condition, case: Case) -> tuple[object, ...]:
-    return condition.device, condition.how, replace(case, upsampler="", mode="")
+    return condition.device, condition.how, replace(case, upsampler="", mode="", backend="")
 
 
 def _quality(condition: Condition) -> BarChart:
     bars, known = [], published.segformer_b1_ade20k()
     for line in condition.lines:
-        miou = known[line.name].miou if line.name in known else None
+        miou = known[line.operator].miou if line.operator in known else None
         bars.append(Bar(line.name, miou, "not published" if miou is None else f"{miou:.2f}"))
     base = known.get(condition.run.settings.baseline)
     return BarChart("miou", "Published mIoU", "%", tuple(bars), base.miou if base else None, dots=True)

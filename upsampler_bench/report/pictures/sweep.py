@@ -84,7 +84,7 @@ def _groups(sweep: Sweep, conditions: Sequence[Condition]) -> list[list[Conditio
     """The conditions that differ in the swept size alone, from small to large, one for each size."""
     groups: dict[object, dict[float, Condition]] = {}
     for condition in conditions:
-        fixed = replace(sweep.fixed(condition.case), upsampler="", mode="")
+        fixed = replace(sweep.fixed(condition.case), upsampler="", mode="", backend="")
         key = (condition.label, condition.device, condition.how, fixed)
         groups.setdefault(key, {}).setdefault(sweep.size(condition.case), condition)
     return [[group[size] for size in sorted(group)] for group in groups.values()]
@@ -94,7 +94,11 @@ def _identity(sweep: Sweep, condition: Condition) -> tuple[str, ...]:
     """What tells one sweep's pictures from another's in the names of files."""
     fixed = asdict(sweep.fixed(condition.case))
     letters = {"batch": "b", "channels": "c", "height": "h", "width": "w", "scale": "x"}
-    parts = [f"{letters.get(name, '')}{value}" for name, value in fixed.items() if name not in ("upsampler", "mode")]
+    parts = [
+        f"{letters.get(name, '')}{value}"
+        for name, value in fixed.items()
+        if name not in ("upsampler", "mode", "backend")
+    ]
     return condition.label, *parts
 
 

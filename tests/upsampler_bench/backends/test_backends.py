@@ -1,0 +1,60 @@
+"""Backends: what each makes of a module, and what can be read of them without torch."""
+
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import torch
+
+import upsamplers
+from upsampler_bench import backends
+from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.errors import PlanError
+from upsampler_bench.workloads import workload
+
+SMALL = {"channels": 8, "height": 6, "width": 5}
+
+
+def built(case):
+    return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
+
+
+def test_every_backend_is_described_without_torch():
+    code = (
+        "import sys; from upsampler_bench import backends\n"
+        "assert all(backends.get(name).DESCRIPTION for name in backends.names())\n"
+        "assert not {'torch', 'upsamplers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_backend_is_named_with_the_nearest():
+    with pytest.raises(PlanError, match="no backend 'compiled'; did you mean 'compile'"):
+        backends.get("compiled")
+
+
+@pytest.mark.parametrize("name", ["torch", "auto"])
+def test_eager_backends_run_the_module_itself_built_for_them(name):
+    made = built(Case("carafe", **SMALL, backend=name))
+    assert made.is_eager
+    assert made.module.backend == name
+
+
+def test_compile_runs_the_torch_form_compiled_with_its_values(monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    made = built(Case("carafe", **SMALL, backend="compile"))
+    assert not made.is_eager
+    assert made.module.backend == "torch"
+    torch.testing.assert_close(made.forward(), made.module(*made.inputs))
+
+
+def test_capabilities_are_not_tested_on_compile():
+    with pytest.raises(upsamplers.Unsupported, match="backend compile is timed, not tested"):
+        built(Case("carafe", PROBE, **SMALL, backend="compile"))
+
+
+def test_operators_of_a_revision_without_backends_are_built_without_one(monkeypatch):
+    monkeypatch.delattr(upsamplers, "use_backend")
+    assert workload.backend_option(Case("carafe")) == {}

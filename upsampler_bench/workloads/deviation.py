@@ -1,0 +1,73 @@
+"""How far a backend's values are from those of the torch form in float64, relative to the largest value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from upsampler_bench.case import TORCH, Settings
+from upsampler_bench.workloads.workload import Workload, make
+
+# Of the largest gradient of all: what a leaf's error is at least relative to. The exact gradient of a leaf may be zero,
+# as of a bias before a softmax, and rounding would then be infinitely far from it.
+SMALLEST_SCALE = 1e-3
+# Deviations of outputs: the check before timing and the metric need the same one.
+_outputs: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
+
+
+def of_output(workload: Workload) -> float:
+    """The largest difference of an output element, over the largest magnitude in the float64 output.
+
+    Raises:
+        RuntimeError: out of memory.
+    """
+    if workload.module not in _outputs:
+        exact = _in_float64(workload)
+        with torch.inference_mode():
+            expected = exact(*(x.double() for x in workload.inputs))
+        out = workload.forward()
+        _outputs[workload.module] = _largest(out, expected) / float(expected.abs().max().clamp_min(1e-12))
+    return _outputs[workload.module]
+
+
+def of_gradients(workload: Workload) -> float:
+    """The largest such ratio over the gradients of inputs and parameters, for a random gradient of the output.
+
+    Args:
+        workload: of a bare operator in mode "train".
+
+    Raises:
+        RuntimeError: out of memory.
+    """
+    exact = _in_float64(workload)
+    inputs = [x.detach().double().requires_grad_(x.requires_grad) for x in workload.inputs]
+    generator = torch.Generator().manual_seed(0)
+    out = workload.call(*workload.inputs)
+    gradient = torch.randn(out.shape, generator=generator).to(out)
+    found = _gradients(out, gradient, [*workload.inputs, *workload.module.parameters()])
+    expected = _gradients(exact(*inputs), gradient.double(), [*inputs, *exact.parameters()])
+    scales = [float(grad.abs().max()) for grad in expected]
+    least = max(SMALLEST_SCALE * max(scales), 1e-12)
+    pairs = zip(found, expected, scales, strict=True)
+    return max(_largest(ours, theirs) / max(scale, least) for ours, theirs, scale in pairs)
+
+
+def _in_float64(workload: Workload) -> nn.Module:
+    """The torch form in float64 with the workload's weights, in the same mode."""
+    exact = make(replace(workload.case, backend=TORCH, dtype="float64"), Settings())
+    exact.load_state_dict(workload.module.state_dict())
+    return exact.train(workload.module.training)
+
+
+def _gradients(out: Tensor, gradient: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of these leaves; zeros where the output does not depend on one."""
+    learnt = [leaf for leaf in leaves if leaf.requires_grad]
+    return list(torch.autograd.grad(out, learnt, gradient, allow_unused=True, materialize_grads=True))
+
+
+def _largest(value: Tensor, expected: Tensor) -> float:
+    return float((value.double() - expected).abs().max())
