@@ -33,7 +33,7 @@ def filter_per_image_bwd_dfilters(grad_u: Tensor, grad_v: Tensor, filters: Tenso
     batch, channels, height, width = grad_u.shape
     tile = kernels.correlation_tile(width, y.stride(3) == 1)
     grid = _grid(grad_u)(tile)
-    sums = y.new_empty((batch, grid[0] * grid[1], filters[0].numel()), dtype=torch.float32)
+    sums = y.new_empty((batch, grid[0] * grid[1], 2 * filters.shape[-1] ** 2), dtype=torch.float32)
     launch(
         kernels.filter_per_image_bwd_dfilters_kernel, lambda _: grid,
         y, grad_u, grad_v, sums, channels, height, width, *tuning_keys(grad_u),
