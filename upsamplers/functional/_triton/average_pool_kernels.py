@@ -1,7 +1,7 @@
 """Kernels of an adaptive average pool to SIDE x SIDE bins, together with the average of the image.
 
-Bin i of an axis of `size` pixels spans those from floor(i · size / SIDE) up to ceil((i + 1) · size / SIDE), so neighbours
-share a pixel where SIDE does not divide the size. Its own pixels, which add up to the image, end where the next bin begins.
+Bin i of an axis of `size` pixels spans those from floor(i · size / SIDE) up to ceil((i + 1) · size / SIDE), so that two
+neighbours share a pixel where SIDE does not divide the size. A bin's own pixels end where the next bin begins.
 """
 
 import triton

@@ -22,17 +22,6 @@ ROW_BLOCKS = blocks(
 CHANNEL_BLOCKS = blocks(
     SIZES, (32, 2, 4, 128, 4), (32, 4, 4, 256, 4), (64, 2, 2, 256, 4), (64, 4, 1, 256, 2), (128, 1, 2, 256, 4)
 )
-
-
-def correlation_tile(width, in_rows):
-    """Blocks of the gradient of the filters, which are not tuned: their number is that of the sums it leaves."""
-    if not in_rows:
-        return {"BLOCK_C": 32, "BLOCK_H": 2, "BLOCK_W": 2, "CHANNELS": 256}
-    if width <= 8:
-        return {"BLOCK_C": 8, "BLOCK_H": 2, "BLOCK_W": 4, "CHANNELS": 32}
-    return {"BLOCK_C": 1, "BLOCK_H": 4, "BLOCK_W": 16, "CHANNELS": 32}
-
-
 KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
 
 
