@@ -76,7 +76,7 @@ def average_pool_bwd_dy_kernel(
     SIDE: tl.constexpr, IN_ROWS: tl.constexpr,
     BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """grad_y[c, h, w] = grad_mean[c] / HW + Σ_ij grad_pooled[c, i, j] / area over the bins (i, j) that have the pixel."""
+    """grad_y[c, h, w] = grad_mean[c] / HW + Σ_ij grad_pooled[c, i, j] / area, over the bins (i, j) with that pixel."""
     batch = tl.program_id(2).to(tl.int64)
     tiles = tl.cdiv(width, BLOCK_W)
     first_row, first_column = tl.program_id(0) // tiles * BLOCK_H, tl.program_id(0) % tiles * BLOCK_W

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from upsamplers.functional._triton import image_filter_kernels as kernels
-from upsamplers.functional._triton.launch import dense, empty_feature, launch, tuning_keys
+from upsamplers.functional._triton.launch import empty_feature, launch, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 
 
