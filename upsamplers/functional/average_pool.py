@@ -15,7 +15,7 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
     Args:
         y: (B, G, H, W), of any floating-point dtype.
         side: of the pool, in bins.
-        backend: as in `upsamplers.create`; Triton reads y once for both, and its gradient adds in the same order each time.
+        backend: as in `upsamplers.create`; Triton reads y once for both, and its gradient is deterministic.
 
     Returns:
         (B, G, side, side) and (B, G, 1, 1).

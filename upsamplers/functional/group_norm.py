@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -100,7 +102,9 @@ def normalised_product(
     return (u * v).sum(1, keepdim=True)
 
 
-def folds(norm: nn.GroupNorm, x: Tensor) -> bool:
+def folds(norm: nn.Module, x: Tensor) -> TypeGuard[nn.GroupNorm]:
     """Whether `norm_scale_and_shift` may stand in for calling the layer on x: nothing would notice the difference."""
     is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-    return is_plain(norm) and norm.affine and not torch.is_grad_enabled() and not is_autocast
+    if torch.is_grad_enabled() or is_autocast or not is_plain(norm):
+        return False
+    return isinstance(norm, nn.GroupNorm) and norm.affine

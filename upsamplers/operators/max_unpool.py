@@ -9,6 +9,7 @@ from torch import Tensor
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
+from upsamplers.functional.backend import uses_triton
 from upsamplers.registry import register
 
 
@@ -29,6 +30,7 @@ class MaxUnpool(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
@@ -60,6 +62,12 @@ class MaxUnpool(Upsampler):
                 f"the guide is {guide.dtype} of shape {tuple(guide.shape)}; expected the int64 indices of shape "
                 f"{tuple(x.shape)} that make_guide(feature) makes for x {tuple(x.shape)}"
             )
+        if uses_triton(self.backend, x, scale=self.scale):
+            from upsamplers.functional._triton.launch import dense
+            from upsamplers.functional._triton.unpool import max_unpool
+
+            unpooled: Tensor = max_unpool(dense(x), guide, self.scale)
+            return unpooled
         tall, wide = self.scale * x.shape[2], self.scale * x.shape[3]
         empty = x.new_zeros((x.shape[0], x.shape[1], tall * wide))
         placed = empty.scatter_(2, guide.flatten(2), x.flatten(2)).view(*x.shape[:2], tall, wide)

@@ -1,7 +1,7 @@
 """Kernels of an adaptive average pool to SIDE x SIDE bins, together with the average of the image.
 
-Bin i of an axis of `size` pixels spans those from floor(i · size / SIDE) up to ceil((i + 1) · size / SIDE), so neighbours
-share a pixel where SIDE does not divide the size. Its own pixels, which add up to the image, end where the next bin begins.
+Bin i of an axis of `size` pixels spans those from floor(i · size / SIDE) up to ceil((i + 1) · size / SIDE), so that two
+neighbours share a pixel where SIDE does not divide the size. A bin's own pixels end where the next bin begins.
 """
 
 import triton
@@ -10,13 +10,14 @@ import triton.language as tl
 from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
 
+# The first are for small images.
 SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W")
 BIN_BLOCKS = blocks(
-    SIZES, (1, 8, 64, 4), (1, 16, 64, 4), (1, 16, 32, 4), (1, 32, 32, 4), (2, 8, 64, 4), (1, 8, 64, 2),
+    SIZES, (8, 8, 8, 4), (1, 8, 64, 4), (1, 16, 64, 4), (1, 16, 32, 4), (1, 32, 32, 4), (2, 8, 64, 4), (1, 8, 64, 2),
     (32, 4, 8, 4), (64, 4, 8, 8), (64, 2, 16, 8), (128, 2, 8, 8),
 )  # fmt: skip
 PIXEL_BLOCKS = blocks(
-    SIZES, (1, 8, 64, 4), (1, 16, 64, 4), (1, 8, 128, 4), (1, 4, 256, 4), (1, 16, 64, 8), (2, 8, 64, 4),
+    SIZES, (8, 8, 8, 4), (1, 8, 64, 4), (1, 16, 64, 4), (1, 8, 128, 4), (1, 4, 256, 4), (1, 16, 64, 8), (2, 8, 64, 4),
     (32, 2, 8, 4), (64, 1, 8, 4), (64, 2, 8, 8), (128, 1, 8, 8),
 )  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS, "SIDE", "IN_ROWS")
@@ -75,7 +76,7 @@ def average_pool_bwd_dy_kernel(
     SIDE: tl.constexpr, IN_ROWS: tl.constexpr,
     BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """grad_y[c, h, w] = grad_mean[c] / HW + Σ_ij grad_pooled[c, i, j] / area over the bins (i, j) that have the pixel."""
+    """grad_y[c, h, w] = grad_mean[c] / HW + Σ_ij grad_pooled[c, i, j] / area, over the bins (i, j) with that pixel."""
     batch = tl.program_id(2).to(tl.int64)
     tiles = tl.cdiv(width, BLOCK_W)
     first_row, first_column = tl.program_id(0) // tiles * BLOCK_H, tl.program_id(0) % tiles * BLOCK_W

@@ -85,7 +85,7 @@ def normalised_product(
 
 def _strides(x: Tensor) -> tuple[int, int, int]:
     """Of (image, channel, pixel), where pixels are numbered over the image."""
-    batch, channels, height, width = x.shape
+    _, channels, height, width = x.shape
     if x.is_contiguous():
         return channels * height * width, height * width, 1
     return channels * height * width, 1, channels

@@ -1,7 +1,7 @@
 """Kernels of a group norm whose groups are read by many programs each.
 
-One kernel writes the mean of each tile of pixels of a channel and the sum of the squared distances from it; the next joins
-those of a group (Chan et al., 1979). No difference of large sums is taken, so that a mean far from zero costs no accuracy.
+One kernel writes the mean of each tile of pixels of a channel and the sum of the squared distances from it; the next
+joins those of a group (Chan et al., 1979). No difference of large sums is taken: a mean far from zero costs no accuracy.
 Pixels are numbered over the image, contiguous or channels_last.
 """
 
@@ -11,11 +11,11 @@ import triton.language as tl
 from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
 
-ROW_BLOCKS = blocks(("BLOCK_C",), (1, 4), (1, 8), (2, 4), (2, 8), (4, 8), (1, 2))
+ROW_BLOCKS = blocks(("BLOCK_C",), (4, 8), (1, 4), (1, 8), (2, 4), (2, 8), (1, 2))
 CHANNEL_BLOCKS = blocks(("BLOCK_C",), (32, 4), (32, 8), (64, 4), (64, 8), (16, 4))
 SCALE_BLOCKS = blocks(("BLOCK_T",), (64, 1), (128, 2), (256, 2), (512, 4), (1024, 4))
 APPLY_BLOCKS = blocks(
-    ("BLOCK_C", "BLOCK_P"), (1, 1024, 4), (1, 2048, 4), (1, 512, 4), (32, 64, 4), (64, 32, 4), (128, 16, 4)
+    ("BLOCK_C", "BLOCK_P"), (4, 256, 4), (1, 1024, 4), (1, 2048, 4), (1, 512, 4), (32, 64, 4), (64, 32, 4), (128, 16, 4)
 )
 PRODUCT_BLOCKS = blocks(
     ("BLOCK_C", "BLOCK_P"),
@@ -24,9 +24,12 @@ PRODUCT_BLOCKS = blocks(
 KEYS = ("channels", *AUTOTUNE_KEYS)
 
 
-@tuned(
-    [*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=lambda config, given: (config.kwargs["BLOCK_C"] < 16) == given["IN_ROWS"]
-)
+def fits_layout(config, arguments):
+    """Whether blocks are for the layout of x."""
+    return (config.kwargs["BLOCK_C"] < 16) == arguments["IN_ROWS"]
+
+
+@tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def tile_moments_kernel(
     x, means, squares, channels, pixels, tune_pixels, tune_images,
@@ -89,7 +92,7 @@ def scale_and_shift_kernel(
         tl.store(shift + batch * channels + channel, offset, mask=mask)
 
 
-@tuned(APPLY_BLOCKS, KEYS, fits=lambda config, given: (config.kwargs["BLOCK_C"] == 1) == given["IN_ROWS"])
+@tuned(APPLY_BLOCKS, KEYS, fits=fits_layout)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def scale_channels_kernel(
     x, scale, shift, out, channels, pixels, tune_pixels, tune_images,

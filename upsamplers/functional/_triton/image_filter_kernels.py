@@ -1,9 +1,8 @@
 """Kernels for two filters of K x K, stride 2, that belong to one image and run over all its channels.
 
-A program has a tile of output pixels and loops over channels. It holds the filters in registers, 2 · K² numbers, so that
-a loaded value costs two multiply-adds and nothing else. K / 2 is odd: then what a filter sees, K / 2 - 1 pixels beyond its
-own to each side, begins at an even row and column, and y is read two neighbours of a row at a time. All sums are of
-float32.
+A program has a tile of output pixels and loops over channels. It keeps both filters, 2 · K² numbers, in registers. K / 2
+is odd: then what a filter sees begins at an even row and column, and y is read two neighbours of a row at a time. All sums
+are of float32.
 """
 
 import triton
@@ -22,17 +21,6 @@ ROW_BLOCKS = blocks(
 CHANNEL_BLOCKS = blocks(
     SIZES, (32, 2, 4, 128, 4), (32, 4, 4, 256, 4), (64, 2, 2, 256, 4), (64, 4, 1, 256, 2), (128, 1, 2, 256, 4)
 )
-
-
-def correlation_tile(width, in_rows):
-    """Blocks of the gradient of the filters, which are not tuned: their number is that of the sums it leaves."""
-    if not in_rows:
-        return {"BLOCK_C": 32, "BLOCK_H": 2, "BLOCK_W": 2, "CHANNELS": 256}
-    if width <= 8:
-        return {"BLOCK_C": 8, "BLOCK_H": 2, "BLOCK_W": 4, "CHANNELS": 32}
-    return {"BLOCK_C": 1, "BLOCK_H": 4, "BLOCK_W": 16, "CHANNELS": 32}
-
-
 KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
 
 
@@ -157,7 +145,7 @@ def filter_per_image_bwd_dy_kernel(
 def load_seen(
     grad, channel, row, column, is_channel, height, width, stride_oc, stride_oh, stride_ow, SIDE: tl.constexpr
 ):  # fmt: skip
-    """The gradients (C, P) of the outputs that see a program's 2 x 2 pixels, in the order of the taps that they see with."""
+    """The gradients (C, P) of the outputs that see a 2 x 2 cell of y, in the order of the taps that they see it with."""
     values = ()
     for down in tl.static_range(SIDE):
         seen_row = row + (SIDE // 2 - down)

@@ -31,9 +31,9 @@ def filter_per_image_bwd_dy(grad_u: Tensor, grad_v: Tensor, filters: Tensor, y: 
 def filter_per_image_bwd_dfilters(grad_u: Tensor, grad_v: Tensor, filters: Tensor, y: Tensor) -> Tensor:
     """The gradient (B, 2, k, k) of the filters: a sum in each program, then the sum of those."""
     batch, channels, height, width = grad_u.shape
-    tile = kernels.correlation_tile(width, y.stride(3) == 1)
+    tile = _correlation_tile(width, y.stride(3) == 1)
     grid = _grid(grad_u)(tile)
-    sums = y.new_empty((batch, grid[0] * grid[1], filters[0].numel()), dtype=torch.float32)
+    sums = y.new_empty((batch, grid[0] * grid[1], 2 * filters.shape[-1] ** 2), dtype=torch.float32)
     launch(
         kernels.filter_per_image_bwd_dfilters_kernel, lambda _: grid,
         y, grad_u, grad_v, sums, channels, height, width, *tuning_keys(grad_u),
@@ -58,6 +58,15 @@ def _fake(y: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
     """Its outputs (B, G, H, W), uninitialised."""
     shape = (y.shape[0], y.shape[1], y.shape[2] // 2, y.shape[3] // 2)
     return empty_feature(y, shape), empty_feature(y, shape)
+
+
+def _correlation_tile(width: int, in_rows: bool) -> dict[str, int]:
+    """Blocks of the gradient of the filters, which are not tuned: their number is that of the sums that it leaves."""
+    if not in_rows:
+        return {"BLOCK_C": 32, "BLOCK_H": 2, "BLOCK_W": 2, "CHANNELS": 256}
+    if width <= 8:
+        return {"BLOCK_C": 8, "BLOCK_H": 2, "BLOCK_W": 4, "CHANNELS": 32}
+    return {"BLOCK_C": 1, "BLOCK_H": 4, "BLOCK_W": 16, "CHANNELS": 32}
 
 
 def _grid(out: Tensor) -> Callable[[Mapping[str, int]], tuple[int, int, int]]:

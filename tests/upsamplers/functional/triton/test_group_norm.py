@@ -11,7 +11,7 @@ from upsamplers.functional.group_norm import group_norm, norm_scale_and_shift, n
 
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows]
-SHAPES = [(2, 8, 5, 7, 4), (1, 4, 50, 90, 2), (2, 64, 13, 11, 32), (1, 6, 1, 1, 2), (1, 3, 2, 2, 1)]
+SHAPES = [(2, 8, 5, 7, 4), (1, 4, 50, 90, 2), (2, 16, 13, 11, 8), (1, 6, 1, 1, 2), (1, 3, 2, 2, 1)]
 
 
 def layer(groups, channels, dtype=torch.float32):
