@@ -1,0 +1,19 @@
+"""Which layers a product with their weights can stand in for."""
+
+from __future__ import annotations
+
+from torch import nn
+
+PLAIN = (nn.Conv2d, nn.GroupNorm, nn.Sequential)
+
+
+def is_plain(*layers: nn.Module) -> bool:
+    """Whether calling each of these layers does what its weights say and nothing else.
+
+    A hook, a parametrisation (pruning, weight norm, LoRA) or a layer put in its place wants to be called.
+    """
+    for layer in layers:
+        hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
+        if type(layer) not in PLAIN or any(hooks) or "forward" in vars(layer):
+            return False
+    return True
