@@ -30,11 +30,12 @@ SUMS = (
 LOGITS = ((4, 8, 4), (8, 8, 4), (4, 16, 4), (8, 8, 8), (8, 16, 8), (2, 8, 4), (4, 4, 2), (4, 8, 8), (2, 4, 4))
 # Only additions: every pixel's channels by the threads of one warp, which add to neighbouring numbers together.
 ADDS = (
-    (4, 32, 4, 8, 4), (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (1, 32, 4, 8, 4), (1, 32, 8, 8, 4),
-    (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
+    (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (2, 32, 4, 8, 8), (2, 32, 2, 8, 4), (1, 32, 4, 8, 4),
+    (1, 32, 4, 8, 2), (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
 )  # fmt: skip
-# Numbers that a thread keeps of a tile of keys.
+# Numbers that a thread keeps of a tile of keys; the gradients need as many again for those of the queries.
 MOST_KEYS = 64
+DQUERY = ((4, 8, 8), (2, 8, 4), (4, 8, 4), (8, 8, 8), (4, 4, 4), (4, 4, 8), (2, 4, 4))
 
 
 def fits_channels(config: Any, arguments: Mapping[str, Any]) -> bool:
@@ -334,7 +335,7 @@ def add_to(ptrs, weight, vector, mask):
     tl.atomic_add(ptrs, weight[:, None, None] * vector, mask=mask, sem="relaxed")
 
 
-@tuned(blocks(("BLOCK_H", "BLOCK_W"), *LOGITS), KEY_KEYS, fits=fits_keys)
+@tuned(blocks(("BLOCK_H", "BLOCK_W"), *DQUERY), KEY_KEYS, fits=fits_keys)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_bwd_dquery_kernel(
     key, query, bias, offsets, positions, attention, products, slopes, grad_query, grad_offsets, grad_logits,
