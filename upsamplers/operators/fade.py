@@ -104,9 +104,7 @@ class _XavierConvolutions(nn.Module):
 class _KernelGenerator(_XavierConvolutions):
     """Logits from both features, of each at its own resolution."""
 
-    def __init__(
-        self, channels: int, guide_channels: int, inside: int, up_kernel: int, *, lite: bool
-    ) -> None:
+    def __init__(self, channels: int, guide_channels: int, inside: int, up_kernel: int, *, lite: bool) -> None:
         super().__init__()
         self.compressor_en = nn.Conv2d(guide_channels, inside, 1)
         self.compressor_de = nn.Conv2d(channels, inside, 1, bias=False)
