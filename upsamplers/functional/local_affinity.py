@@ -10,9 +10,19 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_dots
 from upsamplers.functional._torch.reflection import mirror_taps
 from upsamplers.functional._torch.window_products import Affinity
+from upsamplers.functional.backend import uses_triton
 
 
-def local_affinity(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, border: str = "zeros") -> Tensor:
+def local_affinity(
+    query: Tensor,
+    key: Tensor,
+    kernel: int,
+    *,
+    scale: int = 2,
+    border: str = "zeros",
+    softmax: bool = False,
+    backend: str = "auto",
+) -> Tensor:
     """Products of a query with the window of keys around it (SAPA, NeurIPS 2022, section 3.2).
 
     logits[b, m, i, j] = Σ_c query[b, c, i, j] · key[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
@@ -20,8 +30,8 @@ def local_affinity(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, b
     of `reassemble` in its weights, and shares its blocks: no window of keys is copied out, forward or backward, which
     reads them again.
 
-    A program that is being compiled, exported or traced gets the same sums as k² multiplications and reductions. On
-    CPU, half precision is summed in float32. Second derivatives are supported.
+    A program that is being compiled, exported or traced gets the same sums as k² multiplications and reductions, on the
+    backend "triton" one operation. On CPU, half precision is summed in float32. Second derivatives are supported.
 
     Args:
         query: (B, D, sH, sW).
@@ -29,15 +39,34 @@ def local_affinity(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, b
         kernel: k, odd.
         scale: s.
         border: what lies beyond the borders of the keys: "zeros" or "reflection" (which needs H, W > k // 2).
+        softmax: gives the softmax over each window, weights for `reassemble`.
+        backend: "auto", "torch" or "triton".
 
     Returns:
         (B, k², sH, sW).
 
     Raises:
-        Unsupported: kernel is even, query and key do not fit, or the keys are too few to reflect.
+        Unsupported: kernel is even, query and key do not fit, the keys are too few to reflect, or the backend cannot
+            run.
     """
+    if not needs_plain_operations():
+        _require(query, key, kernel, scale, border)
+    if uses_triton(backend, key, query, kernel=kernel, scale=scale):
+        from upsamplers.functional._triton.windows import window_dots
+
+        reflect = border == "reflection"
+        affinity: Tensor = window_dots(key, query, kernel, 1, scale, reflect, softmax, True, query.dtype)
+        return affinity
     if needs_plain_operations():
-        return shifted_dots(query, key, kernel, scale=scale, border=border)
+        logits = shifted_dots(query, key, kernel, scale=scale, border=border)
+    else:
+        logits = Affinity.apply(query, key, kernel, scale)  # type: ignore[no-untyped-call]
+        if border == "reflection":
+            logits = mirror_taps(logits, kernel, scale)
+    return logits.softmax(1) if softmax else logits
+
+
+def _require(query: Tensor, key: Tensor, kernel: int, scale: int, border: str) -> None:
     require_window(key, kernel, border)
     batch, channels, height, width = key.shape
     expected = (batch, channels, scale * height, scale * width)
@@ -46,5 +75,3 @@ def local_affinity(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, b
             f"the query is {query.dtype} of shape {tuple(query.shape)}; expected {key.dtype} of shape {expected} for "
             f"keys {tuple(key.shape)}"
         )
-    logits: Tensor = Affinity.apply(query, key, kernel, scale)  # type: ignore[no-untyped-call]
-    return mirror_taps(logits, kernel, scale) if border == "reflection" else logits

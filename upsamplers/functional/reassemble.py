@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+
+import torch
 from torch import Tensor
 
 from upsamplers.checks import require_divisible, require_window
@@ -10,10 +13,25 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_sum
 from upsamplers.functional._torch.reflection import fold_taps
 from upsamplers.functional._torch.window_products import Reassembly
+from upsamplers.functional._torch.window_weights import window_weights
+from upsamplers.functional.backend import uses_triton
+
+NORMALIZATIONS = (None, "softmax", "sigmoid-softmax")
 
 
 def reassemble(
-    x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2, border: str = "zeros"
+    x: Tensor,
+    weights: Tensor,
+    kernel: int,
+    *,
+    groups: int = 1,
+    scale: int = 2,
+    border: str = "zeros",
+    normalize: str | None = None,
+    shared: Tensor | None = None,
+    guide: Tensor | None = None,
+    gate: Tensor | None = None,
+    backend: str = "auto",
 ) -> Tensor:
     """Content-aware reassembly (CARAFE, ICCV 2019, section 3.2.2).
 
@@ -22,32 +40,83 @@ def reassemble(
     of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
     backward also that of x.
 
-    A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions. On CPU,
-    half precision is summed in float32. Second derivatives are supported.
+    A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions, on the
+    backend "triton" one operation. On CPU, half precision is summed in float32. Second derivatives are supported.
 
     Args:
         x: (B, C, H, W), of any floating-point dtype, contiguous or channels_last.
-        weights: (B, Zk², sH, sW); cast to x's dtype.
+        weights: (B, Zk², sH, sW), or before their pixel shuffle (B, Zk²s², H, W); cast to x's dtype.
         kernel: k, odd.
         groups: Z, dividing C; each of the Z contiguous channel groups has weights of its own.
         scale: s.
         border: what lies beyond the borders of x: "zeros" or "reflection" (which needs H, W > k // 2).
+        normalize: "softmax": `weights` are logits, of which each window takes the softmax; "sigmoid-softmax": of their
+            sigmoids; None: they are weights.
+        shared: (B, Zk², H, W), added to `weights` for all s² output pixels of an input pixel.
+        guide, gate: (B, C, sH, sW) and (B, 1, sH, sW): the output is blended with the guide, (1 - gate) · out + gate ·
+            guide.
+        backend: "auto", "torch" or "triton".
 
     Returns:
         (B, C, sH, sW) in x's dtype and memory format.
 
     Raises:
-        Unsupported: kernel is even, the groups do not divide C, the weights do not fit, or x is too small to reflect.
+        Unsupported: kernel is even, the groups do not divide C, the weights do not fit, x is too small to reflect, or
+            the backend cannot run.
     """
-    weights = weights.to(x.dtype)
+    if not needs_plain_operations():
+        _require(x, weights, kernel, groups, scale, border, normalize)
+    is_shuffled = scale == 1 or _is_shuffled(x, weights)
+    others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
+    if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
+        from upsamplers.functional._triton import windows
+
+        reflect = border == "reflection"
+        if normalize is not None:
+            weights = windows.window_weights(
+                weights, shared, kernel, groups, scale, *x.shape[2:], normalize == "sigmoid-softmax", x.dtype
+            )
+        elif shared is not None:
+            weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
+        if gate is not None:
+            weights = windows.gated(weights, gate, scale, x.shape[2])
+        reassembled: Tensor = windows.window_sum(x, weights, guide, gate, kernel, groups, scale, reflect)
+        return reassembled
+
+    weights = window_weights(
+        weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
+    )  # (B, Zk², sH, sW)
     if needs_plain_operations():
-        return shifted_sum(x, weights, kernel, groups=groups, scale=scale, border=border)
-    require_window(x, kernel, border)
-    require_divisible(x.shape[1], groups, "the groups of the weights")
-    expected = (x.shape[0], groups * kernel**2, scale * x.shape[2], scale * x.shape[3])
-    if tuple(weights.shape) != expected:
-        raise Unsupported(f"weights have shape {tuple(weights.shape)}; expected {expected} for x {tuple(x.shape)}")
+        out = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
+        return out if gate is None or guide is None else torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
+    # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
+    if gate is not None:
+        weights = weights * (1 - gate)
+    weights = weights.to(x.dtype)
     if border == "reflection":
         weights = fold_taps(weights, kernel, scale)
-    out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
-    return out
+    out = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
+    return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
+
+
+def _require(
+    x: Tensor, weights: Tensor, kernel: int, groups: int, scale: int, border: str, normalize: str | None
+) -> None:
+    require_window(x, kernel, border)
+    require_divisible(x.shape[1], groups, "the groups of the weights")
+    if normalize not in NORMALIZATIONS:
+        raise Unsupported(f"no normalization {normalize!r}; expected {', '.join(map(repr, NORMALIZATIONS))}")
+    batch, _, height, width = x.shape
+    taps = groups * kernel**2
+    expected = (batch, taps, scale * height, scale * width)
+    if tuple(weights.shape) not in (expected, (batch, taps * scale**2, height, width)):
+        raise Unsupported(f"weights have shape {tuple(weights.shape)}; expected {expected} for x {tuple(x.shape)}")
+
+
+def _is_shuffled(x: Tensor, weights: Tensor) -> bool:
+    """Whether weights are after their pixel shuffle."""
+    if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return weights.shape[2] != x.shape[2]
+    with warnings.catch_warnings():  # for every size that a traced program may see the answer is the same
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        return bool(weights.shape[2] != x.shape[2])

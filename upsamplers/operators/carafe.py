@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
@@ -30,6 +29,8 @@ class Carafe(Upsampler):
     Raises:
         Unsupported: the channels do not fit, a kernel is even, or an option is below 1.
     """
+
+    backends = ("torch", "triton")
 
     def __init__(
         self,
@@ -70,11 +71,17 @@ class Carafe(Upsampler):
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        return reassemble(x, self.weights(x), self.up_kernel, groups=self.up_group, scale=self.scale)
+        return reassemble(
+            x,
+            self.logits(x),
+            self.up_kernel,
+            groups=self.up_group,
+            scale=self.scale,
+            normalize="softmax",
+            backend=self.backend,
+        )
 
-    def weights(self, x: Tensor) -> Tensor:
-        """The reassembly weights (B, Zk², sH, sW) of x (B, C, H, W); each group's k² sum to one."""
-        logits = self.content_encoder(self.channel_compressor(x))  # (B, Zk²s², H, W)
-        logits = F.pixel_shuffle(logits, self.scale)  # (B, Zk², sH, sW)
-        by_group = logits.reshape(-1, self.up_kernel**2, *logits.shape[2:])  # (B·Z, k², sH, sW)
-        return by_group.softmax(dim=1).reshape(logits.shape)
+    def logits(self, x: Tensor) -> Tensor:
+        """The logits (B, Zk²s², H, W) of the reassembly weights of x (B, C, H, W), before their pixel shuffle."""
+        logits: Tensor = self.content_encoder(self.channel_compressor(x))
+        return logits

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler, reset_layers
 from upsamplers.checks import require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -40,6 +38,7 @@ class Fade(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(
         self,
@@ -65,28 +64,26 @@ class Fade(Upsampler):
             raise Unsupported(
                 f"a gate blends x with the encoder feature: expected {channels} guide channels, not {guide_channels}"
             )
-        self.ker_generator = _KernelGenerator(channels, self.guide_channels, inside, up_kernel, scale, lite=lite)
+        self.ker_generator = _KernelGenerator(channels, self.guide_channels, inside, up_kernel, lite=lite)
         self.gate_generator = _GateGenerator(channels, scale) if gated else None
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        weights = self.weights(x, guide)
-        if self.gate_generator is None:
-            return reassemble(x, weights, self.up_kernel, scale=self.scale)
-        gate = self.gate_generator(x)  # (B, 1, sH, sW)
-        if needs_plain_operations():
-            out = reassemble(x, weights, self.up_kernel, scale=self.scale)
-            return torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
-        # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
-        out = reassemble(x, weights * (1 - gate), self.up_kernel, scale=self.scale)
-        return out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
-
-    def weights(self, x: Tensor, guide: Tensor) -> Tensor:
-        """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""
-        logits: Tensor = self.ker_generator(x, guide)
-        return logits.softmax(1)
+        of_guide, of_x = self.ker_generator(x, guide)
+        gate = None if self.gate_generator is None else self.gate_generator(x)
+        return reassemble(
+            x,
+            of_guide,
+            self.up_kernel,
+            scale=self.scale,
+            normalize="softmax",
+            shared=of_x,
+            guide=None if gate is None else guide,
+            gate=gate,
+            backend=self.backend,
+        )
 
 
 class _XavierConvolutions(nn.Module):
@@ -105,25 +102,18 @@ class _XavierConvolutions(nn.Module):
 
 
 class _KernelGenerator(_XavierConvolutions):
-    """Logits (B, k², sH, sW) from both features."""
+    """Logits from both features, of each at its own resolution."""
 
-    def __init__(
-        self, channels: int, guide_channels: int, inside: int, up_kernel: int, scale: int, *, lite: bool
-    ) -> None:
+    def __init__(self, channels: int, guide_channels: int, inside: int, up_kernel: int, *, lite: bool) -> None:
         super().__init__()
-        self.scale = scale
         self.compressor_en = nn.Conv2d(guide_channels, inside, 1)
         self.compressor_de = nn.Conv2d(channels, inside, 1, bias=False)
         self.content_encoder = nn.Conv2d(inside, up_kernel**2, 3, padding=1, groups=inside if lite else 1)
         self.init_weights()
 
-    def parts(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
-        """What x (B, k², H, W) and the guide (B, k², sH, sW) add to the logits."""
-        return self.content_encoder(self.compressor_de(x)), self.content_encoder(self.compressor_en(guide))
-
-    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        own, fine = self.parts(x, guide)
-        return fine + F.interpolate(own, scale_factor=float(self.scale), mode="nearest")
+    def forward(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """What the guide (B, k², sH, sW) and x (B, k², H, W) add to the logits."""
+        return self.content_encoder(self.compressor_en(guide)), self.content_encoder(self.compressor_de(x))
 
 
 class _GateGenerator(_XavierConvolutions):

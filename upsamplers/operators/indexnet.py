@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
@@ -29,6 +28,7 @@ class IndexNet(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
@@ -48,8 +48,5 @@ class IndexNet(Upsampler):
         require_guide(guide, x, self.guide_channels, self.scale)
         if self.indexnet[1].training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
             raise Unsupported("indexnet: batch norm cannot be trained on a single value; expected more than 1 pixel")
-        return reassemble(x, self.index_map(guide), 1, scale=self.scale)
-
-    def index_map(self, guide: Tensor) -> Tensor:
-        """The indices (B, 1, 2H, 2W) in [0, 1] of an encoder feature (B, G, 2H, 2W)."""
-        return F.pixel_shuffle(self.indexnet(guide).sigmoid(), 2)
+        indices = self.indexnet(guide).sigmoid()  # (B, 4, H, W)
+        return reassemble(x, indices, 1, scale=self.scale, backend=self.backend)

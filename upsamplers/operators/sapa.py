@@ -33,6 +33,7 @@ class Sapa(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Sapa(Upsampler):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         self.require_inputs(x, guide)
-        return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale)
+        return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale, backend=self.backend)
 
     def require_inputs(self, x: Tensor, guide: Tensor) -> None:
         """Refuses what is not such an x or guide.
@@ -82,7 +83,7 @@ class Sapa(Upsampler):
     def weights(self, x: Tensor, guide: Tensor) -> Tensor:
         """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""
         query, key = self.query_and_key(x, guide)
-        return local_affinity(query, key, self.up_kernel, scale=self.scale).softmax(1)
+        return local_affinity(query, key, self.up_kernel, scale=self.scale, softmax=True, backend=self.backend)
 
     def query_and_key(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """The queries (B, D, sH, sW) of the guide and the keys (B, D, H, W) of x."""

@@ -28,6 +28,7 @@ class Sierra(Upsampler):
         Unsupported: the window's side is even.
     """
 
+    backends = ("torch", "triton")
     kernel: Tensor
 
     def __init__(self, channels: int, *, scale: int = 2, up_kernel: int = 3) -> None:
@@ -48,13 +49,15 @@ class Sierra(Upsampler):
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale)
+        return reassemble(
+            x, self.logits(x), self.up_kernel, scale=self.scale, normalize="softmax", backend=self.backend
+        )
 
-    def weights(self, x: Tensor) -> Tensor:
-        """The reassembly weights (B, k², sH, sW) of x (B, C, H, W), at least in float32; they sum to one."""
+    def logits(self, x: Tensor) -> Tensor:
+        """The logits (B, k²s², H, W) of the weights of x (B, C, H, W), before their pixel shuffle; float32 at least."""
         prior = self._gradient_prior(x.mean(1, keepdim=True, dtype=coordinate_dtype(x)))  # (B, k², H, W)
         logits = prior.unsqueeze(2) * self.kernel.to(prior.dtype)[:, :, None, None]  # (B, k², s², H, W)
-        return F.pixel_shuffle(logits.softmax(1).flatten(1, 2), self.scale)  # (B, k², sH, sW)
+        return logits.flatten(1, 2)
 
     def _gradient_prior(self, mean: Tensor) -> Tensor:
         """How similar each neighbour's channel mean is: (B, 1, H, W) -> (B, k², H, W)."""

@@ -21,6 +21,7 @@ MOST_LAUNCHES = 4096
 # Fuses a product and its sum into one instruction, as torch's own kernels do; later versions of triton need the option.
 OPTIONS = {"enable_fp_fusion": True}
 
+
 def is_wide(*tensors: Tensor) -> bool:
     """Whether an offset into one of these may not fit 32 bits, also where it is a view of something larger."""
     return any(

@@ -1,251 +1,380 @@
 """Kernels for what reads a k x k window of an input pixel for each of the s² output pixels that lie in it.
 
-A program has a run of input pixels of one row, all their s² output pixels, and some channels of one group: a pixel of
-the window is read once for s² outputs. Weights are never stored: a pass over the logits finds the largest, the next one
-turns each into its weight where it is used, and sums them; the result is divided by that sum. Its logarithm (`lse`) is
-what a backward needs to compute a weight from its logit.
+One trilinear form, Σ w[m, a, b, i, j] · x[c, i + dy, j + dx] · y[c, s·i + a, s·j + b] over channels c, pixels (i, j),
+sub-pixels (a, b) and taps m = (dy, dx), has three derivatives, and each is a kernel. That of y reassembles x
+(window_sum), that of x spreads y over the windows (window_spread), that of w are products of y with the window of x
+around it (window_dots): a local affinity. So these three are each other's gradients.
 
-Logits are taken before their pixel shuffle or after it; four strides tell where (tap, row and column of a sub-pixel).
-`shared_logits` are common to all output pixels of an input pixel. All sums are of float32.
+Weights are (B, Zk²s², H, W), as before a pixel shuffle, or (B, Zk², sH, sW): the strides of a tap and of a sub-pixel's
+row and column tell where. What is read beyond a border is zero, or reflected. All sums are of float32. Offsets within
+an image are of 32 bits.
 """
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton import launch as _launch
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import (
-    AUTOTUNE_KEYS,
-    LOWEST,
-    blocks,
-    fits_registers,
-    has_row,
-    row_tile,
-    store_outputs,
-)
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, fits_registers, image_tile
 
-SOFTMAX, SIGMOID_SOFTMAX = tl.constexpr(_launch.SOFTMAX), tl.constexpr(_launch.SIGMOID_SOFTMAX)
-PLAIN = tl.constexpr(_launch.PLAIN)
-SIZES = ("BLOCK_C", "BLOCK_P")
-# More channels a program compute a weight less often, more pixels read longer rows; the last are for large scales.
-SUM_BLOCKS = blocks(SIZES, (16, 32, 4), (32, 32, 4), (64, 32, 4), (64, 32, 8), (32, 64, 8), (8, 16, 4), (4, 8, 8))
-FEATURE_BLOCKS = blocks(SIZES, (16, 32, 4), (32, 32, 4), (16, 64, 4), (8, 64, 4), (8, 16, 4))
-# k² · s² sums a pixel stay in registers: several threads a pixel, since one alone has too few registers.
-LOGIT_BLOCKS = blocks(SIZES, (1, 16, 4), (1, 32, 4), (1, 32, 8), (1, 16, 8), (1, 8, 8))
+# Channels, pixels and columns of a program: many channels reuse a weight, square tiles reuse what windows share. Where
+# rows are contiguous a thread has a pixel and all the channels, where channels are, a few pixels lie across a warp. The
+# last blocks are for large scales.
+TILE = ("BLOCK_C", "BLOCK_P", "BLOCK_W", "PASSES")
+SUM_BLOCKS = blocks(
+    TILE, (16, 128, 32, 1, 4), (8, 128, 32, 1, 4), (8, 128, 32, 2, 4), (16, 128, 32, 2, 4), (16, 128, 16, 1, 4),
+    (8, 128, 16, 2, 4), (16, 64, 32, 1, 2), (16, 64, 16, 1, 2), (8, 256, 32, 2, 8), (16, 32, 8, 1, 1),
+    (32, 128, 32, 1, 4), (4, 128, 32, 1, 4), (2, 128, 32, 1, 4),
+    (64, 16, 4, 1, 4), (128, 8, 4, 1, 4), (256, 8, 4, 1, 8), (64, 8, 4, 1, 4), (128, 16, 4, 1, 8), (32, 16, 4, 1, 4),
+    (4, 8, 8, 1, 8),
+)  # fmt: skip
+# The rows of a tile share what they read of y.
+SPREAD_BLOCKS = blocks(
+    TILE[:3], (8, 256, 64, 4), (16, 256, 64, 4), (16, 128, 64, 4), (8, 128, 64, 4), (8, 128, 32, 2), (16, 128, 32, 2),
+    (16, 64, 32, 2), (8, 64, 16, 1), (16, 32, 16, 1), (8, 512, 128, 8), (8, 256, 64, 2),
+    (8, 128, 32, 1), (16, 64, 32, 1), (4, 128, 32, 4),
+    (64, 8, 4, 4), (64, 16, 4, 4), (64, 32, 8, 4), (128, 16, 4, 4), (64, 16, 8, 4), (128, 8, 4, 4), (8, 8, 8, 4),
+)  # fmt: skip
+# A thread has the k² · s² sums of a pixel; the last ones are for large windows and scales.
+DOT_BLOCKS = blocks(
+    ("BLOCK_C", "BLOCK_P"), (4, 32, 4), (8, 16, 4), (2, 32, 2), (4, 16, 2), (8, 32, 8), (4, 64, 8), (32, 4, 4),
+    (16, 8, 4), (8, 8, 2), (1, 32, 1), (1, 32, 4), (1, 16, 4), (1, 8, 8),
+)  # fmt: skip
+WEIGHT_BLOCKS = blocks(("BLOCK_P",), (128, 4), (64, 2), (64, 4), (32, 1), (128, 8), (32, 2), (16, 4))
+
+
+def fits_layout(
+    configs: Sequence[Any], sums: Callable[[Mapping[str, Any]], int], columns: Callable[[Mapping[str, Any]], int]
+) -> Callable[..., bool]:
+    """A rule that a program's sums stay in registers, and that every thread has columns of its own exactly if rows are
+    contiguous. The last configuration is for what fits no other.
+
+    Args:
+        configs: all configurations.
+        sums: of a pixel.
+        columns: of a program.
+    """
+    in_registers = fits_registers(configs, sums)
+
+    def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
+        has_own_columns = columns({**arguments, **config.kwargs}) >= 32 * config.num_warps
+        return config is configs[-1] or (has_own_columns != arguments["C_LAST"] and in_registers(config, arguments))
+
+    return fits
+
+
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
-KEYS = ("channels", *AUTOTUNE_KEYS, "K", "S", "MODE", "HAS_SHARED", "stride_xw", "stride_lw")
-SUMS_FIT = fits_registers(SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"])
-COLUMNS_FIT = fits_registers(FEATURE_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"])
-TAPS_FIT = fits_registers(LOGIT_BLOCKS, lambda given: given["TAPS"] * given["SUBS"])
+KEYS = ("channels", *AUTOTUNE_KEYS, "K", "S", "stride_xw", "stride_ww")
+SUMS_FIT = fits_layout(SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"], lambda given: given["BLOCK_P"])
+SPREADS_FIT = fits_layout(
+    SPREAD_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"], lambda given: given["SIDES"] * given["BLOCK_W"]
+)
+# Twice as many sums as other kernels keep.
+TAPS_FIT = fits_registers(DOT_BLOCKS, lambda given: given["TAPS"] * given["SUBS"] * given["BLOCK_C"] // 2)
+WEIGHTS_FIT = fits_registers(WEIGHT_BLOCKS, lambda given: given["TAPS"])
 
 
 @triton.jit
-def load_logits(l_ptrs, s_ptrs, tap, stride_lt, stride_st, mask, s_mask, HAS_SHARED: tl.constexpr, WIDE: tl.constexpr):
-    """The logits of one tap in float32."""
-    if WIDE:
-        tap = tl.full((), 0, tl.int64) + tap
-    value = tl.load(l_ptrs + tap * stride_lt, mask=mask, other=0.0).to(tl.float32)
-    if HAS_SHARED:
-        value += tl.load(s_ptrs + tap * stride_st, mask=s_mask, other=0.0).to(tl.float32)
-    return value
+def reflected(index, size):
+    """The index within [0, size) that one beyond its ends mirrors."""
+    return (size - 1) - tl.abs((size - 1) - tl.abs(index))
+
+
+@triton.jit
+def lane_offsets(offsets, more, LENGTH: tl.constexpr):
+    """The sum of two offsets, each of the LENGTH along the last dimension to be read by a thread of its own.
+
+    Left alone, the compiler gives a thread several neighbours where their addresses allow it, and where it sees no
+    neighbours takes another dimension first: then the factors of a product lie in different threads, and each goes
+    through shared memory.
+    """
+    return tl.multiple_of(tl.max_contiguous(offsets + more, (1, 1, LENGTH)), (1, 1, 1))
+
+
+@triton.jit
+def over_channels(values, C_LAST: tl.constexpr):
+    """Values of channels as (1, C, 1), or (1, 1, C) where channels are contiguous."""
+    return values[None, None, :] if C_LAST else values[None, :, None]
+
+
+@triton.jit
+def over_pixels(values, C_LAST: tl.constexpr):
+    """Values of pixels as (1, 1, P), or (1, P, 1) where channels are contiguous."""
+    return values[None, :, None] if C_LAST else values[None, None, :]
 
 
 @tuned(SUM_BLOCKS, KEYS, fits=SUMS_FIT)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def window_sum_fwd_kernel(
-    x, logits, shared_logits, out, lse,
+    x, weights, guide, gate, out,
     channels, height, width, groups, tune_pixels, tune_images,
     stride_xb, stride_xc, stride_xh, stride_xw,
     stride_ob, stride_oc, stride_oh, stride_ow,
-    stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
-    stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
-    K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, MODE: tl.constexpr, IN_ROWS: tl.constexpr,
-    HAS_SHARED: tl.constexpr, STORE_LSE: tl.constexpr, WIDE: tl.constexpr,
-    BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
+    stride_gb, stride_gc, stride_gh, stride_gw,
+    K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, C_LAST: tl.constexpr, REFLECT: tl.constexpr,
+    HAS_GUIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr, PASSES: tl.constexpr,
 ):  # fmt: skip
-    """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], w the softmax of the logits over m."""
-    batch, group, channel, row, first, column = row_tile(width, groups, WIDE, BLOCK_C, BLOCK_P)
-    group = group.to(tl.int64)
-    sub = tl.arange(0, SUBS)
-    is_pixel, is_channel, is_sub = column < width, channel < channels, sub < S * S
-    mask = is_sub[:, None] & is_pixel[None, :]
-    logits += batch * stride_lb + group * stride_lg + row * stride_lh
-    shared_logits += batch * stride_sb + group * stride_sg + row * stride_sh
-    x += batch * stride_xb + group * channels * stride_xc + row * stride_xh
-    l_ptrs = logits + ((sub // S * stride_l_sub_h + sub % S * stride_l_sub_w)[:, None] + (column * stride_lw)[None, :])
-    s_ptrs = shared_logits + (column * stride_sw)[None, :]
+    """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], plus gate · guide."""
+    batch, group = image_tile(groups)
+    tiles = tl.cdiv(width, BLOCK_W)
+    first_row, first_column = tl.program_id(0) // tiles * (BLOCK_P // BLOCK_W), tl.program_id(0) % tiles * BLOCK_W
+    row = over_pixels(first_row + tl.arange(0, BLOCK_P) // BLOCK_W, C_LAST)
+    column = over_pixels(first_column + tl.arange(0, BLOCK_P) % BLOCK_W, C_LAST)
+    sub = tl.arange(0, SUBS)[:, None, None]
+    is_pixel = (row < height) & (column < width)
+    is_out = (sub < S * S) & is_pixel
+    x += batch * stride_xb + group.to(tl.int64) * channels * stride_xc
+    out += batch * stride_ob + group.to(tl.int64) * channels * stride_oc
+    weights += batch * stride_wb + group.to(tl.int64) * stride_wg
+    offs_sub, offs_pixel = sub // S * stride_w_sub_h + sub % S * stride_w_sub_w, row * stride_wh + column * stride_ww
+    w_ptrs = weights + (offs_sub + offs_pixel if C_LAST else lane_offsets(offs_sub, offs_pixel, BLOCK_P))
 
-    largest = tl.zeros([SUBS, BLOCK_P], tl.float32)  # sigmoids are at most one: nothing overflows
-    if MODE == SOFTMAX:
-        largest += LOWEST
-        for tap_row in range(K):
+    for block in range(PASSES):  # the weights are in the cache for all but the first
+        channel = (tl.program_id(1) * PASSES + block) * BLOCK_C + tl.arange(0, BLOCK_C)
+        channel = over_channels(channel, C_LAST)
+        is_channel = channel < channels
+        shape: tl.constexpr = [SUBS, BLOCK_P, BLOCK_C] if C_LAST else [SUBS, BLOCK_C, BLOCK_P]
+        result = tl.zeros(shape, tl.float32)
+        for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
+            down = row + (tap_row - K // 2)
+            inside = is_pixel
+            if REFLECT:
+                down = reflected(down, height)
+            else:
+                inside = inside & (down >= 0) & (down < height)
+            offs_c, offs_pixel = channel * stride_xc, down * stride_xh + column * stride_xw
+            x_ptrs = x + (offs_c + offs_pixel if C_LAST else lane_offsets(offs_c, offs_pixel, BLOCK_P))
             for tap_column in tl.static_range(K):
-                value = load_logits(
-                    l_ptrs, s_ptrs, tap_row * K + tap_column, stride_lt, stride_st, mask, is_pixel[None, :],
-                    HAS_SHARED, WIDE,
-                )  # fmt: skip
-                largest = tl.maximum(largest, value)
+                right = tap_column - K // 2
+                if REFLECT:
+                    moved = (reflected(column + right, width) - column) * stride_xw
+                    window = tl.load(x_ptrs + moved, mask=is_channel & inside, other=0.0)
+                else:
+                    mask = is_channel & (inside & (column + right >= 0) & (column + right < width))
+                    window = tl.load(x_ptrs + right * stride_xw, mask=mask, other=0.0)
+                weight = tl.load(w_ptrs + (tap_row * K + tap_column) * stride_wt, mask=is_out, other=0.0)
+                result += weight.to(tl.float32) * window.to(tl.float32)
 
-    total = tl.zeros([SUBS, BLOCK_P], tl.float32)
-    result = tl.zeros([SUBS, BLOCK_C, BLOCK_P], tl.float32)
-    offs_x = channel[:, None] * stride_xc + (column * stride_xw)[None, :]
-    for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
-        down = tap_row - K // 2
-        in_image = is_pixel & has_row(row + down, height, column)
-        for tap_column in tl.static_range(K):
-            right = tap_column - K // 2
-            weight = load_logits(
-                l_ptrs, s_ptrs, tap_row * K + tap_column, stride_lt, stride_st, mask, is_pixel[None, :],
-                HAS_SHARED, WIDE,
-            )  # fmt: skip
-            if MODE == SIGMOID_SOFTMAX:
-                weight = tl.sigmoid(weight)
-            if MODE != PLAIN:
-                weight = tl.exp(weight - largest)
-                total += weight
-            inside = in_image & (column + right >= 0) & (column + right < width)
-            x_ptrs = x + (offs_x + down * stride_xh) + right * stride_xw
-            window = tl.load(x_ptrs, mask=is_channel[:, None] & inside[None, :], other=0.0)
-            result += weight[:, None, :] * window.to(tl.float32)[None, :, :]
-    if MODE != PLAIN:
-        result *= (1.0 / total)[:, None, :]
-        if STORE_LSE:
-            if tl.program_id(1) == 0:
-                cell = tl.program_id(2).to(tl.int64) * (S * S) * height * width + row * width
-                lse_ptrs = lse + cell + sub[:, None] * (height * width) + column[None, :]
-                tl.store(lse_ptrs, largest + tl.log(total), mask=mask)
-    store_outputs(
-        out + batch * stride_ob + group * channels * stride_oc, result, row, first, column, channel, channels, width,
-        stride_oc, stride_oh, stride_ow, S, SUBS, IN_ROWS, BLOCK_C, BLOCK_P,
-    )  # fmt: skip
+        if not C_LAST and SUBS == S * S:  # a row of output pixels side by side
+            result = tl.reshape(result, (S, S, BLOCK_C, BLOCK_P // BLOCK_W, BLOCK_W))
+            result = tl.reshape(tl.permute(result, (2, 3, 0, 4, 1)), (1, BLOCK_C, BLOCK_P * SUBS))
+            out_pixel = tl.arange(0, BLOCK_P * SUBS)[None, None, :]
+            out_row = first_row * S + out_pixel // (BLOCK_W * S)
+            out_column = first_column * S + out_pixel % (BLOCK_W * S)
+            mask = (out_row < height * S) & (out_column < width * S)
+        else:
+            out_row, out_column = row * S + sub // S, column * S + sub % S
+            mask = is_out
+        if HAS_GUIDE:
+            share = gate + batch * (S * S * height * width) + (out_row * (width * S) + out_column)
+            share = tl.load(share, mask=mask, other=0.0).to(tl.float32)
+            g_ptrs = guide + batch * stride_gb + (channel * stride_gc + (out_row * stride_gh + out_column * stride_gw))
+            result += share * tl.load(g_ptrs, mask=is_channel & mask, other=0.0).to(tl.float32)
+        offs_out = channel * stride_oc + (out_row * stride_oh + out_column * stride_ow)
+        tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & mask)
 
 
-@tuned(FEATURE_BLOCKS, KEYS, fits=COLUMNS_FIT)
+@tuned(SPREAD_BLOCKS, KEYS, fits=SPREADS_FIT)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def window_sum_bwd_dx_kernel(
-    logits, shared_logits, lse, grad, grad_x,
+def window_spread_kernel(
+    y, weights, out,
     channels, height, width, groups, tune_pixels, tune_images,
     stride_xb, stride_xc, stride_xh, stride_xw,
-    stride_ob, stride_oc, stride_oh, stride_ow,
-    stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
-    stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
-    K: tl.constexpr, S: tl.constexpr, SIDES: tl.constexpr, MODE: tl.constexpr,
-    HAS_SHARED: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    stride_yb, stride_yc, stride_yh, stride_yw,
+    stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
+    K: tl.constexpr, S: tl.constexpr, SIDES: tl.constexpr, C_LAST: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """grad_x[c, i, j] = Σ of w · grad over the taps and sub-pixels of the output pixels whose window has (i, j).
+    """out[c, i, j] = Σ of w · y over the taps and sub-pixels of all output pixels whose window has the pixel (i, j).
 
-    A thread sums for one of the s output columns of a pixel, so that gradients are read side by side; the s sums are
-    added at the end.
+    A thread sums for one of the s output columns of a pixel, so that y is read side by side, and for several rows of
+    pixels, so that what is read serves them all. The s sums are added at the end.
     """
-    batch, group, channel, row, first, column = row_tile(width, groups, WIDE, BLOCK_C, BLOCK_P)
-    group = group.to(tl.int64)
-    is_pixel, is_channel = column < width, channel < channels
-    pixel = first + tl.arange(0, BLOCK_P * SIDES) // SIDES
-    sub = tl.arange(0, BLOCK_P * SIDES) % SIDES
-    out_column = first * S + tl.arange(0, BLOCK_P * SIDES) if SIDES == S else pixel * S + sub
-    is_out = (pixel < width) & (sub < S)
-    logits += batch * stride_lb + group * stride_lg
-    shared_logits += batch * stride_sb + group * stride_sg
-    lse += tl.program_id(2).to(tl.int64) * (S * S) * height * width
-    grad += batch * stride_ob + group * channels * stride_oc
-    offs_g = channel[:, None] * stride_oc + (out_column * stride_ow)[None, :]
-    offs_l, offs_s = sub * stride_l_sub_w + pixel * stride_lw, pixel * stride_sw
-    offs_lse = sub * (height * width) + pixel
+    ROWS: tl.constexpr = BLOCK_P // BLOCK_W
+    batch, group = image_tile(groups)
+    tiles = tl.cdiv(width, BLOCK_W)
+    first_row, first_column = tl.program_id(0) // tiles * ROWS, tl.program_id(0) % tiles * BLOCK_W
+    channel = over_channels(tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C), C_LAST)
+    row = first_row + tl.arange(0, ROWS)[:, None, None]
+    side = over_pixels(tl.arange(0, BLOCK_W * SIDES), C_LAST)  # one of the s columns of a pixel
+    column, sub_column = first_column + side // SIDES, side % SIDES
+    out_column = first_column * S + side if SIDES == S else column * S + sub_column
+    is_column = (column < width) & (sub_column < S) if SIDES != S else column < width
+    is_channel = channel < channels
+    y += batch * stride_yb + group.to(tl.int64) * channels * stride_yc
+    weights += batch * stride_wb + group.to(tl.int64) * stride_wg
+    if C_LAST:
+        offs_y = channel * stride_yc + out_column * stride_yw
+        offs_w = sub_column * stride_w_sub_w + column * stride_ww
+    else:
+        offs_y = lane_offsets(channel * stride_yc, out_column * stride_yw, BLOCK_W * SIDES)
+        offs_w = lane_offsets(sub_column * stride_w_sub_w, column * stride_ww, BLOCK_W * SIDES)
 
-    result = tl.zeros([BLOCK_C, BLOCK_P * SIDES], tl.float32)
-    for step in range(K * S):  # a row of the window and a row of sub-pixels; columns have one address
-        tap_row, sub_row = step // S, step % S
-        seen_row = row - (tap_row - K // 2)
-        in_image = is_out & has_row(seen_row, height, pixel)
+    shape: tl.constexpr = [ROWS, BLOCK_W * SIDES, BLOCK_C] if C_LAST else [ROWS, BLOCK_C, BLOCK_W * SIDES]
+    result = tl.zeros(shape, tl.float32)
+    for step in range((K + ROWS - 1) * S):  # a row of output pixels; those of a window's row have one address
+        seen_row, sub_row = first_row - K // 2 + step // S, step % S
+        tap_row = row - seen_row + K // 2
+        is_tap = (tap_row >= 0) & (tap_row < K)
+        inside = is_column & (seen_row + tl.zeros_like(column) >= 0) & (seen_row + tl.zeros_like(column) < height)
+        y_row = y + (offs_y + (seen_row * S + sub_row) * stride_yh)
+        w_rows = weights + (offs_w + (tap_row * K * stride_wt + (seen_row * stride_wh + sub_row * stride_w_sub_h)))
         for tap_column in tl.static_range(K):
             left = K // 2 - tap_column
-            mask = in_image & (pixel + left >= 0) & (pixel + left < width)
-            weight = load_logits(
-                logits + seen_row * stride_lh + sub_row * stride_l_sub_h + (offs_l + left * stride_lw),
-                shared_logits + seen_row * stride_sh + (offs_s + left * stride_sw),
-                tap_row * K + tap_column, stride_lt, stride_st, mask, mask, HAS_SHARED, WIDE,
-            )  # fmt: skip
-            if MODE == SIGMOID_SOFTMAX:
-                weight = tl.sigmoid(weight)
-            if MODE != PLAIN:
-                lse_row = lse + sub_row * S * height * width + seen_row * width
-                weight = tl.exp(weight - tl.load(lse_row + offs_lse + left, mask=mask, other=0.0))
-            g_ptrs = grad + (seen_row * S + sub_row) * stride_oh + offs_g + left * S * stride_ow
-            gradient = tl.load(g_ptrs, mask=is_channel[:, None] & mask[None, :], other=0.0)
-            result += weight[None, :] * gradient.to(tl.float32)
+            mask = inside & (column + left >= 0) & (column + left < width)
+            weight = tl.load(w_rows + tap_column * stride_wt + left * stride_ww, mask=is_tap & mask, other=0.0)
+            value = tl.load(y_row + left * S * stride_yw, mask=is_channel & mask, other=0.0)
+            result += weight.to(tl.float32) * value.to(tl.float32)
 
-    total = tl.sum(tl.reshape(result, (BLOCK_C, BLOCK_P, SIDES)), axis=2)
-    offs_x = channel[:, None] * stride_xc + (column * stride_xw)[None, :]
-    tl.store(
-        grad_x + batch * stride_xb + group * channels * stride_xc + row * stride_xh + offs_x,
-        total.to(grad_x.dtype.element_ty), mask=is_channel[:, None] & is_pixel[None, :],
-    )  # fmt: skip
+    if C_LAST:
+        total = tl.sum(tl.reshape(result, (ROWS, BLOCK_W, SIDES, BLOCK_C)), axis=2)
+    else:
+        total = tl.sum(tl.reshape(result, (ROWS, BLOCK_C, BLOCK_W, SIDES)), axis=3)
+    column = over_pixels(first_column + tl.arange(0, BLOCK_W), C_LAST)
+    out += batch * stride_xb + group.to(tl.int64) * channels * stride_xc
+    offs_out = channel * stride_xc + (row * stride_xh + column * stride_xw)
+    mask = is_channel & ((row < height) & (column < width))
+    tl.store(out + offs_out, total.to(out.dtype.element_ty), mask=mask)
 
 
-@tuned(LOGIT_BLOCKS, KEYS, fits=TAPS_FIT)
+@tuned(DOT_BLOCKS, KEYS, fits=TAPS_FIT)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
-def window_sum_bwd_dlogits_kernel(
-    x, logits, shared_logits, lse, grad, grad_logits, grad_shared,
+def window_dots_kernel(
+    x, y, dots,
     channels, height, width, groups, tune_pixels, tune_images,
     stride_xb, stride_xc, stride_xh, stride_xw,
-    stride_ob, stride_oc, stride_oh, stride_ow,
+    stride_yb, stride_yc, stride_yh, stride_yw,
+    stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
+    K: tl.constexpr, S: tl.constexpr, TAPS: tl.constexpr, SUBS: tl.constexpr, C_LAST: tl.constexpr,
+    REFLECT: tl.constexpr, SOFTMAX: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    """dots[m, a, b, i, j] = Σ_c x[c, i + dy, j + dx] · y[c, s·i + a, s·j + b], or their softmax over m.
+
+    A thread has all taps and sub-pixels of a pixel for one channel of BLOCK_C: what it loads serves k² · s² products.
+    """
+    batch, group = image_tile(groups)
+    place = tl.arange(0, BLOCK_C * BLOCK_P)[None, None, :]
+    pixel = tl.program_id(0) * BLOCK_P + (place // BLOCK_C if C_LAST else place % BLOCK_P)
+    channel = place % BLOCK_C if C_LAST else place // BLOCK_P
+    row, column = pixel // width, pixel % width
+    tap, sub = tl.arange(0, TAPS)[None, :, None], tl.arange(0, SUBS)[:, None, None]
+    down, right = row + (tap // K - K // 2), column + (tap % K - K // 2)
+    inside = (tap < K * K) & (row < height)
+    if REFLECT:
+        down, right = reflected(down, height), reflected(right, width)
+    else:
+        inside = inside & (down >= 0) & (down < height) & (right >= 0) & (right < width)
+    is_out = (sub < S * S) & (row < height)
+    offs_x = down * stride_xh + right * stride_xw
+    offs_y = (row * S + sub // S) * stride_yh + (column * S + sub % S) * stride_yw
+    x_ptrs = x + batch * stride_xb + group.to(tl.int64) * channels * stride_xc
+    x_ptrs = x_ptrs + lane_offsets(channel * stride_xc, offs_x, BLOCK_C * BLOCK_P)
+    y_ptrs = y + batch * stride_yb + group.to(tl.int64) * channels * stride_yc
+    y_ptrs = y_ptrs + lane_offsets(channel * stride_yc, offs_y, BLOCK_C * BLOCK_P)
+
+    result = tl.zeros([SUBS, TAPS, BLOCK_C * BLOCK_P], tl.float32)
+    window = tl.load(x_ptrs, mask=inside & (channel < channels), other=0.0)
+    value = tl.load(y_ptrs, mask=is_out & (channel < channels), other=0.0)
+    for first in range(BLOCK_C, channels, BLOCK_C):  # the next channels are loaded while some are multiplied
+        is_channel = first + channel < channels
+        x_ptrs += BLOCK_C * stride_xc
+        y_ptrs += BLOCK_C * stride_yc
+        next_window = tl.load(x_ptrs, mask=inside & is_channel, other=0.0)
+        next_value = tl.load(y_ptrs, mask=is_out & is_channel, other=0.0)
+        result += window.to(tl.float32) * value.to(tl.float32)
+        window, value = next_window, next_value
+    result += window.to(tl.float32) * value.to(tl.float32)
+
+    if C_LAST:
+        result = tl.sum(tl.reshape(result, (SUBS, TAPS, BLOCK_P, BLOCK_C)), axis=3)
+    else:
+        result = tl.sum(tl.reshape(result, (SUBS, TAPS, BLOCK_C, BLOCK_P)), axis=2)
+    pixel = (tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P))[None, None, :]
+    row, column = pixel // width, pixel % width
+    if SOFTMAX:
+        result = tl.where(tap < K * K, result, LOWEST)
+        result = tl.exp(result - tl.max(result, axis=1, keep_dims=True))
+        result = result * (1.0 / tl.sum(result, axis=1, keep_dims=True))
+    offs = tap * stride_wt + (sub // S * stride_w_sub_h + sub % S * stride_w_sub_w)
+    offs = offs + (row * stride_wh + column * stride_ww)
+    mask = (tap < K * K) & (sub < S * S) & (row < height)
+    dots += batch * stride_wb + group.to(tl.int64) * stride_wg
+    tl.store(dots + offs, result.to(dots.dtype.element_ty), mask=mask)
+
+
+@tuned(WEIGHT_BLOCKS, ("K", "S", *AUTOTUNE_KEYS, "stride_lw"), fits=WEIGHTS_FIT)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def window_weights_fwd_kernel(
+    logits, shared_logits, weights,
+    height, width, groups, tune_pixels, tune_images,
     stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
     stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
-    K: tl.constexpr, S: tl.constexpr, TAPS: tl.constexpr, SUBS: tl.constexpr, MODE: tl.constexpr,
-    HAS_SHARED: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    K: tl.constexpr, S: tl.constexpr, TAPS: tl.constexpr, SIGMOID: tl.constexpr, HAS_SHARED: tl.constexpr,
+    BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """grad_logit[m] = w[m] · (d[m] − Σ w·d) with d[m] = Σ_c x[c, i + dy, j + dx] · grad[c]; of plain weights d[m]."""
-    batch, group, _, row, _, column = row_tile(width, groups, WIDE, BLOCK_C, BLOCK_P)
-    group = group.to(tl.int64)
-    tap, sub = tl.arange(0, TAPS), tl.arange(0, SUBS)
-    if WIDE:
-        tap = tap.to(tl.int64)
-    is_pixel, is_sub, is_tap = column < width, sub < S * S, tap < K * K
-    is_out = is_sub[:, None] & is_pixel[None, :]
-    down = row + (tap // K - K // 2)
-    across = column[None, :] + (tap % K - K // 2)[:, None]
-    in_image = (is_tap & (down >= 0) & (down < height))[:, None] & (across >= 0) & (across < width) & is_pixel[None, :]
-    offs_x = (down * stride_xh)[:, None] + across * stride_xw
-    offs_g = ((row * S + sub // S) * stride_oh)[:, None]
-    offs_g = offs_g + ((column * S)[None, :] + (sub % S)[:, None]) * stride_ow
-    x += batch * stride_xb + group * channels * stride_xc
-    grad += batch * stride_ob + group * channels * stride_oc
-
-    result = tl.zeros([TAPS, SUBS, BLOCK_P], tl.float32)
-    window = tl.load(x + offs_x, mask=in_image, other=0.0)
-    gradient = tl.load(grad + offs_g, mask=is_out, other=0.0)
-    for _ in range(1, channels):  # the next channel is loaded while one is multiplied
-        x += stride_xc
-        grad += stride_oc
-        next_window = tl.load(x + offs_x, mask=in_image, other=0.0)
-        next_gradient = tl.load(grad + offs_g, mask=is_out, other=0.0)
-        result += window.to(tl.float32)[:, None, :] * gradient.to(tl.float32)[None, :, :]
-        window, gradient = next_window, next_gradient
-    result += window.to(tl.float32)[:, None, :] * gradient.to(tl.float32)[None, :, :]
-
-    mask = is_tap[:, None, None] & is_out[None, :, :]
-    s_mask = is_tap[:, None] & is_pixel[None, :]
-    offs_l = tap[:, None, None] * stride_lt
-    offs_l = offs_l + (sub // S * stride_l_sub_h + sub % S * stride_l_sub_w)[None, :, None]
-    offs_l = offs_l + (column * stride_lw)[None, None, :]
-    offs_s = tap[:, None] * stride_st + (column * stride_sw)[None, :]
-    first_l = batch * stride_lb + group * stride_lg + row * stride_lh
-    first_s = batch * stride_sb + group * stride_sg + row * stride_sh
-    if MODE != PLAIN:
-        value = tl.load(logits + first_l + offs_l, mask=mask, other=0.0).to(tl.float32)
-        if HAS_SHARED:
-            shared = tl.load(shared_logits + first_s + offs_s, mask=s_mask, other=0.0)
-            value += shared.to(tl.float32)[:, None, :]
-        slope = 1.0
-        if MODE == SIGMOID_SOFTMAX:
-            value = tl.sigmoid(value)
-            slope = value * (1.0 - value)
-        cell = tl.program_id(2).to(tl.int64) * (S * S) * height * width + row * width
-        sums = tl.load(lse + cell + sub[:, None] * (height * width) + column[None, :], mask=is_out, other=0.0)
-        weight = tl.where(mask, tl.exp(value - sums[None, :, :]), 0.0)
-        middle = tl.sum(weight * result, axis=0)
-        result = weight * (result - middle[None, :, :]) * slope
-    tl.store(grad_logits + first_l + offs_l, result.to(grad_logits.dtype.element_ty), mask=mask)
+    """The softmax over a window's logits, or over their sigmoids, as (B, Zk²s², H, W)."""
+    batch, group = image_tile(groups)
+    pixel, sub, tap = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P), tl.program_id(1), tl.arange(0, TAPS)[:, None]
+    row, column = (pixel // width)[None, :], (pixel % width)[None, :]
+    mask = (tap < K * K) & (row < height)
+    logits += batch * stride_lb + group.to(tl.int64) * stride_lg + sub // S * stride_l_sub_h + sub % S * stride_l_sub_w
+    value = tl.load(logits + (tap * stride_lt + (row * stride_lh + column * stride_lw)), mask=mask, other=0.0)
+    value = value.to(tl.float32)
     if HAS_SHARED:
-        shared = tl.sum(tl.where(is_sub[None, :, None], result, 0.0), axis=1)
-        tl.store(grad_shared + first_s + offs_s, shared.to(grad_shared.dtype.element_ty), mask=s_mask)
+        shared_logits += batch * stride_sb + group.to(tl.int64) * stride_sg
+        s_ptrs = shared_logits + (tap * stride_st + (row * stride_sh + column * stride_sw))
+        value += tl.load(s_ptrs, mask=mask, other=0.0).to(tl.float32)
+    if SIGMOID:
+        value = tl.sigmoid(value)
+    value = tl.where(tap < K * K, value, LOWEST)
+    value = tl.exp(value - tl.max(value, axis=0, keep_dims=True))
+    value = value * (1.0 / tl.sum(value, axis=0, keep_dims=True))
+    weights += tl.program_id(2).to(tl.int64) * (K * K * S * S) * height * width
+    w_ptrs = weights + ((tap * (S * S) + sub) * (height * width) + pixel[None, :])
+    tl.store(w_ptrs, value.to(weights.dtype.element_ty), mask=mask)
+
+
+@tuned(WEIGHT_BLOCKS, ("K", "S", *AUTOTUNE_KEYS, "stride_lw"), fits=WEIGHTS_FIT)
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def window_weights_bwd_kernel(
+    weights, grad, logits, shared_logits, grad_logits, grad_shared,
+    height, width, groups, tune_pixels, tune_images,
+    stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
+    stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
+    stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
+    K: tl.constexpr, S: tl.constexpr, TAPS: tl.constexpr, SIGMOID: tl.constexpr, HAS_SHARED: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    """grad_logits[m] = w[m] · (grad[m] − Σ w · grad), times the sigmoid's slope; their sum over the sub-pixels."""
+    batch, group = image_tile(groups)
+    pixel, tap = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, TAPS)[:, None]
+    row, column = (pixel // width)[None, :], (pixel % width)[None, :]
+    mask = (tap < K * K) & (row < height)
+    offs_w = batch * stride_wb + group.to(tl.int64) * stride_wg
+    offs_l = batch * stride_lb + group.to(tl.int64) * stride_lg
+    offs_s = batch * stride_sb + group.to(tl.int64) * stride_sg
+    w_tile = tap * stride_wt + (row * stride_wh + column * stride_ww)
+    l_tile = tap * stride_lt + (row * stride_lh + column * stride_lw)
+    s_tile = tap * stride_st + (row * stride_sh + column * stride_sw)
+    if HAS_SHARED:
+        total = tl.zeros([TAPS, BLOCK_P], tl.float32)
+    for sub in range(S * S):
+        w_sub = offs_w + (sub // S * stride_w_sub_h + sub % S * stride_w_sub_w)
+        l_sub = offs_l + (sub // S * stride_l_sub_h + sub % S * stride_l_sub_w)
+        weight = tl.load(weights + w_sub + w_tile, mask=mask, other=0.0).to(tl.float32)
+        result = weight * tl.load(grad + w_sub + w_tile, mask=mask, other=0.0).to(tl.float32)
+        result = result - weight * tl.sum(result, axis=0, keep_dims=True)
+        if SIGMOID:
+            value = tl.load(logits + l_sub + l_tile, mask=mask, other=0.0).to(tl.float32)
+            if HAS_SHARED:
+                value += tl.load(shared_logits + offs_s + s_tile, mask=mask, other=0.0).to(tl.float32)
+            value = tl.sigmoid(value)
+            result = result * (value * (1.0 - value))
+        tl.store(grad_logits + l_sub + l_tile, result.to(grad_logits.dtype.element_ty), mask=mask)
+        if HAS_SHARED:
+            total += result
+    if HAS_SHARED:
+        tl.store(grad_shared + offs_s + s_tile, total.to(grad_shared.dtype.element_ty), mask=mask)

@@ -1,171 +1,408 @@
-"""Reassembly from logits as one operation, which autograd, torch.compile and the FLOP counter know."""
+"""Reassembly and local affinity: operations of the window kernels, each with its gradients, also the second.
+
+Weights and logits are (B, Zk²s², H, W), as a convolution at x's size makes them, or after their pixel shuffle
+(B, Zk², sH, sW).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
+from upsamplers.functional._torch.reflection import fold_taps
 from upsamplers.functional._triton import window_kernels as kernels
 from upsamplers.functional._triton.launch import (
-    PLAIN,
+    Grid,
     empty_feature,
     empty_upsampled,
-    is_wide,
     launch,
     materialized,
     next_power_of_2,
-    tile_grid,
     tuning_keys,
 )
+from upsamplers.functional._triton.operation import Operation
 
 
-@torch.library.custom_op("upsamplers::window_sum", mutates_args=())
-def window_sum(
-    x: Tensor, logits: Tensor, shared_logits: Tensor | None,
-    kernel: int, groups: int, scale: int, mode: int, keep_lse: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Reassembles x with weights that are computed where they are used.
-
-    Args:
-        x: (B, C, H, W).
-        logits: (B, Zk²s², H, W), as a convolution at x's size makes them, or (B, Zk², sH, sW).
-        shared_logits: (B, Zk², H, W), added to the logits of all s² output pixels; or None.
-        kernel, groups, scale: k, Z and s.
-        mode: SOFTMAX over a window's logits, SIGMOID_SOFTMAX over their sigmoids, PLAIN: logits are weights.
-        keep_lse: whether a backward will need the logarithmic sums.
-
-    Returns:
-        (B, C, sH, sW) in x's dtype; and float32 (B, Z, s², H, W): log Σ exp of each output pixel's logits, or nothing.
-    """
+def _tiles(x: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
+    """The grid (tiles of an image, blocks of channels, images · groups)."""
     batch, channels, height, width = x.shape
-    keep_lse = keep_lse and mode != PLAIN
-    out, lse = empty_upsampled(x, scale), empty_lse(x, groups, scale, keep_lse)
-    shared = logits if shared_logits is None else shared_logits
-    launch(
-        kernels.window_sum_fwd_kernel,
-        tile_grid(height, width, channels // groups, batch * groups),
-        x, logits, shared, out, lse, channels // groups, height, width, groups, *tuning_keys(x, groups),
-        *x.stride(), *out.stride(), *_logit_strides(logits, x, kernel, scale), *_shared_strides(shared, kernel),
-        K=kernel, S=scale, SUBS=next_power_of_2(scale**2), MODE=mode, IN_ROWS=out.stride(3) == 1,
-        HAS_SHARED=shared_logits is not None, STORE_LSE=keep_lse, WIDE=is_wide(out, logits),
-    )  # fmt: skip
-    return out, lse
+
+    def grid(meta: Mapping[str, int]) -> Grid:
+        rows, columns = meta["BLOCK_P"] // meta["BLOCK_W"], meta["BLOCK_W"]
+        tiles = -(-height // rows) * -(-width // columns)
+        return tiles, -(-(channels // groups) // (meta["BLOCK_C"] * meta.get("PASSES", 1))), batch * groups
+
+    return grid
 
 
-@torch.library.custom_op("upsamplers::window_sum_bwd_dx", mutates_args=())
-def window_sum_bwd_dx(
-    grad: Tensor, logits: Tensor, shared_logits: Tensor | None, lse: Tensor, x: Tensor,
-    kernel: int, groups: int, scale: int, mode: int,
-) -> Tensor:  # fmt: skip
-    """The gradient of x, gathered: no two programs write to one element, so that it is the same each time."""
-    batch, channels, height, width = x.shape
-    grad_x = empty_feature(x, x.shape)
-    shared = logits if shared_logits is None else shared_logits
-    launch(
-        kernels.window_sum_bwd_dx_kernel,
-        tile_grid(height, width, channels // groups, batch * groups),
-        logits, shared, lse, grad, grad_x, channels // groups, height, width, groups, *tuning_keys(x, groups),
-        *grad_x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_shared_strides(shared, kernel),
-        K=kernel, S=scale, SIDES=next_power_of_2(scale), MODE=mode, HAS_SHARED=shared_logits is not None,
-        WIDE=is_wide(grad, logits),
-    )  # fmt: skip
-    return grad_x
+def _is_channels_last(x: Tensor) -> bool:
+    return x.stride(1) == 1 and x.stride(3) > 1
 
 
-@torch.library.custom_op("upsamplers::window_sum_bwd_dlogits", mutates_args=())
-def window_sum_bwd_dlogits(
-    grad: Tensor, x: Tensor, logits: Tensor, shared_logits: Tensor | None, lse: Tensor,
-    kernel: int, groups: int, scale: int, mode: int,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The gradients of the logits and of the shared ones (or nothing)."""
-    batch, channels, height, width = x.shape
-    grad_logits = torch.empty_like(logits)
-    shared = logits if shared_logits is None else shared_logits
-    grad_shared = x.new_empty(0) if shared_logits is None else torch.empty_like(shared_logits)
-    launch(
-        kernels.window_sum_bwd_dlogits_kernel,
-        tile_grid(height, width, None, batch * groups),
-        x, logits, shared, lse, grad, grad_logits, grad_shared,
-        channels // groups, height, width, groups, *tuning_keys(x, groups),
-        *x.stride(), *grad.stride(), *_logit_strides(logits, x, kernel, scale), *_shared_strides(shared, kernel),
-        K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SUBS=next_power_of_2(scale**2), MODE=mode,
-        HAS_SHARED=shared_logits is not None, WIDE=is_wide(grad, logits),
-    )  # fmt: skip
-    return grad_logits, grad_shared
-
-
-def empty_lse(x: Tensor, groups: int, scale: int, keep_lse: bool) -> Tensor:
-    """Uninitialised logarithmic sums (B, Z, s², H, W), or nothing."""
-    batch, _, height, width = x.shape
-    return x.new_empty((batch, groups, scale**2, height, width) if keep_lse else (0,), dtype=torch.float32)
-
-
-def _logit_strides(logits: Tensor, x: Tensor, kernel: int, scale: int) -> tuple[int, ...]:
+def _weight_strides(weights: Tensor, height: int, kernel: int, scale: int) -> tuple[int, ...]:
     """Of (batch, group, tap, row, column, row of a sub-pixel, column of a sub-pixel)."""
-    batch, channel, row, column = logits.stride()
-    if logits.shape[2:] == x.shape[2:] and scale > 1:  # before the pixel shuffle: a tap has s² channels
+    batch, channel, row, column = weights.stride()
+    if weights.shape[2] == height:  # before the pixel shuffle: a tap has s² channels
         taps = kernel**2 * scale**2
         return batch, taps * channel, scale**2 * channel, row, column, scale * channel, channel
     return batch, kernel**2 * channel, channel, scale * row, scale * column, row, column
 
 
-def _shared_strides(shared_logits: Tensor, kernel: int) -> tuple[int, ...]:
+def _shared_strides(shared: Tensor, kernel: int) -> tuple[int, ...]:
     """Of (batch, group, tap, row, column)."""
-    batch, channel, row, column = shared_logits.stride()
+    batch, channel, row, column = shared.stride()
     return batch, kernel**2 * channel, channel, row, column
 
 
-@window_sum.register_fake
-def _(
-    x: Tensor, logits: Tensor, shared_logits: Tensor | None,
-    kernel: int, groups: int, scale: int, mode: int, keep_lse: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    return empty_upsampled(x, scale), empty_lse(x, groups, scale, keep_lse and mode != PLAIN)
+def _empty_weights(
+    like: Tensor, channels: int, scale: int, height: int, width: int, shuffled: bool, dtype: torch.dtype
+) -> Tensor:
+    """(B, Zk²s², H, W), or after their pixel shuffle (B, Zk², sH, sW)."""
+    if shuffled:
+        return like.new_empty((like.shape[0], channels, scale * height, scale * width), dtype=dtype)
+    return like.new_empty((like.shape[0], channels * scale**2, height, width), dtype=dtype)
 
 
-@window_sum_bwd_dx.register_fake
-def _(grad: Tensor, logits: Tensor, shared_logits: Tensor | None, lse: Tensor, x: Tensor, *sizes: int) -> Tensor:
-    return empty_feature(x, x.shape)
+def gated(weights: Tensor, gate: Tensor, scale: int, height: int) -> Tensor:
+    """Weights times one minus their output pixel's gate (B, 1, sH, sW)."""
+    if weights.shape[2] != height:
+        return weights * (1 - gate)
+    by_tap = weights.unflatten(1, (-1, scale**2))  # (B, Zk², s², H, W)
+    return (by_tap * (1 - F.pixel_unshuffle(gate, scale)).unsqueeze(1)).flatten(1, 2)
 
 
-@window_sum_bwd_dlogits.register_fake
-def _(
-    grad: Tensor, x: Tensor, logits: Tensor, shared_logits: Tensor | None, lse: Tensor, *sizes: int
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(logits), x.new_empty(0) if shared_logits is None else torch.empty_like(shared_logits)
+def plus_shared(weights: Tensor, shared: Tensor, scale: int, *, is_shuffled: bool) -> Tensor:
+    """Weights plus those (B, Zk², H, W) that all output pixels of an input pixel share."""
+    shared = shared.repeat_interleave(scale**2, dim=1)
+    return weights + (F.pixel_shuffle(shared, scale) if is_shuffled else shared)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, logits, shared_logits, kernel, groups, scale, mode, _ = inputs
-    ctx.save_for_backward(x, logits, shared_logits, output[1])
-    ctx.sizes = (kernel, groups, scale, mode)
-    ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
+def _shuffled(weights: Tensor, x: Tensor, scale: int) -> Tensor:
+    """Weights after their pixel shuffle."""
+    return F.pixel_shuffle(weights, scale) if weights.shape[2] == x.shape[2] else weights
 
 
-def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
-    if grad is None:
-        return (None,) * 8
-    x, logits, shared_logits, lse = ctx.saved_tensors
-    if ctx.sizes[-1] != PLAIN and not lse.numel():  # the forward was not asked to keep them
-        lse = window_sum(x, logits, shared_logits, *ctx.sizes, True)[1]
-    grad = materialized(grad)
-    grad_x = grad_logits = grad_shared = None
-    if ctx.needs_input_grad[0]:
-        grad_x = window_sum_bwd_dx(grad, logits, shared_logits, lse, x, *ctx.sizes)
-    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-        grad_logits, grad_shared = window_sum_bwd_dlogits(grad, x, logits, shared_logits, lse, *ctx.sizes)
-    return grad_x, grad_logits, None if shared_logits is None else grad_shared, None, None, None, None, None
-
-
-window_sum.register_autograd(_backward, setup_context=_setup_context)
-
-
-@register_flop_formula(torch.ops.upsamplers.window_sum)
-def _flops(x: Any, logits: Any, shared_logits: Any, kernel: int, groups: int, scale: int, *_: Any, **__: Any) -> int:
+def _sum_flops(
+    x: Any, weights: Any, guide: Any, gate: Any, kernel: int, groups: int, scale: int, *_: Any, **__: Any
+) -> int:
     """Two a multiply-add, as torch counts: a sum over the window for each element of the output."""
     batch, channels, height, width = x
     return int(2 * kernel**2 * batch * channels * scale**2 * height * width)
+
+
+def _empty_sum(
+    x: Tensor, weights: Tensor, guide: Tensor | None, gate: Tensor | None,
+    kernel: int, groups: int, scale: int, reflect: bool,
+) -> Tensor:  # fmt: skip
+    return empty_upsampled(x, scale)
+
+
+def _keep_sum(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weights, guide, gate, *sizes = inputs
+    ctx.save_for_backward(x, weights, guide, gate)
+    ctx.sizes = sizes
+    ctx.set_materialize_grads(False)
+
+
+def _sum_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 8
+    x, weights, guide, gate = ctx.saved_tensors
+    kernel, groups, scale, reflect = ctx.sizes
+    grad = materialized(grad)
+    grad_x = grad_weights = grad_guide = grad_gate = None
+    if ctx.needs_input_grad[0]:
+        inside = fold_taps(_shuffled(weights, x, scale), kernel, scale) if reflect else weights
+        grad_x = window_spread(grad, inside, kernel, groups, scale).to(x.dtype)
+    if ctx.needs_input_grad[1]:
+        shuffled = weights.shape[2] != x.shape[2]
+        grad_weights = window_dots(x, grad, kernel, groups, scale, reflect, False, shuffled, weights.dtype)
+    if ctx.needs_input_grad[2]:
+        grad_guide = (grad * gate).to(guide.dtype)
+    if ctx.needs_input_grad[3]:
+        grad_gate = (grad * guide).sum(1, keepdim=True, dtype=torch.float32).to(gate.dtype)
+    return grad_x, grad_weights, grad_guide, grad_gate, None, None, None, None
+
+
+@partial(Operation, fake=_empty_sum, setup_context=_keep_sum, backward=_sum_backward, flops=_sum_flops)
+def window_sum(
+    x: Tensor, weights: Tensor, guide: Tensor | None, gate: Tensor | None,
+    kernel: int, groups: int, scale: int, reflect: bool,
+) -> Tensor:  # fmt: skip
+    """Reassembles x, and adds gate · guide.
+
+    Args:
+        x: (B, C, H, W).
+        weights: of any dtype.
+        guide, gate: (B, C, sH, sW) and (B, 1, sH, sW), or neither.
+        kernel, groups, scale: k, Z and s.
+        reflect: reads x reflected at its borders, not zeros.
+
+    Returns:
+        (B, C, sH, sW) in x's dtype and layout.
+    """
+    _, channels, height, width = x.shape
+    out = empty_upsampled(x, scale)
+    launch(
+        kernels.window_sum_fwd_kernel,
+        _tiles(x, groups),
+        x, weights, x if guide is None else guide, x if gate is None else gate.contiguous(), out,
+        channels // groups, height, width, groups, *tuning_keys(x, groups),
+        *x.stride(), *out.stride(), *_weight_strides(weights, height, kernel, scale),
+        *(x if guide is None else guide).stride(),
+        K=kernel, S=scale, SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x), REFLECT=reflect,
+        HAS_GUIDE=guide is not None,
+    )  # fmt: skip
+    return out
+
+
+def _spread_flops(y: Any, weights: Any, kernel: int, *_: Any, **__: Any) -> int:
+    batch, channels, tall, wide = y
+    return int(2 * kernel**2 * batch * channels * tall * wide)
+
+
+def _empty_spread(y: Tensor, weights: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
+    batch, channels, height, width = y.shape
+    return empty_feature(y, (batch, channels, height // scale, width // scale))
+
+
+def _keep_spread(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    y, weights, *ctx.sizes = inputs
+    ctx.save_for_backward(y, weights)
+    ctx.set_materialize_grads(False)
+
+
+def _spread_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 5
+    y, weights = ctx.saved_tensors
+    kernel, groups, scale = ctx.sizes
+    grad = materialized(grad)
+    grad_y = grad_weights = None
+    if ctx.needs_input_grad[0]:
+        grad_y = window_sum(grad, weights, None, None, kernel, groups, scale, False)
+    if ctx.needs_input_grad[1]:
+        shuffled = weights.shape[2] != grad.shape[2]
+        grad_weights = window_dots(grad, y, kernel, groups, scale, False, False, shuffled, weights.dtype)
+    return grad_y, grad_weights, None, None, None
+
+
+@partial(Operation, fake=_empty_spread, setup_context=_keep_spread, backward=_spread_backward, flops=_spread_flops)
+def window_spread(y: Tensor, weights: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
+    """The transpose of the window sum, gathered: no two programs write to one element, so it is the same each time.
+
+    Args:
+        y: (B, C, sH, sW).
+        weights: of any dtype.
+        kernel, groups, scale: k, Z and s.
+
+    Returns:
+        (B, C, H, W) in y's dtype and layout.
+    """
+    out = _empty_spread(y, weights, kernel, groups, scale)
+    _, channels, height, width = out.shape
+    launch(
+        kernels.window_spread_kernel,
+        _tiles(out, groups),
+        y, weights, out, channels // groups, height, width, groups, *tuning_keys(out, groups),
+        *out.stride(), *y.stride(), *_weight_strides(weights, height, kernel, scale),
+        K=kernel, S=scale, SIDES=next_power_of_2(scale), C_LAST=_is_channels_last(out),
+    )  # fmt: skip
+    return out
+
+
+def _dots_flops(x: Any, y: Any, kernel: int, *_: Any, **__: Any) -> int:
+    return _spread_flops(y, None, kernel)
+
+
+def _empty_dots(
+    x: Tensor, y: Tensor, kernel: int, groups: int, scale: int, reflect: bool, softmax: bool, shuffled: bool,
+    dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
+    return _empty_weights(x, groups * kernel**2, scale, x.shape[2], x.shape[3], shuffled, dtype)
+
+
+def _keep_dots(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, y, kernel, groups, scale, reflect, softmax, _, _ = inputs
+    ctx.save_for_backward(x, y, *([output] if softmax else []))
+    ctx.sizes = kernel, groups, scale, reflect
+    ctx.set_materialize_grads(False)
+
+
+def _dots_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 9
+    x, y, *softmax = ctx.saved_tensors
+    kernel, groups, scale, reflect = ctx.sizes
+    if softmax:
+        height, width = x.shape[2:]
+        shuffled = grad.shape[2] != height
+        grad, _ = _logit_gradients(
+            *softmax, grad, None, None, kernel, groups, scale, height, width, shuffled, False, grad.dtype
+        )
+    grad = materialized(grad)
+    grad_x = grad_y = None
+    if ctx.needs_input_grad[0]:
+        inside = fold_taps(_shuffled(grad, x, scale), kernel, scale) if reflect else grad
+        grad_x = window_spread(y, inside, kernel, groups, scale)
+    if ctx.needs_input_grad[1]:
+        grad_y = window_sum(x, grad, None, None, kernel, groups, scale, reflect)
+    return grad_x, grad_y, None, None, None, None, None, None, None
+
+
+@partial(Operation, fake=_empty_dots, setup_context=_keep_dots, backward=_dots_backward, flops=_dots_flops)
+def window_dots(
+    x: Tensor, y: Tensor, kernel: int, groups: int, scale: int, reflect: bool, softmax: bool, shuffled: bool,
+    dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
+    """Products of each y with the window of x around it, summed over the channels of a group.
+
+    Args:
+        x: (B, C, H, W).
+        y: (B, C, sH, sW).
+        kernel, groups, scale: k, Z and s.
+        reflect: reads x reflected at its borders, not zeros.
+        softmax: gives their softmax over the window.
+        shuffled: whether the result is as after a pixel shuffle.
+        dtype: of the result.
+    """
+    dots = _empty_dots(x, y, kernel, groups, scale, reflect, softmax, shuffled, dtype)
+    batch, channels, height, width = x.shape
+    launch(
+        kernels.window_dots_kernel,
+        lambda meta: (-(-height * width // meta["BLOCK_P"]), 1, batch * groups),
+        x, y, dots, channels // groups, height, width, groups, *tuning_keys(x, groups),
+        *x.stride(), *y.stride(), *_weight_strides(dots, height, kernel, scale),
+        K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x),
+        REFLECT=reflect, SOFTMAX=softmax,
+    )  # fmt: skip
+    return dots
+
+
+def _empty_softmax(
+    logits: Tensor, shared: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    sigmoid: bool, dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
+    return _empty_weights(logits, groups * kernel**2, scale, height, width, False, dtype)
+
+
+def _keep_weights(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    logits, shared, *ctx.sizes, sigmoid, _ = inputs
+    ctx.sigmoid, ctx.shuffled, ctx.has_shared = sigmoid, logits.shape[2] != output.shape[2], shared is not None
+    ctx.dtype = logits.dtype
+    ctx.save_for_backward(output, *((logits, shared) if sigmoid else ()))
+    ctx.set_materialize_grads(False)
+
+
+def _weights_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 9
+    weights, *inputs = ctx.saved_tensors
+    logits, shared = inputs or (None, None)
+    grad_logits, grad_shared = _logit_gradients(
+        weights, grad, logits, shared, *ctx.sizes, ctx.shuffled, ctx.has_shared, ctx.dtype
+    )
+    return grad_logits, grad_shared if ctx.has_shared else None, None, None, None, None, None, None, None
+
+
+def _logit_gradients(
+    weights: Tensor, grad: Tensor, logits: Tensor | None, shared: Tensor | None,
+    kernel: int, groups: int, scale: int, height: int, width: int, shuffled: bool, has_shared: bool, dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """`window_weights_bwd`, in operations that autograd goes through again where gradients of gradients are wanted."""
+    sizes = (kernel, groups, scale, height, width, shuffled, has_shared, dtype)
+    if not torch.is_grad_enabled():
+        gradients: tuple[Tensor, Tensor] = window_weights_bwd(weights, grad, logits, shared, *sizes)
+        return gradients
+    by_tap = weights.unflatten(1, (groups, kernel**2, -1))  # (B, Z, k², s² or 1, ...)
+    weighted = by_tap * grad.unflatten(1, (groups, kernel**2, -1))
+    grad_logits = (weighted - by_tap * weighted.sum(2, keepdim=True)).flatten(1, 3)
+    if logits is not None:
+        value = F.pixel_unshuffle(logits, scale) if shuffled else logits
+        if shared is not None:
+            value = value + shared.repeat_interleave(scale**2, dim=1)
+        value = value.sigmoid()
+        grad_logits = grad_logits * (value * (1 - value))
+    grad_shared = grad_logits.unflatten(1, (-1, scale**2)).sum(2) if has_shared else weights.new_empty(0)
+    if shuffled and weights.shape[2] == height:
+        grad_logits = F.pixel_shuffle(grad_logits, scale)
+    return grad_logits.to(dtype), grad_shared.to(dtype)
+
+
+@partial(Operation, fake=_empty_softmax, setup_context=_keep_weights, backward=_weights_backward)
+def window_weights(
+    logits: Tensor, shared: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    sigmoid: bool, dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
+    """The softmax over each window of logits, or of their sigmoids.
+
+    Args:
+        logits: before or after their pixel shuffle.
+        shared: (B, Zk², H, W), added to the logits of all s² output pixels; or None.
+        kernel, groups, scale: k, Z and s.
+        height, width: of x.
+        sigmoid: takes the sigmoid first.
+        dtype: of the weights.
+
+    Returns:
+        (B, Zk²s², H, W).
+    """
+    weights = _empty_weights(logits, groups * kernel**2, scale, height, width, False, dtype)
+    launch(
+        kernels.window_weights_fwd_kernel,
+        lambda meta: (-(-height * width // meta["BLOCK_P"]), scale**2, logits.shape[0] * groups),
+        logits, logits if shared is None else shared, weights, height, width, groups, *tuning_keys(weights, groups),
+        *_weight_strides(logits, height, kernel, scale), *_shared_strides(logits if shared is None else shared, kernel),
+        K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SIGMOID=sigmoid, HAS_SHARED=shared is not None,
+    )  # fmt: skip
+    return weights
+
+
+def _empty_logits(
+    weights: Tensor, grad: Tensor, logits: Tensor | None, shared: Tensor | None,
+    kernel: int, groups: int, scale: int, height: int, width: int, shuffled: bool, has_shared: bool, dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    grad_logits = _empty_weights(weights, groups * kernel**2, scale, height, width, shuffled, dtype)
+    shape = (weights.shape[0], groups * kernel**2, height, width) if has_shared else (0, 0, 0, 0)
+    return grad_logits, weights.new_empty(shape, dtype=dtype)
+
+
+@partial(Operation, fake=_empty_logits)
+def window_weights_bwd(
+    weights: Tensor, grad: Tensor, logits: Tensor | None, shared: Tensor | None,
+    kernel: int, groups: int, scale: int, height: int, width: int, shuffled: bool, has_shared: bool, dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The gradients of logits and of shared ones, from that of their weights.
+
+    Args:
+        weights: before or after their pixel shuffle.
+        grad: in the same shape.
+        logits, shared: where the weights are of sigmoids; else None.
+        kernel, groups, scale: k, Z and s.
+        height, width: of x.
+        shuffled: whether the logits are after their pixel shuffle.
+        has_shared: whether there were shared logits.
+        dtype: of the gradients.
+
+    Returns:
+        The logits' gradient, and (B, Zk², H, W), or nothing where none were shared.
+    """
+    grad_logits, grad_shared = _empty_logits(
+        weights, grad, logits, shared, kernel, groups, scale, height, width, shuffled, has_shared, dtype
+    )
+    launch(
+        kernels.window_weights_bwd_kernel,
+        lambda meta: (-(-height * width // meta["BLOCK_P"]), 1, weights.shape[0] * groups),
+        weights, grad.contiguous(), grad_logits if logits is None else logits.contiguous(),
+        grad_shared if shared is None else shared.contiguous(), grad_logits, grad_shared,
+        height, width, groups, *tuning_keys(weights, groups),
+        *_weight_strides(grad_logits, height, kernel, scale), *_shared_strides(grad_shared, kernel),
+        *_weight_strides(weights, height, kernel, scale),
+        K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SIGMOID=logits is not None, HAS_SHARED=has_shared,
+    )  # fmt: skip
+    return grad_logits, grad_shared

@@ -1,0 +1,38 @@
+"""The weights of a window from logits, in PyTorch operations."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def window_weights(
+    logits: Tensor,
+    kernel: int,
+    *,
+    groups: int,
+    scale: int,
+    is_shuffled: bool,
+    normalize: str | None,
+    shared: Tensor | None,
+) -> Tensor:
+    """Logits, or weights, as weights (B, Zk², sH, sW); see `reassemble`.
+
+    Args:
+        logits: (B, Zk²s², H, W), or (B, Zk², sH, sW) where `is_shuffled`.
+        kernel, groups, scale: k, Z and s.
+        is_shuffled: whether the logits are after their pixel shuffle.
+        normalize: "softmax", "sigmoid-softmax" or None.
+        shared: (B, Zk², H, W), added to the logits of all s² output pixels of an input pixel; or None.
+    """
+    if not is_shuffled:
+        logits = F.pixel_shuffle(logits, scale)
+    if shared is not None:
+        logits = logits + F.interpolate(shared, scale_factor=float(scale), mode="nearest")
+    if normalize is None:
+        return logits
+    if normalize == "sigmoid-softmax":
+        logits = logits.sigmoid()
+    if groups == 1:
+        return logits.softmax(1)
+    return logits.unflatten(1, (groups, kernel**2)).softmax(2).flatten(1, 2)
