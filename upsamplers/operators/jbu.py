@@ -105,12 +105,12 @@ class JBU(Upsampler):
 
     def _correction(self, weights: Tensor, guide: Tensor) -> Tensor:
         """`fixup_proj` of (weights, guide) concatenated: (B, k², sH, sW)."""
-        first = self.fixup_proj[0]
-        if not is_plain(self.fixup_proj, first):
-            corrected: Tensor = self.fixup_proj(torch.cat((weights, guide), dim=1))
-            return corrected
-        mixed = self._of_guide(guide) + F.conv2d(weights, self._of_weights())  # without the concatenated copy
-        corrected = self.fixup_proj[1:](mixed)
+        corrected: Tensor
+        if is_plain(self.fixup_proj, self.fixup_proj[0]):
+            mixed = self._of_guide(guide) + F.conv2d(weights, self._of_weights())  # without the concatenated copy
+            corrected = self.fixup_proj[1:](mixed)
+        else:
+            corrected = self.fixup_proj(torch.cat((weights, guide), dim=1))
         return corrected
 
     def _of_guide(self, guide: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class JBU(Upsampler):
 
     def _of_weights(self) -> Tensor:
         """The part of `fixup_proj[0]` for the window's weights: (k², k², 1, 1)."""
-        return self.fixup_proj[0].weight[:, : self.kernel**2]  # type: ignore[index, return-value]
+        return self.fixup_proj[0].weight[:, : self.kernel**2]  # type: ignore[index]
 
     def _is_fused(self, weights: Tensor, guide: Tensor) -> bool:
         if torch.is_grad_enabled() or self.training or not is_plain(self.fixup_proj, *self.fixup_proj):

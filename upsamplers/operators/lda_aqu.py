@@ -135,12 +135,12 @@ class LDAAQU(Upsampler):
 
     def _normed(self, norm: nn.Module, x: Tensor) -> Tensor:
         """The layer norm of x (B, C, H, W) over its channels, in float32 at least."""
-        if isinstance(norm, nn.LayerNorm) and is_plain(norm) and not torch.is_grad_enabled():
-            if uses_triton(self.backend, x, norm.weight, norm.bias):
-                from upsamplers.functional._triton.channel_norm import channel_norm
+        is_fused = isinstance(norm, nn.LayerNorm) and is_plain(norm) and not torch.is_grad_enabled()
+        if is_fused and uses_triton(self.backend, x, norm.weight, norm.bias):
+            from upsamplers.functional._triton.channel_norm import channel_norm
 
-                normed: Tensor = channel_norm(x, norm.weight, norm.bias, norm.eps)
-                return normed
+            normed: Tensor = channel_norm(x, norm.weight, norm.bias, norm.eps)
+            return normed
         return _called(norm, x.permute(0, 2, 3, 1).to(coordinate_dtype(x))).permute(0, 3, 1, 2)
 
 
@@ -155,7 +155,9 @@ class _ChannelNorm(nn.Module):
 def _called(layer: nn.Module, x: Tensor) -> Tensor:
     """What a layer makes of x, in x's dtype, whatever the dtype of its parameters."""
     parameters = dict(layer.named_parameters())
-    if all(parameter.dtype == x.dtype for parameter in parameters.values()):
-        out: Tensor = layer(x)
-        return out
-    return functional_call(layer, {name: parameter.to(x.dtype) for name, parameter in parameters.items()}, x)
+    if any(parameter.dtype != x.dtype for parameter in parameters.values()):
+        cast = {name: parameter.to(x.dtype) for name, parameter in parameters.items()}
+        out: Tensor = functional_call(layer, cast, x)
+    else:
+        out = layer(x)
+    return out

@@ -14,8 +14,9 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton.launch import next_power_of_2, tuned
+from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile
+from upsamplers.functional.backend import next_power_of_2
 
 KEYS = ("channels", "groups", "points", *AUTOTUNE_KEYS, "stride_ow")
 KEY_KEYS = ("depth", "groups", "points", *AUTOTUNE_KEYS, "stride_qw")
@@ -47,7 +48,7 @@ def fits_channels(config: Any, arguments: Mapping[str, Any]) -> bool:
 def fits_keys(config: Any, arguments: Mapping[str, Any]) -> bool:
     """Whether the keys of a program's pixels stay in registers; the last configuration is for what fits no other."""
     numbers = arguments["GROUPS"] * arguments["DEPTH"] * config.kwargs["BLOCK_H"] * config.kwargs["BLOCK_W"]
-    return bool(numbers <= MOST_KEYS * 32 * config.num_warps) or config.kwargs == dict(BLOCK_H=2, BLOCK_W=4)
+    return bool(numbers <= MOST_KEYS * 32 * config.num_warps) or config.kwargs == {"BLOCK_H": 2, "BLOCK_W": 4}
 
 
 @triton.jit

@@ -17,10 +17,10 @@ from upsamplers.functional._triton.launch import (
     empty_feature,
     launch,
     materialized,
-    next_power_of_2,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
+from upsamplers.functional.backend import next_power_of_2
 
 
 def attended_points_fwd(
@@ -179,6 +179,4 @@ def _flops(x: Any, key: Any, query: Any, bias: Any, offsets: Any, kernel: int, *
 
 
 attended_points_gradients = Operation(attended_points_bwd, _bwd_fake)
-attended_points = Operation(
-    attended_points_fwd, _fake, setup_context=_setup_context, backward=_backward, flops=_flops
-)
+attended_points = Operation(attended_points_fwd, _fake, setup_context=_setup_context, backward=_backward, flops=_flops)

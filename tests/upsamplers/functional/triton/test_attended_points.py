@@ -136,7 +136,9 @@ def test_jbu_is_the_same_on_both_backends():
     found, expected = up.eval()(*inputs), reference.eval()(*doubled)
     leaves, exact = [*inputs, *up.parameters()], [*doubled, *reference.parameters()]
     gradients = torch.autograd.grad(found, leaves, cotangent), torch.autograd.grad(expected, exact, cotangent.double())
-    by_name = ({"output": out, **dict(enumerate(grads))} for out, grads in zip((found, expected), gradients, strict=True))
+    by_name = (
+        {"output": out, **dict(enumerate(grads))} for out, grads in zip((found, expected), gradients, strict=True)
+    )
     close(*by_name, 1e-4)
 
 
@@ -148,7 +150,9 @@ def test_bicubic_interpolation_is_torchs(scale, size, layout):
     found = interpolate_bicubic(x, scale, backend="triton")
     expected = F.interpolate(exact, scale_factor=float(scale), mode="bicubic", align_corners=False)
     torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-5)
-    (grad,), (wanted,) = (torch.autograd.grad(out.square().sum(), leaf) for out, leaf in ((found, x), (expected, exact)))
+    (grad,), (wanted,) = (
+        torch.autograd.grad(out.square().sum(), leaf) for out, leaf in ((found, x), (expected, exact))
+    )
     torch.testing.assert_close(grad, wanted.float(), rtol=1e-4, atol=1e-4)
 
 
