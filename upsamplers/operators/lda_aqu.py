@@ -133,10 +133,10 @@ class LDAAQU(Upsampler):
         out = activation(self._normed(norm.norm, out))  # type: ignore[arg-type]
         return _called(projection, out).reshape(batch, -1, tall, wide)
 
-    def _normed(self, norm: nn.Module, x: Tensor) -> Tensor:
+    def _normed(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
         """The layer norm of x (B, C, H, W) over its channels, in float32 at least."""
-        is_fused = isinstance(norm, nn.LayerNorm) and is_plain(norm) and not torch.is_grad_enabled()
-        if is_fused and uses_triton(self.backend, x, norm.weight, norm.bias):
+        can_fuse = is_plain(norm) and not torch.is_grad_enabled()
+        if can_fuse and uses_triton(self.backend, x, norm.weight, norm.bias):
             from upsamplers.functional._triton.channel_norm import channel_norm
 
             normed: Tensor = channel_norm(x, norm.weight, norm.bias, norm.eps)

@@ -10,10 +10,9 @@ from upsamplers.functional._triton.attended_point_kernels import output_tile
 from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
 
-
 # Contiguous rows: one channel at a time; contiguous channels: 16 bytes of them a thread.
 ROWS = (
-    (16, 1, 8, 32, 4), (32, 1, 8, 32, 4), (8, 1, 8, 32, 4), (16, 1, 4, 64, 4), (16, 1, 8, 64, 4), (32, 1, 8, 64, 8),
+    (16, 1, 8, 32, 4), (32, 1, 8, 32, 4), (8, 1, 8, 32, 4), (16, 1, 4, 64, 4), (32, 1, 8, 64, 8), (32, 1, 4, 32, 4),
     (64, 1, 8, 32, 4), (16, 1, 4, 32, 4),
 )  # fmt: skip
 CHANNELS = ((64, 32, 4, 8, 4), (64, 64, 4, 8, 4), (128, 32, 4, 8, 4), (32, 16, 4, 8, 4), (64, 32, 2, 8, 4))

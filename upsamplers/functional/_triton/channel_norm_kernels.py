@@ -9,7 +9,6 @@ import triton.language as tl
 from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
 
-
 # A thread keeps so many numbers of its pixels.
 MOST_NUMBERS = 128
 
