@@ -127,11 +127,11 @@ class LDAAQU(Upsampler):
         Returns:
             (B, 2Zk², sH, sW), channels ordered group · point · coordinate (y, x).
         """
-        batch, channels, tall, wide = query.shape
+        groups, (batch, channels, tall, wide) = self.hood.groups, query.shape
         depthwise, norm, activation, projection = self.conv_offset
-        out = _called(depthwise, query.view(-1, channels // self.hood.groups, tall, wide))
+        out = _called(depthwise, query.view(batch * groups, channels // groups, tall, wide))
         out = activation(self._normed(norm.norm, out))  # type: ignore[arg-type]
-        return _called(projection, out).reshape(batch, -1, tall, wide)
+        return _called(projection, out).reshape(batch, 2 * groups * self.hood.points, tall, wide)
 
     def _normed(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
         """The layer norm of x (B, C, H, W) over its channels, in float32 at least."""

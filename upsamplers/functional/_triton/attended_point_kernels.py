@@ -32,7 +32,7 @@ LOGITS = ((4, 8, 4), (8, 8, 4), (4, 16, 4), (8, 8, 8), (8, 16, 8), (2, 8, 4), (4
 # Only additions: every pixel's channels by the threads of one warp, which add to neighbouring numbers together.
 ADDS = (
     (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (2, 32, 4, 8, 8), (2, 32, 2, 8, 4), (1, 32, 4, 8, 4),
-    (1, 32, 4, 8, 2), (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
+    (1, 32, 4, 8, 8), (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
 )  # fmt: skip
 # Numbers that a thread keeps of a tile of keys; the gradients need as many again for those of the queries.
 MOST_KEYS = 64
