@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_guide, require_option, require_window
+from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.interpolate_bicubic import interpolate_bicubic
 from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -39,6 +42,7 @@ class JBU(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(
         self,
@@ -71,12 +75,15 @@ class JBU(Upsampler):
         require_guide(guide, x, self.guide_channels, self.scale)
         require_window(guide, self.kernel, "reflection")
         weights = self.weights(guide)
-        smooth = F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
-        return reassemble(smooth.to(x.dtype), weights, self.kernel, scale=1, border="reflection")
+        smooth = interpolate_bicubic(x, self.scale, backend=self.backend)
+        return reassemble(smooth, weights, self.kernel, scale=1, border="reflection", backend=self.backend)
 
     def weights(self, guide: Tensor) -> Tensor:
         """The weights (B, k², sH, sW) of the window around each output pixel, from a guide (B, G, sH, sW)."""
-        combined = self._range_weights(guide) * self._spatial_weights(guide.dtype).view(1, -1, 1, 1)
+        weights = self._range_weights(guide)
+        if self._is_fused(weights, guide):
+            return self._fused_weights(weights, guide)
+        combined = weights * self._spatial_weights(guide.dtype).view(1, -1, 1, 1)
         combined = (combined / combined.sum(1, keepdim=True).clamp_min(LEAST_SUM)).to(guide.dtype)
         return combined + FIXUP_SHARE * self._correction(combined, guide)
 
@@ -85,8 +92,10 @@ class JBU(Upsampler):
         # In half precision the products of what an image's 0..255 is projected to would overflow.
         projected = self.range_proj(guide).to(coordinate_dtype(guide))  # (B, D, sH, sW)
         temperature = self.range_temp.clamp(*map(math.log, TEMPERATURES)).exp()  # in this order it never overflows
-        logits = local_affinity(projected, projected, self.kernel, scale=1, border="reflection")
-        return (temperature * logits).softmax(1)
+        return local_affinity(
+            temperature * projected, projected, self.kernel,
+            scale=1, border="reflection", softmax=True, backend=self.backend,
+        )  # fmt: skip
 
     def _spatial_weights(self, dtype: torch.dtype) -> Tensor:
         """By distance on a grid of [-1, 1]²: (k²)."""
@@ -95,13 +104,38 @@ class JBU(Upsampler):
         return torch.exp(-(squares.unsqueeze(1) + squares).flatten() / (2 * self.sigma_spatial.square()))
 
     def _correction(self, weights: Tensor, guide: Tensor) -> Tensor:
-        """`fixup_proj` of (weights, guide) concatenated, without the concatenated copy: (B, k², sH, sW)."""
-        first = self.fixup_proj[0]
-        assert isinstance(first, nn.Conv2d)
-        of_weights, of_guide = first.weight.split((weights.shape[1], guide.shape[1]), dim=1)
-        mixed = F.conv2d(guide, of_guide, first.bias) + F.conv2d(weights, of_weights)  # (B, k², sH, sW)
-        corrected: Tensor = self.fixup_proj[1:](mixed)
+        """`fixup_proj` of (weights, guide) concatenated: (B, k², sH, sW)."""
+        corrected: Tensor
+        if is_plain(self.fixup_proj, self.fixup_proj[0]):
+            mixed = self._of_guide(guide) + F.conv2d(weights, self._of_weights())  # without the concatenated copy
+            corrected = self.fixup_proj[1:](mixed)
+        else:
+            corrected = self.fixup_proj(torch.cat((weights, guide), dim=1))
         return corrected
+
+    def _of_guide(self, guide: Tensor) -> Tensor:
+        """What the guide's channels add to `fixup_proj[0]`, with its bias: (B, k², sH, sW)."""
+        first = self.fixup_proj[0]
+        return F.conv2d(guide, first.weight[:, self.kernel**2 :], first.bias)  # type: ignore[arg-type, index]
+
+    def _of_weights(self) -> Tensor:
+        """The part of `fixup_proj[0]` for the window's weights: (k², k², 1, 1)."""
+        return self.fixup_proj[0].weight[:, : self.kernel**2]  # type: ignore[index]
+
+    def _is_fused(self, weights: Tensor, guide: Tensor) -> bool:
+        if torch.is_grad_enabled() or self.training or not is_plain(self.fixup_proj, *self.fixup_proj):
+            return False
+        return uses_triton(self.backend, weights, guide, *self.fixup_proj.parameters(), kernel=self.kernel)
+
+    def _fused_weights(self, weights: Tensor, guide: Tensor) -> Tensor:
+        from upsamplers.functional._triton.bilateral_weights import bilateral_weights
+
+        last = self.fixup_proj[3]
+        fused: Tensor = bilateral_weights(
+            weights, self.sigma_spatial, self._of_guide(guide), self._of_weights(), last.weight, last.bias,
+            self.kernel, LEAST_SUM, FIXUP_SHARE, guide.dtype,
+        )  # fmt: skip
+        return fused
 
 
 def _projection(inside: int, outside: int) -> nn.Sequential:

@@ -8,13 +8,16 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_option
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
 from upsamplers.functional.attended_points import attended_points
+from upsamplers.functional.backend import uses_triton
 from upsamplers.registry import register
 
 
@@ -39,6 +42,8 @@ class LDAAQU(Upsampler):
     Raises:
         Unsupported: the channels do not fit, or an option is out of range.
     """
+
+    backends = ("torch", "triton")
 
     def __init__(
         self,
@@ -105,38 +110,38 @@ class LDAAQU(Upsampler):
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         with without_autocast(x):
-            normed = _normed(self.layer_norm.norm, x.permute(0, 2, 3, 1).to(coordinate_dtype(x)))  # (B, H, W, C)
-            key = _projected(normed, self.proj_k)
-            query = _projected(normed, self.proj_q)
+            normed = self._normed(self.layer_norm.norm, x)  # (B, C, H, W)
+            key, query = _called(self.proj_k, normed), _called(self.proj_q, normed).contiguous()
             del normed
             size = (self.scale * x.shape[2], self.scale * x.shape[3])
             query = F.interpolate(query, size=size, mode="bilinear", align_corners=True)  # (B, C/r, sH, sW)
             bias = self.relative_position_bias_table.flatten(0, 3)  # (k², C/r)
-            return attended_points(x, key, query, bias, self.offsets(query), self.hood)
+            return attended_points(x, key, query, bias, self.offsets(query), self.hood, backend=self.backend)
 
     def offsets(self, query: Tensor) -> Tensor:
         """What moves the points, before tanh and range, from the queries.
 
-        The layers that the groups share run once, on all groups side by side: folded into the batch they would be
-        copied.
-
         Args:
-            query: (B, C/r, sH, sW), channels_last.
+            query: (B, C/r, sH, sW), contiguous: its groups then are images of their own.
 
         Returns:
             (B, 2Zk², sH, sW), channels ordered group · point · coordinate (y, x).
         """
         groups, (batch, channels, tall, wide) = self.hood.groups, query.shape
         depthwise, norm, activation, projection = self.conv_offset
-        assert isinstance(depthwise, nn.Conv2d)
-        assert isinstance(norm, _ChannelNorm)
-        assert isinstance(projection, nn.Conv2d)
-        out = _convolved(query, depthwise, groups=channels, copies=groups)
-        # Channels last, the groups of a pixel lie like pixels side by side.
-        out = out.permute(0, 2, 3, 1).reshape(batch, tall, wide * groups, channels // groups)
-        out = activation(_normed(norm.norm, out))
-        out = out.reshape(batch, tall, wide, channels).permute(0, 3, 1, 2)
-        return _convolved(out, projection, groups=groups, copies=groups)
+        out = _called(depthwise, query.view(batch * groups, channels // groups, tall, wide))
+        out = activation(self._normed(norm.norm, out))  # type: ignore[arg-type]
+        return _called(projection, out).reshape(batch, 2 * groups * self.hood.points, tall, wide)
+
+    def _normed(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
+        """The layer norm of x (B, C, H, W) over its channels, in float32 at least."""
+        can_fuse = is_plain(norm) and not torch.is_grad_enabled()
+        if can_fuse and uses_triton(self.backend, x, norm.weight, norm.bias):
+            from upsamplers.functional._triton.channel_norm import channel_norm
+
+            normed: Tensor = channel_norm(x, norm.weight, norm.bias, norm.eps)
+            return normed
+        return _called(norm, x.permute(0, 2, 3, 1).to(coordinate_dtype(x))).permute(0, 3, 1, 2)
 
 
 class _ChannelNorm(nn.Module):
@@ -147,18 +152,12 @@ class _ChannelNorm(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
 
-def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """The norm of x (…, C), in x's dtype."""
-    return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
-
-
-def _projected(pixels: Tensor, layer: nn.Conv2d) -> Tensor:
-    """A 1×1 convolution of (B, H, W, C), in its dtype: (B, C', H, W), channels_last."""
-    return F.linear(pixels, layer.weight.flatten(1).to(pixels.dtype)).permute(0, 3, 1, 2)
-
-
-def _convolved(x: Tensor, layer: nn.Conv2d, *, groups: int = 1, copies: int = 1) -> Tensor:
-    """The convolution of x, in x's dtype, with copies of a layer's filters side by side."""
-    weight = layer.weight.to(x.dtype).repeat(copies, 1, 1, 1)
-    bias = None if layer.bias is None else layer.bias.to(x.dtype).repeat(copies)
-    return F.conv2d(x, weight, bias, padding=layer.kernel_size[0] // 2, groups=groups)
+def _called(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer makes of x, in x's dtype, whatever the dtype of its parameters."""
+    parameters = dict(layer.named_parameters())
+    if any(parameter.dtype != x.dtype for parameter in parameters.values()):
+        cast = {name: parameter.to(x.dtype) for name, parameter in parameters.items()}
+        out: Tensor = functional_call(layer, cast, x)
+    else:
+        out = layer(x)
+    return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-PLAIN = (nn.Conv2d, nn.GroupNorm, nn.Sequential)
+PLAIN = (nn.Conv2d, nn.Dropout, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.Sequential)
 
 
 def is_plain(*layers: nn.Module) -> bool:

@@ -92,7 +92,9 @@ def _attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor
     return out
 
 
-def point_gradients(tensors: tuple[Tensor, ...], grad: Tensor, hood: Neighbourhood) -> tuple[Tensor, ...]:
+def point_gradients(
+    tensors: tuple[Tensor, ...], grad: Tensor, hood: Neighbourhood
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The gradients of x, key, query, bias and offsets, from that of the output (B, C, sH, sW)."""
     x, key, query, bias, offsets = tensors
     inputs = _inputs(x, key, query, bias, offsets, hood)

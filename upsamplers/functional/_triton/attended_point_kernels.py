@@ -14,8 +14,9 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton.launch import next_power_of_2, tuned
+from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile
+from upsamplers.functional.backend import next_power_of_2
 
 KEYS = ("channels", "groups", "points", *AUTOTUNE_KEYS, "stride_ow")
 KEY_KEYS = ("depth", "groups", "points", *AUTOTUNE_KEYS, "stride_qw")
@@ -30,11 +31,12 @@ SUMS = (
 LOGITS = ((4, 8, 4), (8, 8, 4), (4, 16, 4), (8, 8, 8), (8, 16, 8), (2, 8, 4), (4, 4, 2), (4, 8, 8), (2, 4, 4))
 # Only additions: every pixel's channels by the threads of one warp, which add to neighbouring numbers together.
 ADDS = (
-    (4, 32, 4, 8, 4), (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (1, 32, 4, 8, 4), (1, 32, 8, 8, 4),
-    (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
+    (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (2, 32, 4, 8, 8), (2, 32, 2, 8, 4), (1, 32, 4, 8, 4),
+    (1, 32, 4, 8, 8), (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
 )  # fmt: skip
-# Numbers that a thread keeps of a tile of keys.
+# Numbers that a thread keeps of a tile of keys; the gradients need as many again for those of the queries.
 MOST_KEYS = 64
+DQUERY = ((4, 8, 8), (2, 8, 4), (4, 8, 4), (8, 8, 8), (4, 4, 4), (4, 4, 8), (2, 4, 4))
 
 
 def fits_channels(config: Any, arguments: Mapping[str, Any]) -> bool:
@@ -46,7 +48,7 @@ def fits_channels(config: Any, arguments: Mapping[str, Any]) -> bool:
 def fits_keys(config: Any, arguments: Mapping[str, Any]) -> bool:
     """Whether the keys of a program's pixels stay in registers; the last configuration is for what fits no other."""
     numbers = arguments["GROUPS"] * arguments["DEPTH"] * config.kwargs["BLOCK_H"] * config.kwargs["BLOCK_W"]
-    return bool(numbers <= MOST_KEYS * 32 * config.num_warps) or config.kwargs == dict(BLOCK_H=2, BLOCK_W=4)
+    return bool(numbers <= MOST_KEYS * 32 * config.num_warps) or config.kwargs == {"BLOCK_H": 2, "BLOCK_W": 4}
 
 
 @triton.jit
@@ -334,7 +336,7 @@ def add_to(ptrs, weight, vector, mask):
     tl.atomic_add(ptrs, weight[:, None, None] * vector, mask=mask, sem="relaxed")
 
 
-@tuned(blocks(("BLOCK_H", "BLOCK_W"), *LOGITS), KEY_KEYS, fits=fits_keys)
+@tuned(blocks(("BLOCK_H", "BLOCK_W"), *DQUERY), KEY_KEYS, fits=fits_keys)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_bwd_dquery_kernel(
     key, query, bias, offsets, positions, attention, products, slopes, grad_query, grad_offsets, grad_logits,

@@ -17,10 +17,10 @@ from upsamplers.functional._triton.launch import (
     empty_feature,
     launch,
     materialized,
-    next_power_of_2,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
+from upsamplers.functional.backend import next_power_of_2
 
 
 def attended_points_fwd(

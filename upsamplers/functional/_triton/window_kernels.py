@@ -10,36 +10,68 @@ row and column tell where. What is read beyond a border is zero, or reflected. A
 an image are of 32 bits.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, fits_registers, image_tile
 
-# Channels, pixels and columns of a program. Many channels reuse a weight, square tiles reuse what windows share. The
-# last are for large scales.
-TILE = ("BLOCK_C", "BLOCK_P", "BLOCK_W")
+# Channels, pixels and columns of a program: many channels reuse a weight, square tiles reuse what windows share. Where
+# rows are contiguous a thread has a pixel and all the channels, where channels are, a few pixels lie across a warp. The
+# last blocks are for large scales.
+TILE = ("BLOCK_C", "BLOCK_P", "BLOCK_W", "PASSES")
 SUM_BLOCKS = blocks(
-    TILE, (16, 128, 32, 4), (8, 128, 32, 4), (16, 128, 16, 4), (16, 64, 32, 2), (16, 256, 32, 8), (64, 32, 32, 4),
-    (64, 16, 4, 4), (128, 8, 4, 4), (256, 8, 4, 8),
-    (8, 16, 16, 4), (4, 8, 8, 8),
+    TILE, (16, 128, 32, 1, 4), (8, 128, 32, 1, 4), (8, 128, 32, 2, 4), (16, 128, 32, 2, 4), (16, 128, 16, 1, 4),
+    (8, 128, 16, 2, 4), (16, 64, 32, 1, 2), (16, 64, 16, 1, 2), (8, 256, 32, 2, 8), (16, 32, 8, 1, 1),
+    (32, 128, 32, 1, 4), (4, 128, 32, 1, 4), (2, 128, 32, 1, 4),
+    (64, 16, 4, 1, 4), (128, 8, 4, 1, 4), (256, 8, 4, 1, 8), (64, 8, 4, 1, 4), (128, 16, 4, 1, 8), (32, 16, 4, 1, 4),
+    (4, 8, 8, 1, 8),
 )  # fmt: skip
 # The rows of a tile share what they read of y.
 SPREAD_BLOCKS = blocks(
-    TILE, (8, 256, 64, 4), (16, 256, 64, 4), (16, 128, 64, 4), (8, 128, 32, 2), (16, 128, 32, 2), (16, 64, 32, 2),
-    (8, 64, 16, 1), (16, 32, 16, 1),
-    (64, 8, 4, 4), (64, 16, 4, 4), (64, 32, 8, 4), (128, 16, 4, 4), (8, 8, 8, 4),
+    TILE[:3], (8, 256, 64, 4), (16, 256, 64, 4), (16, 128, 64, 4), (8, 128, 64, 4), (8, 128, 32, 2), (16, 128, 32, 2),
+    (16, 64, 32, 2), (8, 64, 16, 1), (16, 32, 16, 1), (8, 512, 128, 8), (8, 256, 64, 2),
+    (8, 128, 32, 1), (16, 64, 32, 1), (4, 128, 32, 4),
+    (64, 8, 4, 4), (64, 16, 4, 4), (64, 32, 8, 4), (128, 16, 4, 4), (64, 16, 8, 4), (128, 8, 4, 4), (8, 8, 8, 4),
 )  # fmt: skip
 # A thread has the k² · s² sums of a pixel; the last ones are for large windows and scales.
 DOT_BLOCKS = blocks(
     ("BLOCK_C", "BLOCK_P"), (4, 32, 4), (8, 16, 4), (2, 32, 2), (4, 16, 2), (8, 32, 8), (4, 64, 8), (32, 4, 4),
-    (8, 8, 2), (1, 32, 4), (1, 16, 4), (1, 8, 8),
+    (16, 8, 4), (8, 8, 2), (1, 32, 1), (1, 32, 4), (1, 16, 4), (1, 8, 8),
 )  # fmt: skip
 WEIGHT_BLOCKS = blocks(("BLOCK_P",), (128, 4), (64, 2), (64, 4), (32, 1), (128, 8), (32, 2), (16, 4))
+
+
+def fits_layout(
+    configs: Sequence[Any], sums: Callable[[Mapping[str, Any]], int], columns: Callable[[Mapping[str, Any]], int]
+) -> Callable[..., bool]:
+    """A rule that a program's sums stay in registers, and that every thread has columns of its own exactly if rows are
+    contiguous. The last configuration is for what fits no other.
+
+    Args:
+        configs: all configurations.
+        sums: of a pixel.
+        columns: of a program.
+    """
+    in_registers = fits_registers(configs, sums)
+
+    def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
+        has_own_columns = columns({**arguments, **config.kwargs}) >= 32 * config.num_warps
+        return config is configs[-1] or (has_own_columns != arguments["C_LAST"] and in_registers(config, arguments))
+
+    return fits
+
+
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
 KEYS = ("channels", *AUTOTUNE_KEYS, "K", "S", "stride_xw", "stride_ww")
-SUMS_FIT = fits_registers(SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"])
-SPREADS_FIT = fits_registers(SPREAD_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"])
+SUMS_FIT = fits_layout(SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"], lambda given: given["BLOCK_P"])
+SPREADS_FIT = fits_layout(
+    SPREAD_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"], lambda given: given["SIDES"] * given["BLOCK_W"]
+)
+# Twice as many sums as other kernels keep.
 TAPS_FIT = fits_registers(DOT_BLOCKS, lambda given: given["TAPS"] * given["SUBS"] * given["BLOCK_C"] // 2)
 WEIGHTS_FIT = fits_registers(WEIGHT_BLOCKS, lambda given: given["TAPS"])
 
@@ -83,61 +115,66 @@ def window_sum_fwd_kernel(
     stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
     stride_gb, stride_gc, stride_gh, stride_gw,
     K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, C_LAST: tl.constexpr, REFLECT: tl.constexpr,
-    HAS_GUIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr,
+    HAS_GUIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr, PASSES: tl.constexpr,
 ):  # fmt: skip
     """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], plus gate · guide."""
     batch, group = image_tile(groups)
     tiles = tl.cdiv(width, BLOCK_W)
     first_row, first_column = tl.program_id(0) // tiles * (BLOCK_P // BLOCK_W), tl.program_id(0) % tiles * BLOCK_W
-    channel = over_channels(tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C), C_LAST)
     row = over_pixels(first_row + tl.arange(0, BLOCK_P) // BLOCK_W, C_LAST)
     column = over_pixels(first_column + tl.arange(0, BLOCK_P) % BLOCK_W, C_LAST)
     sub = tl.arange(0, SUBS)[:, None, None]
-    is_channel, is_pixel = channel < channels, (row < height) & (column < width)
+    is_pixel = (row < height) & (column < width)
     is_out = (sub < S * S) & is_pixel
     x += batch * stride_xb + group.to(tl.int64) * channels * stride_xc
-    weights += batch * stride_wb + group.to(tl.int64) * stride_wg
-    offs_w = sub // S * stride_w_sub_h + sub % S * stride_w_sub_w
-    w_ptrs = weights + (offs_w + (row * stride_wh + column * stride_ww))
-
-    shape: tl.constexpr = [SUBS, BLOCK_P, BLOCK_C] if C_LAST else [SUBS, BLOCK_C, BLOCK_P]
-    result = tl.zeros(shape, tl.float32)
-    for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
-        down = row + (tap_row - K // 2)
-        inside = is_pixel
-        if REFLECT:
-            down = reflected(down, height)
-        else:
-            inside = inside & (down >= 0) & (down < height)
-        x_ptrs = x + (channel * stride_xc + (down * stride_xh + column * stride_xw))
-        for tap_column in tl.static_range(K):
-            right = tap_column - K // 2
-            if REFLECT:
-                moved = (reflected(column + right, width) - column) * stride_xw
-                window = tl.load(x_ptrs + moved, mask=is_channel & inside, other=0.0)
-            else:
-                mask = is_channel & (inside & (column + right >= 0) & (column + right < width))
-                window = tl.load(x_ptrs + right * stride_xw, mask=mask, other=0.0)
-            weight = tl.load(w_ptrs + (tap_row * K + tap_column) * stride_wt, mask=is_out, other=0.0)
-            result += weight.to(tl.float32) * window.to(tl.float32)
-
-    if not C_LAST and SUBS == S * S:  # a row of output pixels side by side
-        result = tl.reshape(result, (S, S, BLOCK_C, BLOCK_P // BLOCK_W, BLOCK_W))
-        result = tl.reshape(tl.permute(result, (2, 3, 0, 4, 1)), (1, BLOCK_C, BLOCK_P * SUBS))
-        out_pixel = tl.arange(0, BLOCK_P * SUBS)[None, None, :]
-        row = first_row * S + out_pixel // (BLOCK_W * S)
-        column = first_column * S + out_pixel % (BLOCK_W * S)
-        is_out = (row < height * S) & (column < width * S)
-    else:
-        row, column = row * S + sub // S, column * S + sub % S
-    mask = is_channel & is_out
-    if HAS_GUIDE:
-        share = tl.load(gate + batch * (S * S * height * width) + (row * (width * S) + column), mask=is_out, other=0.0)
-        g_ptrs = guide + batch * stride_gb + (channel * stride_gc + (row * stride_gh + column * stride_gw))
-        result += share.to(tl.float32) * tl.load(g_ptrs, mask=mask, other=0.0).to(tl.float32)
     out += batch * stride_ob + group.to(tl.int64) * channels * stride_oc
-    offs_out = channel * stride_oc + (row * stride_oh + column * stride_ow)
-    tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=mask)
+    weights += batch * stride_wb + group.to(tl.int64) * stride_wg
+    offs_sub, offs_pixel = sub // S * stride_w_sub_h + sub % S * stride_w_sub_w, row * stride_wh + column * stride_ww
+    w_ptrs = weights + (offs_sub + offs_pixel if C_LAST else lane_offsets(offs_sub, offs_pixel, BLOCK_P))
+
+    for block in range(PASSES):  # the weights are in the cache for all but the first
+        channel = (tl.program_id(1) * PASSES + block) * BLOCK_C + tl.arange(0, BLOCK_C)
+        channel = over_channels(channel, C_LAST)
+        is_channel = channel < channels
+        shape: tl.constexpr = [SUBS, BLOCK_P, BLOCK_C] if C_LAST else [SUBS, BLOCK_C, BLOCK_P]
+        result = tl.zeros(shape, tl.float32)
+        for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
+            down = row + (tap_row - K // 2)
+            inside = is_pixel
+            if REFLECT:
+                down = reflected(down, height)
+            else:
+                inside = inside & (down >= 0) & (down < height)
+            offs_c, offs_pixel = channel * stride_xc, down * stride_xh + column * stride_xw
+            x_ptrs = x + (offs_c + offs_pixel if C_LAST else lane_offsets(offs_c, offs_pixel, BLOCK_P))
+            for tap_column in tl.static_range(K):
+                right = tap_column - K // 2
+                if REFLECT:
+                    moved = (reflected(column + right, width) - column) * stride_xw
+                    window = tl.load(x_ptrs + moved, mask=is_channel & inside, other=0.0)
+                else:
+                    mask = is_channel & (inside & (column + right >= 0) & (column + right < width))
+                    window = tl.load(x_ptrs + right * stride_xw, mask=mask, other=0.0)
+                weight = tl.load(w_ptrs + (tap_row * K + tap_column) * stride_wt, mask=is_out, other=0.0)
+                result += weight.to(tl.float32) * window.to(tl.float32)
+
+        if not C_LAST and SUBS == S * S:  # a row of output pixels side by side
+            result = tl.reshape(result, (S, S, BLOCK_C, BLOCK_P // BLOCK_W, BLOCK_W))
+            result = tl.reshape(tl.permute(result, (2, 3, 0, 4, 1)), (1, BLOCK_C, BLOCK_P * SUBS))
+            out_pixel = tl.arange(0, BLOCK_P * SUBS)[None, None, :]
+            out_row = first_row * S + out_pixel // (BLOCK_W * S)
+            out_column = first_column * S + out_pixel % (BLOCK_W * S)
+            mask = (out_row < height * S) & (out_column < width * S)
+        else:
+            out_row, out_column = row * S + sub // S, column * S + sub % S
+            mask = is_out
+        if HAS_GUIDE:
+            share = gate + batch * (S * S * height * width) + (out_row * (width * S) + out_column)
+            share = tl.load(share, mask=mask, other=0.0).to(tl.float32)
+            g_ptrs = guide + batch * stride_gb + (channel * stride_gc + (out_row * stride_gh + out_column * stride_gw))
+            result += share * tl.load(g_ptrs, mask=is_channel & mask, other=0.0).to(tl.float32)
+        offs_out = channel * stride_oc + (out_row * stride_oh + out_column * stride_ow)
+        tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & mask)
 
 
 @tuned(SPREAD_BLOCKS, KEYS, fits=SPREADS_FIT)

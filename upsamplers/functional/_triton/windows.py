@@ -35,7 +35,7 @@ def _tiles(x: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
     def grid(meta: Mapping[str, int]) -> Grid:
         rows, columns = meta["BLOCK_P"] // meta["BLOCK_W"], meta["BLOCK_W"]
         tiles = -(-height // rows) * -(-width // columns)
-        return tiles, -(-(channels // groups) // meta["BLOCK_C"]), batch * groups
+        return tiles, -(-(channels // groups) // (meta["BLOCK_C"] * meta.get("PASSES", 1))), batch * groups
 
     return grid
 

@@ -1,0 +1,168 @@
+"""Local deformable attention and what JBU is made of, on Triton and on torch in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from triton_pairs import DEVICE, check, close, features, marks, pair, unwritten_shows
+
+import upsamplers
+from upsamplers.errors import Unsupported
+from upsamplers.functional import attended_points
+from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional._torch.point_blocks import Neighbourhood
+from upsamplers.functional.interpolate_bicubic import interpolate_bicubic
+
+pytest.importorskip("triton")
+pytestmark = [*marks, unwritten_shows]
+
+NAMES = ("x", "key", "query", "bias", "offsets")
+
+
+def make(size, hood, *, batch=1, channels=4, inside=4, scale=2):
+    """X, key, query, bias and offsets, and a gradient of the output."""
+    torch.manual_seed(0)
+    large = tuple(scale * side for side in size)
+    shapes = [(batch, channels, *size), (batch, inside, *size), (batch, inside, *large), (hood.points, inside)]
+    shapes += [(batch, 2 * hood.groups * hood.points, *large), (batch, channels, *large)]
+    return [torch.randn(shape, device=DEVICE) for shape in shapes]
+
+
+def results(tensors, hood, backend, dtype=torch.float32):
+    """The output and the five gradients, by name."""
+    *inputs, grad = (tensor.detach().to(dtype) for tensor in tensors)
+    leaves = [tensor.requires_grad_() for tensor in inputs]
+    out = attended_points(*leaves, hood, backend=backend)
+    gradients = torch.autograd.grad(out, leaves, grad)
+    return {"output": out.detach(), **dict(zip(NAMES, gradients, strict=True))}
+
+
+@pytest.mark.parametrize(
+    ("size", "hood", "sizes"),
+    [
+        ((2, 3), Neighbourhood(3, 2, 3.0), {"batch": 2}),
+        ((1, 3), Neighbourhood(3, 1, 30.0), {"scale": 1}),
+        ((2, 1), Neighbourhood(1, 3, 0.5), {"scale": 3, "channels": 6, "inside": 9}),
+        ((2, 2), Neighbourhood(1, 2, 2.0), {"scale": 1, "channels": 130, "inside": 6}),
+    ],
+    ids=str,
+)
+def test_values_and_gradients_are_those_of_the_pytorch_form(size, hood, sizes):
+    tensors = make(size, hood, **sizes)
+    close(results(tensors, hood, "triton"), results(tensors, hood, "torch", torch.float64), 1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_output_is_laid_out_as_x_and_gradients_as_what_they_are_of(layout):
+    hood = Neighbourhood(1, 1, 1.0)
+    tensors = [tensor.to(memory_format=layout) if tensor.dim() == 4 else tensor for tensor in make((2, 3), hood)]
+    found = results(tensors, hood, "triton")
+    assert found["output"].is_contiguous(memory_format=layout)
+    for name, tensor in zip(NAMES, tensors, strict=False):
+        assert found[name].stride() == tensor.stride(), name
+
+
+def test_an_unmoved_point_has_the_gradient_that_it_has_in_the_pytorch_form():
+    hood = Neighbourhood(3, 1, 1.0)
+    tensors = make((2, 2), hood)
+    tensors[4].zero_()  # the points of corner pixels lie on pixels of x, where the gradient jumps
+    close(results(tensors, hood, "triton"), results(tensors, hood, "torch", torch.float64), 1e-5)
+
+
+def test_what_is_no_number_spoils_the_pixels_that_see_it():
+    hood = Neighbourhood(1, 2, 1.0)
+    tensors = make((2, 2), hood)
+    tensors[4][0, 0, 0, 0] = torch.nan
+    out = attended_points(*tensors[:5], hood, backend="triton")
+    assert out[0, :2, 0, 0].isnan().all()
+    assert out[0, :, 1:].isfinite().all()
+
+
+def test_deterministic_gradients_are_those_of_the_pytorch_form():
+    hood = Neighbourhood(1, 1, 1.0)
+    tensors = make((2, 3), hood)
+    torch.use_deterministic_algorithms(True)
+    try:
+        found, expected = results(tensors, hood, "triton"), results(tensors, hood, "torch")
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(found[name], expected[name]) for name in NAMES)
+
+
+def test_second_derivatives_are_refused():
+    hood = Neighbourhood(1, 1, 1.0)
+    inputs = [tensor.requires_grad_() for tensor in make((1, 2), hood)[:5]]
+    out = attended_points(*inputs, hood, backend="triton")
+    with pytest.raises(Unsupported, match="'triton' has no second derivatives"):
+        torch.autograd.grad(out.sum(), inputs, create_graph=True)
+
+
+def test_an_empty_batch_gives_an_empty_output_and_gradient():
+    hood = Neighbourhood(3, 2, 1.0)
+    found = results(make((2, 2), hood, batch=0), hood, "triton")
+    assert found["output"].shape == (0, 4, 4, 4)
+    assert not found["bias"].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_lda_aqu_is_the_same_on_both_backends(dtype):
+    check("lda-aqu", 16, 2, 3, batch=1, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("name", ["lda-aqu", "jbu"])
+def test_inference_is_the_same_on_both_backends(name, layout, dtype):
+    """Where no gradient is wanted, norms and corrections run in kernels of their own."""
+    options = {"guide_channels": 3, "radius": 1, "key_channels": 4} if name == "jbu" else {"kernel": 1}
+    up, reference = pair(name, 16, dtype=dtype, **options)
+    inputs = [tensor.detach() for tensor in features(up, 1, 2, 3, dtype, layout)]
+    with torch.no_grad():
+        found = {"output": up.eval()(*inputs)}
+        expected = {"output": reference.eval()(*(tensor.double() for tensor in inputs))}
+    assert found["output"].dtype == dtype
+    close(found, expected, 1e-4 if dtype == torch.float32 else 5e-2)
+
+
+def test_jbu_is_the_same_on_both_backends():
+    torch.manual_seed(0)
+    up, reference = pair("jbu", 4, guide_channels=3, radius=1, key_channels=4)
+    for module in (up, reference):
+        module.sigma_spatial.detach().fill_(0.7)  # a small one leaves each window a single pixel
+    inputs = features(up, 1, 2, 3)
+    doubled = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    cotangent = torch.randn(1, 4, 4, 6, device=DEVICE)
+    found, expected = up.eval()(*inputs), reference.eval()(*doubled)
+    leaves, exact = [*inputs, *up.parameters()], [*doubled, *reference.parameters()]
+    gradients = torch.autograd.grad(found, leaves, cotangent), torch.autograd.grad(expected, exact, cotangent.double())
+    by_name = (
+        {"output": out, **dict(enumerate(grads))} for out, grads in zip((found, expected), gradients, strict=True)
+    )
+    close(*by_name, 1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("scale", "size"), [(1, (2, 3)), (2, (3, 4)), (3, (1, 2)), (4, (2, 1))])
+def test_bicubic_interpolation_is_torchs(scale, size, layout):
+    x = torch.randn(2, 3, *size, device=DEVICE).contiguous(memory_format=layout).requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    found = interpolate_bicubic(x, scale, backend="triton")
+    expected = F.interpolate(exact, scale_factor=float(scale), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-5)
+    (grad,), (wanted,) = (
+        torch.autograd.grad(out.square().sum(), leaf) for out, leaf in ((found, x), (expected, exact))
+    )
+    torch.testing.assert_close(grad, wanted.float(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "norm"), [("lda-aqu", "layer_norm.norm"), ("jbu", "fixup_proj.0")])
+def test_a_layer_with_a_hook_is_called(name, norm):
+    options = {"guide_channels": 3, "radius": 1} if name == "jbu" else {"kernel": 1}
+    up = upsamplers.create(name, 16, backend="triton", **options).to(DEVICE).eval()
+    calls = []
+    up.get_submodule(norm).register_forward_hook(lambda *_: calls.append(norm))
+    assert not is_plain(up.get_submodule(norm))
+    with torch.no_grad():
+        up(*up.example_inputs(1, 2, 2))
+    assert calls == [norm]
