@@ -10,7 +10,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -153,11 +153,12 @@ def _load_all(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         module.load_state_dict({**state, **weights})
     except RuntimeError as problem:
         for name, tensor in before.items():
-            # What is as before cannot be what was written to.
-            if not torch.equal(state[name], tensor):
+            with suppress(RuntimeError):  # of what could not be written to
                 state[name].copy_(tensor)
-        reason = str(problem).strip().splitlines()[-1].strip()
-        raise CheckpointError(f"{_described(module)} cannot be written to, and is as before: {reason}") from problem
+        refused = ", ".join(re.findall(r'parameter named "([^"]+)"', str(problem))) or "something"
+        raise CheckpointError(
+            f"{refused} of {_described(module)} cannot be written to; nothing was loaded"
+        ) from problem
 
 
 def _only_fit(module: nn.Module, weights: Mapping[str, Tensor]) -> _Fit:
@@ -233,7 +234,8 @@ def _why_unfit(tensor: Tensor, own: Tensor, is_constant: bool) -> str | None:
         return f"is {tuple(tensor.shape)}, expected {tuple(own.shape)}"
     if tensor.layout != torch.strided or tensor.is_meta:
         return f"is {'on the meta device' if tensor.is_meta else 'sparse'}, expected a dense tensor"
-    if tensor.is_floating_point() != own.is_floating_point():
+    # Formats of 8 bits and fewer need a scale of their own.
+    if tensor.is_floating_point() != own.is_floating_point() or (tensor.is_floating_point() and tensor.itemsize < 2):
         return f"is {tensor.dtype}, expected {own.dtype}"
     # A count of steps is not a constant of the mathematics.
     if not (is_constant and own.is_floating_point()):

@@ -106,11 +106,11 @@ def isolate(module: nn.Module) -> bool:
 
 def restore(module: nn.Module) -> None:
     """Undoes `substitute` or `isolate`."""
-    assert isinstance(module, Substituting)
-    if module.has_operators:
+    if has_operators(module):
         delattr(module, CALL_COUNT)
         delattr(module, HOLDER)
-    module.__class__ = module.substituted
+    cls: Any = type(module)
+    module.__class__ = cls.substituted
 
 
 def has_operators(module: nn.Module) -> bool:
