@@ -5,11 +5,12 @@ B batch, C channels, G guide channels, H x W input size, s scale, k kernel size,
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from upsamplers.errors import Unsupported
 
@@ -38,6 +39,13 @@ class Upsampler(nn.Module):
         self.channels = channels
         self.scale = scale
         self.guide_channels = guide_channels or channels
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any module; `torch.fx` does not look inside, and records one call, as of torch's own layers."""
+        if args and isinstance(args[0], Proxy):
+            tracer = args[0].tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
+        return super().__call__(*args, **kwargs)
 
     def make_guide(self, feature: Tensor) -> Tensor:
         """What this operator takes as its guide, made from an encoder feature (B, G, sH, sW): by default the feature.

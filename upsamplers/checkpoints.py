@@ -287,19 +287,20 @@ def _kinds(checkpoint: str | os.PathLike[str] | Mapping[str, Any] | nn.Module) -
     Raises:
         CheckpointError: the file cannot be read without running code, or has no tensors by name.
     """
-    content = checkpoint if isinstance(checkpoint, Mapping | nn.Module) else _read(checkpoint)
-    average = next((key for key in AVERAGES if isinstance(content, Mapping) and _is_container(content.get(key))), None)
+    content: Any = checkpoint if isinstance(checkpoint, Mapping | nn.Module) else _read(checkpoint)
+    top = content if isinstance(content, Mapping) else {}
+    average = next((key for key in AVERAGES if _is_container(top.get(key))), None)
     found = {RAW: _innermost(content, "")}
     if average is not None:
-        found[EMA] = _innermost(content[average], average)
+        found[EMA] = _innermost(top[average], average)
         # mmengine's EMAHook exchanges the two when it saves.
-        if average == "ema_state_dict" and "message_hub" in content:
+        if average == "ema_state_dict" and "message_hub" in top:
             found[RAW], found[EMA] = found[EMA], found[RAW]
     found = {name: kind for name, kind in found.items() if kind.tensors}
     if not found:
-        keys = ", ".join(map(repr, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+        keys = ", ".join(map(repr, list(top)[:8])) or ("nothing" if content is top else type(content).__name__)
         raise CheckpointError(
-            f"no tensors by name in the checkpoint, which contains {keys or 'nothing'}; "
+            f"no tensors by name in the checkpoint, which contains {keys}; "
             f"expected a state_dict, alone or under one of {', '.join(map(repr, (*CONTAINERS, *AVERAGES)))}"
         )
     return found

@@ -26,6 +26,8 @@ from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
+# What torch says of a tensor that no memory holds.
+TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking long")
 U = TypeVar("U", bound=type[Upsampler])
 
 _specs: dict[str, Spec] = {}
@@ -137,6 +139,8 @@ def get(name: str) -> Spec:
     Raises:
         UnknownUpsampler: it is not registered; the message suggests near misses.
     """
+    if not isinstance(name, str):
+        raise UnknownUpsampler(f"no upsampler {name!r}; expected a name, such as 'dysample'")
     _discover_all()
     if name not in _specs:
         raise UnknownUpsampler(f"no upsampler {name!r}; {suggestion(name, names())}")
@@ -164,7 +168,7 @@ def create(
 
     Raises:
         UnknownUpsampler: the name is not registered.
-        Unsupported: the operator refuses the channels, the scale, the backend or an option.
+        Unsupported: the operator refuses the channels, the scale, the backend or an option, or has too many weights.
     """
     spec = get(name)
     require_option(f"{name}: channels", channels)
@@ -183,7 +187,12 @@ def create(
                 raise Unsupported(f"{name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
     if spec.needs_guide:
         arguments["guide_channels"] = guide_channels or channels
-    module = spec.cls(channels, scale=scale, **arguments)
+    try:
+        module = spec.cls(channels, scale=scale, **arguments)
+    except (RuntimeError, TypeError) as problem:
+        if not any(sign in str(problem) for sign in TOO_LARGE):
+            raise
+        raise Unsupported(f"{name}: {channels} channels at scale {scale} take more memory than there is") from problem
     if backend != "auto":
         module.backend = backend
     return module

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 
 
@@ -28,8 +29,8 @@ def normalised_points(displacement: Tensor, scale: int) -> Tensor:
     d_x, d_y = displacement.chunk(2, dim=1)  # (B, Zs², H, W)
     x = torch.add(columns, d_x, alpha=2 / width)
     y = torch.add(rows.view(-1, 1), d_y, alpha=2 / height)
-    points = F.pixel_shuffle(torch.cat((x, y), dim=1), scale)  # (B, 2Z, sH, sW)
-    return points.view(batch, 2, -1, scale * height, scale * width)
+    points = pixel_shuffle(torch.cat((x, y), dim=1), scale)  # (B, 2Z, sH, sW)
+    return points.view(batch, 2, points.shape[1] // 2, scale * height, scale * width)
 
 
 def _centres(size: int, like: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def sample_points(x: Tensor, displacement: Tensor, scale: int) -> Tensor:
     dtype = coordinate_dtype(x)
     points = normalised_points(displacement.to(dtype), scale)  # (B, 2, Z, sH, sW)
     groups, height, width = points.shape[2:]
-    grid = points.permute(0, 2, 3, 4, 1).reshape(-1, height, width, 2)  # (B·Z, sH, sW, 2)
-    source = x.to(dtype).reshape(-1, x.shape[1] // groups, *x.shape[2:])  # (B·Z, C/Z, H, W)
+    grid = points.permute(0, 2, 3, 4, 1).reshape(len(x) * groups, height, width, 2)  # (B·Z, sH, sW, 2)
+    source = x.to(dtype).reshape(len(grid), x.shape[1] // groups, *x.shape[2:])  # (B·Z, C/Z, H, W)
     out = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return out.view(x.shape[0], x.shape[1], height, width).to(x.dtype)

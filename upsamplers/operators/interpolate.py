@@ -17,10 +17,10 @@ RULES = ("nearest", "bilinear", "bicubic")
 @register("bilinear", rule="bilinear", year=0)
 @register("bicubic", rule="bicubic", paper="Keys, TASSP 1981", year=1981)
 class Interpolate(Upsampler):
-    """Interpolation with half-pixel centres (align_corners=False); no parameters.
+    """Interpolation with half-pixel centres (align_corners=False); no parameters, so that x may have any channels.
 
     Args:
-        channels: C.
+        channels: C, of the example inputs.
         scale: s.
         rule: "nearest", "bilinear" or "bicubic".
 
@@ -36,6 +36,6 @@ class Interpolate(Upsampler):
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
-        require_features(x, self.channels)
+        require_features(x, None)
         align_corners = None if self.rule == "nearest" else False
         return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)
