@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import math
+import os
 import pkgutil
 import sys
 import warnings
@@ -84,7 +85,7 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
         def forward(self, x: Any) -> Any:
             return self.module(x)
 
-    Adapted.__qualname__ = f"Adapted[{name}]"
+    Adapted.__name__ = Adapted.__qualname__ = f"Adapted[{name}]"
     Adapted.__module__ = build.__module__
     add(Spec(name, Adapted, paper=paper))
 
@@ -114,7 +115,8 @@ def add(spec: Spec) -> None:
 
 
 def _origin(spec: Spec) -> str:
-    return f"{spec.cls.__module__}.{spec.cls.__qualname__}"
+    # Not the qualified name: a class that was pickled by value has lost the functions around it.
+    return f"{spec.cls.__module__}.{spec.cls.__name__}"
 
 
 def names() -> tuple[str, ...]:
@@ -201,6 +203,8 @@ def create(
 def load_plugin(path: str) -> tuple[str, ...]:
     """Imports a module by its dotted name, or a file by its path (ending in .py), so that it registers its operators.
 
+    A module may also be in the current folder, if nothing that is installed has its name.
+
     Returns:
         The names that it added.
 
@@ -214,7 +218,7 @@ def load_plugin(path: str) -> tuple[str, ...]:
     module = _file_module(Path(path)) if is_file else path
     loaded_before = module in sys.modules
     try:
-        _import_file(Path(path), module) if is_file else importlib.import_module(module)
+        _import_file(Path(path), module) if is_file else _import_module(module)
     except (Exception, SystemExit) as problem:
         _restore(before)
         if isinstance(problem, DuplicateUpsampler):
@@ -248,6 +252,18 @@ def _import_file(path: Path, name: str) -> None:
         raise
     finally:
         sys.path.remove(folder)
+
+
+def _import_module(name: str) -> None:
+    folder = os.getcwd()
+    is_known = folder in sys.path
+    if not is_known:
+        sys.path.append(folder)
+    try:
+        importlib.import_module(name)
+    finally:
+        if not is_known:
+            sys.path.remove(folder)
 
 
 def _restore(before: dict[str, Spec]) -> None:
