@@ -43,7 +43,7 @@ class Upsampler(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module; `torch.fx` does not look inside, and records one call, as of torch's own layers."""
         if args and isinstance(args[0], Proxy):
-            tracer = args[0].tracer
+            tracer: Any = args[0].tracer
             return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
         return super().__call__(*args, **kwargs)
 

@@ -12,7 +12,7 @@ import pkgutil
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -181,23 +181,33 @@ def create(
     if reason := spec.why_not(scale=scale, backend=backend):
         raise Unsupported(reason)
     arguments = {**spec.options, **options}
-    parameters = inspect.signature(spec.cls.__init__).parameters
-    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        accepted = [option for option in parameters if option not in ("self", "channels", "scale", "guide_channels")]
-        for option in arguments:
-            if option not in accepted:
-                raise Unsupported(f"{name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
+    _require_options(spec, arguments)
     if spec.needs_guide:
         arguments["guide_channels"] = guide_channels or channels
-    try:
-        module = spec.cls(channels, scale=scale, **arguments)
-    except (RuntimeError, TypeError) as problem:
-        if not any(sign in str(problem) for sign in TOO_LARGE):
-            raise
-        raise Unsupported(f"{name}: {channels} channels at scale {scale} take more memory than there is") from problem
+    module = _built(spec, channels, scale, arguments)
     if backend != "auto":
         module.backend = backend
     return module
+
+
+def _require_options(spec: Spec, options: Iterable[str]) -> None:
+    parameters = inspect.signature(spec.cls.__init__).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    accepted = [option for option in parameters if option not in ("self", "channels", "scale", "guide_channels")]
+    for option in options:
+        if option not in accepted:
+            raise Unsupported(f"{spec.name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
+
+
+def _built(spec: Spec, channels: int, scale: int, arguments: Mapping[str, Any]) -> Upsampler:
+    try:
+        return spec.cls(channels, scale=scale, **arguments)
+    except (RuntimeError, TypeError) as problem:
+        if not any(sign in str(problem) for sign in TOO_LARGE):
+            raise
+        size = f"{channels} channels at scale {scale}"
+        raise Unsupported(f"{spec.name}: {size} take more memory than there is") from problem
 
 
 def load_plugin(path: str) -> tuple[str, ...]:

@@ -30,10 +30,7 @@ def load(plugins: Sequence[str], specs: bytes = b"") -> None:
     except upsamplers.UpsamplerError as problem:
         raise PlanError(str(problem)) from problem
     for name, spec in (pickle.loads(specs) if specs else {}).items():
-        try:
-            registry.add(pickle.loads(spec))
-        except Exception as problem:  # whatever a class's own module raises here
-            registry.add(_unsendable(name, problem))
+        registry.add(_unpickled(name, spec))
 
 
 def add_variants(names: Iterable[str]) -> None:
@@ -90,9 +87,17 @@ def pickled(names: Sequence[str]) -> bytes:
 
 def _pickled(spec: upsamplers.Spec) -> bytes:
     try:
-        return cloudpickle.dumps(spec)
+        return bytes(cloudpickle.dumps(spec))
     except Exception as problem:  # whatever a class or what it refers to raises
         return pickle.dumps(_unsendable(spec.name, problem))
+
+
+def _unpickled(name: str, spec: bytes) -> upsamplers.Spec:
+    try:
+        unpickled: upsamplers.Spec = pickle.loads(spec)
+    except Exception as problem:  # whatever the import of a class's module raises here
+        return _unsendable(name, problem)
+    return unpickled
 
 
 class Unsendable(upsamplers.Upsampler):
@@ -105,6 +110,6 @@ class Unsendable(upsamplers.Upsampler):
 def _unsendable(name: str, problem: Exception) -> upsamplers.Spec:
     reason = (
         f"{name} cannot be sent to a measuring process ({type(problem).__name__}: {problem}); "
-        "put it into a file, for --plugin"
+        "register it in a file of its own, and name that as a plug-in"
     )
     return upsamplers.Spec(name, Unsendable, {"reason": reason})
