@@ -38,8 +38,10 @@ def change(plan: Plan) -> ExitStack:
 def _pass_attributes(module: nn.Module, operator: Upsampler) -> None:
     """Gives the operator what a model keeps on the module: which layers feed it, in a model built from a list."""
     for name, value in vars(module).items():
+        # nn.Module has methods, such as `type`, that models replace by data of theirs.
+        is_taken = name in vars(operator) or (hasattr(operator, name) and not hasattr(nn.Module, name))
         # A method set on the instance is bound to the module that goes.
-        if not hasattr(operator, name) and not callable(value):
+        if not is_taken and not callable(value):
             setattr(operator, name, value)
 
 
