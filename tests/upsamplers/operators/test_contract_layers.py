@@ -2,12 +2,14 @@
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+import torch.distributed as dist
 from every_operator import NAMES, build, differentiable, inputs, size_out, trained
 from torch import Tensor, nn
+from torch.distributed import DeviceMesh, fsdp, init_device_mesh
 from torch.nn.utils import parametrizations, prune, spectral_norm
 
 import upsamplers
@@ -106,6 +108,26 @@ def test_layers_under_spectral_norm_train(name: str) -> None:
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_parametrized_layers_train(name: str) -> None:
     assert trains_when_normed(trained(name), parametrizations.spectral_norm)
+
+
+@pytest.fixture
+def one_process() -> Iterator[DeviceMesh]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(fsdp, "fully_shard"), reason="needs torch 2.6 or later")
+@each(WEIGHTED, UNCALLED)
+def test_layers_may_be_sharded_one_by_one(name: str, one_process: DeviceMesh) -> None:
+    plain, sharded = trained(name), trained(name)
+    for layer in (*layers(sharded), sharded):
+        fsdp.fully_shard(layer, mesh=one_process)
+    for module in (plain, sharded):
+        module(*inputs(plain)).square().mean().backward()
+    for one, other in zip(plain.parameters(), sharded.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad.full_tensor(), atol=1e-5)  # type: ignore[arg-type, union-attr]
 
 
 class Net(nn.Module):
