@@ -55,9 +55,10 @@ class MaxUnpool(Upsampler):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW)."""
         require_features(x, None)
-        if guide.shape != x.shape or guide.dtype != torch.int64:
+        if not isinstance(guide, Tensor) or guide.shape != x.shape or guide.dtype != torch.int64:
+            found = f"{guide.dtype} of shape {tuple(guide.shape)}" if isinstance(guide, Tensor) else repr(guide)
             raise Unsupported(
-                f"the guide is {guide.dtype} of shape {tuple(guide.shape)}; expected the int64 indices of shape "
+                f"the guide is {found}; expected the int64 indices of shape "
                 f"{tuple(x.shape)} that make_guide(feature) makes for x {tuple(x.shape)}"
             )
         tall, wide = self.scale * x.shape[2], self.scale * x.shape[3]

@@ -307,3 +307,11 @@ def test_a_guide_of_another_size_is_refused(name: str) -> None:
     x, guide = inputs(module)
     with pytest.raises(Unsupported, match=re.escape(str(tuple(guide[..., 1:].shape)))):
         module(x, guide[..., 1:])
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_a_guide_that_is_no_tensor_is_refused(name: str) -> None:
+    module = build(name)
+    x, _ = inputs(module)
+    with pytest.raises(Unsupported, match="the guide is None; expected"):
+        module(x, None)

@@ -1,7 +1,6 @@
 """`upsamplers.replace` in YOLO models as ultralytics builds them, and what ultralytics then does with them."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,8 @@ def scores(model: Any, image: Tensor) -> Tensor:
 
 
 @pytest.fixture(params=[(config, name) for config in ("yolov8n.yaml", "yolo11n.yaml") for name in OPERATORS], ids=str)
-def model(request: pytest.FixtureRequest) -> Iterator[Any]:
-    yield replaced(*request.param).eval()
+def model(request: pytest.FixtureRequest) -> Any:
+    return replaced(*request.param).eval()
 
 
 def test_it_runs_in_float_and_half_fused_or_not(model: Any) -> None:
