@@ -85,10 +85,7 @@ class Choosy(One):
     [
         ("a method", "it fails on the example: ValueError: substring not found"),
         ("another size", r"its outputs on the example have shapes \[\(2, 3, 32, 47\)\], before \[\(2, 3, 32, 48\)\]"),
-        (
-            "more outputs",
-            r"its outputs on the example have shapes \[\(2, 3, 32, 48\)\], before \[\(2, 3, 32, 48\), \(2, 3, 32, 48\)\]",
-        ),
+        ("more outputs", r"its outputs .* \[\(2, 3, 32, 48\)\], before \[\(2, 3, 32, 48\), \(2, 3, 32, 48\)\]"),
     ],
 )
 def test_a_model_that_no_longer_runs_as_before_is_put_back(wish: str, reason: str) -> None:
