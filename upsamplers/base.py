@@ -5,11 +5,12 @@ B batch, C channels, G guide channels, H x W input size, s scale, k kernel size,
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from upsamplers.errors import Unsupported
 
@@ -39,6 +40,13 @@ class Upsampler(nn.Module):
         self.scale = scale
         self.guide_channels = guide_channels or channels
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any module; `torch.fx` does not look inside, and records one call, as of torch's own layers."""
+        if args and isinstance(args[0], Proxy):
+            tracer: Any = args[0].tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
+        return super().__call__(*args, **kwargs)
+
     def make_guide(self, feature: Tensor) -> Tensor:
         """What this operator takes as its guide, made from an encoder feature (B, G, sH, sW): by default the feature.
 
@@ -51,8 +59,9 @@ class Upsampler(nn.Module):
 
         Args:
             x: (B, C, H, W).
-            feature: (B, G, h, w) with s(H-1) < h <= sH, likewise w: an odd pyramid level (13 -> 25) is padded by
-                replication for the operator, and the result cropped.
+            feature: (B, G, h, w) with s(H-1) < h < s(H+1), likewise w. Where the level is shorter than sH (13 -> 25),
+                a guide is padded by replication for the operator, and the result cropped; where it is longer
+                (13 -> 27), the guide is cropped, and the last pixels of the result are repeated.
 
         Returns:
             (B, C, h, w).
@@ -62,19 +71,14 @@ class Upsampler(nn.Module):
         """
         height, width = feature.shape[-2:]
         tall, wide = self.scale * x.shape[-2], self.scale * x.shape[-1]
-        below, right = tall - height, wide - width
-        if not (0 <= below < self.scale and 0 <= right < self.scale):
+        if not (abs(tall - height) < self.scale and abs(wide - width) < self.scale):
             raise Unsupported(
                 f"cannot upsample x {tuple(x.shape)} to the size of a feature {tuple(feature.shape)}: at scale "
-                f"{self.scale} the feature must have {tall} x {wide} pixels, or at most {self.scale - 1} fewer a side"
+                f"{self.scale} the feature must have {tall} x {wide} pixels, or up to {self.scale - 1} more or fewer a "
+                "side"
             )
-        if not self.needs_guide:
-            out: Tensor = self(x)
-            return out[..., :height, :width]
-        if below or right:
-            feature = F.pad(feature, (0, right, 0, below), mode="replicate")
-        out = self(x, self.make_guide(feature))
-        return out[..., :height, :width]
+        out = self(x, self.make_guide(fit_to(feature, tall, wide))) if self.needs_guide else self(x)
+        return fit_to(out, height, width)
 
     def example_inputs(
         self,
@@ -124,6 +128,14 @@ class Upsampler(nn.Module):
     def extra_repr(self) -> str:
         """The channels and the scale."""
         return f"{self.channels}, scale={self.scale}"
+
+
+def fit_to(image: Tensor, height: int, width: int) -> Tensor:
+    """An image (B, C, H, W) cropped to (B, C, height, width), or continued there by its last row and column."""
+    below, right = max(0, height - image.shape[-2]), max(0, width - image.shape[-1])
+    if below or right:
+        image = F.pad(image, (0, right, 0, below), mode="replicate")
+    return image[..., :height, :width]
 
 
 def reset_layers(module: nn.Module) -> None:

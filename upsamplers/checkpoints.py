@@ -9,10 +9,9 @@ import pickle
 import pickletools
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,20 +23,22 @@ from upsamplers.errors import CheckpointError
 from upsamplers.registry import suggestion
 
 # Where checkpoints keep their weights, next to the optimizer, the settings and the history of the training.
-CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights", "params")
-PARALLEL = "module."
+CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights", "params", "module")
+# Where they keep the exponential moving average of these.
+AVERAGES = ("state_dict_ema", "ema_state_dict", "params_ema", "model_ema", "ema_model", "ema")
+RAW, EMA = "raw", "ema"
+PARALLEL, COUNT = "module.", "n_averaged"
 # What published checkpoints keep next to the weights: none of it is needed, so a stand-in takes its place unread.
 RECORDS = ("numpy.", "mmengine.", "mmcv.", "mmdet.", "mmseg.", "pytorch_lightning.", "lightning.", "omegaconf.")
 BUILTINS = ("getattr", "int", "float", "str", "list", "dict")
 RECORD_NAMES = {"argparse.Namespace", "pathlib.PosixPath", "pathlib.WindowsPath", *(f"builtins.{b}" for b in BUILTINS)}
 RENAMED = {"__builtin__.long": "builtins.int", "__builtin__.unicode": "builtins.str"}
 MAPPINGS = {"collections.defaultdict", "mmengine.config.config.ConfigDict", "mmcv.utils.config.ConfigDict"}
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 # A file from before torch 1.6: three pickles of bookkeeping, then the one that matters.
 LEGACY_PICKLES = 4
 # What published models call a part that has another name in the operator of the paper's own repository: the
-# convolution of mmcv's PixelShufflePack.
-ALIASES = {"0.": "upsample_conv."}
+# convolution of mmcv's PixelShufflePack, and a transposed convolution itself.
+ALIASES = {"0.": "upsample_conv.", "deconv.": ""}
 # The most places, and names of a place, in a message.
 SHOWN, LISTED = 3, 6
 
@@ -49,13 +50,34 @@ class Loaded:
     Attributes:
         prefix: where in the checkpoint the weights were, e.g. "neck.upsample_modules.0."; empty: at its top.
         names: of the operator's state_dict, those that were loaded.
+        weights: "raw", or "ema": their exponential moving average.
+        others: where the checkpoint has the other kind, which was not loaded; empty: nowhere.
     """
 
     prefix: str
     names: tuple[str, ...]
+    weights: str = RAW
+    others: str = ""
 
     def __str__(self) -> str:
-        return f"{', '.join(self.names)} from {repr(self.prefix) if self.prefix else 'its top'}"
+        loaded = f"{', '.join(self.names)} from {repr(self.prefix) if self.prefix else 'its top'}"
+        if self.weights == RAW and not self.others:
+            return loaded
+        others = f"; {EMA if self.weights == RAW else RAW} ones, not loaded, are at {self.others!r}" * bool(self.others)
+        return f"{loaded} ({self.weights} weights{others})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The raw or the averaged weights of a checkpoint.
+
+    Attributes:
+        path: the keys that lead to them, e.g. "ema.module".
+        tensors: by name.
+    """
+
+    path: str = ""
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +98,18 @@ class _Fit:
 
 
 def load_published(
-    module: nn.Module, checkpoint: str | os.PathLike[str] | Mapping[str, Any], *, prefix: str | None = None
+    module: nn.Module,
+    checkpoint: str | os.PathLike[str] | Mapping[str, Any] | nn.Module,
+    *,
+    prefix: str | None = None,
+    weights: str | None = None,
 ) -> Loaded:
     """Loads an operator's weights from a published checkpoint; where anything does not fit, nothing is loaded.
 
     The weights may be anywhere in it: under "state_dict" or "model" (mmcv, mmengine), behind DataParallel's
     "module.", within the names of a detector. They are cast to the operator's dtype and device. Buffers that are
-    constants (DySample's `init_pos`) may be missing; if present, they must be those of the operator.
+    constants (DySample's `init_pos`) may be missing; if present, they must be those of the operator. Where a
+    checkpoint has raw weights and their exponential moving average, the average is loaded, as evaluation scripts do.
 
     A file is read by `torch.load(weights_only=True)`: nothing in it is run. What mmcv and mmengine keep next to the
     weights (settings, histories, NumPy scalars) is ignored.
@@ -90,31 +117,55 @@ def load_published(
     Args:
         module: an operator, made with the channels, the scale and the options of the published one.
         checkpoint: the path of a file (.pth, .pt, .bin, .ckpt; .safetensors where that package is installed), or what
-            was loaded from one.
+            was loaded from one, whole models included.
         prefix: where the weights are, e.g. "neck.upsample_modules.0"; by default the one place that all of them fit.
+        weights: "raw" or "ema"; by default "ema" where there are such.
 
     Returns:
-        Where they were, and what was loaded.
+        Where they were, and what was loaded; print it.
 
     Raises:
-        CheckpointError: the file needs code to be read; the weights fit nowhere (the message says why), or in several
-            places.
+        CheckpointError: there is no such file, it is damaged or needs code to be read; there are no weights of this
+            kind; they fit nowhere (the message says why), or in several places; some are not finite.
     """
-    weights = read_weights(checkpoint)
+    found = _kinds(checkpoint)
+    kind = _chosen(found, weights)
     if not module.state_dict():
         raise CheckpointError(f"{_described(module)} has no weights to load")
     if any(tensor.is_meta for tensor in module.state_dict().values()):
         raise CheckpointError(
             f"{_described(module)} is on the meta device; give it memory first: module.to_empty(device=...)"
         )
-    fit = _only_fit(module, weights) if prefix is None else _fit_at(module, weights, prefix)
-    module.load_state_dict({**module.state_dict(), **fit.weights})
-    return Loaded(fit.prefix, tuple(fit.weights))
+    tensors = found[kind].tensors
+    fit = _only_fit(module, tensors) if prefix is None else _fit_at(module, tensors, prefix)
+    if broken := [name for name, tensor in fit.weights.items() if not tensor.isfinite().all()]:
+        raise CheckpointError(f"the checkpoint has values that are not finite in {_listed(broken)}; nothing was loaded")
+    _load_all(module, fit.weights)
+    others = [other.path for name, other in found.items() if name != kind]
+    return Loaded(fit.prefix, tuple(fit.weights), kind, *others)
+
+
+def _load_all(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Loads the weights, or none of them where one cannot be written to."""
+    state = module.state_dict()
+    before = {name: state[name].clone() for name in weights}
+    try:
+        module.load_state_dict({**state, **weights})
+    except RuntimeError as problem:
+        for name, tensor in before.items():
+            with suppress(RuntimeError):  # of what could not be written to
+                state[name].copy_(tensor)
+        refused = ", ".join(re.findall(r'parameter named "([^"]+)"', str(problem))) or "something"
+        raise CheckpointError(
+            f"{refused} of {_described(module)} cannot be written to; nothing was loaded"
+        ) from problem
 
 
 def _only_fit(module: nn.Module, weights: Mapping[str, Tensor]) -> _Fit:
     tried = [_fit(module, weights, prefix) for prefix in _prefixes(module, weights)]
-    fits = [fit for fit in tried if not fit.misfits]
+    # Where an operator's name and its alias meet the same tensors, that is one place.
+    fitting = sorted((fit for fit in tried if not fit.misfits), key=lambda fit: len(fit.prefix), reverse=True)
+    fits = list({tuple(map(id, fit.weights.values())): fit for fit in fitting}.values())
     if len(fits) == 1:
         return fits[0]
     name = _described(module)
@@ -183,7 +234,8 @@ def _why_unfit(tensor: Tensor, own: Tensor, is_constant: bool) -> str | None:
         return f"is {tuple(tensor.shape)}, expected {tuple(own.shape)}"
     if tensor.layout != torch.strided or tensor.is_meta:
         return f"is {'on the meta device' if tensor.is_meta else 'sparse'}, expected a dense tensor"
-    if tensor.is_floating_point() != own.is_floating_point():
+    # Formats of 8 bits and fewer need a scale of their own.
+    if tensor.is_floating_point() != own.is_floating_point() or (tensor.is_floating_point() and tensor.itemsize < 2):
         return f"is {tensor.dtype}, expected {own.dtype}"
     # A count of steps is not a constant of the mathematics.
     if not (is_constant and own.is_floating_point()):
@@ -229,45 +281,70 @@ def _listed(names: list[str], most: int = LISTED) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def read_weights(checkpoint: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by their names, without what wraps them and without DataParallel's "module.".
-
-    Args:
-        checkpoint: the path of a file of torch.save or safetensors, or what was loaded from one.
+def _kinds(checkpoint: str | os.PathLike[str] | Mapping[str, Any] | nn.Module) -> dict[str, _Kind]:
+    """The raw and the averaged weights of a checkpoint, at least one of them.
 
     Raises:
         CheckpointError: the file cannot be read without running code, or has no tensors by name.
     """
-    content = checkpoint if isinstance(checkpoint, Mapping) else _read(checkpoint)
-    weights = _tensors(content)
-    if not weights:
-        found = ", ".join(map(repr, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+    content: Any = checkpoint if isinstance(checkpoint, Mapping | nn.Module) else _read(checkpoint)
+    top = content if isinstance(content, Mapping) else {}
+    average = next((key for key in AVERAGES if _is_container(top.get(key))), None)
+    found = {RAW: _innermost(content, "")}
+    if average is not None:
+        found[EMA] = _innermost(top[average], average)
+        # mmengine's EMAHook exchanges the two when it saves.
+        if average == "ema_state_dict" and "message_hub" in top:
+            found[RAW], found[EMA] = found[EMA], found[RAW]
+    found = {name: kind for name, kind in found.items() if kind.tensors}
+    if not found:
+        keys = ", ".join(map(repr, list(top)[:8])) or ("nothing" if content is top else type(content).__name__)
         raise CheckpointError(
-            f"no tensors by name in the checkpoint, which contains {found or 'nothing'}; "
-            f"expected a state_dict, alone or under one of {', '.join(map(repr, CONTAINERS))}"
+            f"no tensors by name in the checkpoint, which contains {keys}; "
+            f"expected a state_dict, alone or under one of {', '.join(map(repr, (*CONTAINERS, *AVERAGES)))}"
         )
-    if all(name.startswith(PARALLEL) for name in weights):
-        return {name.removeprefix(PARALLEL): tensor for name, tensor in weights.items()}
-    return weights
+    return found
 
 
-def _tensors(content: Any) -> dict[str, Tensor]:
-    """The tensors by name of the innermost container."""
+def _chosen(found: Mapping[str, _Kind], wanted: str | None) -> str:
+    """The kind of weights that is asked for, or by default the average where there is one."""
+    if wanted not in (None, RAW, EMA):
+        raise CheckpointError(f"weights={wanted!r}; expected {RAW!r} or {EMA!r}")
+    if wanted is not None and wanted not in found:
+        raise CheckpointError(f"the checkpoint has no {wanted} weights; it has {' and '.join(found)} weights")
+    return wanted or (EMA if EMA in found else RAW)
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, Mapping | nn.Module)
+
+
+def _innermost(content: Any, path: str) -> _Kind:
+    """The tensors by name of the innermost container, without DataParallel's "module."."""
     opened = set[int]()
-    while isinstance(content, Mapping) and id(content) not in opened:
+    while _is_container(content) and id(content) not in opened:
         opened.add(id(content))
+        if isinstance(content, nn.Module):
+            content = content.state_dict()
         # Some checkpoints have a tensor or two next to the weights: what is nested goes first.
-        nested = next((content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), None)
+        nested = next((key for key in CONTAINERS if _is_container(content.get(key))), None)
         if nested is None:
-            return {name: item for name, item in content.items() if isinstance(name, str) and isinstance(item, Tensor)}
-        content = nested
-    return {}
+            tensors = {name: item for name, item in content.items() if isinstance(item, Tensor) and name != COUNT}
+            if all(str(name).startswith(PARALLEL) for name in tensors):
+                tensors = {name.removeprefix(PARALLEL): tensor for name, tensor in tensors.items()}
+            return _Kind(path, {name: tensor for name, tensor in tensors.items() if isinstance(name, str)})
+        content, path = content[nested], f"{path}.{nested}".lstrip(".")
+    return _Kind()
 
 
 def _read(path: str | os.PathLike[str]) -> Any:
+    if not isinstance(path, str | os.PathLike):
+        raise CheckpointError(f"the checkpoint is {path!r}; expected the path of a file, or what was loaded from one")
     if str(path).startswith(("http://", "https://")):
         raise CheckpointError(f"{path} is an address; download it, and give the path of the file")
     file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(f"{file} is {'a folder' if file.is_dir() else 'not there, or no file'}; expected a file")
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     try:
@@ -276,7 +353,7 @@ def _read(path: str | os.PathLike[str]) -> Any:
         allow = getattr(torch.serialization, "safe_globals", None)
         with allow(stand_ins) if allow and stand_ins else nullcontext():
             return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *DAMAGED) as problem:
+    except Exception as problem:  # a damaged file may raise anything
         raise CheckpointError(_why_unreadable(file, problem)) from problem
 
 
@@ -346,8 +423,7 @@ def _why_unreadable(file: Path, problem: Exception) -> str:
     if code:
         return (
             f"{file} cannot be read as data alone: it needs {code[1]}. Nothing in it was run. If you trust where it "
-            "comes from, write its tensors into a file of their own: "
-            'torch.save(torch.load(path, weights_only=False)["state_dict"], "weights.pth")'
+            "comes from: load_published(operator, torch.load(path, weights_only=False))"
         )
     reason = (str(problem).strip() or "no details").splitlines()[-1]
     return f"{file} is not a checkpoint of torch.save, or is incomplete: {type(problem).__name__}: {reason}"

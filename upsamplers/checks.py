@@ -8,14 +8,19 @@ from torch import Tensor
 from upsamplers.errors import Unsupported
 
 BORDERS = ("zeros", "reflection")
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def require_features(x: Tensor, channels: int, what: str = "x") -> None:
-    """Refuses what is not a feature (B, channels, H, W) of a floating-point dtype."""
-    if x.dim() != 4 or x.shape[1] != channels or x.shape[2] < 1 or x.shape[3] < 1:
-        raise Unsupported(f"{what} has shape {tuple(x.shape)}; expected (B, {channels}, H, W) with H, W >= 1")
-    if not x.is_floating_point():
-        raise Unsupported(f"{what} has dtype {x.dtype}; expected a floating-point dtype")
+def require_features(x: Tensor, channels: int | None, what: str = "x") -> None:
+    """Refuses what is not a dense feature (B, channels, H, W) of a floating-point dtype; None: any channels."""
+    if not isinstance(x, Tensor):
+        raise Unsupported(f"{what} is a {type(x).__name__}; expected a tensor (B, {channels or 'C'}, H, W)")
+    if x.layout != torch.strided or x.is_nested:
+        raise Unsupported(f"{what} is a {'nested' if x.is_nested else 'sparse'} tensor; expected a dense one")
+    if x.dim() != 4 or x.shape[1] != (channels or x.shape[1]) or x.shape[2] < 1 or x.shape[3] < 1:
+        raise Unsupported(f"{what} has shape {tuple(x.shape)}; expected (B, {channels or 'C'}, H, W) with H, W >= 1")
+    if x.dtype not in DTYPES:
+        raise Unsupported(f"{what} has dtype {x.dtype}; expected float16, bfloat16, float32 or float64")
 
 
 def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:

@@ -7,11 +7,12 @@ import importlib
 import importlib.util
 import inspect
 import math
+import os
 import pkgutil
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,8 @@ from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
 FILE_PLUGIN = "upsampler_plugin_"
+# What torch says of a tensor that no memory holds.
+TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking long")
 U = TypeVar("U", bound=type[Upsampler])
 
 _specs: dict[str, Spec] = {}
@@ -82,7 +85,7 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
         def forward(self, x: Any) -> Any:
             return self.module(x)
 
-    Adapted.__qualname__ = f"Adapted[{name}]"
+    Adapted.__name__ = Adapted.__qualname__ = f"Adapted[{name}]"
     Adapted.__module__ = build.__module__
     add(Spec(name, Adapted, paper=paper))
 
@@ -112,7 +115,8 @@ def add(spec: Spec) -> None:
 
 
 def _origin(spec: Spec) -> str:
-    return f"{spec.cls.__module__}.{spec.cls.__qualname__}"
+    # Not the qualified name: a class that was pickled by value has lost the functions around it.
+    return f"{spec.cls.__module__}.{spec.cls.__name__}"
 
 
 def names() -> tuple[str, ...]:
@@ -137,6 +141,8 @@ def get(name: str) -> Spec:
     Raises:
         UnknownUpsampler: it is not registered; the message suggests near misses.
     """
+    if not isinstance(name, str):
+        raise UnknownUpsampler(f"no upsampler {name!r}; expected a name, such as 'dysample'")
     _discover_all()
     if name not in _specs:
         raise UnknownUpsampler(f"no upsampler {name!r}; {suggestion(name, names())}")
@@ -164,7 +170,7 @@ def create(
 
     Raises:
         UnknownUpsampler: the name is not registered.
-        Unsupported: the operator refuses the channels, the scale, the backend or an option.
+        Unsupported: the operator refuses the channels, the scale, the backend or an option, or has too many weights.
     """
     spec = get(name)
     require_option(f"{name}: channels", channels)
@@ -175,22 +181,39 @@ def create(
     if reason := spec.why_not(scale=scale, backend=backend):
         raise Unsupported(reason)
     arguments = {**spec.options, **options}
-    parameters = inspect.signature(spec.cls.__init__).parameters
-    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        accepted = [option for option in parameters if option not in ("self", "channels", "scale", "guide_channels")]
-        for option in arguments:
-            if option not in accepted:
-                raise Unsupported(f"{name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
+    _require_options(spec, arguments)
     if spec.needs_guide:
         arguments["guide_channels"] = guide_channels or channels
-    module = spec.cls(channels, scale=scale, **arguments)
+    module = _built(spec, channels, scale, arguments)
     if backend != "auto":
         module.backend = backend
     return module
 
 
+def _require_options(spec: Spec, options: Iterable[str]) -> None:
+    parameters = inspect.signature(spec.cls.__init__).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    accepted = [option for option in parameters if option not in ("self", "channels", "scale", "guide_channels")]
+    for option in options:
+        if option not in accepted:
+            raise Unsupported(f"{spec.name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
+
+
+def _built(spec: Spec, channels: int, scale: int, arguments: Mapping[str, Any]) -> Upsampler:
+    try:
+        return spec.cls(channels, scale=scale, **arguments)
+    except (RuntimeError, TypeError) as problem:
+        if not any(sign in str(problem) for sign in TOO_LARGE):
+            raise
+        size = f"{channels} channels at scale {scale}"
+        raise Unsupported(f"{spec.name}: {size} take more memory than there is") from problem
+
+
 def load_plugin(path: str) -> tuple[str, ...]:
     """Imports a module by its dotted name, or a file by its path (ending in .py), so that it registers its operators.
+
+    A module may also be in the current folder, if nothing that is installed has its name.
 
     Returns:
         The names that it added.
@@ -205,7 +228,7 @@ def load_plugin(path: str) -> tuple[str, ...]:
     module = _file_module(Path(path)) if is_file else path
     loaded_before = module in sys.modules
     try:
-        _import_file(Path(path), module) if is_file else importlib.import_module(module)
+        _import_file(Path(path), module) if is_file else _import_module(module)
     except (Exception, SystemExit) as problem:
         _restore(before)
         if isinstance(problem, DuplicateUpsampler):
@@ -239,6 +262,18 @@ def _import_file(path: Path, name: str) -> None:
         raise
     finally:
         sys.path.remove(folder)
+
+
+def _import_module(name: str) -> None:
+    folder = os.getcwd()
+    is_known = folder in sys.path
+    if not is_known:
+        sys.path.append(folder)
+    try:
+        importlib.import_module(name)
+    finally:
+        if not is_known:
+            sys.path.remove(folder)
 
 
 def _restore(before: dict[str, Spec]) -> None:

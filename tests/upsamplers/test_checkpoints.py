@@ -1,9 +1,11 @@
 """Published weights: what is read from a checkpoint, that nothing in it is run, and where in it an operator fits."""
 
+import contextlib
 import importlib
 import io
 import os
 import pickle
+import random
 import sys
 import types
 from collections import OrderedDict, defaultdict
@@ -81,6 +83,7 @@ def test_a_prefix_may_be_that_of_dataparallel() -> None:
     ("name", "options", "names"),
     [
         ("carafe", {"compressed_channels": 8}, {}),
+        ("deconv", {}, {"deconv.weight": "weight", "deconv.bias": "bias"}),
         ("deconv", {}, {}),
         ("pixel-shuffle", {}, {"0.weight": "upsample_conv.weight", "0.bias": "upsample_conv.bias"}),
         ("pixel-shuffle", {}, {}),
@@ -219,6 +222,7 @@ def test_a_checkpoint_that_holds_itself_is_refused():
         (lambda one: one.to("meta"), "is on the meta device"),
         (lambda one: one.to(torch.complex64), "is torch.complex64, expected torch.float32"),
         (lambda one: one.long(), "is torch.int64, expected torch.float32"),
+        (lambda one: one.to(torch.float8_e4m3fn), "is torch.float8_e4m3fn, expected torch.float32"),
     ],
 )
 def test_a_tensor_of_another_kind_leaves_the_module_as_it_was(spoil, message):
@@ -261,13 +265,95 @@ def test_files_of_safetensors_are_read(tmp_path: Path) -> None:
 
 def test_without_safetensors_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    (tmp_path / "a.safetensors").touch()
     assert "pip install safetensors" in unchanged(dysample(), tmp_path / "a.safetensors")
 
 
-def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        upsamplers.load_published(dysample(), tmp_path / "none.pth")
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "none.pth", tmp_path / "loop", "/dev/zero", "a\0b"):
+        assert unchanged(dysample(), path) == f"{path} is not there, or no file; expected a file"
+    assert unchanged(dysample(), tmp_path) == f"{tmp_path} is a folder; expected a file"
     assert "download it" in unchanged(dysample(), "https://example.org/a.pth")
+    for nothing in (None, 3, [1]):
+        assert f"the checkpoint is {nothing!r}; expected the path of a file" in unchanged(dysample(), nothing)
+
+
+AVERAGED = (
+    pytest.param(
+        lambda raw, ema: {"state_dict": raw, "state_dict_ema": ema}, ("state_dict", "state_dict_ema"), id="timm"
+    ),
+    pytest.param(lambda raw, ema: {"params": raw, "params_ema": ema}, ("params", "params_ema"), id="BasicSR"),
+    pytest.param(
+        lambda raw, ema: {"model": raw, "ema": {"module": ema, "updates": 9}}, ("model", "ema.module"), id="RT-DETR"
+    ),
+    pytest.param(
+        lambda raw, ema: {
+            "model": raw,
+            "model_ema": {"n_averaged": torch.tensor(3), **{f"module.{key}": ema[key] for key in ema}},
+        },
+        ("model", "model_ema"),
+        id="torchvision",
+    ),
+    pytest.param(
+        lambda raw, ema: {"message_hub": {}, "state_dict": ema, "ema_state_dict": raw},
+        ("ema_state_dict", "state_dict"),
+        id="mmengine",
+    ),
+)
+
+
+@pytest.mark.parametrize(("wrap", "paths"), AVERAGED)
+def test_averaged_weights_are_taken_unless_raw_ones_are_asked_for(wrap: Any, paths: tuple[str, str]) -> None:
+    module = dysample()
+    raw = published(module, "neck.")
+    ema = {name: tensor + tensor.is_floating_point() * (name != "neck.init_pos") for name, tensor in raw.items()}
+    checkpoint = wrap(raw, ema)
+    names = "init_pos, offset.weight, offset.bias, scope.weight from 'neck.'"
+    for wanted in (None, "ema"):
+        report = upsamplers.load_published(module, checkpoint, weights=wanted)
+        assert loaded(module, ema, "neck.")
+        assert str(report) == f"{names} (ema weights; raw ones, not loaded, are at {paths[0]!r})"
+    report = upsamplers.load_published(module, checkpoint, weights="raw")
+    assert loaded(module, raw, "neck.")
+    assert str(report) == f"{names} (raw weights; ema ones, not loaded, are at {paths[1]!r})"
+
+
+def test_a_checkpoint_of_averaged_weights_alone_is_loaded() -> None:
+    module = dysample()
+    weights = published(module)
+    report = upsamplers.load_published(module, {"params_ema": weights})
+    assert loaded(module, weights)
+    assert str(report).endswith("from its top (ema weights)")
+    assert "has no raw weights; it has ema weights" in unchanged(module, {"params_ema": weights}, weights="raw")
+    assert "has no ema weights; it has raw weights" in unchanged(module, {"params": weights}, weights="ema")
+    assert "weights='best'; expected 'raw' or 'ema'" in unchanged(module, weights, weights="best")
+
+
+def test_values_that_are_not_finite_are_refused_by_name() -> None:
+    weights = published(dysample(), "up.")
+    weights["up.offset.bias"][3] = float("nan")
+    weights["up.scope.weight"][0, 0] = float("inf")
+    assert unchanged(dysample(), weights) == (
+        "the checkpoint has values that are not finite in offset.bias, scope.weight; nothing was loaded"
+    )
+
+
+def of_inference(tensor: Tensor) -> nn.Parameter:
+    with torch.inference_mode():
+        return nn.Parameter(tensor.clone())
+
+
+def of_one_number(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(torch.ones(1).expand(tensor.shape))
+
+
+@pytest.mark.parametrize("spoil", [of_inference, of_one_number])
+def test_a_parameter_that_cannot_be_written_to_leaves_the_others_as_they_were(spoil: Any) -> None:
+    module = dysample()
+    module.scope.weight = spoil(module.scope.weight.detach())
+    message = unchanged(module, published(dysample()))
+    assert message == "scope.weight of DySample(16, scale=2) cannot be written to; nothing was loaded"
 
 
 def write_code(path: Path, call: Any, zipped: bool) -> None:
@@ -346,9 +432,39 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
     assert "weights_only=False" not in message
 
 
-def test_a_whole_model_in_a_file_is_refused(tmp_path: Path) -> None:
-    torch.save(nn.Sequential(dysample()), tmp_path / "model.pth")
-    assert "it needs torch.nn.modules.container.Sequential" in unchanged(dysample(), tmp_path / "model.pth")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: model,
+        lambda model: {"model": model, "ema": None, "epoch": -1},
+        lambda model: {"model": None, "ema": model, "updates": 3},
+    ],
+)
+def test_a_whole_model_in_a_file_is_refused_with_advice_that_works(wrap: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    model = nn.Sequential(dysample())
+    weights = published(model)
+    model.load_state_dict(weights)
+    torch.save(wrap(model), path)
+    message = unchanged(dysample(), path)
+    assert "it needs torch.nn.modules.container.Sequential" in message
+    advice = "load_published(operator, torch.load(path, weights_only=False))"
+    assert message.endswith(f"If you trust where it comes from: {advice}")
+    operator = dysample()
+    eval(advice, {"load_published": upsamplers.load_published, "operator": operator, "torch": torch, "path": path})
+    assert loaded(operator, weights, "0.")
+
+
+def test_every_damaged_file_is_refused_or_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": published(dysample())}, tmp_path / "good.pth")
+    content, draw = (tmp_path / "good.pth").read_bytes(), random.Random(0)
+    for _ in range(150):
+        damaged = bytearray(content)
+        for _ in range(draw.choice((1, 3, 30))):
+            damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+        (tmp_path / "bad.pth").write_bytes(damaged[: draw.choice((len(damaged), draw.randrange(len(damaged))))])
+        with contextlib.suppress(CheckpointError):
+            upsamplers.load_published(dysample(), tmp_path / "bad.pth")
 
 
 @pytest.mark.parametrize("signature", [b"PK\1\2", b"PK\3\4"])

@@ -48,6 +48,18 @@ def test_a_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert upsamplers.load_plugin("neat_module") == ("neat_module",)
 
 
+def test_a_module_of_the_current_folder_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "neat_here")
+    (tmp_path / "neat_folder").mkdir()
+    written(tmp_path / "neat_folder", "neat_inside")
+    written(tmp_path, "random", "1 / 0")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert upsamplers.load_plugin("neat_here") == ("neat_here",)
+    assert upsamplers.load_plugin("neat_folder.neat_inside") == ("neat_inside",)
+    assert sys.path == before
+
+
 @pytest.mark.parametrize("as_file", [True, False])
 def test_a_plugin_may_be_loaded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool) -> None:
     path = written(tmp_path, "neat_twice")

@@ -192,3 +192,27 @@ def test_operators_are_imported_when_first_asked_for(call: str) -> None:
 def test_an_operator_may_be_imported_before_it_is_asked_for() -> None:
     printed = in_a_new_process("import upsamplers.operators.dysample; print(upsamplers.names())")
     assert printed == in_a_new_process("import upsamplers; print(upsamplers.names())")
+
+
+@pytest.mark.parametrize("name", [None, 3, ["dysample"]])
+def test_a_name_that_is_no_string_is_refused(name: Any) -> None:
+    with pytest.raises(UnknownUpsampler, match="expected a name, such as 'dysample'"):
+        upsamplers.create(name, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "options"),
+    [("deconv", 10**7, {}), ("deconv", 10**12, {}), ("dysample", 2**70, {}), ("sierra", 64, {"scale": 10**9})],
+)
+def test_more_weights_than_memory_are_refused(name: str, channels: int, options: dict[str, int]) -> None:
+    with pytest.raises(Unsupported, match=f"{name}: {channels} channels at scale .* take more memory than there is"):
+        upsamplers.create(name, channels, **options)
+
+
+def test_an_error_of_the_operator_itself_is_not_touched() -> None:
+    def build(channels: int, scale: int) -> torch.nn.Module:
+        raise RuntimeError("no such weights")
+
+    upsamplers.register_module("broken_inside", build)
+    with pytest.raises(RuntimeError, match="no such weights"):
+        upsamplers.create("broken_inside", 8)

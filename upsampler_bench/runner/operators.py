@@ -29,8 +29,8 @@ def load(plugins: Sequence[str], specs: bytes = b"") -> None:
             upsamplers.load_plugin(plugin)
     except upsamplers.UpsamplerError as problem:
         raise PlanError(str(problem)) from problem
-    for spec in pickle.loads(specs) if specs else ():
-        registry.add(spec)
+    for name, spec in (pickle.loads(specs) if specs else {}).items():
+        registry.add(_unpickled(name, spec))
 
 
 def add_variants(names: Iterable[str]) -> None:
@@ -78,8 +78,38 @@ def info(name: str) -> UpsamplerInfo:
 def pickled(names: Sequence[str]) -> bytes:
     """The specs among these that only the calling process knows: defined in a script, a notebook or a shell.
 
-    What is importable travels by name, the rest by value.
+    What is importable travels by name, the rest by value; in place of what cannot be pickled goes the reason.
     """
     specs = [upsamplers.get(name) for name in names]
     local = [spec for spec in specs if not spec.cls.__module__.startswith(("upsamplers.", registry.FILE_PLUGIN))]
-    return cloudpickle.dumps(local) if local else b""
+    return pickle.dumps({spec.name: _pickled(spec) for spec in local}) if local else b""
+
+
+def _pickled(spec: upsamplers.Spec) -> bytes:
+    try:
+        return bytes(cloudpickle.dumps(spec))
+    except Exception as problem:  # whatever a class or what it refers to raises
+        return pickle.dumps(_unsendable(spec.name, problem))
+
+
+def _unpickled(name: str, spec: bytes) -> upsamplers.Spec:
+    try:
+        unpickled: upsamplers.Spec = pickle.loads(spec)
+    except Exception as problem:  # whatever the import of a class's module raises here
+        return _unsendable(name, problem)
+    return unpickled
+
+
+class Unsendable(upsamplers.Upsampler):
+    """Stands for an operator that cannot be sent to a measuring process, so that its row alone fails."""
+
+    def __init__(self, channels: int, *, scale: int = 2, reason: str) -> None:
+        raise pickle.PicklingError(reason)
+
+
+def _unsendable(name: str, problem: Exception) -> upsamplers.Spec:
+    reason = (
+        f"{name} cannot be sent to a measuring process ({type(problem).__name__}: {problem}); "
+        "register it in a file of its own, and name that as a plug-in"
+    )
+    return upsamplers.Spec(name, Unsendable, {"reason": reason})

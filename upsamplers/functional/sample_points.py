@@ -8,6 +8,7 @@ from torch import Tensor
 
 from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
 
@@ -31,8 +32,8 @@ def normalised_points(displacement: Tensor, scale: int) -> Tensor:
     d_x, d_y = displacement.chunk(2, dim=1)  # (B, Zs², H, W)
     x = torch.add(columns, d_x, alpha=2 / width)
     y = torch.add(rows.view(-1, 1), d_y, alpha=2 / height)
-    points = F.pixel_shuffle(torch.cat((x, y), dim=1), scale)  # (B, 2Z, sH, sW)
-    return points.view(batch, 2, -1, scale * height, scale * width)
+    points = pixel_shuffle(torch.cat((x, y), dim=1), scale)  # (B, 2Z, sH, sW)
+    return points.view(batch, 2, points.shape[1] // 2, scale * height, scale * width)
 
 
 def _centres(size: int, like: Tensor) -> Tensor:
@@ -95,8 +96,8 @@ def sample_points(
     # A single pixel is contiguous in both layouts.
     is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     grid = normalised_points(displacement(offsets.to(dtype), scopes, initial, factor), scale)  # (B, 2, Z, sH, sW)
-    grid = grid.permute(0, 2, 3, 4, 1).reshape(-1, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
-    source = x.contiguous().to(dtype).view(-1, channels // groups, height, width)  # (B·Z, C/Z, H, W)
+    grid = grid.permute(0, 2, 3, 4, 1).reshape(batch * groups, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
+    source = x.contiguous().to(dtype).view(batch * groups, channels // groups, height, width)  # (B·Z, C/Z, H, W)
     out = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
     out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
     return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
@@ -31,26 +27,16 @@ class Deconv(Upsampler):
         super().__init__(channels, scale=scale)
         default = 3 if scale == 2 else 2 * scale - scale % 2
         size = default if kernel_size is None else kernel_size
-        self.padding = -(-(size - scale) // 2)
-        self.output_padding = 2 * self.padding - (size - scale)
-        if size < scale or self.output_padding >= scale:
+        padding = -(-(size - scale) // 2)
+        output_padding = 2 * padding - (size - scale)
+        if size < scale or output_padding >= scale:
             raise Unsupported(
                 f"kernel_size {size} does not fit scale {scale}; expected at least {scale}, odd at scale 1"
             )
-        self.weight = nn.Parameter(torch.empty(channels, channels, size, size))  # (in, out, k, k)
-        self.bias = nn.Parameter(torch.empty(channels))
-        self.init_weights()
-
-    def init_weights(self) -> None:
-        """As torch's transposed convolution."""
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        bound = 1 / (self.weight.shape[-1] * math.sqrt(self.channels))
-        nn.init.uniform_(self.bias, -bound, bound)
+        self.deconv = nn.ConvTranspose2d(channels, channels, size, scale, padding, output_padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        out = F.conv_transpose2d(
-            x, self.weight, self.bias, stride=self.scale, padding=self.padding, output_padding=self.output_padding
-        )
+        out: Tensor = self.deconv(x)
         return out.to(x.dtype)

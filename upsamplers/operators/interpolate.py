@@ -17,10 +17,10 @@ RULES = ("nearest", "bilinear", "bicubic")
 @register("nearest", rule="nearest", year=0)
 @register("bicubic", rule="bicubic", paper="Keys, TASSP 1981", year=1981)
 class Interpolate(Upsampler):
-    """Interpolation with half-pixel centres (align_corners=False); no parameters.
+    """Interpolation with half-pixel centres (align_corners=False); no parameters, so that x may have any channels.
 
     Args:
-        channels: C.
+        channels: C, of the example inputs.
         scale: s.
         rule: "nearest", "bilinear" or "bicubic".
 
@@ -36,7 +36,7 @@ class Interpolate(Upsampler):
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
-        require_features(x, self.channels)
+        require_features(x, None)
         if self.rule == "bilinear":
             return interpolate_bilinear(x, self.scale, backend=self.backend)
         align_corners = None if self.rule == "nearest" else False

@@ -18,10 +18,10 @@ class MaxUnpool(Upsampler):
     """SegNet's unpooling (section 3): x is placed at the indices of the feature's maxima, the rest is zero.
 
     The guide is those indices, which `make_guide` takes from an encoder feature by s x s max pooling; no gradient
-    reaches the feature.
+    reaches the feature. There are no parameters, so that x and the feature may have any channels, the same of both.
 
     Args:
-        channels: C.
+        channels: C, of the example inputs.
         scale: s.
         guide_channels: G, which must be C.
 
@@ -44,9 +44,9 @@ class MaxUnpool(Upsampler):
         """The flat indices (B, C, H, W) of the maxima of the feature's s x s windows, from (B, C, sH, sW).
 
         Raises:
-            Unsupported: the feature has other channels, or sides not divisible by the scale.
+            Unsupported: the feature has sides not divisible by the scale.
         """
-        require_features(feature, self.channels, "the feature")
+        require_features(feature, None, "the feature")
         if feature.shape[2] % self.scale or feature.shape[3] % self.scale:
             raise Unsupported(
                 f"the feature has shape {tuple(feature.shape)}; expected sides divisible by the scale {self.scale} "
@@ -56,10 +56,11 @@ class MaxUnpool(Upsampler):
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW)."""
-        require_features(x, self.channels)
-        if guide.shape != x.shape or guide.dtype != torch.int64:
+        require_features(x, None)
+        if not isinstance(guide, Tensor) or guide.shape != x.shape or guide.dtype != torch.int64:
+            found = f"{guide.dtype} of shape {tuple(guide.shape)}" if isinstance(guide, Tensor) else repr(guide)
             raise Unsupported(
-                f"the guide is {guide.dtype} of shape {tuple(guide.shape)}; expected the int64 indices of shape "
+                f"the guide is {found}; expected the int64 indices of shape "
                 f"{tuple(x.shape)} that make_guide(feature) makes for x {tuple(x.shape)}"
             )
         if uses_triton(self.backend, x, scale=self.scale):

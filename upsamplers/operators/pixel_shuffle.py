@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_option
+from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.registry import register
 
 
@@ -32,4 +32,4 @@ class PixelShuffle(Upsampler):
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         expanded = self.get_submodule("0")(x)  # (B, s²C, H, W)
-        return F.pixel_shuffle(expanded, self.scale).to(x.dtype)
+        return pixel_shuffle(expanded, self.scale).to(x.dtype)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from upsamplers.base import Upsampler
+from upsamplers.base import Upsampler, fit_to
 from upsamplers.errors import Unsupported
 from upsamplers.surgery.find import INTERPOLATIONS
 
@@ -96,10 +96,21 @@ def substitute(module: nn.Module, operators: Mapping[int, Upsampler], calls: int
     module.__class__ = _substituting(type(module), has_operators=True)
 
 
-def isolate(module: nn.Module) -> None:
-    """Keeps a module's own calls out of the count of a module around it."""
-    if not isinstance(module, Substituting):
-        module.__class__ = _substituting(type(module), has_operators=False)
+def isolate(module: nn.Module) -> bool:
+    """Keeps a module's own calls out of the count of a module around it; False if that was done before."""
+    if isinstance(module, Substituting):
+        return False
+    module.__class__ = _substituting(type(module), has_operators=False)
+    return True
+
+
+def restore(module: nn.Module) -> None:
+    """Undoes `substitute` or `isolate`."""
+    if has_operators(module):
+        delattr(module, CALL_COUNT)
+        delattr(module, HOLDER)
+    cls: Any = type(module)
+    module.__class__ = cls.substituted
 
 
 def has_operators(module: nn.Module) -> bool:
@@ -140,7 +151,7 @@ def _empty_instance(cls: type[nn.Module], has_operators: bool) -> nn.Module:
 def _upsample(
     operator: Upsampler, x: Tensor, size: Any = None, scale_factor: Any = None, *rule: Any, **ignored: Any
 ) -> Tensor:
-    """The operator's output for x, cropped to exactly the size of the replaced call.
+    """The operator's output for x, cropped or continued to exactly the size of the replaced call.
 
     Raises:
         Unsupported: that is more than an input pixel away from the operator's own size.
@@ -154,11 +165,10 @@ def _upsample(
     else:
         requested = f"size={size}"
         height, width = size if isinstance(size, tuple | list) else (size, size)
-        fits = 0 <= scale * x.shape[-2] - height < scale and 0 <= scale * x.shape[-1] - width < scale
+        fits = abs(scale * x.shape[-2] - height) < scale and abs(scale * x.shape[-1] - width) < scale
     if not fits:
         raise Unsupported(
             f"an operator of scale {scale} replaces this call of F.interpolate, which asks for {requested} of x "
-            f"{tuple(x.shape)}; expected sides up to {scale - 1} shorter than {scale} times those of x"
+            f"{tuple(x.shape)}; expected {scale} times the sides of x, or up to {scale - 1} more or fewer a side"
         )
-    out: Tensor = operator(x)
-    return out if out.shape[-2:] == (height, width) else out[..., :height, :width]
+    return fit_to(operator(x), height, width)

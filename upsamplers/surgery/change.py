@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from torch import nn
 
-from upsamplers.surgery.calls import isolate, substitute
+from upsamplers.base import Upsampler
+from upsamplers.surgery.calls import isolate, restore, substitute
 from upsamplers.surgery.decide import Plan
 
 
-def change(plan: Plan) -> None:
-    """Puts the planned operators into the model."""
+def change(plan: Plan) -> ExitStack:
+    """Puts the planned operators into the model.
+
+    Returns:
+        What puts the model back when it is closed.
+    """
+    undo = ExitStack()
     isolated = _interpolating_inside(plan)
+    for module, operator in plan.modules.items():
+        _pass_attributes(module, operator)
     for parent in list(plan.names):
         for key, child in list(parent._modules.items()):
             if child in plan.modules:
+                undo.callback(parent.add_module, key, child)
                 parent.add_module(key, plan.modules[child])
     for owner, operators in plan.calls.items():
         substitute(owner, operators, 1 + max(call.ordinal for call in plan.trace.calls if call.owner is owner))
+        undo.callback(restore, owner)
     for module in isolated:
-        isolate(module)
+        if isolate(module):
+            undo.callback(restore, module)
+    return undo
+
+
+def _pass_attributes(module: nn.Module, operator: Upsampler) -> None:
+    """Gives the operator what a model keeps on the module: which layers feed it, in a model built from a list."""
+    for name, value in vars(module).items():
+        # nn.Module has methods, such as `type`, that models replace by data of theirs.
+        is_taken = name in vars(operator) or (hasattr(operator, name) and not hasattr(nn.Module, name))
+        # A method set on the instance is bound to the module that goes.
+        if not is_taken and not callable(value):
+            setattr(operator, name, value)
 
 
 def _interpolating_inside(plan: Plan) -> set[nn.Module]:

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
+from upsamplers.base import Upsampler
 from upsamplers.errors import UnknownModule
 from upsamplers.registry import suggestion
 
@@ -122,11 +124,13 @@ class Trace:
         called: every module that was called, with the modules that it was called inside.
         modules: how the watched modules were called.
         calls: of F.interpolate.
+        out_shapes: of the tensors that the model gave.
     """
 
     called: dict[nn.Module, set[nn.Module]] = field(default_factory=dict)
     modules: dict[nn.Module, list[Upsampling]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    out_shapes: list[tuple[int, ...]] = field(default_factory=list)
 
 
 def watch(model: nn.Module, example: Any, watched: Iterable[nn.Module]) -> Trace:
@@ -158,11 +162,12 @@ def watch(model: nn.Module, example: Any, watched: Iterable[nn.Module]) -> Trace
                 hooks.callback(module.register_forward_hook(leave, with_kwargs=True).remove)
         with unchanged(model), _Recording(trace, stack):
             if isinstance(example, Mapping):
-                model(**example)
+                out = model(**example)
             elif isinstance(example, tuple):
-                model(*example)
+                out = model(*example)
             else:
-                model(example)
+                out = model(example)
+    trace.out_shapes = [tuple(leaf.shape) for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
     return trace
 
 
@@ -218,10 +223,12 @@ def _module_call(module: nn.Module, arguments: Sequence[Any], out: Any) -> Upsam
     if len(arguments) != 1:
         problem = f"it is called with {len(arguments)} arguments; an operator takes x alone"
     notes = []
-    size = getattr(module, "size", None)
-    if size is not None:
-        notes.append(f"It gave the fixed size {size}; the operator's output follows its input.")
-    notes.append(_alignment_note(getattr(module, "align_corners", None)))
+    # An operator may have these from the module that it replaced.
+    if not isinstance(module, Upsampler):
+        size = getattr(module, "size", None)
+        if size is not None:
+            notes.append(f"It gave the fixed size {size}; the operator's output follows its input.")
+        notes.append(_alignment_note(getattr(module, "align_corners", None)))
     return _upsampling(arguments[0] if arguments else None, out, problem, " ".join(filter(None, notes)))
 
 

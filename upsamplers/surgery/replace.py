@@ -30,9 +30,10 @@ def replace(
 ) -> Replacement:
     """Replaces a model's own upsampling by an operator, in place, and reports what it replaced and what it left.
 
-    An example is run once (in eval mode, without gradients; the model and the random states stay as they were) to see
-    every upsampling's channels and scale. Build the optimizer, compile and distribute after replacing: the weights are
-    new.
+    An example is run (in eval mode, without gradients; the model and the random states stay as they were) to see every
+    upsampling's channels and scale, and again after replacing: if the model fails then, or its output has other shapes,
+    it is put back. What a model keeps on a module as plain attributes goes over to the operator. Build the optimizer,
+    compile and distribute after replacing: the weights are new.
 
     Args:
         model: is changed.
@@ -56,7 +57,8 @@ def replace(
         UnknownUpsampler: the operator is not registered.
         UnknownModule: a path is no module's.
         Unsupported: step is no integer of at least 2.
-        ReplacementError: the operator needs a guide, an example is needed, or nothing at all could be replaced.
+        ReplacementError: the operator needs a guide, an example is needed, nothing at all could be replaced, or the
+            model no longer runs.
     """
     _refuse_unusable(model, operator, calls, example, step)
     chosen: list[nn.Module]
@@ -70,8 +72,27 @@ def replace(
     report = Replacement(operator, tuple(plan.replaced), tuple(plan.left))
     if not plan.replaced:
         raise ReplacementError(f"nothing was replaced{_why_nothing(report, modules, example)}")
-    change(plan)
+    undo = change(plan)
+    if example is not None:
+        with undo:
+            _require_same_shapes(operator, model, example, trace)
+            undo.pop_all()
     return report
+
+
+def _require_same_shapes(operator: str, model: nn.Module, example: Any, before: Trace) -> None:
+    """Refuses a model that no longer runs as before on the example."""
+    try:
+        shapes = watch(model, example, ()).out_shapes
+    except Exception as problem:
+        reason = f"it fails on the example: {type(problem).__name__}: {problem}"
+        raise ReplacementError(f"the model is put back: with {operator} {reason}") from problem
+    # The first size of an output may be the number of what a detector finds.
+    if [shape[1:] for shape in shapes] != [shape[1:] for shape in before.out_shapes]:
+        raise ReplacementError(
+            f"the model is put back: with {operator} its outputs on the example have shapes {shapes}, before "
+            f"{before.out_shapes}"
+        )
 
 
 def _listed(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The operators that learn but do not look: PyTorch's own layers, with weights of the same names."""
+"""The operators that learn but do not look: PyTorch's own layers."""
 
 from collections.abc import Iterable
 
@@ -35,8 +35,8 @@ def answers(call: nn.Module, parameters: Iterable[Tensor]) -> list[Tensor]:
 
 
 def assert_alike(ours: nn.Module, theirs: nn.Module) -> None:
-    """Ours takes their state as it is, and then gives what they give."""
-    ours.load_state_dict(theirs.state_dict())
+    """Ours loads their weights, and then gives what they give."""
+    upsamplers.load_published(ours, theirs.state_dict())
     assert_close(answers(ours, ours.parameters()), answers(theirs, theirs.parameters()))
 
 
@@ -67,7 +67,7 @@ def test_initial_values_are_those_of_pytorch(name: str, layer: type[nn.Module]) 
     ours = upsamplers.create(name, 6).state_dict()
     torch.manual_seed(0)
     theirs = layer().state_dict()
-    assert_close(ours, theirs, rtol=0, atol=0)
+    assert_close(list(ours.values()), list(theirs.values()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("scale", "kernel_size"), [(1, 2), (2, 0), (2, 1), (2, -3), (3, 2), (4, 3)])

@@ -72,6 +72,20 @@ def test_a_level_of_odd_size_is_cropped_to_its_size() -> None:
     assert model(image(13, 22)).shape == (2, CHANNELS, 13, 22)
 
 
+def test_a_u_net_whose_pools_round_down_takes_every_size_still() -> None:
+    class UNet(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + F.interpolate(F.max_pool2d(x, 2), size=x.shape[2:], mode="bilinear")
+
+    model = UNet()
+    upsamplers.replace(model, "bilinear", example=image(16, 16), calls=True)
+    x = image(27, 33)
+    # The last row and column are those before.
+    shorter = F.pad(F.interpolate(F.max_pool2d(x, 2), scale_factor=2.0, mode="bilinear"), (0, 1, 0, 1), "replicate")
+    assert torch.allclose(model(x), x + shorter)
+    assert model(image(26, 34)).shape == (2, 3, 26, 34)
+
+
 def test_a_size_far_from_the_operators_is_refused_in_the_forward() -> None:
     class Free(nn.Module):
         def forward(self, x: Tensor, size: Any = None, scale: Any = None) -> Tensor:
@@ -81,7 +95,8 @@ def test_a_size_far_from_the_operators_is_refused_in_the_forward() -> None:
     upsamplers.replace(model, "nearest", example={"x": image(16, 16), "size": 32}, calls=True)
     assert model(image(16, 16), size=32).shape == (2, 3, 32, 32)
     assert model(image(), scale=(2, 2)).shape == (2, 3, 32, 48)
-    for asked in ({"size": (64, 64)}, {"size": (30, 32)}, {"scale": 3}):
+    assert model(image(16, 16), size=(31, 33)).shape == (2, 3, 31, 33)
+    for asked in ({"size": (64, 64)}, {"size": (30, 32)}, {"size": (32, 34)}, {"scale": 3}):
         with pytest.raises(Unsupported, match="an operator of scale 2 replaces this call of"):
             model(image(16, 16), **asked)
 

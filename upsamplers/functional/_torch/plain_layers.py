@@ -13,6 +13,8 @@ def is_plain(*layers: nn.Module) -> bool:
     A hook, a parametrisation (pruning, weight norm, LoRA) or a layer put in its place wants to be called.
     """
     for layer in layers:
+        if type(layer) is nn.Sequential and not is_plain(*layer):
+            return False
         hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
         if type(layer) not in PLAIN or any(hooks) or "forward" in vars(layer):
             return False

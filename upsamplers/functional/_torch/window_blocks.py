@@ -78,7 +78,7 @@ def cut_for(x: Tensor, kernel: int, groups: int, scale: int) -> Cut:
     depth = -(-depth // pieces)
     rows = max(1, budget // (row * depth))
     pitch = _pitch(depth, dtype) if x.device.type == "cpu" else depth
-    return Cut(kernel, groups, scale, min(batch, max(1, rows // height)), min(rows, height), depth, pitch, dtype)
+    return Cut(kernel, groups, scale, max(1, min(batch, rows // height)), min(rows, height), depth, pitch, dtype)
 
 
 def _pitch(channels: int, dtype: torch.dtype) -> int:

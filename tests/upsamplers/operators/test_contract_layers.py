@@ -1,0 +1,226 @@
+"""What every registered operator promises to tools that look at its layers: each is called, in any model and batch."""
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+from every_operator import NAMES, build, differentiable, inputs, size_out, trained
+from torch import Tensor, nn
+from torch.distributed import DeviceMesh, fsdp, init_device_mesh
+from torch.nn.utils import parametrizations, prune, spectral_norm
+
+import upsamplers
+from upsamplers import Unsupported, Upsampler
+
+# Operators that use the weights of a layer without calling it.
+UNCALLED = ("dysample+", "dysample-s", "dysample-s+", "jbu", "lda-aqu")
+# Operators that write to the output of a layer in place, which a backward hook forbids.
+INPLACE = ("a2u",)
+# Operators whose gradients for a batch of none go through torch's own pixel shuffle, which refuses them.
+SHUFFLING = ("carafe", "indexnet", "a2u", "sierra", "dlu")
+WEIGHTLESS = tuple(name for name in NAMES if not list(build(name).parameters()))
+
+
+WEIGHTED = tuple(name for name in NAMES if name not in WEIGHTLESS)
+
+
+def each(names: tuple[str, ...], failing: tuple[str, ...]) -> pytest.MarkDecorator:
+    """A test for each name; those that do not keep the promise yet are expected to fail."""
+    known = pytest.mark.xfail(strict=True, reason="known not to keep this promise")
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=[known] * (name in failing)) for name in names])
+
+
+every_operator = pytest.mark.parametrize("name", NAMES)
+
+
+def layers(module: nn.Module) -> list[nn.Module]:
+    """The modules inside that own parameters."""
+    return [layer for layer in module.modules() if layer is not module and list(layer.parameters(recurse=False))]
+
+
+def matrices(module: nn.Module) -> list[nn.Module]:
+    """The convolutions and linear layers inside."""
+    return [layer for layer in layers(module) if isinstance(layer.weight, Tensor) and layer.weight.dim() > 1]
+
+
+def step(module: Upsampler) -> None:
+    """One step of training."""
+    out = module(*inputs(module))
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    out.square().mean().backward()
+    optimizer.step()
+
+
+@each(WEIGHTED, (*UNCALLED, *INPLACE))
+def test_hooks_of_every_layer_fire_forward_and_backward(name: str) -> None:
+    module = trained(name)
+    forward, backward = list[nn.Module](), list[nn.Module]()
+    for layer in layers(module):
+        layer.register_forward_hook(lambda layer, *_: forward.append(layer))
+        layer.register_full_backward_hook(lambda layer, *_: backward.append(layer))
+    module(*differentiable(inputs(module))).square().mean().backward()
+    assert set(layers(module)) == set(forward) == set(backward)
+
+
+@each(WEIGHTED, UNCALLED)
+def test_what_a_hook_returns_is_used(name: str) -> None:
+    for position in range(len(layers(trained(name)))):
+        module = trained(name)
+        before = module(*inputs(module))
+        layers(module)[position].register_forward_hook(lambda layer, args, out: 2 * out + 1)
+        assert not torch.equal(module(*inputs(module)), before), f"layer {position}"
+
+
+@each(WEIGHTED, UNCALLED)
+def test_pruned_layers_train_for_more_than_one_step(name: str) -> None:
+    module = trained(name)
+    for layer in matrices(module):
+        prune.l1_unstructured(layer, "weight", 0.5)
+    before = [layer.weight_orig.clone() for layer in matrices(module)]
+    for _ in range(2):
+        step(module)
+    for layer, weight in zip(matrices(module), before, strict=True):
+        assert not torch.equal(layer.weight_orig, weight)
+        assert (layer.weight == 0).sum() >= layer.weight.numel() // 2
+
+
+def trains_when_normed(module: Upsampler, norm: Callable[[nn.Module], object]) -> bool:
+    """Whether two steps change every weight under a norm."""
+    found = matrices(module.train())
+    for layer in found:
+        norm(layer)
+    module(*inputs(module))
+    before = [layer.weight.detach().clone() for layer in found]
+    for _ in range(2):
+        step(module)
+    return not any(torch.equal(layer.weight, weight) for layer, weight in zip(found, before, strict=True))
+
+
+@each(WEIGHTED, UNCALLED)
+def test_layers_under_spectral_norm_train(name: str) -> None:
+    assert trains_when_normed(trained(name), spectral_norm)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_parametrized_layers_train(name: str) -> None:
+    assert trains_when_normed(trained(name), parametrizations.spectral_norm)
+
+
+@pytest.fixture
+def one_process() -> Iterator[DeviceMesh]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(fsdp, "fully_shard"), reason="needs torch 2.6 or later")
+@each(WEIGHTED, UNCALLED)
+def test_layers_may_be_sharded_one_by_one(name: str, one_process: DeviceMesh) -> None:
+    plain, sharded = trained(name), trained(name)
+    for layer in (*layers(sharded), sharded):
+        fsdp.fully_shard(layer, mesh=one_process)
+    for module in (plain, sharded):
+        module(*inputs(plain)).square().mean().backward()
+    for one, other in zip(plain.parameters(), sharded.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad.full_tensor(), atol=1e-5)  # type: ignore[arg-type, union-attr]
+
+
+class Net(nn.Module):
+    """An operator between two layers."""
+
+    def __init__(self, up: Upsampler) -> None:
+        super().__init__()
+        self.first, self.up = nn.Conv2d(up.channels, up.channels, 1), up
+        self.last = nn.Conv2d(up.channels, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.up(self.first(x)))
+        return out
+
+
+class Guided(Net):
+    """The same, with a guide."""
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:  # type: ignore[override]
+        out: Tensor = self.last(self.up(self.first(x), guide=guide))
+        return out
+
+
+@every_operator
+def test_it_is_a_leaf_of_a_symbolic_trace(name: str) -> None:
+    up = trained(name)
+    given, model = inputs(up), (Guided if up.needs_guide else Net)(up).eval()
+    traced = torch.fx.symbolic_trace(model)
+    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == ["first", "up", "last"]
+    for copied in (traced, copy.deepcopy(traced), pickle.loads(pickle.dumps(traced))):
+        assert torch.equal(copied(*given), model(*given))
+
+
+@each(NAMES, SHUFFLING)
+@pytest.mark.parametrize("training", [False, True])
+def test_a_batch_of_none_gives_none_and_gradients_of_zero(name: str, training: bool) -> None:
+    module = trained(name).train(training)
+    state = copy.deepcopy(module.state_dict())
+    given = differentiable(one[:0] for one in inputs(module))
+    out = module(*given)
+    assert out.shape == size_out(module, given[0])
+    assert out.dtype == given[0].dtype
+    out.sum().backward()
+    assert given[0].grad is not None
+    assert all(one.grad is not None and not one.grad.any() for one in module.parameters())
+    counted = [key for key in state if not key.endswith("num_batches_tracked")]
+    assert all(torch.equal(module.state_dict()[key], state[key]) for key in counted)
+
+
+@every_operator
+def test_a_batch_of_none_is_upsampled_to_a_feature(name: str) -> None:
+    module = trained(name)
+    x, *_ = inputs(module)
+    for more in (-1, 0, 1):
+        height, width = module.scale * x.shape[2] + more, module.scale * x.shape[3] - more
+        out = module.upsample_to(x[:0], torch.zeros(0, module.guide_channels, height, width))
+        assert out.shape == (0, module.channels, height, width)
+
+
+@pytest.mark.parametrize("name", [name for name in WEIGHTLESS if name != "sierra"])
+def test_without_weights_any_channels_are_taken(name: str) -> None:
+    module = build(name)
+    feature = torch.randn(2, 5, module.scale * 3, module.scale * 4)
+    assert module.upsample_to(torch.randn(2, 5, 3, 4), feature).shape == feature.shape
+
+
+def test_a_transposed_convolution_is_seen_by_what_counts_layers() -> None:
+    module, seen = upsamplers.create("deconv", 256), list[tuple[nn.Module, int]]()
+
+    def count(layer: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
+        seen.append((layer, layer.weight[0].numel() * args[0].numel()))
+
+    for layer in module.modules():
+        if type(layer) is nn.ConvTranspose2d:
+            layer.register_forward_hook(count)
+    module(torch.zeros(1, 256, 20, 20))
+    ((layer, macs),) = seen
+    assert macs == 235_929_600
+    assert sum(map(Tensor.numel, layer.parameters())) == sum(map(Tensor.numel, module.parameters())) == 590_080
+
+
+@every_operator
+def test_what_is_no_dense_tensor_of_floats_is_refused_in_one_sentence(name: str) -> None:
+    module = build(name)
+    x, *guide = inputs(module)
+    refusals = {
+        "x is a NoneType; expected a tensor": None,
+        "x is a list; expected a tensor": [1.0],
+        "x is a sparse tensor; expected a dense one": x.to_sparse(),
+        "x is a nested tensor; expected a dense one": torch.nested.nested_tensor(list(x), layout=torch.jagged),
+        "x has dtype torch.float8_e4m3fn; expected float16, bfloat16, float32 or float64": x.to(torch.float8_e4m3fn),
+        "x has dtype torch.complex64; expected float16, bfloat16, float32 or float64": x.to(torch.complex64),
+    }
+    for message, wrong in refusals.items():
+        with pytest.raises(Unsupported, match=message):
+            module(wrong, *guide)
