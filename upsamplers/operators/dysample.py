@@ -144,7 +144,8 @@ class DySample(Upsampler):
             if self.style == "pl":
                 # Channel c·s² + p of x is channel c at sub-pixel p: to a 1×1 convolution, a row of an image.
                 image = x.unflatten(1, (-1, self.scale**2)).flatten(3)  # (B, C/s², s², HW)
-            parts = tuple(part.reshape(batch, -1, height, width) for part in self._called(image, layers))
+            shape = batch, self.init_pos.shape[1], height, width
+            parts = tuple(part.reshape(shape) for part in self._called(image, layers))
         return parts[0], parts[1] if len(parts) > 1 else None
 
     def _projects_at_once(self, x: Tensor, layers: list[nn.Conv2d]) -> bool:

@@ -32,7 +32,7 @@ SIZES = ("BLOCK_C", "STEP_C", "BLOCK_H", "BLOCK_W")
 ROWS = (
     (32, 1, 8, 32, 4), (32, 1, 4, 64, 8), (32, 1, 4, 64, 4), (16, 1, 8, 64, 4), (32, 1, 8, 64, 8), (16, 1, 4, 128, 4),
     (16, 1, 8, 32, 2), (32, 1, 2, 128, 4), (64, 1, 8, 32, 8), (16, 1, 16, 64, 8), (32, 1, 1, 256, 8),
-    (32, 1, 1, 256, 4),
+    (32, 1, 8, 64, 2),
 )  # fmt: skip
 CHANNELS = ((64, 16, 4, 8, 4), (64, 8, 8, 8, 4), (64, 32, 4, 8, 4), (64, 16, 8, 8, 4), (32, 16, 4, 8, 4))
 # A program has all channels of a group: small features need small tiles for enough programs.
@@ -46,7 +46,7 @@ FAR_BLOCKS = blocks(SIZES, (64, 1, 8, 32, 4), (64, 1, 4, 64, 4), (64, 16, 8, 8, 
 GATHERED_SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W")
 GATHERED = (
     (16, 4, 32, 4), (16, 2, 64, 4), (8, 4, 64, 4), (16, 4, 32, 8), (32, 2, 32, 4), (16, 8, 16, 4), (8, 8, 32, 4),
-    (16, 2, 32, 4), (32, 4, 8, 4), (64, 4, 4, 4), (64, 2, 8, 4), (32, 4, 4, 4),
+    (16, 2, 32, 4), (8, 4, 32, 8), (8, 2, 32, 4), (32, 4, 8, 4), (64, 4, 4, 4), (64, 2, 8, 4), (32, 4, 4, 4),
 )  # fmt: skip
 # Whether STEP_C divides the channels, so that no channel needs a mask.
 UNMASKED = {"UNMASKED": lambda given: given["channels"] % given["STEP_C"] == 0}

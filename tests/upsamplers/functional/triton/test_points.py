@@ -75,14 +75,14 @@ def test_other_scales(name, scale):
 
 
 def test_more_pixels_and_channels_than_a_block():
-    check("dysample", 34, 5, 33, batch=1, groups=1)
+    check("dysample", 34, 5, 18, batch=1, groups=1)
     check("bilinear", 34, 5, 67, batch=1)
-    check("dysample", 34, 3, 9, batch=1, groups=1, layout=torch.channels_last)
+    check("dysample", 34, 2, 9, batch=1, groups=1, layout=torch.channels_last)
     check("bilinear", 70, 5, 9, batch=1, layout=torch.channels_last)
 
 
 def test_more_images_than_one_with_several_groups():
-    check("dysample+", 12, 3, 4, batch=3, groups=3)
+    check("dysample+", 6, 2, 3, batch=3, groups=3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -98,7 +98,7 @@ def test_options_of_dysample():
 
 def test_displacements_alone_are_enough():
     compare(
-        lambda x, offsets, backend: sample_points(x, offsets, 2, backend=backend), some(2, 6, 4, 5), some(2, 24, 4, 5)
+        lambda x, offsets, backend: sample_points(x, offsets, 2, backend=backend), some(2, 6, 2, 3), some(2, 24, 2, 3)
     )
 
 
@@ -112,7 +112,7 @@ def test_a_common_half_precision_of_offsets_and_another_of_x():
 def test_points_far_away_are_read_and_their_gradients_added(layout):
     x, offsets, scopes = (some(1, count, 5, 6, layout=layout) for count in (4, 16, 16))
     distance = (6 * offsets * scopes.sigmoid()).abs()
-    assert 0.3 < (distance > 2).float().mean() < 0.9  # pixels; the others are gathered
+    assert 0.2 < (distance > 2).float().mean() < 0.8  # pixels; the others are gathered
     compare(
         lambda x, offsets, scopes, backend: sample_points(x, offsets, 2, scopes=scopes, factor=6.0, backend=backend),
         x, offsets, scopes,
@@ -222,7 +222,7 @@ def test_half_precision_is_summed_in_float32(name, dtype):
         return ((up(x).double() - expected).abs().amax() / expected.abs().amax()).item()
 
     ours, up.backend = worst(), "torch"
-    assert ours <= max(2 * worst(), 1e-3)
+    assert ours <= max(2 * worst(), torch.finfo(dtype).eps)
 
 
 def test_hooks_of_the_projections_are_called():
