@@ -159,7 +159,7 @@ class DySample(Upsampler):
         if len(layers) == 1 or not is_plain(*layers):
             return tuple(layer(image) for layer in layers)
         # One product for both projections reads x once, and its gradient is one.
-        bias = [torch.zeros_like(self.offset.bias) if layer.bias is None else layer.bias for layer in layers]
+        bias = [layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
         return F.conv2d(image, torch.cat([layer.weight for layer in layers]), torch.cat(bias)).chunk(2, dim=1)
 
 
