@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from upsamplers.functional._triton.launch import (

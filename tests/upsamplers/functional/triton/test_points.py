@@ -9,11 +9,9 @@ from triton_pairs import (
     features,
     marks,
     pair,
-    results,
     unwritten_shows,
 )
 
-import upsamplers
 from upsamplers import Unsupported
 from upsamplers.functional import interpolate_bilinear, sample_points
 
