@@ -25,7 +25,8 @@ from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
 
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
-KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw", "HAS_OFFSETS", "HAS_SCOPES")
+KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw", "HAS_SCOPES")
+ANY_KEYS = (*KEYS, "HAS_OFFSETS")  # of kernels that also take none
 SIZES = ("BLOCK_C", "STEP_C", "BLOCK_H", "BLOCK_W")
 # Contiguous rows: one to four output pixels of a row a thread, eight in half precision. More channels compute a point
 # less often, fewer leave more programs. Contiguous channels: 16 bytes a thread, two to four threads a pixel.
@@ -173,7 +174,7 @@ def load_four(x_ptrs, stride_xh, stride_xw, mask, UNMASKED: tl.constexpr):
     return a.to(tl.float32), b.to(tl.float32), c.to(tl.float32), d.to(tl.float32)
 
 
-@tuned(blocks(SIZES, *ROWS, *CHANNELS), KEYS, fits=for_layout, derived=UNMASKED)
+@tuned(blocks(SIZES, *ROWS, *CHANNELS), ANY_KEYS, fits=for_layout, derived=UNMASKED)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def sample_points_fwd_kernel(
     x, offsets, scopes, initial, out,
@@ -280,7 +281,7 @@ def sample_points_bwd_doffsets_kernel(
         tl.store(grad_scopes + (offs_p + second * stride_gc), grad_y.to(dtype), mask=is_out)
 
 
-@tuned(blocks(GATHERED_SIZES, *GATHERED), KEYS, fits=gathers_layout)
+@tuned(blocks(GATHERED_SIZES, *GATHERED), ANY_KEYS, fits=gathers_layout)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def sample_points_bwd_dx_kernel(
     offsets, scopes, initial, grad, steps, grad_x,
