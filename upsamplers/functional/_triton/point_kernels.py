@@ -59,8 +59,13 @@ def for_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 def gathers_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether a configuration is for the layout of x: a long row of pixels where rows are contiguous."""
-    return bool((config.kwargs["BLOCK_W"] > 8) == (arguments["stride_xc"] != 1))
+    """Whether a configuration is for the layout of x, a long row of pixels where rows are contiguous; and no spilling.
+
+    A thread keeps up to 32 sums, or those of the smallest blocks.
+    """
+    tile = config.kwargs["BLOCK_C"] * config.kwargs["BLOCK_H"] * config.kwargs["BLOCK_W"]
+    is_small = tile <= 512 or tile * arguments["SUBS"] <= 32 * 32 * config.num_warps
+    return is_small and bool((config.kwargs["BLOCK_W"] > 8) == (arguments["stride_xc"] != 1))
 
 
 @triton.jit
