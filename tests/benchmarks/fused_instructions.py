@@ -22,11 +22,11 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from upsamplers.fused import _affinity_kernels as affinity
-from upsamplers.fused import _point_kernels as points
-from upsamplers.fused import _projecting_kernels as projecting
-from upsamplers.fused import _window_kernels as windows
-from upsamplers.fused._launch import OPTIONS, SOFTMAX
+from upsamplers.functional._triton import affinity_kernels as affinity
+from upsamplers.functional._triton import point_kernels as points
+from upsamplers.functional._triton import projection_kernels as projection
+from upsamplers.functional._triton import window_kernels as windows
+from upsamplers.functional._triton.launch import OPTIONS, SOFTMAX
 
 CHANNELS, SIDE, SCALE, GROUPS, DEPTH = 256, 120, 2, 4, 32
 AREA = SIDE**2
@@ -34,16 +34,21 @@ ELEMENTS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 # Arguments that are pointers; nothing else has one of these names.
 POINTERS = (
     "x", "logits", "shared_logits", "out", "lse", "grad", "grad_x", "grad_logits", "grad_shared", "query", "key",
-    "projected", "initial", "grad_projected", "steps", "weight", "bias", "scope_weight", "scope_bias",
+    "offsets", "scopes", "initial", "grad_offsets", "grad_scopes", "steps", "weight", "second_weight", "bias",
+    "second_bias", "norm_scale", "norm_shift",
 )  # fmt: skip
 WINDOW = {"K": 5, "S": SCALE, "MODE": SOFTMAX, "HAS_SHARED": False}
-POINT = {"S": SCALE, "HAS_SCOPES": False, "UNMASKED": True}
+POINT = {"S": SCALE, "HAS_SCOPES": False, "HAS_INITIAL": True, "UNMASKED": True}
+PROJECTION = {
+    "SHUFFLE": 1, "BLOCK_N": 32, "HAS_SECOND": True, "HAS_BIAS": True, "HAS_SECOND_BIAS": False, "HAS_NORM": False,
+    "IN_FLOAT32": False,
+}  # fmt: skip
 KERNELS: dict[Any, dict[str, Any]] = {
     points.sample_points_fwd_kernel: {**POINT, "HAS_OFFSETS": True},
-    points.sample_points_bwd_dprojected_kernel: POINT,
-    points.sample_points_bwd_dx_kernel: {**POINT, "EXACT": False},
-    points.bilinear_bwd_dx_kernel: {"S": SCALE, "SIDES": SCALE},
-    projecting.project_and_sample_fwd_kernel: {**POINT, "SUBS": 4, "HAS_SCOPE_BIAS": False},
+    points.sample_points_bwd_doffsets_kernel: POINT,
+    points.sample_points_bwd_dx_kernel: {**POINT, "HAS_OFFSETS": True, "SUBS": SCALE, "EXACT": False},
+    points.sample_points_bwd_dx_far_kernel: {**POINT, "EXACT": False},
+    projection.project_fwd_kernel: PROJECTION,
     windows.window_sum_fwd_kernel: {**WINDOW, "SUBS": 4, "STORE_LSE": True, "IN_ROWS": True},
     windows.window_sum_bwd_dx_kernel: {**WINDOW, "SIDES": SCALE},
     windows.window_sum_bwd_dlogits_kernel: {**WINDOW, "TAPS": 32, "SUBS": 4},
@@ -102,6 +107,7 @@ def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, 
     missing = [argument.name for argument in function.params if argument.is_constexpr and argument.name not in known]
     assert not missing, f"{function.__name__}: constants without a value: {missing}"
     kinds = dict.fromkeys(POINTERS, f"*{element}") | {"factor": "fp32", "lse": "*fp32", "steps": "*fp32"}
+    kinds |= {"norm_scale": "*fp32", "norm_shift": "*fp32"}
     kinds |= {"grad_x": "*i64" if constants["EXACT"] else "*fp32"} if "EXACT" in constants else {}
     numbers = _numbers(layout, set(function.arg_names))
     # As a launch does: what is one is a constant, what 16 divides is known to be so.
@@ -127,7 +133,8 @@ def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any
             given = {**constants, **_numbers(layout, set(kernel.fn.arg_names))}
             rows = {"IN_ROWS": layout == "contiguous"} if "IN_ROWS" in constants else {}
             if kernel.fits(config, given):
-                yield kernel, config, {"WIDE": False, **constants, **rows}
+                align = {"ALIGN": 16 if layout == "contiguous" else 1}
+                yield kernel, config, {"WIDE": False, **align, **constants, **rows}
 
 
 def _numbers(layout: str, names: set[str]) -> dict[str, int]:
@@ -136,19 +143,22 @@ def _numbers(layout: str, names: set[str]) -> dict[str, int]:
     numbers = {
         "height": SIDE,
         "width": SIDE,
-        "channels": CHANNELS // groups,
+        "channels": CHANNELS if "weight" in names else CHANNELS // groups,
         "groups": groups,
-        "depth": CHANNELS // SCALE**2 if "weight" in names else DEPTH,
+        "depth": DEPTH,
+        "pixels": AREA,
+        "outputs": 16,
+        "second_outputs": 16,
         "tune_pixels": 16384,
         "tune_images": groups,
     }
     for tensor, channels, side in (
         ("x", CHANNELS, SIDE), ("o", CHANNELS, SCALE * SIDE), ("p", 2 * GROUPS * SCALE**2, SIDE),
-        ("q", DEPTH, SCALE * SIDE), ("k", DEPTH, SIDE),
+        ("g", 2 * GROUPS * SCALE**2, SIDE), ("q", DEPTH, SCALE * SIDE), ("k", DEPTH, SIDE),
     ):  # fmt: skip
         strides = (side**2, side, 1) if layout == "contiguous" else (1, side * channels, channels)
         numbers |= {f"stride_{tensor}{axis}": stride for axis, stride in zip("chw", strides, strict=True)}
-        numbers |= {f"stride_{tensor}b": channels * side**2, f"stride_{tensor}_pixel": strides[2]}
+        numbers |= {f"stride_{tensor}b": channels * side**2, f"stride_{tensor}p": strides[2]}
     for tensor in "ls":
         axes = {"b": 100 * AREA, "g": 100 * AREA, "t": 4 * AREA, "h": SIDE, "w": 1}
         numbers |= {f"stride_{tensor}{axis}": stride for axis, stride in axes.items()}

@@ -84,14 +84,16 @@ def follow_points(reference, up, x):
     A point that rounding moves into the next pixel has another gradient altogether. In a sum over few pixels whose
     terms nearly cancel, as a bias's gradient is, one such term is as large as the sum.
     """
-    points = up.projected(x.detach().to(up.offset.weight.dtype)).detach().double()
-    projected = reference.projected
+    rounded = up.projections(x.detach().to(up.offset.weight.dtype))
+    projections = reference.projections
 
-    def moved(x):
-        exact = projected(x)
-        return points + (exact - exact.detach())  # exactly the points, with the gradients of the projection
+    def moved(x):  # exactly the rounded values, with the gradients of the projections
+        return tuple(
+            None if exact is None else value.detach().double() + (exact - exact.detach())
+            for value, exact in zip(rounded, projections(x), strict=True)
+        )
 
-    reference.projected = moved
+    reference.projections = moved
 
 
 def differentiable(reference, x):

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_option
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.reassemble import reassemble
+from upsamplers.functional.sample_points import sample_points
 from upsamplers.registry import register
 
 
@@ -33,6 +35,8 @@ class DLU(Upsampler):
         Unsupported: the window's side is even, or an option is not a positive integer.
     """
 
+    backends = ("torch", "triton")
+
     def __init__(self, channels: int, *, scale: int = 2, up_kernel: int = 5, compressed_channels: int = 64) -> None:
         super().__init__(channels, scale=scale)
         require_option("up_kernel", up_kernel, odd=True)
@@ -54,14 +58,16 @@ class DLU(Upsampler):
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale)
+        return reassemble(x, self.weights(x), self.up_kernel, scale=self.scale, backend=self.backend)
 
     def weights(self, x: Tensor) -> Tensor:
         """The reassembly weights (B, k², sH, sW) of x (B, C, H, W), at least in float32; they sum to one."""
         compressed = self.channel_compressor(x)  # (B, compressed, H, W)
         space = self.kernel_space_generator(compressed).softmax(1, dtype=coordinate_dtype(x))  # (B, k², H, W)
-        offsets = F.pixel_shuffle(self.conv_offset(compressed).to(space.dtype), self.scale)  # (B, 2, sH, sW)
-        points = _points(offsets, self.scale)
+        offsets = self.conv_offset(compressed)  # (B, 2s², H, W)
+        if uses_triton(self.backend, space, offsets, scale=self.scale):
+            return sample_points(space, offsets, self.scale, backend="triton")
+        points = _points(F.pixel_shuffle(offsets.to(space.dtype), self.scale), self.scale)
         return F.grid_sample(space, points, mode="bilinear", padding_mode="border", align_corners=True)
 
 

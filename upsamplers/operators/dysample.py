@@ -144,7 +144,8 @@ class DySample(Upsampler):
             if self.style == "pl":
                 # Channel c·s² + p of x is channel c at sub-pixel p: to a 1×1 convolution, a row of an image.
                 image = x.unflatten(1, (-1, self.scale**2)).flatten(3)  # (B, C/s², s², HW)
-            parts = tuple(part.reshape(batch, -1, height, width) for part in self._called(image, layers))
+            shape = batch, self.init_pos.shape[1], height, width
+            parts = tuple(part.reshape(shape) for part in self._called(image, layers))
         return parts[0], parts[1] if len(parts) > 1 else None
 
     def _projects_at_once(self, x: Tensor, layers: list[nn.Conv2d]) -> bool:
@@ -158,7 +159,7 @@ class DySample(Upsampler):
         if len(layers) == 1 or not is_plain(*layers):
             return tuple(layer(image) for layer in layers)
         # One product for both projections reads x once, and its gradient is one.
-        bias = [torch.zeros_like(self.offset.bias) if layer.bias is None else layer.bias for layer in layers]
+        bias = [layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
         return F.conv2d(image, torch.cat([layer.weight for layer in layers]), torch.cat(bias)).chunk(2, dim=1)
 
 

@@ -25,14 +25,15 @@ from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
 
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
-KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw", "HAS_OFFSETS", "HAS_SCOPES")
+KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw", "HAS_SCOPES")
+ANY_KEYS = (*KEYS, "HAS_OFFSETS")  # of kernels that also take none
 SIZES = ("BLOCK_C", "STEP_C", "BLOCK_H", "BLOCK_W")
 # Contiguous rows: one to four output pixels of a row a thread, eight in half precision. More channels compute a point
 # less often, fewer leave more programs. Contiguous channels: 16 bytes a thread, two to four threads a pixel.
 ROWS = (
     (32, 1, 8, 32, 4), (32, 1, 4, 64, 8), (32, 1, 4, 64, 4), (16, 1, 8, 64, 4), (32, 1, 8, 64, 8), (16, 1, 4, 128, 4),
     (16, 1, 8, 32, 2), (32, 1, 2, 128, 4), (64, 1, 8, 32, 8), (16, 1, 16, 64, 8), (32, 1, 1, 256, 8),
-    (32, 1, 1, 256, 4),
+    (32, 1, 8, 64, 2),
 )  # fmt: skip
 CHANNELS = ((64, 16, 4, 8, 4), (64, 8, 8, 8, 4), (64, 32, 4, 8, 4), (64, 16, 8, 8, 4), (32, 16, 4, 8, 4))
 # A program has all channels of a group: small features need small tiles for enough programs.
@@ -46,7 +47,7 @@ FAR_BLOCKS = blocks(SIZES, (64, 1, 8, 32, 4), (64, 1, 4, 64, 4), (64, 16, 8, 8, 
 GATHERED_SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W")
 GATHERED = (
     (16, 4, 32, 4), (16, 2, 64, 4), (8, 4, 64, 4), (16, 4, 32, 8), (32, 2, 32, 4), (16, 8, 16, 4), (8, 8, 32, 4),
-    (16, 2, 32, 4), (32, 4, 8, 4), (64, 4, 4, 4), (64, 2, 8, 4), (32, 4, 4, 4),
+    (16, 2, 32, 4), (8, 4, 32, 8), (8, 2, 32, 4), (32, 4, 8, 4), (64, 4, 4, 4), (64, 2, 8, 4), (32, 4, 4, 4),
 )  # fmt: skip
 # Whether STEP_C divides the channels, so that no channel needs a mask.
 UNMASKED = {"UNMASKED": lambda given: given["channels"] % given["STEP_C"] == 0}
@@ -58,8 +59,13 @@ def for_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 def gathers_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether a configuration is for the layout of x: a long row of pixels where rows are contiguous."""
-    return bool((config.kwargs["BLOCK_W"] > 8) == (arguments["stride_xc"] != 1))
+    """Whether a configuration is for the layout of x, a long row of pixels where rows are contiguous; and no spilling.
+
+    A thread keeps up to 32 sums, or those of the smallest blocks.
+    """
+    tile = config.kwargs["BLOCK_C"] * config.kwargs["BLOCK_H"] * config.kwargs["BLOCK_W"]
+    is_small = tile <= 512 or tile * arguments["SUBS"] <= 32 * 32 * config.num_warps
+    return is_small and bool((config.kwargs["BLOCK_W"] > 8) == (arguments["stride_xc"] != 1))
 
 
 @triton.jit
@@ -81,15 +87,13 @@ def output_tile(width, groups, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
 
 @triton.jit
 def point(
-    offsets, scopes, initial, batch, group, out_row, out_column, groups, factor,
+    offsets, scopes, initial, batch, group, row, column, sub_row, sub_column, groups, factor,
     stride_pb, stride_pc, stride_ph, stride_pw,
     S: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SCOPES: tl.constexpr, HAS_INITIAL: tl.constexpr,
 ):  # fmt: skip
-    """The column and row that output pixels read, before the border rule; and the offsets and gates behind them."""
-    row, column = out_row // S, out_column // S
-    sub_row, sub_column = out_row % S, out_column % S
-    raw_x = tl.zeros_like(out_row).to(tl.float32)
-    raw_y, gate_x, gate_y, x, y = raw_x, raw_x + 1.0, raw_x + 1.0, column.to(tl.float32), row.to(tl.float32)
+    """The column and row that sub-pixels of input pixels read, within the image or not; and their offsets and gates."""
+    x, y = column.to(tl.float32), row.to(tl.float32)
+    raw_x, raw_y, gate_x, gate_y = 0.0 * x, 0.0 * y, 1.0, 1.0
     if HAS_OFFSETS:
         first = group * (S * S) + sub_row * S + sub_column
         second = first + groups * (S * S)
@@ -101,7 +105,7 @@ def point(
             scopes += batch * stride_pb
             gate_x = tl.sigmoid(tl.load(scopes + (offs_p + first * stride_pc)).to(tl.float32))
             gate_y = tl.sigmoid(tl.load(scopes + (offs_p + second * stride_pc)).to(tl.float32))
-        start_x, start_y = raw_x * 0.0, raw_y * 0.0
+        start_x, start_y = 0.0, 0.0
         if HAS_INITIAL:
             start_x = tl.load(initial + first).to(tl.float32)
             start_y = tl.load(initial + second).to(tl.float32)
@@ -127,6 +131,24 @@ def first_pixel(position, size):
     """
     first = tl.maximum(tl.minimum(tl.floor(position), size - 2.0), 0.0)
     return first.to(tl.int32), position - first
+
+
+@triton.jit
+def of_channels(offs_pixel, stride_c, STEP_C: tl.constexpr):
+    """Offsets of pixels (P) in each of STEP_C channels, (STEP_C, P); of one channel (P), which is laid out as stores."""
+    if STEP_C == 1:
+        return offs_pixel
+    else:
+        return (tl.arange(0, STEP_C) * stride_c)[:, None] + offs_pixel[None, :]
+
+
+@triton.jit
+def for_channels(pixels, STEP_C: tl.constexpr):
+    """A number or a mask of each pixel (P), for tensors as `of_channels` makes."""
+    if STEP_C == 1:
+        return pixels
+    else:
+        return pixels[None, :]
 
 
 @triton.jit
@@ -157,7 +179,7 @@ def load_four(x_ptrs, stride_xh, stride_xw, mask, UNMASKED: tl.constexpr):
     return a.to(tl.float32), b.to(tl.float32), c.to(tl.float32), d.to(tl.float32)
 
 
-@tuned(blocks(SIZES, *ROWS, *CHANNELS), KEYS, fits=for_layout, derived=UNMASKED)
+@tuned(blocks(SIZES, *ROWS, *CHANNELS), ANY_KEYS, fits=for_layout, derived=UNMASKED)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def sample_points_fwd_kernel(
     x, offsets, scopes, initial, out,
@@ -172,30 +194,30 @@ def sample_points_fwd_kernel(
     """out[c, i, j] = x[c] read bilinearly at the point of (i, j)."""
     out_height, out_width = S * height, aligned(S * width, ALIGN)
     batch, group, out_row, out_column = output_tile(out_width, groups, BLOCK_H, BLOCK_W)
+    row, column = tl.minimum(out_row, out_height - 1), tl.minimum(out_column, out_width - 1)
     px, py, _, _, _, _ = point(
-        offsets, scopes, initial, batch, group, tl.minimum(out_row, out_height - 1),
-        tl.minimum(out_column, out_width - 1), groups, factor, stride_pb, stride_pc, stride_ph, stride_pw,
-        S, HAS_OFFSETS, HAS_SCOPES, HAS_INITIAL,
+        offsets, scopes, initial, batch, group, row // S, column // S, row % S, column % S, groups, factor,
+        stride_pb, stride_pc, stride_ph, stride_pw, S, HAS_OFFSETS, HAS_SCOPES, HAS_INITIAL,
     )  # fmt: skip
     left, part_x = first_pixel(within(px, width), width)
     top, part_y = first_pixel(within(py, height), height)
-    weight_a, weight_b, weight_c, weight_d = bilinear_weights(part_x, part_y)
+    weight_a, weight_b, weight_c, weight_d = bilinear_weights(
+        for_channels(part_x, STEP_C), for_channels(part_y, STEP_C)
+    )
 
-    step = tl.arange(0, STEP_C)
     stride_oc, stride_oh = aligned(stride_oc, ALIGN), aligned(stride_oh, ALIGN)
-    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
-    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
-    is_out = ((out_row < out_height) & (out_column < out_width))[None, :]
+    offs_x = of_channels(top * stride_xh + left * stride_xw, stride_xc, STEP_C)
+    offs_out = of_channels(out_row * stride_oh + out_column * stride_ow, stride_oc, STEP_C)
+    is_out = for_channels((out_row < out_height) & (out_column < out_width), STEP_C)
     first = tl.program_id(1) * BLOCK_C
     channel = first_channel(group, channels, first, STEP_C, UNMASKED)
     x += batch * stride_xb + channel * stride_xc
     out += batch * aligned(stride_ob, ALIGN) + channel * stride_oc
     for start in range(first, tl.minimum(first + BLOCK_C, channels), STEP_C):
-        is_channel = (start + step < channels)[:, None]
+        is_channel = (start + tl.arange(0, STEP_C) < channels)[:, None]
         a, b, c, d = load_four(x + offs_x, stride_xh, stride_xw, is_channel, UNMASKED)
-        value = a * weight_a[None, :] + b * weight_b[None, :] + c * weight_c[None, :] + d * weight_d[None, :]
-        mask = is_out if UNMASKED else is_out & is_channel
-        tl.store(out + offs_out, value.to(out.dtype.element_ty), mask=mask)
+        value = a * weight_a + b * weight_b + c * weight_c + d * weight_d
+        tl.store(out + offs_out, value.to(out.dtype.element_ty), mask=is_out if UNMASKED else is_out & is_channel)
         x += STEP_C * stride_xc
         out += STEP_C * stride_oc
 
@@ -218,34 +240,37 @@ def sample_points_bwd_doffsets_kernel(
     is_out = (out_row < out_height) & (out_column < out_width)
     row, column = tl.minimum(out_row, out_height - 1), tl.minimum(out_column, out_width - 1)
     px, py, raw_x, raw_y, gate_x, gate_y = point(
-        offsets, scopes, initial, batch, group, row, column, groups, factor,
+        offsets, scopes, initial, batch, group, row // S, column // S, row % S, column % S, groups, factor,
         stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, HAS_INITIAL,
     )  # fmt: skip
     left, part_x = first_pixel(within(px, width), width)
     top, part_y = first_pixel(within(py, height), height)
+    part_x, part_y = for_channels(part_x, STEP_C), for_channels(part_y, STEP_C)
 
-    step = tl.arange(0, STEP_C)
     stride_oc, stride_oh = aligned(stride_oc, ALIGN), aligned(stride_oh, ALIGN)
-    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
-    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
+    offs_x = of_channels(top * stride_xh + left * stride_xw, stride_xc, STEP_C)
+    offs_out = of_channels(out_row * stride_oh + out_column * stride_ow, stride_oc, STEP_C)
+    is_any = for_channels(is_out, STEP_C)
     channel = first_channel(group, channels, 0, STEP_C, UNMASKED)
     x += batch * stride_xb + channel * stride_xc
     grad += batch * aligned(stride_ob, ALIGN) + channel * stride_oc
-    slope_x = tl.zeros([STEP_C, BLOCK_H * BLOCK_W], tl.float32)
-    slope_y = tl.zeros([STEP_C, BLOCK_H * BLOCK_W], tl.float32)
+    slope_x = 0.0 * offs_out.to(tl.float32)
+    slope_y = slope_x
     for start in range(0, channels, STEP_C):
-        is_channel = (start + step < channels)[:, None]
+        is_channel = (start + tl.arange(0, STEP_C) < channels)[:, None]
         a, b, c, d = load_four(x + offs_x, stride_xh, stride_xw, is_channel, UNMASKED)
-        mask = is_out[None, :] if UNMASKED else is_out[None, :] & is_channel
-        gradient = tl.load(grad + offs_out, mask=mask, other=0.0).to(tl.float32)
-        slope_x += gradient * ((b - a) * (1 - part_y)[None, :] + (d - c) * part_y[None, :])
-        slope_y += gradient * ((c - a) * (1 - part_x)[None, :] + (d - b) * part_x[None, :])
+        gradient = tl.load(grad + offs_out, mask=is_any if UNMASKED else is_any & is_channel, other=0.0)
+        gradient = gradient.to(tl.float32)
+        slope_x += gradient * ((b - a) * (1 - part_y) + (d - c) * part_y)
+        slope_y += gradient * ((c - a) * (1 - part_x) + (d - b) * part_x)
         x += STEP_C * stride_xc
         grad += STEP_C * stride_oc
+    if STEP_C > 1:
+        slope_x, slope_y = tl.sum(slope_x, axis=0), tl.sum(slope_y, axis=0)
 
     # On a border or beyond it, what is read does not change with the point.
-    grad_px = tl.where((px > 0.0) & (px < width - 1.0), tl.sum(slope_x, axis=0), 0.0) * factor
-    grad_py = tl.where((py > 0.0) & (py < height - 1.0), tl.sum(slope_y, axis=0), 0.0) * factor
+    grad_px = tl.where((px > 0.0) & (px < width - 1.0), slope_x, 0.0) * factor
+    grad_py = tl.where((py > 0.0) & (py < height - 1.0), slope_y, 0.0) * factor
     dtype = grad_offsets.dtype.element_ty
     first = group * (S * S) + row % S * S + column % S
     second = first + groups * (S * S)
@@ -261,7 +286,7 @@ def sample_points_bwd_doffsets_kernel(
         tl.store(grad_scopes + (offs_p + second * stride_gc), grad_y.to(dtype), mask=is_out)
 
 
-@tuned(blocks(GATHERED_SIZES, *GATHERED), KEYS, fits=gathers_layout)
+@tuned(blocks(GATHERED_SIZES, *GATHERED), ANY_KEYS, fits=gathers_layout)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def sample_points_bwd_dx_kernel(
     offsets, scopes, initial, grad, steps, grad_x,
@@ -279,7 +304,7 @@ def sample_points_bwd_dx_kernel(
     A thread sums for one of the s output columns of a pixel, so that gradients are read side by side.
     """
     SPAN: tl.constexpr = 3 if HAS_OFFSETS else 2
-    SHIFT: tl.constexpr = -S if HAS_OFFSETS else -(S // 2)
+    SHIFT: tl.constexpr = S if HAS_OFFSETS else S // 2
     out_height, out_width = S * height, aligned(S * width, ALIGN)
     batch, group = image_tile(groups)
     tiles = tl.cdiv(width, BLOCK_W)
@@ -293,23 +318,29 @@ def sample_points_bwd_dx_kernel(
 
     stride_oc, stride_oh = aligned(stride_oc, ALIGN), aligned(stride_oh, ALIGN)
     grad += batch * aligned(stride_ob, ALIGN) + (group * channels).to(tl.int64) * stride_oc
-    offs_c = (channel * stride_oc)[:, None]
+    offs_g = (channel * stride_oc)[:, None] + ((own_column - SHIFT) * stride_ow)[None, :]
     total = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W * SUBS], tl.float32)
     for down in range(SPAN * S):
-        out_row = row * S + (down + SHIFT)
-        is_row = (out_row >= 0) & (out_row < out_height) & (sub < S)
+        out_row = row * S + (down - SHIFT)
+        is_row = (out_row >= 0) & (out_row < out_height)
+        if SUBS != S:
+            is_row = is_row & (sub < S)
+        g_ptrs = grad + (offs_g + (out_row * stride_oh)[None, :])
         for side in tl.static_range(SPAN):
-            out_column = own_column + (side * S + SHIFT)
+            out_column = own_column + (side * S - SHIFT)
             is_out = is_row & (out_column >= 0) & (out_column < out_width)
-            px, py, _, _, _, _ = point(
-                offsets, scopes, initial, batch, group, tl.minimum(tl.maximum(out_row, 0), out_height - 1),
-                tl.minimum(tl.maximum(out_column, 0), out_width - 1), groups, factor,
-                stride_pb, stride_pc, stride_ph, stride_pw, S, HAS_OFFSETS, HAS_SCOPES, HAS_INITIAL,
-            )  # fmt: skip
+            if HAS_OFFSETS:
+                px, py, _, _, _, _ = point(
+                    offsets, scopes, initial, batch, group,
+                    tl.minimum(tl.maximum(row + (down // S - 1), 0), height - 1),
+                    tl.minimum(tl.maximum(column + (side - 1), 0), width - 1), down % S, tl.minimum(sub, S - 1),
+                    groups, factor, stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, HAS_INITIAL,
+                )  # fmt: skip
+            else:
+                px, py = (out_column + 0.5) / S - 0.5, (out_row + 0.5) / S - 0.5
             weight = tl.maximum(1.0 - tl.abs(within(px, width) - column), 0.0)
             weight *= tl.maximum(1.0 - tl.abs(within(py, height) - row), 0.0)
-            g_ptrs = grad + (offs_c + (out_row * stride_oh + out_column * stride_ow)[None, :])
-            gradient = tl.load(g_ptrs, mask=is_channel & is_out[None, :], other=0.0)
+            gradient = tl.load(g_ptrs + side * S * stride_ow, mask=is_channel & is_out[None, :], other=0.0)
             total += weight[None, :] * gradient.to(tl.float32)
 
     total = tl.sum(tl.reshape(total, (BLOCK_C, BLOCK_H * BLOCK_W, SUBS)), axis=2)
@@ -349,38 +380,44 @@ def sample_points_bwd_dx_far_kernel(
     batch, group, out_row, out_column = output_tile(out_width, groups, BLOCK_H, BLOCK_W)
     is_out = (out_row < out_height) & (out_column < out_width)
     out_row, out_column = tl.minimum(out_row, out_height - 1), tl.minimum(out_column, out_width - 1)
+    row, column = out_row // S, out_column // S
     px, py, _, _, _, _ = point(
-        offsets, scopes, initial, batch, group, out_row, out_column, groups, factor,
+        offsets, scopes, initial, batch, group, row, column, out_row % S, out_column % S, groups, factor,
         stride_pb, stride_pc, stride_ph, stride_pw, S, True, HAS_SCOPES, HAS_INITIAL,
     )  # fmt: skip
     left, part_x = first_pixel(within(px, width), width)
     top, part_y = first_pixel(within(py, height), height)
-    weight_a, weight_b, weight_c, weight_d = bilinear_weights(part_x, part_y)
-    right, down = left - out_column // S, top - out_row // S  # by how many pixels the upper left one is elsewhere
+    right, down = left - column, top - row  # by how many pixels the upper left one that is read is elsewhere
     is_far_left, is_far_right = (right < -1) | (right > 1), (right < -2) | (right > 0)
     is_far_top, is_far_bottom = (down < -1) | (down > 1), (down < -2) | (down > 0)
-    far_a, far_b = is_out & (is_far_top | is_far_left), is_out & (is_far_top | is_far_right)
-    far_c, far_d = is_out & (is_far_bottom | is_far_left), is_out & (is_far_bottom | is_far_right)
-    is_any = tl.max((far_a | far_b | far_c | far_d).to(tl.int32), axis=0)
+    is_any = tl.max((is_out & (is_far_left | is_far_right | is_far_top | is_far_bottom)).to(tl.int32), axis=0)
+    is_out = for_channels(is_out, STEP_C)
+    far_a = is_out & for_channels(is_far_top | is_far_left, STEP_C)
+    far_b = is_out & for_channels(is_far_top | is_far_right, STEP_C)
+    far_c = is_out & for_channels(is_far_bottom | is_far_left, STEP_C)
+    far_d = is_out & for_channels(is_far_bottom | is_far_right, STEP_C)
+    weight_a, weight_b, weight_c, weight_d = bilinear_weights(
+        for_channels(part_x, STEP_C), for_channels(part_y, STEP_C)
+    )
 
-    step = tl.arange(0, STEP_C)
-    offs_x = (step * stride_xc)[:, None] + (top * stride_xh + left * stride_xw)[None, :]
-    offs_out = (step * stride_oc)[:, None] + (out_row * stride_oh + out_column * stride_ow)[None, :]
+    offs_x = of_channels(top * stride_xh + left * stride_xw, stride_xc, STEP_C)
+    offs_out = of_channels(out_row * stride_oh + out_column * stride_ow, stride_oc, STEP_C)
     first = tl.program_id(1) * BLOCK_C
     last = tl.where(is_any > 0, tl.minimum(first + BLOCK_C, channels), first)
     channel = first_channel(group, channels, first, STEP_C, UNMASKED)
     grad_x += batch * stride_xb + channel * stride_xc
     grad += batch * stride_ob + channel * stride_oc
-    scale = tl.load(steps) if EXACT else 1.0
+    scale = 1.0
+    if EXACT:
+        scale = tl.load(steps)
     for start in range(first, last, STEP_C):
-        is_channel = (start + step < channels)[:, None]
-        gradient = tl.load(grad + offs_out, mask=is_channel & is_out[None, :], other=0.0).to(tl.float32)
+        is_channel = (start + tl.arange(0, STEP_C) < channels)[:, None]
+        gradient = tl.load(grad + offs_out, mask=is_out if UNMASKED else is_out & is_channel, other=0.0).to(tl.float32)
         x_ptrs = grad_x + offs_x
-        add_to(x_ptrs, gradient * weight_a[None, :], scale, is_channel & far_a[None, :], EXACT)
-        add_to(x_ptrs + stride_xw, gradient * weight_b[None, :], scale, is_channel & far_b[None, :], EXACT)
-        add_to(x_ptrs + stride_xh, gradient * weight_c[None, :], scale, is_channel & far_c[None, :], EXACT)
-        add_to(
-            x_ptrs + (stride_xh + stride_xw), gradient * weight_d[None, :], scale, is_channel & far_d[None, :], EXACT
-        )
+        add_to(x_ptrs, gradient * weight_a, scale, far_a if UNMASKED else far_a & is_channel, EXACT)
+        add_to(x_ptrs + stride_xw, gradient * weight_b, scale, far_b if UNMASKED else far_b & is_channel, EXACT)
+        add_to(x_ptrs + stride_xh, gradient * weight_c, scale, far_c if UNMASKED else far_c & is_channel, EXACT)
+        x_ptrs += stride_xh + stride_xw
+        add_to(x_ptrs, gradient * weight_d, scale, far_d if UNMASKED else far_d & is_channel, EXACT)
         grad_x += STEP_C * stride_xc
         grad += STEP_C * stride_oc

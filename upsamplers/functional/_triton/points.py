@@ -16,11 +16,10 @@ from upsamplers.functional._triton.launch import (
     empty_upsampled,
     launch,
     materialized,
-    next_power_of_2,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
-from upsamplers.functional.backend import MOST_ELEMENTS
+from upsamplers.functional.backend import MOST_ELEMENTS, next_power_of_2
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
 STEPS = 2.0**40

@@ -12,11 +12,11 @@ from upsamplers.functional._triton.launch import (
     dense,
     empty_feature,
     launch,
-    next_power_of_2,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.projection_kernels import project_fwd_kernel
+from upsamplers.functional.backend import next_power_of_2
 
 # Outputs of one projection, or of two side by side, that a program has in registers.
 MOST_OUTPUTS = 128

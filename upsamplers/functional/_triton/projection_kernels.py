@@ -11,6 +11,7 @@ import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
+from upsamplers.functional.backend import is_interpreted
 
 KEYS = ("channels", *AUTOTUNE_KEYS, "BLOCK_N", "SHUFFLE", "stride_xc", "HAS_NORM")
 SIZES = ("BLOCK_K", "BLOCK_P")
@@ -19,6 +20,8 @@ BLOCKS = blocks(
     (16, 64, 4), (32, 64, 4), (16, 128, 4), (32, 128, 4), (16, 64, 2), (32, 32, 2), (16, 32, 1), (32, 128, 8),
     (64, 64, 4), (64, 128, 8),
 )  # fmt: skip
+# Triton's interpreter multiplies the bits of bfloat16 as integers.
+IN_FLOAT32 = {"IN_FLOAT32": lambda given: is_interpreted()}
 
 
 def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
@@ -33,7 +36,7 @@ def load_weights(weight, output, is_output, channel, channels):
     return tl.load(w_ptrs, mask=is_output[:, None] & (channel < channels)[None, :], other=0.0)
 
 
-@tuned(BLOCKS, KEYS, fits=fits)
+@tuned(BLOCKS, KEYS, fits=fits, derived=IN_FLOAT32)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def project_fwd_kernel(
     x, weight, second_weight, bias, second_bias, norm_scale, norm_shift, out,
@@ -41,7 +44,7 @@ def project_fwd_kernel(
     stride_xb, stride_xc, stride_xp, stride_ob, stride_oc, stride_op,
     SHUFFLE: tl.constexpr, BLOCK_N: tl.constexpr, HAS_SECOND: tl.constexpr, HAS_BIAS: tl.constexpr,
     HAS_SECOND_BIAS: tl.constexpr, HAS_NORM: tl.constexpr, ALIGN: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_P: tl.constexpr,
+    BLOCK_K: tl.constexpr, BLOCK_P: tl.constexpr, IN_FLOAT32: tl.constexpr,
 ):  # fmt: skip
     """out[n·r² + q, p] = bias[n] + Σ_c weight[n, c] · x[c·r² + q, p] for r = SHUFFLE and each of its r² sub-pixels q.
 
@@ -69,6 +72,8 @@ def project_fwd_kernel(
         weights = load_weights(weight, output, is_first, channel, channels)
         if HAS_SECOND:
             weights += load_weights(second_weight, output - outputs, is_second, channel, channels)
+        if IN_FLOAT32:
+            value = value.to(tl.float32)
         total = tl.dot(weights.to(value.dtype), value, total, input_precision="ieee")
 
     if HAS_BIAS:

@@ -1,0 +1,248 @@
+"""Point sampling and bilinear interpolation on Triton, values and every gradient: on a GPU, or interpreted."""
+
+import pytest
+import torch
+from triton_pairs import (
+    DEVICE,
+    check,
+    close,
+    features,
+    marks,
+    pair,
+    unwritten_shows,
+)
+
+from upsamplers import Unsupported
+from upsamplers.functional import interpolate_bilinear, sample_points
+
+pytest.importorskip("triton")
+pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
+OPERATORS = ("bilinear", "dysample", "dysample+", "dysample-s", "dysample-s+", "dysample-naive")
+
+
+@pytest.fixture
+def deterministic():
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def some(*shape, layout=torch.contiguous_format):
+    torch.manual_seed(3)
+    return torch.randn(shape, device=DEVICE).contiguous(memory_format=layout).requires_grad_()
+
+
+def with_gradients(function, *tensors):
+    """The result of a function of tensors, and the gradient of each for some gradient of the result."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    out = function(*leaves)
+    torch.manual_seed(4)
+    gradients = torch.autograd.grad(out, leaves, torch.randn(out.shape).to(out), allow_unused=True)
+    return {str(index): tensor for index, tensor in enumerate((out, *gradients))}
+
+
+def compare(function, *tensors, tolerance=2e-4):
+    """A function of tensors and a backend, on triton and in float64 on torch."""
+    found = with_gradients(lambda *leaves: function(*leaves, "triton"), *tensors)
+    expected = with_gradients(lambda *leaves: function(*leaves, "torch"), *(tensor.double() for tensor in tensors))
+    close(found, expected, tolerance)
+    return found
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_agree_with_float64_on_torch(name, layout):
+    found, _ = check(name, 8 if name.startswith("dysample-s") else 4, 3, 5, batch=1, layout=layout, **few_groups(name))
+    assert found["output"].is_contiguous(memory_format=layout)
+
+
+def few_groups(name):
+    return {"groups": 2} if name.startswith("dysample") else {}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 1)], ids=str)
+@pytest.mark.parametrize("name", ["bilinear", "dysample+"])
+def test_sides_of_a_single_pixel(name, size):
+    check(name, 4, *size, batch=2, **few_groups(name))
+
+
+@pytest.mark.parametrize("scale", [1, 3, 4])
+@pytest.mark.parametrize("name", ["bilinear", "dysample"])
+def test_other_scales(name, scale):
+    check(name, 4, 2, 3, batch=1, scale=scale, **few_groups(name))
+
+
+def test_more_pixels_and_channels_than_a_block():
+    check("dysample", 34, 5, 18, batch=1, groups=1)
+    check("bilinear", 34, 5, 67, batch=1)
+    check("dysample", 34, 2, 9, batch=1, groups=1, layout=torch.channels_last)
+    check("bilinear", 70, 5, 9, batch=1, layout=torch.channels_last)
+
+
+def test_more_images_than_one_with_several_groups():
+    check("dysample+", 6, 2, 3, batch=3, groups=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["bilinear", "dysample+", "dysample-s"])
+def test_half_precision(name, dtype):
+    check(name, 8, 3, 4, batch=1, dtype=dtype, **few_groups(name))
+
+
+def test_options_of_dysample():
+    check("dysample", 4, 3, 4, batch=1, groups=2, initial_position="nearest", scope_factor=1.0)
+    check("dysample+", 4, 3, 4, batch=1, groups=2, scope_bias=True)
+
+
+def test_displacements_alone_are_enough():
+    compare(
+        lambda x, offsets, backend: sample_points(x, offsets, 2, backend=backend), some(2, 6, 2, 3), some(2, 24, 2, 3)
+    )
+
+
+def test_a_common_half_precision_of_offsets_and_another_of_x():
+    x, offsets = some(1, 4, 3, 4), some(1, 16, 3, 4).to(torch.float16)
+    found = compare(lambda *tensors: sample_points(*tensors[:2], 2, backend=tensors[2]), x, offsets, tolerance=2e-3)
+    assert [found[key].dtype for key in "012"] == [torch.float32, torch.float32, torch.float16]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_points_far_away_are_read_and_their_gradients_added(layout):
+    x, offsets, scopes = (some(1, count, 5, 6, layout=layout) for count in (4, 16, 16))
+    distance = (6 * offsets * scopes.sigmoid()).abs()
+    assert 0.2 < (distance > 2).float().mean() < 0.8  # pixels; the others are gathered
+    compare(
+        lambda x, offsets, scopes, backend: sample_points(x, offsets, 2, scopes=scopes, factor=6.0, backend=backend),
+        x, offsets, scopes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("distance", [-2.5, -2.0, -1.25, -1.0, 1.0, 1.25, 2.0, 2.5])
+def test_each_gradient_is_added_once_whether_gathered_or_not(distance):
+    x, offsets = some(1, 1, 6, 7), torch.full((1, 2, 6, 7), distance, device=DEVICE)
+    (found,) = torch.autograd.grad(sample_points(x, offsets, 1, backend="triton").sum(), x)
+    (expected,) = torch.autograd.grad(sample_points(x, offsets, 1, backend="torch").sum(), x)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_deterministic_sums_are_right_and_the_same_bits():
+    def function(x, offsets, backend):
+        return sample_points(x, offsets, 2, factor=4.0, backend=backend)
+
+    first, second = (compare(function, some(2, 4, 3, 4), some(2, 16, 3, 4)) for _ in range(2))
+    assert torch.equal(first["1"], second["1"])
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_no_gradient_at_all_is_zero_also_in_whole_steps():
+    x = some(1, 4, 3, 4)
+    out = sample_points(x, some(1, 16, 3, 4).detach(), 2, backend="triton")
+    (found,) = torch.autograd.grad(out, x, torch.zeros_like(out))
+    assert found.abs().max() == 0
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_a_gradient_that_is_not_finite_makes_no_gradient_finite():
+    x = some(1, 4, 3, 4)
+    out = sample_points(x, some(1, 16, 3, 4).detach(), 2, backend="triton")
+    grad = torch.zeros_like(out)
+    grad[0, 0, 0, 0] = float("inf")
+    (found,) = torch.autograd.grad(out, x, grad)
+    assert not found.isfinite().any()
+
+
+@pytest.mark.parametrize("name", ["bilinear", "dysample+"])
+def test_an_empty_batch_gives_an_empty_output_and_zero_gradients(name):
+    up, _ = pair(name, 8)
+    x = torch.zeros(0, 8, 3, 4, device=DEVICE, requires_grad=True)
+    out = up(x)
+    out.sum().backward()
+    assert out.shape == (0, 8, 6, 8)
+    assert x.grad.shape == x.shape
+    assert all(parameter.grad.abs().max() == 0 for parameter in up.parameters())
+    with torch.inference_mode():
+        assert up(x.detach()).shape == (0, 8, 6, 8)
+
+
+def test_strided_features_offsets_and_gradients():
+    x, offsets = some(1, 4, 3, 8).detach()[..., ::2], some(1, 20, 5, 4).detach()[:, 2:-2, 1:-1]
+    larger = some(1, 7, 6, 9, layout=torch.channels_last).detach()[:, 2:-1, :, 1:]
+    for grad in (larger, torch.ones(1, 1, 1, 1, device=DEVICE).expand(1, 4, 6, 8)):
+        ours, theirs = (
+            [torch.autograd.grad(sample_points(*leaves, 2, backend=backend), leaves, grad.to(leaves[0].dtype))]
+            for backend, leaves in (
+                ("triton", [x.clone(memory_format=torch.preserve_format).requires_grad_(), offsets.requires_grad_()]),
+                ("torch", [x.double().requires_grad_(), offsets.double().detach().requires_grad_()]),
+            )
+        )
+        for found, expected in zip(ours[0], theirs[0], strict=True):
+            torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    x = some(1, 6, 3, 4)
+    for offsets, options, message in (
+        (some(1, 6, 3, 4), {}, "offsets have shape"),
+        (some(1, 16, 3, 5), {}, "offsets have shape"),
+        (some(1, 32, 3, 4), {}, "6 channels"),
+        (some(1, 8, 3, 4), {"scopes": some(1, 16, 3, 4)}, "scopes have shape"),
+        (some(1, 8, 3, 4), {"initial": some(1, 16, 1, 1).detach()}, "initial has 16 displacements; expected 8"),
+    ):
+        for backend in ("torch", "triton"):
+            with pytest.raises(Unsupported, match=message):
+                sample_points(x, offsets, 2, backend=backend, **options)
+
+
+@pytest.mark.parametrize("name", ["bilinear", "dysample", "dysample+"])
+def test_float64_is_refused_by_name_and_taken_by_torch_otherwise(name):
+    up, _ = pair(name, 8)
+    (x,) = features(up, 1, 3, 4)
+    with pytest.raises(Unsupported, match="float64"):
+        up.double()(x.double())
+    up.backend = "auto"
+    assert up(x.double()).dtype == torch.float64
+
+
+def test_the_interpolation_of_a_function_is_that_of_the_operator():
+    x = some(1, 3, 4, 5)
+    assert torch.equal(interpolate_bilinear(x, 3, backend="triton"), pair("bilinear", 3, scale=3)[0](x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["dysample+", "bilinear"])
+def test_half_precision_is_summed_in_float32(name, dtype):
+    up, reference = pair(name, 8, dtype=dtype)
+    (x,) = features(up, 1, 4, 5, dtype)
+    expected = reference(x.double())
+
+    def worst():
+        return ((up(x).double() - expected).abs().amax() / expected.abs().amax()).item()
+
+    ours, up.backend = worst(), "torch"
+    assert ours <= max(2 * worst(), torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", ["dysample+", "dysample-s+"])
+def test_hooks_of_the_projections_are_called(name):
+    up, _ = pair(name, 8, groups=2)
+    (x,) = features(up, 1, 3, 4)
+    calls = []
+    for layer in (up.offset, up.scope):
+        layer.register_forward_hook(lambda layer, inputs, out: calls.append(layer))
+    with torch.no_grad():
+        up(x)
+    up(x)
+    up.backend = "torch"
+    up(x)
+    assert calls == [up.offset, up.scope] * 3
+
+
+def test_weights_read_by_the_kernel_are_those_a_parametrisation_makes():
+    up, _ = pair("dysample-s+", 8, groups=2)
+    torch.nn.utils.parametrizations.weight_norm(up.offset)
+    (x,) = (tensor.detach() for tensor in features(up, 1, 3, 4))
+    with torch.no_grad():
+        up.offset.parametrizations.weight.original0.mul_(2)
+        found = up(x)
+    torch.testing.assert_close(found, up(x), rtol=1e-4, atol=1e-5)
