@@ -93,8 +93,9 @@ class _KernelGenerator(nn.Module):
         (norm_u,), (norm_v,) = self.bnu, self.bnv
         if is_plain(self.bnu, self.bnv) and folds(norm_u, u) and folds(norm_v, v):
             return normalised_product(u, v, norm_u, norm_v, SLOPE, backend=backend)
-        u = F.leaky_relu(self.bnu(u), SLOPE, inplace=True)
-        v = F.leaky_relu(self.bnv(v), SLOPE, inplace=True)
+        in_place = is_plain(self.bnu, self.bnv)  # a hook may keep what the norm returns
+        u = F.leaky_relu(self.bnu(u), SLOPE, inplace=in_place)
+        v = F.leaky_relu(self.bnv(v), SLOPE, inplace=in_place)
         return (u * v).sum(1, keepdim=True)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_option
+from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.reassemble import reassemble
@@ -67,7 +68,7 @@ class DLU(Upsampler):
         offsets = self.conv_offset(compressed)  # (B, 2s², H, W)
         if uses_triton(self.backend, space, offsets, scale=self.scale):
             return sample_points(space, offsets, self.scale, backend="triton")
-        points = _points(F.pixel_shuffle(offsets.to(space.dtype), self.scale), self.scale)
+        points = _points(pixel_shuffle(offsets.to(space.dtype), self.scale), self.scale)
         return F.grid_sample(space, points, mode="bilinear", padding_mode="border", align_corners=True)
 
 

@@ -48,7 +48,7 @@ class Sierra(Upsampler):
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
-        require_features(x, self.channels)
+        require_features(x, None)
         return reassemble(
             x, self.logits(x), self.up_kernel, scale=self.scale, normalize="softmax", backend=self.backend
         )

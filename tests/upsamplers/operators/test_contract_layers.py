@@ -15,24 +15,13 @@ from torch.nn.utils import parametrizations, prune, spectral_norm
 import upsamplers
 from upsamplers import Unsupported, Upsampler
 
-# Operators that use the weights of a layer without calling it.
-UNCALLED = ("dysample+", "dysample-s", "dysample-s+", "jbu", "lda-aqu")
-# Operators that write to the output of a layer in place, which a backward hook forbids.
-INPLACE = ("a2u",)
-# Operators whose gradients for a batch of none go through torch's own pixel shuffle, which refuses them.
-SHUFFLING = ("carafe", "indexnet", "a2u", "sierra", "dlu")
 WEIGHTLESS = tuple(name for name in NAMES if not list(build(name).parameters()))
 
 
 WEIGHTED = tuple(name for name in NAMES if name not in WEIGHTLESS)
 
 
-def each(names: tuple[str, ...], failing: tuple[str, ...]) -> pytest.MarkDecorator:
-    """A test for each name; those that do not keep the promise yet are expected to fail."""
-    known = pytest.mark.xfail(strict=True, reason="known not to keep this promise")
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=[known] * (name in failing)) for name in names])
-
-
+weighted = pytest.mark.parametrize("name", WEIGHTED)
 every_operator = pytest.mark.parametrize("name", NAMES)
 
 
@@ -55,7 +44,7 @@ def step(module: Upsampler) -> None:
     optimizer.step()
 
 
-@each(WEIGHTED, (*UNCALLED, *INPLACE))
+@weighted
 def test_hooks_of_every_layer_fire_forward_and_backward(name: str) -> None:
     module = trained(name)
     forward, backward = list[nn.Module](), list[nn.Module]()
@@ -66,7 +55,7 @@ def test_hooks_of_every_layer_fire_forward_and_backward(name: str) -> None:
     assert set(layers(module)) == set(forward) == set(backward)
 
 
-@each(WEIGHTED, UNCALLED)
+@weighted
 def test_what_a_hook_returns_is_used(name: str) -> None:
     for position in range(len(layers(trained(name)))):
         module = trained(name)
@@ -75,7 +64,7 @@ def test_what_a_hook_returns_is_used(name: str) -> None:
         assert not torch.equal(module(*inputs(module)), before), f"layer {position}"
 
 
-@each(WEIGHTED, UNCALLED)
+@weighted
 def test_pruned_layers_train_for_more_than_one_step(name: str) -> None:
     module = trained(name)
     for layer in matrices(module):
@@ -100,7 +89,7 @@ def trains_when_normed(module: Upsampler, norm: Callable[[nn.Module], object]) -
     return not any(torch.equal(layer.weight, weight) for layer, weight in zip(found, before, strict=True))
 
 
-@each(WEIGHTED, UNCALLED)
+@weighted
 def test_layers_under_spectral_norm_train(name: str) -> None:
     assert trains_when_normed(trained(name), spectral_norm)
 
@@ -119,7 +108,7 @@ def one_process() -> Iterator[DeviceMesh]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(fsdp, "fully_shard"), reason="needs torch 2.6 or later")
-@each(WEIGHTED, UNCALLED)
+@weighted
 def test_layers_may_be_sharded_one_by_one(name: str, one_process: DeviceMesh) -> None:
     plain, sharded = trained(name), trained(name)
     for layer in (*layers(sharded), sharded):
@@ -161,7 +150,7 @@ def test_it_is_a_leaf_of_a_symbolic_trace(name: str) -> None:
         assert torch.equal(copied(*given), model(*given))
 
 
-@each(NAMES, SHUFFLING)
+@every_operator
 @pytest.mark.parametrize("training", [False, True])
 def test_a_batch_of_none_gives_none_and_gradients_of_zero(name: str, training: bool) -> None:
     module = trained(name).train(training)
@@ -187,7 +176,7 @@ def test_a_batch_of_none_is_upsampled_to_a_feature(name: str) -> None:
         assert out.shape == (0, module.channels, height, width)
 
 
-@pytest.mark.parametrize("name", [name for name in WEIGHTLESS if name != "sierra"])
+@pytest.mark.parametrize("name", WEIGHTLESS)
 def test_without_weights_any_channels_are_taken(name: str) -> None:
     module = build(name)
     feature = torch.randn(2, 5, module.scale * 3, module.scale * 4)

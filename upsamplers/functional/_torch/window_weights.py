@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
+
 
 def window_weights(
     logits: Tensor,
@@ -26,7 +28,7 @@ def window_weights(
         shared: (B, Zk², H, W), added to the logits of all s² output pixels of an input pixel; or None.
     """
     if not is_shuffled:
-        logits = F.pixel_shuffle(logits, scale)
+        logits = pixel_shuffle(logits, scale)
     if shared is not None:
         logits = logits + F.interpolate(shared, scale_factor=float(scale), mode="nearest")
     if normalize is None:

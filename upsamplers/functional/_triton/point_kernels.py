@@ -138,8 +138,7 @@ def of_channels(offs_pixel, stride_c, STEP_C: tl.constexpr):
     """Offsets of pixels (P) in each of STEP_C channels, (STEP_C, P); of one channel (P), which is laid out as stores."""
     if STEP_C == 1:
         return offs_pixel
-    else:
-        return (tl.arange(0, STEP_C) * stride_c)[:, None] + offs_pixel[None, :]
+    return (tl.arange(0, STEP_C) * stride_c)[:, None] + offs_pixel[None, :]
 
 
 @triton.jit
@@ -147,8 +146,7 @@ def for_channels(pixels, STEP_C: tl.constexpr):
     """A number or a mask of each pixel (P), for tensors as `of_channels` makes."""
     if STEP_C == 1:
         return pixels
-    else:
-        return pixels[None, :]
+    return pixels[None, :]
 
 
 @triton.jit

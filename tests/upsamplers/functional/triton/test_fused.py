@@ -14,10 +14,10 @@ from triton_pairs import (
     results,
     unwritten_shows,
 )
+from upsamplers.fused import _launch
 
 import upsamplers
 from upsamplers.functional.reassemble import reassemble
-from upsamplers.fused import _launch
 
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]

@@ -13,9 +13,9 @@ from triton_pairs import (
     results,
     unwritten_shows,
 )
+from upsamplers.fused import _launch
 
 import upsamplers
-from upsamplers.fused import _launch
 
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
