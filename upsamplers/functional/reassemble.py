@@ -73,9 +73,9 @@ def reassemble(
 
         reflect = border == "reflection"
         if normalize is not None:
-            weights = windows.window_weights(
-                weights, shared, kernel, groups, scale, *x.shape[2:], normalize == "sigmoid-softmax", x.dtype
-            )
+            height, width = x.shape[2:]
+            is_sigmoid = normalize == "sigmoid-softmax"
+            weights = windows.window_weights(weights, shared, kernel, groups, scale, height, width, is_sigmoid, x.dtype)
         elif shared is not None:
             weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
         if gate is not None:
@@ -118,5 +118,5 @@ def _is_shuffled(x: Tensor, weights: Tensor) -> bool:
     if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return weights.shape[2] != x.shape[2]
     with warnings.catch_warnings():  # for every size that a traced program may see the answer is the same
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        return bool(weights.shape[2] != x.shape[2])
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        return weights.shape[2] != x.shape[2]
