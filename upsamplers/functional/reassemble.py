@@ -87,15 +87,15 @@ def reassemble(
         weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
     )  # (B, Zk², sH, sW)
     if needs_plain_operations():
-        out = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
-        return out if gate is None or guide is None else torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
+        shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
+        return shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
     # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
     if gate is not None:
         weights = weights * (1 - gate)
     weights = weights.to(x.dtype)
     if border == "reflection":
         weights = fold_taps(weights, kernel, scale)
-    out = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
+    out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
     return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from live_storages import peaks
 
 import upsamplers
-from upsamplers.functional import reassemble
 from upsamplers.errors import Unsupported
+from upsamplers.functional import reassemble
 
 
 def plain(carafe, x, *, kernel, groups, scale):
