@@ -116,7 +116,7 @@ def _require(
 def _is_shuffled(x: Tensor, weights: Tensor) -> bool:
     """Whether weights are after their pixel shuffle."""
     if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return weights.shape[2] != x.shape[2]
+        return bool(weights.shape[2] != x.shape[2])
     with warnings.catch_warnings():  # for every size that a traced program may see the answer is the same
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        return weights.shape[2] != x.shape[2]
+        return bool(weights.shape[2] != x.shape[2])
