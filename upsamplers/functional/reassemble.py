@@ -73,9 +73,9 @@ def reassemble(
 
         reflect = border == "reflection"
         if normalize is not None:
-            weights = windows.window_weights(
-                weights, shared, kernel, groups, scale, *x.shape[2:], normalize == "sigmoid-softmax", x.dtype
-            )
+            height, width = x.shape[2:]
+            is_sigmoid = normalize == "sigmoid-softmax"
+            weights = windows.window_weights(weights, shared, kernel, groups, scale, height, width, is_sigmoid, x.dtype)
         elif shared is not None:
             weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
         if gate is not None:
@@ -87,15 +87,15 @@ def reassemble(
         weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
     )  # (B, Zk², sH, sW)
     if needs_plain_operations():
-        out = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
-        return out if gate is None or guide is None else torch.lerp(out, guide.to(x.dtype), gate.to(x.dtype))
+        shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
+        return shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
     # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
     if gate is not None:
         weights = weights * (1 - gate)
     weights = weights.to(x.dtype)
     if border == "reflection":
         weights = fold_taps(weights, kernel, scale)
-    out = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
+    out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
     return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
 
@@ -116,7 +116,7 @@ def _require(
 def _is_shuffled(x: Tensor, weights: Tensor) -> bool:
     """Whether weights are after their pixel shuffle."""
     if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return weights.shape[2] != x.shape[2]
+        return bool(weights.shape[2] != x.shape[2])
     with warnings.catch_warnings():  # for every size that a traced program may see the answer is the same
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         return bool(weights.shape[2] != x.shape[2])

@@ -9,6 +9,7 @@ from live_storages import peaks
 
 import upsamplers
 from upsamplers.errors import Unsupported
+from upsamplers.functional import reassemble
 
 
 def plain(carafe, x, *, kernel, groups, scale):
@@ -54,9 +55,11 @@ def test_values_and_gradients_are_those_of_the_definition(options, scale):
 
 def test_the_weights_of_each_group_sum_to_one():
     carafe = loud(upsamplers.create("carafe", 8, up_group=2, up_kernel=3))
-    weights = carafe.weights(torch.randn(2, 8, 4, 5))
-    assert weights.shape == (2, 18, 8, 10)
-    assert torch.allclose(weights.view(2, 2, 9, 8, 10).sum(2), torch.ones(()))
+    logits = carafe.logits(torch.randn(2, 8, 4, 5))
+    assert logits.shape == (2, 72, 4, 5)
+    ones = torch.ones(2, 8, 4, 5)
+    out = reassemble(ones, logits, 3, groups=2, normalize="softmax")
+    assert torch.allclose(out[:, :, 2:-2, 2:-2], torch.ones(()))
 
 
 def test_it_starts_as_the_paper_says():

@@ -22,10 +22,10 @@ from upsamplers.functional._triton.launch import (
     empty_upsampled,
     launch,
     materialized,
-    next_power_of_2,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
+from upsamplers.functional.backend import next_power_of_2
 
 
 def _tiles(x: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
@@ -73,7 +73,8 @@ def gated(weights: Tensor, gate: Tensor, scale: int, height: int) -> Tensor:
     if weights.shape[2] != height:
         return weights * (1 - gate)
     by_tap = weights.unflatten(1, (-1, scale**2))  # (B, Zk², s², H, W)
-    return (by_tap * (1 - F.pixel_unshuffle(gate, scale)).unsqueeze(1)).flatten(1, 2)
+    gated: Tensor = by_tap * (1 - F.pixel_unshuffle(gate, scale)).unsqueeze(1)
+    return gated.flatten(1, 2)
 
 
 def plus_shared(weights: Tensor, shared: Tensor, scale: int, *, is_shuffled: bool) -> Tensor:
@@ -242,9 +243,8 @@ def _dots_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     if softmax:
         height, width = x.shape[2:]
         shuffled = grad.shape[2] != height
-        grad, _ = _logit_gradients(
-            *softmax, grad, None, None, kernel, groups, scale, height, width, shuffled, False, grad.dtype
-        )
+        sizes = (kernel, groups, scale, height, width, shuffled, False, grad.dtype)
+        grad, _ = _logit_gradients(softmax[0], grad, None, None, *sizes)
     grad = materialized(grad)
     grad_x = grad_y = None
     if ctx.needs_input_grad[0]:
@@ -304,9 +304,8 @@ def _weights_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...
         return (None,) * 9
     weights, *inputs = ctx.saved_tensors
     logits, shared = inputs or (None, None)
-    grad_logits, grad_shared = _logit_gradients(
-        weights, grad, logits, shared, *ctx.sizes, ctx.shuffled, ctx.has_shared, ctx.dtype
-    )
+    sizes = (*ctx.sizes, ctx.shuffled, ctx.has_shared, ctx.dtype)
+    grad_logits, grad_shared = _logit_gradients(weights, grad, logits, shared, *sizes)
     return grad_logits, grad_shared if ctx.has_shared else None, None, None, None, None, None, None, None
 
 

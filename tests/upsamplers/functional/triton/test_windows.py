@@ -1,0 +1,209 @@
+"""Reassembly and local affinity on Triton compared with torch in float64: on a GPU, or interpreted."""
+
+import pytest
+import torch
+from triton_pairs import DEVICE, ON_GPU, channels_of, check, close, features, marks, pair, unwritten_shows
+
+import upsamplers
+from upsamplers.functional import local_affinity, reassemble
+
+pytest.importorskip("triton")
+pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
+OPERATORS = ("carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra")
+SHORT = {"carafe": {"up_kernel": 3}, "fade": {"up_kernel": 3}, "sapa-b": {"up_kernel": 3}}
+
+
+def some(*shape, dtype=torch.float32):
+    return torch.randn(shape, device=DEVICE, dtype=dtype)
+
+
+def agree(function, *tensors, tolerance=2e-5, second=False):
+    """A function on Triton has the values and gradients, also the second ones, that it has on torch in float64."""
+    results = []
+    for backend, dtype in (("triton", None), ("torch", torch.float64)):
+        torch.manual_seed(0)
+        leaves = [tensor.detach().to(dtype or tensor.dtype).requires_grad_() for tensor in tensors]
+        out = function(*leaves, backend=backend)
+        grad = torch.randn(out.shape, device=DEVICE).to(dtype or out.dtype)
+        gradients = torch.autograd.grad(out, leaves, grad, create_graph=second)
+        again = torch.autograd.grad(sum(one.square().sum() for one in gradients), leaves) if second else ()
+        results.append(dict(enumerate((out, *gradients, *again))))
+    close(*results, tolerance)
+    return results[0]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_have_the_values_and_gradients_of_torch(name):
+    check(name, channels_of(name), 3, 5, batch=1, **SHORT.get(name, {}))
+
+
+@pytest.mark.parametrize("name", ["carafe", "fade-gated", "sapa-b"])
+def test_a_channels_last_input_gives_the_same_and_comes_back_so(name):
+    ours, _ = check(name, channels_of(name), 3, 4, batch=1, layout=torch.channels_last, **SHORT.get(name, {}))
+    assert ours["output"].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["carafe", "fade-gated", "sapa-b", "sierra"])
+def test_half_precision_both_ways(name, dtype):
+    check(name, channels_of(name), 3, 4, batch=1, dtype=dtype, **SHORT.get(name, {}))
+
+
+def test_the_published_window_in_two_images_with_more_pixels_and_channels_than_a_block():
+    check("carafe", 20, 5, 35, batch=1)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 2)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_reassembly_at_any_scale_and_size(size, scale, layout):
+    height, width = size
+    x = some(2, 6, height, width).contiguous(memory_format=layout)
+    for weights in (some(2, 18, scale * height, scale * width), some(2, 18 * scale**2, height, width)):
+        ours = agree(lambda *given, **on: reassemble(*given, 3, groups=2, scale=scale, **on), x, weights)
+        assert height == width or ours[0].is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("kernel", [1, 5, 7])
+def test_reassembly_with_any_window(kernel):
+    agree(lambda *given, **on: reassemble(*given, kernel, **on), some(1, 3, 4, 5), some(1, kernel**2, 8, 10))
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+@pytest.mark.parametrize("normalize", [None, "softmax", "sigmoid-softmax"])
+def test_logits_before_and_after_their_pixel_shuffle(normalize, is_shuffled):
+    def form(x, logits, shared, **on):
+        return reassemble(x, logits, 3, groups=2, normalize=normalize, shared=shared, **on)
+
+    logits = some(1, 18, 6, 8) if is_shuffled else some(1, 72, 3, 4)
+    agree(form, some(1, 4, 3, 4), logits, some(1, 18, 3, 4))
+    agree(lambda x, logits, **on: form(x, logits, None, **on), some(1, 4, 3, 4), logits, second=True)
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_a_gate_blends_with_the_guide(is_shuffled):
+    def form(x, logits, guide, gate, **on):
+        return reassemble(x, logits, 3, normalize="softmax", guide=guide, gate=gate, **on)
+
+    logits = some(1, 9, 6, 8) if is_shuffled else some(1, 36, 3, 4)
+    agree(form, some(1, 4, 3, 4), logits, some(1, 4, 6, 8), some(1, 1, 6, 8).sigmoid())
+
+
+@pytest.mark.parametrize("kernel", [3, 7])
+def test_reflection_at_the_borders(kernel):
+    x, weights = some(1, 3, 4, 6), some(1, kernel**2, 4, 6)
+    sizes = {"scale": 1, "border": "reflection"}
+    agree(lambda *given, **on: reassemble(*given, kernel, **sizes, **on), x, weights, second=kernel == 3)
+    agree(lambda *given, **on: local_affinity(*given, kernel, **sizes, **on), some(1, 3, 4, 6), x, second=kernel == 3)
+
+
+def test_reflection_of_weights_before_their_pixel_shuffle():
+    form = lambda *given, **on: reassemble(*given, 3, border="reflection", **on)  # noqa: E731
+    agree(form, some(1, 3, 3, 4), some(1, 36, 3, 4))
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_local_affinity_and_its_softmax(scale, softmax):
+    form = lambda *given, **on: local_affinity(*given, 3, scale=scale, softmax=softmax, **on)  # noqa: E731
+    agree(form, some(2, 5, 3 * scale, 4 * scale), some(2, 5, 3, 4), second=True)
+
+
+def test_queries_that_are_the_keys_have_one_gradient():
+    agree(lambda key, **on: local_affinity(key, key, 3, scale=1, **on), some(1, 2, 3, 4))
+
+
+def test_a_logit_of_minus_infinity_has_no_weight():
+    x, logits = some(1, 4, 3, 4), some(1, 36, 3, 4)
+    logits[:, :8] = float("-inf")  # the first two taps
+    ours, expected = (reassemble(x, logits, 3, normalize="softmax", backend=name) for name in ("triton", "torch"))
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_inputs_with_any_strides():
+    x, weights = some(1, 4, 3, 8)[..., ::2], some(1, 9, 8, 6).mT
+    assert not x.is_contiguous()
+    agree(lambda *given, **on: reassemble(*given, 3, **on), x, weights)
+
+
+def test_a_gradient_that_is_expanded_or_part_of_something_larger():
+    x, logits = some(1, 4, 3, 4).requires_grad_(), some(1, 36, 3, 4)
+    larger = some(1, 7, 6, 9).contiguous(memory_format=torch.channels_last)
+    for grad in (larger[:, 2:-1, :, 1:], torch.ones((), device=DEVICE).expand(1, 4, 6, 8)):
+        ours, expected = (
+            torch.autograd.grad(reassemble(x, logits, 3, backend=name), x, grad)[0] for name in ("triton", "torch")
+        )
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_batch_gives_an_empty_output_and_gradient():
+    up, _ = pair("carafe", 16)
+    x = torch.zeros(0, 16, 3, 4, device=DEVICE, requires_grad=True)
+    up(x).sum().backward()
+    assert x.grad.shape == x.shape
+    with torch.inference_mode():
+        assert up(x.detach()).shape == (0, 16, 6, 8)
+
+
+def test_backward_keeps_x_and_the_weights_and_not_the_logits():
+    x, logits = (tensor.requires_grad_() for tensor in (some(1, 64, 8, 8), some(1, 100, 8, 8)))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
+        reassemble(x, logits, 5, normalize="softmax", backend="triton")
+    storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in kept}
+    assert sum(storages.values()) == 4 * (x.numel() + logits.numel())
+    assert logits.data_ptr() not in storages
+
+
+@pytest.mark.skipif(ON_GPU, reason="the allocator of a GPU counts for itself")
+@pytest.mark.parametrize(("name", "at_x_size"), [("carafe", 100), ("sapa-b", 100), ("sierra", 36)])
+def test_a_forward_allocates_its_output_and_its_weights_and_no_more(name, at_x_size):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from upsampler_bench.device.tensor_memory import LiveStorages
+
+    with FakeTensorMode(), torch.inference_mode():
+        up = upsamplers.create(name, 256)
+        inputs = [torch.empty(1, 256, 120, 120)] + [torch.empty(1, 256, 240, 240)] * up.needs_guide
+        up.backend = "triton"
+        with LiveStorages() as live:
+            out = up(*inputs)
+    kept = 4 * (out.numel() + at_x_size * 120 * 120)
+    assert kept <= live.peak <= 1.002 * kept
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("window_sum", lambda: (some(1, 4, 3, 4), some(1, 36, 3, 4), None, None, 3, 1, 2, False)),
+        ("window_spread", lambda: (some(1, 4, 6, 8), some(1, 18, 6, 8), 3, 2, 2)),
+        ("window_dots", lambda: (some(1, 4, 3, 4), some(1, 4, 6, 8), 3, 1, 2, False, True, True, torch.float32)),
+        ("window_weights", lambda: (some(1, 36, 3, 4), some(1, 9, 3, 4), 3, 1, 2, 3, 4, True, torch.float32)),
+    ],
+)
+def test_opcheck_passes_for_every_operation_with_gradients(name, given):
+    import upsamplers.functional._triton.windows  # noqa: F401  (registers them)
+
+    arguments = [one.requires_grad_() if isinstance(one, torch.Tensor) else one for one in given()]
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    torch.library.opcheck(getattr(torch.ops.upsamplers, name).default, tuple(arguments), test_utils=tests)
+
+
+@pytest.mark.parametrize("name", ["carafe", "fade-gated", "sapa-b", "sierra"])
+def test_it_compiles_without_graph_breaks_forward_and_backward(name):
+    torch._dynamo.reset()
+    up, _ = pair(name, channels_of(name), **SHORT.get(name, {}))
+    inputs = features(up, 1, 3, 4)
+    expected, out = up(*inputs), torch.compile(up, fullgraph=True, backend="aot_eager")(*inputs)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(*(torch.autograd.grad(one.square().sum(), inputs) for one in (out, expected)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_the_flop_counter_counts_the_sum_over_the_window():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counted:
+        reassemble(some(1, 32, 4, 4), some(1, 100, 4, 4), 5, normalize="softmax", backend="triton")
+        local_affinity(some(1, 8, 8, 8), some(1, 8, 4, 4), 5, backend="triton")
+    assert counted.get_total_flops() == 2 * 25 * (32 + 8) * 8 * 8
