@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
@@ -13,6 +15,8 @@ from upsamplers.registry import register
 @register("deconv", paper="Zeiler et al., CVPR 2010", year=2010)
 class Deconv(Upsampler):
     """A transposed convolution C -> C of stride s, padded so that the output is exactly (B, C, sH, sW).
+
+    Its layer has the parameters of the operator: shard (FSDP) the operator, not the layer.
 
     Args:
         channels: C.
@@ -33,10 +37,17 @@ class Deconv(Upsampler):
             raise Unsupported(
                 f"kernel_size {size} does not fit scale {scale}; expected at least {scale}, odd at scale 1"
             )
-        self.deconv = nn.ConvTranspose2d(channels, channels, size, scale, padding, output_padding)
+        self.layer = nn.ConvTranspose2d(channels, channels, size, scale, padding, output_padding)
+        # One dictionary for both: counters and hooks find a layer, checkpoints find `weight` and `bias` of the operator.
+        self._parameters = self.layer._parameters
+        self.layer._save_to_state_dict = self.layer._load_from_state_dict = _nothing  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
-        out: Tensor = self.deconv(x)
+        out: Tensor = self.layer(x)
         return out.to(x.dtype)
+
+
+def _nothing(*_: Any) -> None:
+    """In the place of a layer's own part of a state_dict, which is the operator's."""

@@ -145,7 +145,7 @@ class Tuned:
         self._launches: dict[Any, tuple[Any, dict[str, Any], tuple[Any, ...]]] = {}
         self._devices: set[torch.device] = set()
         self._lock = threading.Lock()
-        self._tuner = None
+        self._tuner: Any = None
         if not is_interpreted():
             import triton
 

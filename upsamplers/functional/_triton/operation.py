@@ -1,4 +1,4 @@
-"""Operations of Triton kernels: launched directly in eager mode, through torch's dispatcher where something looks on."""
+"""Operations of Triton kernels: launched directly in eager mode, by torch's dispatcher where something looks on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
+
+from upsamplers.errors import Unsupported
 
 
 class Operation:
@@ -39,18 +41,33 @@ class Operation:
         self._function: Any = None
         if backward is not None:
             self._custom.register_autograd(backward, setup_context=setup_context)
-            methods = {"forward": forward, "setup_context": setup_context, "backward": backward}
-            members = {name: staticmethod(method) for name, method in methods.items()}
+            assert setup_context is not None
+            members = {
+                "forward": staticmethod(forward),
+                "setup_context": staticmethod(setup_context),
+                "backward": staticmethod(backward),
+            }
             self._function = type(forward.__name__, (torch.autograd.Function,), members)
         if flops is not None:
             register_flop_formula(getattr(torch.ops.upsamplers, forward.__name__))(flops)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Runs it; arguments are positional."""
+        """Runs it; arguments are positional.
+
+        Raises:
+            Unsupported: a gradient is wanted of what has none.
+        """
         if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
             return self._custom(*arguments)
-        if self._function is not None and torch.is_grad_enabled():
+        if torch.is_grad_enabled():
             for argument in arguments:
                 if isinstance(argument, Tensor) and argument.requires_grad:
-                    return self._function.apply(*arguments)
+                    return self._differentiable(arguments)
         return self._forward(*arguments)
+
+    def _differentiable(self, arguments: tuple[Any, ...]) -> Any:
+        if self._function is None:
+            raise Unsupported(
+                f"{self._forward.__name__} has no derivative on backend 'triton': second derivatives need backend 'torch'"
+            )
+        return self._function.apply(*arguments)
