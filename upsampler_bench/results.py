@@ -12,6 +12,8 @@ from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 SCHEMA = 2
 MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
 COMPLETE, PARTIAL = "complete", "partial"
+# How the note begins that a reading has if the device, or the process by its CPU quota, was throttled.
+THROTTLED = "throttled during the run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Cpu:
 
     def prepare(self, settings: Settings) -> None:
         """Sets the threads and, if asked for, keeps the heap between calls."""
-        torch.set_num_threads(settings.threads or processor.usable_cores())
+        torch.set_num_threads(processor.threads(settings.threads))
         if settings.malloc == "keep" and processor.keep_heap():
             self._heap = "kept heap"
 

@@ -42,8 +42,7 @@ class Cuda:
     def prepare(self, settings: Settings) -> None:
         """Turns TF32 off and cudnn.benchmark on, allocates what flushes the cache, and calibrates the spin."""
         torch.cuda.set_device(self._device)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
+        torch.set_num_threads(processor.threads(settings.threads))
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True

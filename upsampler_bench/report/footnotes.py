@@ -33,9 +33,9 @@ def marks(found: Sequence[Condition]) -> dict[str, str]:
     return {text: _mark(place) for place, text in enumerate(dict.fromkeys(notes))}
 
 
-def marks_of(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> tuple[str, ...]:
-    """The marks of one number's footnotes."""
-    return tuple(marks[text] for text in texts(line, info))
+def marks_of(line: Line, info: MetricInfo, marks: Mapping[str, str], *, beginning: str = "") -> tuple[str, ...]:
+    """The marks of one number's footnotes, of those that begin with `beginning`."""
+    return tuple(marks[text] for text in texts(line, info) if text.startswith(beginning))
 
 
 def _mark(place: int) -> str:

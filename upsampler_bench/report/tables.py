@@ -10,7 +10,7 @@ from upsampler_bench.case import INFERENCE, TIMED, TRAIN
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
-from upsampler_bench.results import MetricInfo, Run
+from upsampler_bench.results import THROTTLED, MetricInfo, Run
 from upsampler_bench.stats import Estimate, quantile
 
 # What a narrow table keeps first; all other metrics follow in the run's own order.
@@ -71,7 +71,7 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
         yield times, [_times_bound(line, info, bounded, marks) for line in lines]
         return
     if info.relative:
-        yield from _relative(run, lines, info, place + 1)
+        yield from _relative(run, lines, info, place + 1, marks)
     if info.name == TIMED.get(info.mode):
         yield _throughput(condition, info, place)
     if info.name == LAUNCH.get(info.mode):
@@ -85,12 +85,14 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
         yield count, [_count(line, info) for line in lines]
 
 
-def _relative(run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int) -> Iterator[tuple[Column, list[Cell]]]:
+def _relative(
+    run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int, marks: Mapping[str, str]
+) -> Iterator[tuple[Column, list[Cell]]]:
     """The ratio to the baseline and the speed-up over the reference, where any line has one."""
     baseline = run.settings.baseline
     ratios = [_ratio_to(run, line, info, baseline) for line in lines]
     if any(ratios):
-        cells = [_ratio(line, ratio, info, baseline) for line, ratio in zip(lines, ratios, strict=True)]
+        cells = [_ratio(line, ratio, info, baseline, marks) for line, ratio in zip(lines, ratios, strict=True)]
         yield Column(f"{info.name}_ratio", f"{info.title} / {baseline}", units.RATIO.name, place), cells
     speedups = [_speedup(run, line, info) for line in lines]
     if any(speedups):
@@ -159,10 +161,12 @@ def _with_interval(value: Estimate) -> Cell:
     return Cell(text, value.value, value.low, value.high, interval)
 
 
-def _ratio(line: Line, ratio: Estimate | None, info: MetricInfo, baseline: str) -> Cell:
+def _ratio(line: Line, ratio: Estimate | None, info: MetricInfo, baseline: str, marks: Mapping[str, str]) -> Cell:
+    """A ratio; unlike other disturbances, throttling changes it, since it depends on how long a call is."""
     if ratio is None:
         return _missing(line, info)
-    return Cell("1", 1.0) if line.name == baseline else _with_interval(ratio)
+    cell = Cell("1", 1.0) if line.name == baseline else _with_interval(ratio)
+    return replace(cell, marks=footnotes.marks_of(line, info, marks, beginning=THROTTLED))
 
 
 def _ratio_to(run: Run, line: Line, info: MetricInfo, other: str) -> Estimate | None:
