@@ -10,6 +10,7 @@ import torch
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import processor
+from upsampler_bench.device.energy import EnergyCounter, Rapl
 from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.device.types import Call, Peak, Step, Timings
 
@@ -74,6 +75,10 @@ class Cpu:
     def conditions(self) -> Mapping[str, float | str]:
         """The load average over the last minute."""
         return {"load_1min": round(psutil.getloadavg()[0], 2)}
+
+    def energy_counter(self) -> EnergyCounter:
+        """RAPL."""
+        return Rapl()
 
     def moment(self) -> object:
         """Now, in nanoseconds."""

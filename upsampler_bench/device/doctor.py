@@ -74,8 +74,8 @@ def _processor(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
     limit = quota.cores()
     yield "threads", f"{threads} on {processor.usable_cores():g} cores", threads > cores, "use --threads"
     value = f"{limit:g} cores, throttled in {quota.throttled_periods()} periods so far" if limit else "none"
-    advice = "raise it: calls that it interrupts are longer, and their ratios to others are wrong"
-    yield "CPU quota", value, bool(limit) and limit < min(threads + SPARE_CORES, cores), advice
+    advice = "raise it: it changes times, and ratios with them"
+    yield "CPU quota", value, limit is not None and limit < min(threads + SPARE_CORES, cores), advice
     governor = now.machine["governor"]
     advice = "cpupower frequency-set -g performance steadies the clock"
     yield "governor", governor, governor not in ("performance", "unknown"), advice

@@ -115,7 +115,7 @@ class ConditionMonitor:
         for name, (low, high) in self._extremes.items():
             summary |= {f"{name}_min": low, f"{name}_max": high}
         if throttled := self.throttled:
-            summary["throttled"] = throttled
+            summary |= {"throttled": throttled, "throttled_periods": quota.throttled_periods() - self._throttled_before}
         return summary
 
     def _watch(self) -> None:

@@ -19,7 +19,7 @@ def allowed_cores() -> int:
 
 
 def usable_cores() -> float:
-    """The cores that this process may keep busy: those that it may run on, or its quota (such as 0.5) if that is less."""
+    """The cores that this process may keep busy: its quota (such as 0.5), at most those that it may run on."""
     return min(allowed_cores(), quota.cores() or math.inf)
 
 

@@ -12,12 +12,10 @@ from upsampler_bench.results import MetricInfo
 
 def texts(line: Line, info: MetricInfo) -> tuple[str, ...]:
     """The footnotes of one number: the reading's notes, and what was not counted."""
-    if info.mode == PROBE:
+    reading = line.reading(info)
+    if info.mode == PROBE or reading is None:
         answer = line.answer(info)
         return answer.notes if answer else ()
-    reading = line.reading(info)
-    if reading is None:
-        return ()
     notes = list(reading.notes)
     if not info.is_single and not reading.estimate.is_bounded:
         notes.append("fewer than eight rounds: too few for an interval")

@@ -142,7 +142,7 @@ def _bound_of(line: Line, launch: MetricInfo, time: MetricInfo) -> Cell:
 def _value(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
     reading = line.reading(info)
     if reading is None:
-        return _missing(line, info)
+        return replace(_missing(line, info), marks=footnotes.marks_of(line, info, marks))
     value = units.convert(reading.estimate, units.unit(info.unit))
     return _number(value, info.is_single, footnotes.marks_of(line, info, marks))
 
