@@ -24,7 +24,9 @@ Model = Annotated[
 Image = Annotated[list[str] | None, typer.Option(help="Image size of a model, such as 512x512.", metavar="HxW")]
 Batch = Annotated[list[int] | None, typer.Option(help="Batch size. Repeat for more.")]
 Device = Annotated[str | None, typer.Option(help="Device to measure on: auto, cpu, cuda or cuda:i.")]
-Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: 1; 0: all cores.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Number of CPU threads. Default: 1; 0: all that this process may use.")
+]
 Plugin = Annotated[list[str] | None, typer.Option(help="Module or .py file that registers operators. Repeat for more.")]
 Formats = Annotated[
     list[str] | None,

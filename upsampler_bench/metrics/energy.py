@@ -50,6 +50,8 @@ IDLE = MetricInfo(
 )
 INFOS = (ENERGY, POWER, IDLE)
 ON_REQUEST = True
+# Of one case, for the run's expectation.
+SECONDS = 2 * (SETTLING + WINDOW)
 
 
 @dataclass(frozen=True, slots=True)
