@@ -10,7 +10,7 @@ class PlanError(BenchError, ValueError):
 
 
 class DeviceError(BenchError, RuntimeError):
-    """The requested device does not exist."""
+    """The requested device does not exist, or has not what was asked of it."""
 
 
 class ResultsError(BenchError, ValueError):

@@ -14,6 +14,8 @@ MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "inter
 COMPLETE, PARTIAL = "complete", "partial"
 # The unit of a relative error.
 ERROR = "error"
+# How the note begins that a reading has if the device, or the process by its CPU quota, was throttled.
+THROTTLED = "throttled during the run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class MetricInfo:
     """What a column is.
 
     Attributes:
-        unit: "s", "B", "MAC", "1", "share" (of one), "error" (relative) or "bool" (1 is yes, 0 is no).
+        unit: "s", "B", "J", "W", "MAC", "1", "share" (of one), "error" (relative) or "bool" (1 is yes, 0 is no).
         mode: the kind of case it is measured on.
         exact: it has no noise.
         additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
@@ -91,7 +93,7 @@ class Reading:
     Attributes:
         metric: the name of a MetricInfo of the run.
         rounds: samples in the metric's base unit (seconds, bytes, counts), in the order they were taken; empty if
-            a capability does not apply, with the reason in the notes.
+            a capability does not apply or there is no value, with the reason in the notes.
         method: how they were taken; readings of different methods are never compared.
         notes: what a reader must know ("launches not hidden", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).

@@ -22,6 +22,7 @@ UNITS = {
     "s": Unit("ms", 1e-3),
     "B": Unit("MiB", 2.0**20),
     "MAC": Unit("GFLOPs", 1e9),
+    "J": Unit("mJ", 1e-3),
     "1": Unit("", 1.0),
     "bool": Unit("", 1.0),
     "share": Unit("%", 0.01),

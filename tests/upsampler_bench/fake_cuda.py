@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -76,6 +75,7 @@ class FakeCuda:
             device=lambda name: name,
             empty=lambda *size, dtype, device: scratch,
             int32="int32",
+            set_num_threads=lambda count: None,
             backends=SimpleNamespace(cuda=SimpleNamespace(matmul=flags), cudnn=flags),
             cuda=SimpleNamespace(
                 Event=Event,
@@ -95,6 +95,6 @@ def create(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> tuple[FakeCud
     monkeypatch.setattr(cuda, "torch", torch)
     monkeypatch.setattr(cuda, "time", time)
     device = cuda.Cuda("cuda:0")
-    device.prepare(replace(settings, threads=0))
+    device.prepare(settings)
     fake.log.clear()
     return fake, device

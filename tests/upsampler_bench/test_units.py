@@ -59,4 +59,4 @@ def test_figures_have_three_digits_and_letters_for_thousands(value, text, tick):
 
 
 def test_an_unknown_unit_is_shown_as_it_is():
-    assert units.unit("J") == units.Unit("J", 1.0)
+    assert units.unit("K") == units.Unit("K", 1.0)

@@ -17,7 +17,6 @@ INFO = _probing.info(
 INFOS = (INFO,)
 METHOD = "replay of a captured forward with other inputs, compared with eager"
 SECONDS = 0.1
-CAPTURING = Settings(cuda_graph=True, cache="warm", threads=0)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
@@ -31,7 +30,8 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
         nonlocal out
         out = _probing.forward(built)
 
-    replay = devices.create(device.name, CAPTURING).captured(call)
+    capturing = Settings(cuda_graph=True, cache="warm", threads=torch.get_num_threads())
+    replay = devices.create(device.name, capturing).captured(call)
     captured = out
     with torch.no_grad():
         for x in built.inputs:

@@ -28,7 +28,9 @@ Backend = Annotated[
 ]
 Batch = Annotated[list[int] | None, typer.Option(help="Batch size. Repeat for more.")]
 Device = Annotated[str | None, typer.Option(help="Device to measure on: auto, cpu, cuda or cuda:i.")]
-Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: 1; 0: all cores.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Number of CPU threads. Default: 1; 0: all that this process may use.")
+]
 Plugin = Annotated[list[str] | None, typer.Option(help="Module or .py file that registers operators. Repeat for more.")]
 Formats = Annotated[
     list[str] | None,

@@ -16,10 +16,12 @@ from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import DEFAULT, Rule
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD
 from upsampler_bench.compare.schedule import Schedule
+from upsampler_bench.device import quota
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import operators
 
+THROTTLED = "A CPU quota throttled this comparison, which changes times and their ratios."
 FILES_SHOWN = 3
 Say = Callable[[str], None]
 
@@ -68,7 +70,10 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
         added = tuple(name for name in head_names if name not in base_names)
         removed = tuple(name for name in base_names if name not in head_names)
         notes = () if head else _uncommitted_changes()
-        return [replace(comparison, added=added, removed=removed, notes=notes) for comparison in comparisons]
+        return [
+            replace(comparison, added=added, removed=removed, notes=(*notes, *comparison.notes))
+            for comparison in comparisons
+        ]
 
 
 def compare_operators(base: str, head: str, options: Options, say: Say) -> list[Comparison]:
@@ -104,12 +109,13 @@ def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say
     rule = replace(options.rule, significance=options.rule.significance / len(groups))
     comparisons: list[Comparison] = []
     for group in groups.values():
-        begun = time.monotonic()
+        begun, periods = time.monotonic(), quota.throttled_periods()
         counts = [process.count(group, side, settings) for side in (base, head)]
         spent = time.monotonic() - begun
         budget = options.budget / len(groups)
         comparison = schedule.compare(Schedule(sides, tuple(group), settings, rule, budget, spent), say)
-        comparisons.append(replace(comparison, changes=changes(*counts), metrics=counts[1]))
+        notes = (THROTTLED,) if quota.throttled_periods() > periods else ()
+        comparisons.append(replace(comparison, changes=changes(*counts), metrics=counts[1], notes=notes))
         if comparison.stopped == INTERRUPTED:
             break
         say(f"{len(comparisons)} of {len(groups)} conditions compared")

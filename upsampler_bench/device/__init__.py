@@ -8,6 +8,7 @@ from upsampler_bench.case import Settings
 from upsampler_bench.device import processor
 from upsampler_bench.device.cpu import Cpu
 from upsampler_bench.device.cuda import Cuda
+from upsampler_bench.device.energy import EnergyCounter
 from upsampler_bench.device.types import OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
 from upsampler_bench.errors import DeviceError
 
@@ -17,6 +18,7 @@ __all__ = [
     "Cpu",
     "Cuda",
     "Device",
+    "EnergyCounter",
     "Peak",
     "Step",
     "Timings",

@@ -10,6 +10,7 @@ import torch
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import processor
+from upsampler_bench.device.energy import EnergyCounter, Rapl
 from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.device.types import Call, Peak, Step, Timings
 
@@ -24,7 +25,7 @@ class Cpu:
 
     def prepare(self, settings: Settings) -> None:
         """Sets the threads and, if asked for, keeps the heap between calls."""
-        torch.set_num_threads(settings.threads or processor.usable_cores())
+        torch.set_num_threads(processor.threads(settings.threads))
         if settings.malloc == "keep" and processor.keep_heap():
             self._heap = "kept heap"
 
@@ -74,6 +75,10 @@ class Cpu:
     def conditions(self) -> Mapping[str, float | str]:
         """The load average over the last minute."""
         return {"load_1min": round(psutil.getloadavg()[0], 2)}
+
+    def energy_counter(self) -> EnergyCounter:
+        """RAPL."""
+        return Rapl()
 
     def moment(self) -> object:
         """Now, in nanoseconds."""

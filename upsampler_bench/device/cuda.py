@@ -11,6 +11,7 @@ import torch
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import nvml, processor
+from upsampler_bench.device.energy import EnergyCounter, Nvml
 from upsampler_bench.device.types import Call, Peak, Step, Timings
 
 # A spin lasts so many times the host's submit time and so much longer (s), since recording events takes the host time
@@ -42,8 +43,7 @@ class Cuda:
     def prepare(self, settings: Settings) -> None:
         """Turns TF32 off and cudnn.benchmark on, allocates what flushes the cache, and calibrates the spin."""
         torch.cuda.set_device(self._device)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
+        torch.set_num_threads(processor.threads(settings.threads))
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
@@ -181,8 +181,15 @@ class Cuda:
 
     def conditions(self) -> Mapping[str, float | str]:
         """The driver's readings, and the load of the host."""
-        uuid = str(getattr(self._properties, "uuid", "")).removeprefix("GPU-")
-        return {"load_1min": round(psutil.getloadavg()[0], 2), **nvml.conditions(f"GPU-{uuid}")}
+        return {"load_1min": round(psutil.getloadavg()[0], 2), **nvml.conditions(self._uuid)}
+
+    def energy_counter(self) -> EnergyCounter:
+        """NVML's."""
+        return Nvml(self._uuid)
+
+    @property
+    def _uuid(self) -> str:
+        return f"GPU-{str(getattr(self._properties, 'uuid', '')).removeprefix('GPU-')}"
 
     def _flush(self) -> None:
         """Replaces what L2 holds: by a write, and by a read, after which no line has to be written back."""

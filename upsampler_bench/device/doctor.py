@@ -11,12 +11,14 @@ import torch
 
 from upsampler_bench import device
 from upsampler_bench.case import Settings
-from upsampler_bench.device import environment, processor
+from upsampler_bench.device import environment, processor, quota
 from upsampler_bench.device.environment import installed_version
 from upsampler_bench.results import Environment
 
-# Of the cores that this process may use: a higher load disturbs timings.
+# Of the cores that this process may run on: a higher load disturbs timings.
 BUSY_SHARE = 0.25
+# What a quota must leave beside the threads that compute, for those of Python and of the system's readings.
+SPARE_CORES = 0.1
 HOT_CELSIUS = 80
 LITTLE_MEMORY = 4 * 2**30  # bytes
 
@@ -68,8 +70,12 @@ def _device(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
 
 
 def _processor(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
-    cores, threads = processor.usable_cores(), torch.get_num_threads()
-    yield "threads", f"{threads} on {cores} cores", threads > cores, "use --threads"
+    cores, threads = processor.allowed_cores(), torch.get_num_threads()
+    limit = quota.cores()
+    yield "threads", f"{threads} on {processor.usable_cores():g} cores", threads > cores, "use --threads"
+    value = f"{limit:g} cores, throttled in {quota.throttled_periods()} periods so far" if limit else "none"
+    advice = "raise it: it changes times, and ratios with them"
+    yield "CPU quota", value, limit is not None and limit < min(threads + SPARE_CORES, cores), advice
     governor = now.machine["governor"]
     advice = "cpupower frequency-set -g performance steadies the clock"
     yield "governor", governor, governor not in ("performance", "unknown"), advice
@@ -79,8 +85,9 @@ def _processor(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
     heap = now.machine.get("heap", "kept heap")
     advice = "no glibc: the memory of each output is mapped again, times are longer"
     yield "heap", heap, heap != "kept heap", advice
-    free = psutil.virtual_memory().available
-    yield "free memory", f"{free / 2**30:.1f} GiB", free < LITTLE_MEMORY, "large shapes may not fit"
+    free, limit_bytes = quota.available_memory(), quota.memory_limit()
+    value = f"{free / 2**30:.1f} GiB" + (f" within a limit of {limit_bytes / 2**30:.1f} GiB" if limit_bytes else "")
+    yield "free memory", value, free < LITTLE_MEMORY, "large shapes may not fit"
     variables = sorted(name for name in os.environ if name.startswith(("OMP_", "MKL_NUM", "KMP_")))
     yield "OpenMP variables", ", ".join(variables) or "none", bool(variables), "unset them: they change the timings"
 

@@ -13,10 +13,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from upsampler_bench.device import Device
+from upsampler_bench.device import Device, quota
 from upsampler_bench.device.processor import usable_cores
 from upsampler_bench.results import Environment
 
+# The kernel counts the time of processes in ticks of about 10 ms: over shorter spans (s) it says little.
+SHORTEST_SPAN = 1.0
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 PACKAGES = ("torch", "upsampler-bench", "fvcore", "triton")
 PERIOD = 0.1
@@ -33,9 +35,9 @@ def capture(device: Device) -> Environment:
         machine={
             "system": f"{platform.system()} {platform.release()}",
             "architecture": platform.machine(),
-            "cores": str(usable_cores()),
+            "cores": f"{usable_cores():g}",
             "threads": str(torch.get_num_threads()),
-            "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+            "memory": f"{(quota.memory_limit() or psutil.virtual_memory().total) / 2**30:.1f} GiB",
             "governor": governor(),
             "libc": " ".join(platform.libc_ver()),
             "ci": "yes" if os.environ.get("CI") else "no",
@@ -62,9 +64,9 @@ def installed_version(package: str) -> str:
 
 
 def seconds_of_others() -> float:
-    """Core seconds since the system started that neither this process nor its parent used."""
+    """Core seconds since the system started, of any priority, that neither this process nor its parent used."""
     total = psutil.cpu_times()
-    seconds = total.user + total.system + getattr(total, "steal", 0.0)
+    seconds = total.user + getattr(total, "nice", 0.0) + total.system + getattr(total, "steal", 0.0)
     for pid in (os.getpid(), os.getppid()):
         if psutil.pid_exists(pid):
             own = psutil.Process(pid).cpu_times()
@@ -73,19 +75,16 @@ def seconds_of_others() -> float:
 
 
 class ConditionMonitor:
-    """Reads a device's conditions at 10 Hz in the background and keeps their extremes; use it as a context.
-
-    Attributes:
-        throttled: the reasons for which the device was throttled so far.
-    """
+    """Reads a device's conditions at 10 Hz in the background and keeps their extremes; use it as a context."""
 
     def __init__(self, read: Callable[[], Mapping[str, float | str]]) -> None:
         self._read = read
         self._begun, self._before = time.monotonic(), seconds_of_others()
+        self._throttled_before = quota.throttled_periods()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._extremes: dict[str, tuple[float, float]] = {}
-        self.throttled: set[str] = set()
+        self._reasons: set[str] = set()
 
     def __enter__(self) -> ConditionMonitor:
         """Starts reading."""
@@ -99,23 +98,31 @@ class ConditionMonitor:
 
     @property
     def others(self) -> float:
-        """How many cores other processes have used since this began, on average."""
-        return max(0.0, seconds_of_others() - self._before) / max(time.monotonic() - self._begun, 1e-3)
+        """How many cores other processes have used since this began, on average over at least SHORTEST_SPAN."""
+        return max(0.0, seconds_of_others() - self._before) / max(time.monotonic() - self._begun, SHORTEST_SPAN)
+
+    @property
+    def throttled(self) -> str:
+        """Why the device, or this process by its CPU quota, was throttled since this began; empty if it was not."""
+        reasons = set(self._reasons)
+        if quota.throttled_periods() > self._throttled_before:
+            reasons.add(f"CPU quota of {usable_cores():g} cores")
+        return ", ".join(sorted(reasons))
 
     def summary(self) -> Mapping[str, float | str]:
-        """The extremes of each reading, the cores of others, and why the device was throttled, if it was."""
+        """The extremes of each reading, the cores of others, and why it was throttled, if it was."""
         summary: dict[str, float | str] = {"at": "during", "cores_of_others": round(self.others, 2)}
         for name, (low, high) in self._extremes.items():
             summary |= {f"{name}_min": low, f"{name}_max": high}
-        if self.throttled:
-            summary["throttled"] = ", ".join(sorted(self.throttled))
+        if throttled := self.throttled:
+            summary |= {"throttled": throttled, "throttled_periods": quota.throttled_periods() - self._throttled_before}
         return summary
 
     def _watch(self) -> None:
         while not self._end.wait(PERIOD):
             for name, value in self._read().items():
                 if name == "throttled" and value:
-                    self.throttled.update(str(value).split(", "))
+                    self._reasons.update(str(value).split(", "))
                 elif not isinstance(value, str):
                     low, high = self._extremes.get(name, (value, value))
                     self._extremes[name] = (min(low, value), max(high, value))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from upsampler_bench.errors import DeviceError
+
 # NVML's bits of reasons for throttling.
 THROTTLE_REASONS = {
     0x8: "hardware slowdown",
@@ -48,6 +50,21 @@ def conditions(uuid: str) -> Mapping[str, float | str]:
     }
     values = {name: _read(driver, reader) for name, reader in readers.items()}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def joules(uuid: str) -> float:
+    """Energy that a GPU has used since its driver was loaded (J).
+
+    Raises:
+        DeviceError: there is no driver, or it does not count this GPU's energy (older than Volta, or part of a GPU).
+    """
+    driver = _driver()
+    if driver is None:
+        raise DeviceError("no NVIDIA driver answers")
+    try:
+        return float(driver.nvmlDeviceGetTotalEnergyConsumption(driver.nvmlDeviceGetHandleByUUID(uuid))) / 1000
+    except driver.NVMLError as problem:
+        raise DeviceError(f"the driver does not count this GPU's energy: {problem}") from problem
 
 
 def driver_version() -> str:

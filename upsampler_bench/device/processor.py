@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 from typing import Any
 
+from upsampler_bench.device import quota
+
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
-def usable_cores() -> int:
-    """The cores that this process may run on."""
+def allowed_cores() -> int:
+    """The cores that this process may run on, whatever its quota of their time."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cores() -> float:
+    """The cores that this process may keep busy: its quota (such as 0.5), at most those that it may run on."""
+    return min(allowed_cores(), quota.cores() or math.inf)
+
+
+def threads(asked: int) -> int:
+    """CPU threads: those asked for; of 0, as many as the process may keep busy, at least one."""
+    return asked or max(1, int(usable_cores()))
 
 
 def name() -> str:

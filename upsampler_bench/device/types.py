@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from upsampler_bench.case import Settings
+from upsampler_bench.device.energy import EnergyCounter
 
 Call = Callable[[], object]
 Step = Callable[[Callable[[], None]], object]
@@ -78,6 +79,13 @@ class Device(Protocol):
 
     def conditions(self) -> Mapping[str, float | str]:
         """What may change during a run: load, clocks, temperature, throttling."""
+
+    def energy_counter(self) -> EnergyCounter:
+        """What counts the energy that it uses.
+
+        Raises:
+            DeviceError: it has no counter.
+        """
 
     def moment(self) -> object:
         """A moment in the device's own stream of work, for `seconds` between two of them."""

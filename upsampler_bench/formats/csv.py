@@ -58,10 +58,10 @@ def _fields(table: Table, row: Row, notes: Mapping[str, str]) -> dict[str, str]:
 
 
 def _reason(table: Table, row: Row, notes: Mapping[str, str]) -> str:
-    """The row's reason; of capabilities also the footnotes of its cells."""
+    """The row's reason; also the footnotes of cells without a number, and of all cells of capabilities."""
     reasons = [row.reason] if row.reason else []
-    if table.compact:
-        for column, cell in zip(table.columns, row.cells, strict=True):
+    for column, cell in zip(table.columns, row.cells, strict=True):
+        if table.compact or cell.value is None:
             reasons += [f"{column.title}: {notes[mark]}" for mark in cell.marks]
     return "; ".join(reasons)
 

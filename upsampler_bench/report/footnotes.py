@@ -12,12 +12,10 @@ from upsampler_bench.results import MetricInfo
 
 def texts(line: Line, info: MetricInfo) -> tuple[str, ...]:
     """The footnotes of one number: the reading's notes, and what was not counted."""
-    if info.mode == PROBE:
+    reading = line.reading(info)
+    if info.mode == PROBE or reading is None:
         answer = line.answer(info)
         return answer.notes if answer else ()
-    reading = line.reading(info)
-    if reading is None:
-        return ()
     notes = list(reading.notes)
     if not info.is_single and not reading.estimate.is_bounded:
         notes.append("fewer than eight rounds: too few for an interval")
@@ -33,9 +31,9 @@ def marks(found: Sequence[Condition]) -> dict[str, str]:
     return {text: _mark(place) for place, text in enumerate(dict.fromkeys(notes))}
 
 
-def marks_of(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> tuple[str, ...]:
-    """The marks of one number's footnotes."""
-    return tuple(marks[text] for text in texts(line, info))
+def marks_of(line: Line, info: MetricInfo, marks: Mapping[str, str], *, beginning: str = "") -> tuple[str, ...]:
+    """The marks of one number's footnotes, of those that begin with `beginning`."""
+    return tuple(marks[text] for text in texts(line, info) if text.startswith(beginning))
 
 
 def _mark(place: int) -> str:

@@ -44,7 +44,7 @@ class Line:
         return measurement.reading(info.name) if measurement else None
 
     def answer(self, info: MetricInfo) -> Reading | None:
-        """A capability's reading, also one without a value, where the capability does not apply."""
+        """A metric's reading, also one without a value: where a capability does not apply, or a counter is missing."""
         readings = (measurement.reading(info.name) for measurement in self.measurements)
         return next((reading for reading in readings if reading), None)
 
@@ -112,7 +112,7 @@ class Condition:
 
     @property
     def metrics(self) -> list[MetricInfo]:
-        """The metrics that at least one operator has a reading of; of capabilities also one without a value."""
+        """The metrics that at least one operator has a reading of, also one whose notes say why it has no value."""
         return [info for info in self.run.metrics if any(_has(line, info) for line in self.lines)]
 
     @property
@@ -173,7 +173,8 @@ def _how(run: Run, case: Case) -> tuple[str, ...]:
 
 
 def _has(line: Line, info: MetricInfo) -> bool:
-    return bool(line.reading(info) or (info.mode == PROBE and line.answer(info)))
+    answer = line.answer(info)
+    return bool(line.reading(info) or (answer and (info.mode == PROBE or not answer.samples)))
 
 
 def _unexplained(status: str) -> str:

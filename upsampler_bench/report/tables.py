@@ -10,7 +10,7 @@ from upsampler_bench.case import INFERENCE, TIMED, TORCH, TRAIN
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
-from upsampler_bench.results import MetricInfo, Run
+from upsampler_bench.results import THROTTLED, MetricInfo, Run
 from upsampler_bench.stats import Estimate, quantile
 
 # What a narrow table keeps first; all other metrics follow in the run's own order.
@@ -70,7 +70,7 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
         yield times, [_times_bound(line, info, bounded, marks) for line in lines]
         return
     if info.relative:
-        yield from _relative(run, lines, info, place + 1)
+        yield from _relative(run, lines, info, place + 1, marks)
     if info.name == TIMED.get(info.mode):
         yield _throughput(condition, info, place)
     if info.name == LAUNCH.get(info.mode):
@@ -84,11 +84,13 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
         yield count, [_count(line, info) for line in lines]
 
 
-def _relative(run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int) -> Iterator[tuple[Column, list[Cell]]]:
+def _relative(
+    run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int, marks: Mapping[str, str]
+) -> Iterator[tuple[Column, list[Cell]]]:
     """The ratio to the baseline and the speed-up over backend torch, where any line has one."""
     ratios = [_ratio_to_baseline(run, line, info) for line in lines]
     if any(ratios):
-        cells = [_ratio(run, line, ratio, info) for line, ratio in zip(lines, ratios, strict=True)]
+        cells = [_ratio(run, line, ratio, info, marks) for line, ratio in zip(lines, ratios, strict=True)]
         title = f"{info.title} / {run.settings.baseline}"
         yield Column(f"{info.name}_ratio", title, units.RATIO.name, place), cells
     speedups = [_speedup(run, line, info) for line in lines]
@@ -139,7 +141,7 @@ def _bound_of(line: Line, launch: MetricInfo, time: MetricInfo) -> Cell:
 def _value(line: Line, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
     reading = line.reading(info)
     if reading is None:
-        return _missing(line, info)
+        return replace(_missing(line, info), marks=footnotes.marks_of(line, info, marks))
     value = units.convert(reading.estimate, units.unit(info.unit))
     return _number(value, info.is_single, footnotes.marks_of(line, info, marks))
 
@@ -158,11 +160,13 @@ def _with_interval(value: Estimate) -> Cell:
     return Cell(text, value.value, value.low, value.high, interval)
 
 
-def _ratio(run: Run, line: Line, ratio: Estimate | None, info: MetricInfo) -> Cell:
+def _ratio(run: Run, line: Line, ratio: Estimate | None, info: MetricInfo, marks: Mapping[str, str]) -> Cell:
+    """A ratio; unlike other disturbances, throttling changes it, since it depends on how long a call is."""
     if ratio is None:
         return _missing(line, info)
     case = line.measurements[0].case
-    return Cell("1", 1.0) if case == run.baseline_of(case) else _with_interval(ratio)
+    cell = Cell("1", 1.0) if case == run.baseline_of(case) else _with_interval(ratio)
+    return replace(cell, marks=footnotes.marks_of(line, info, marks, beginning=THROTTLED))
 
 
 def _ratio_to_baseline(run: Run, line: Line, info: MetricInfo) -> Estimate | None:

@@ -17,7 +17,7 @@ from upsampler_bench.case import PROBE, Case
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
 from upsampler_bench.device.environment import ConditionMonitor
 from upsampler_bench.errors import BenchError
-from upsampler_bench.results import Reading
+from upsampler_bench.results import THROTTLED, Reading
 from upsampler_bench.runner.interleaving import FAILED, INTERRUPTED, Subject, interleave, warm_up
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.stats import estimate_rounds
@@ -94,8 +94,10 @@ class Group:
                 return
             facts: Facts | None = {"share": index / len(case_metrics)} if case.mode == PROBE else None
             measure = partial(metric.measure, built, self.device)
-            readings = self._attempt([case], name, measure, costs_case=False, facts=facts)
-            self._emit_readings(case, readings or ())
+            with ConditionMonitor(self.device.conditions) as monitor:
+                readings = self._attempt([case], name, measure, costs_case=False, facts=facts) or ()
+            is_noisy = case.mode != PROBE and not metric.INFOS[0].exact
+            self._emit_readings(case, [_marked(reading, monitor) for reading in readings] if is_noisy else readings)
         if case.mode == PROBE:
             self.emit(Message("probed", case.key))
 
@@ -222,8 +224,8 @@ def why(problem: Exception) -> str:
 def _marked(reading: Reading, monitor: ConditionMonitor) -> Reading:
     """The reading with a note of what disturbed it."""
     notes = list(reading.notes)
-    if monitor.throttled:
-        notes.append(f"throttled during the run: {', '.join(sorted(monitor.throttled))}")
+    if throttled := monitor.throttled:
+        notes.append(f"{THROTTLED}: {throttled}")
     if monitor.others > DISTURBED_SHARE * (os.cpu_count() or 1):
         notes.append("disturbed: other processes were busy while this was timed")
     return replace(reading, notes=tuple(notes))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from upsampler_bench import capabilities, metrics
-from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.case import PROBE, TIMED, Case, Settings
 from upsampler_bench.errors import BenchError, DeviceError, NothingMeasured
 from upsampler_bench.results import (
     COMPLETE,
@@ -278,7 +278,7 @@ def _within_budget(state: _State, cases_left: int) -> Settings:
     settings = state.session.settings
     if not settings.budget:
         return settings
-    timed = {info.name for info in state.run.metrics if info.relative}
+    timed = TIMED.values()
     spent = sum(sum(reading.samples) for _, reading in state.run.readings() if reading.metric in timed)
     left = max(0.0, settings.budget - spent)
     return replace(settings, max_time=min(settings.max_time, left / max(1, cases_left)))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from upsampler_bench import capabilities, device, metrics, models, storage
+from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
@@ -24,7 +24,7 @@ START_SECONDS = 4.0
 PREPARING_SECONDS = 3.0
 # Most operators are precise enough after so long (s).
 USUAL_SECONDS = 6.0
-# Probes take up to so many times as long as expected.
+# Probes and other metrics of known `SECONDS` take up to so many times as long as expected.
 LONGER = 3
 
 
@@ -144,10 +144,13 @@ def expectation(session: Session) -> tuple[float, float]:
     expected, most = min(USUAL_SECONDS, settings.max_time) * count, settings.max_time * count
     if settings.budget:
         expected, most = min(expected, settings.budget), min(most, settings.budget)
-    probes = metrics.for_case(Case("", PROBE), settings.metrics).values()
-    probing = sum(probe.SECONDS for probe in probes if capabilities.is_probe(probe)) * (len(session.cases) - count)
+    read_once = sum(
+        getattr(metric, "SECONDS", 0.0)
+        for case in session.cases
+        for metric in metrics.for_case(case, settings.metrics).values()
+    )
     start = START_SECONDS * len({case.group for case in session.cases})
-    return expected + start + probing, most + PREPARING_SECONDS * count + start + LONGER * probing
+    return expected + start + read_once, most + PREPARING_SECONDS * count + start + LONGER * read_once
 
 
 def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run:

@@ -9,10 +9,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-import psutil
-
 from upsampler_bench import device
-from upsampler_bench.device import environment
+from upsampler_bench.device import environment, quota
 from upsampler_bench.errors import BenchError
 from upsampler_bench.runner import operators
 from upsampler_bench.runner.group import Group
@@ -64,7 +62,7 @@ def _limit_memory(limit: int) -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        soft = limit or int(psutil.virtual_memory().available * FREE_SHARE)
+        soft = limit or int(quota.available_memory() * FREE_SHARE)
         resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 

@@ -2,6 +2,7 @@
 
 import time
 
+import psutil
 import pytest
 from fake_device import FakeDevice
 
@@ -64,3 +65,12 @@ def test_the_cpu_times_each_call_and_names_its_threads():
     assert min(timings.device) > 0
     assert cpu.timing_method() == "perf_counter around single calls, 1 thread, default heap"
     device.create("cpu", Settings(malloc="default"))
+
+
+def test_the_time_of_other_processes_counts_at_every_priority(monkeypatch):
+    times = psutil.cpu_times()
+    before = environment.seconds_of_others()
+    for priority in ("user", "nice", "system"):
+        later = times._replace(**{priority: getattr(times, priority) + 1000})
+        monkeypatch.setattr(psutil, "cpu_times", lambda later=later: later)
+        assert environment.seconds_of_others() - before > 900

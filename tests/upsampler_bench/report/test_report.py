@@ -6,8 +6,9 @@ from sample_run import ENVIRONMENT, FIGURES, METRICS, also_on_triton, plain_run,
 
 from upsampler_bench import report
 from upsampler_bench.case import Case, Settings
+from upsampler_bench.formats import render
 from upsampler_bench.report.parts import Cell
-from upsampler_bench.results import MetricInfo, Reading, Run
+from upsampler_bench.results import THROTTLED, MetricInfo, Reading, Run
 
 
 def test_both_modes_of_an_operator_are_one_row_in_run_order() -> None:
@@ -85,13 +86,35 @@ def test_a_failure_keeps_its_row_with_the_reason_and_what_was_measured() -> None
 
 
 def test_a_new_metric_gets_its_column_and_one_without_readings_gets_none() -> None:
-    infos = (MetricInfo("energy", "Energy", "J", "inference"), MetricInfo("noise", "Noise", "dB", "inference"))
+    infos = (MetricInfo("warmth", "Warmth", "K", "inference"), MetricInfo("noise", "Noise", "dB", "inference"))
     run = replace(plain_run(FEW), metrics=(*METRICS, *infos))
-    made = report.from_run(with_reading(run, Case("carafe"), Reading("energy", ((2.5, 2.6),), "a meter")))
-    assert "energy" in columns(made)
+    made = report.from_run(with_reading(run, Case("carafe"), Reading("warmth", ((2.5, 2.6),), "a meter")))
+    assert "warmth" in columns(made)
     assert "noise" not in columns(made)
-    assert cell(made, "carafe", "energy").value == pytest.approx(2.55)
-    assert cell(made, "dysample", "energy").text == "–"
+    assert cell(made, "carafe", "warmth").value == pytest.approx(2.55)
+    assert cell(made, "dysample", "warmth").text == "–"
+
+
+def test_a_column_without_a_value_says_why_it_is_empty() -> None:
+    run = replace(plain_run(FEW), metrics=(*METRICS, MetricInfo("energy", "Energy", "J", "inference")))
+    for name in FEW:
+        run = with_reading(run, Case(name), Reading("energy", (), "no counter", notes=("no counter here",)))
+    made = report.from_run(run)
+    empty = cell(made, "carafe", "energy")
+    assert (empty.text, empty.value) == ("–", None)
+    assert dict(made.footnotes)[empty.marks[0]] == "no counter here"
+    assert "Energy: no counter here" in render("csv", made)
+
+
+def test_throttling_marks_a_time_and_its_ratio_and_other_disturbances_the_time_alone() -> None:
+    run, case = plain_run(FEW), Case("carafe")
+    reading = run.measurement(case).reading("latency")
+    notes = ("disturbed: other processes were busy", f"{THROTTLED}: CPU quota of 0.5 cores")
+    made = report.from_run(with_reading(run, case, replace(reading, notes=notes)))
+    texts = dict(made.footnotes)
+    assert [texts[mark] for mark in cell(made, "carafe", "latency").marks] == list(notes)
+    assert [texts[mark] for mark in cell(made, "carafe", "latency_ratio").marks] == [notes[1]]
+    assert cell(made, "dysample", "latency_ratio").marks == ()
 
 
 def test_a_reading_without_samples_or_without_a_finite_value_is_none() -> None:

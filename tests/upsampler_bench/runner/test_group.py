@@ -1,6 +1,7 @@
 """One group in this process, on a device with a made-up clock."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from fake_device import FakeDevice
 import upsamplers
 from upsampler_bench import backends, metrics
 from upsampler_bench.case import TRAIN, Case, Settings
-from upsampler_bench.device import Timings
+from upsampler_bench.device import Timings, processor, quota
+from upsampler_bench.results import THROTTLED
 from upsampler_bench.runner.group import Group, why
 from upsampler_bench.runner.protocol import Message, Request, read_message, read_request, write_message, write_request
 from upsampler_bench.workloads import workload
@@ -232,3 +234,12 @@ def test_memory_is_never_counted_on_the_compiled_form_on_a_cpu():
     assert compiled.step_for_memory(lambda: None).shape == (1, 4, 6, 6)
     assert calls == []
     assert "eager" in metrics.get("memory").measure(compiled, FakeDevice())[0].notes[0]
+
+
+def test_under_throttling_what_was_timed_is_marked_and_what_was_counted_is_not(monkeypatch):
+    monkeypatch.setattr(quota, "throttled_periods", count().__next__)
+    found = readings(measure("bilinear"), "bilinear")
+    note = f"{THROTTLED}: CPU quota of {processor.usable_cores():g} cores"
+    assert note in found["latency"].notes
+    assert note in found["roofline_time"].notes
+    assert note not in {*found["flops_mac"].notes, *found["inference_memory"].notes}
