@@ -26,7 +26,7 @@ TOP = {
 }
 # The reporting half; in other rooms a file that never loads torch says so in its first line.
 TORCH_FREE_ROOMS = {"export", "figures", "formats", "recommend", "report"}
-KNOWS_CUDA = {"device", "backends", "fused"}
+KNOWS_CUDA = {"device", "backends", "_triton"}
 FILES = sorted(path for package in (OPERATORS, INSTRUMENT) for path in package.rglob("*.py"))
 
 

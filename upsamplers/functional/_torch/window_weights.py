@@ -35,6 +35,6 @@ def window_weights(
         return logits
     if normalize == "sigmoid-softmax":
         logits = logits.sigmoid()
-    if groups == 1:
-        return logits.softmax(1)
-    return logits.unflatten(1, (groups, kernel**2)).softmax(2).flatten(1, 2)
+    by_group: Tensor = logits if groups == 1 else logits.unflatten(1, (groups, kernel**2))
+    weights = by_group.softmax(-3)
+    return weights if groups == 1 else weights.flatten(1, 2)
