@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.finite_points import sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
@@ -95,10 +95,11 @@ def sample_points(
     dtype = coordinate_dtype(x)
     # A single pixel is contiguous in both layouts.
     is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    grid = normalised_points(displacement(offsets.to(dtype), scopes, initial, factor), scale)  # (B, 2, Z, sH, sW)
+    moved = displacement(offsets.to(dtype), scopes, initial, factor)
+    grid = normalised_points(moved, scale)  # (B, 2, Z, sH, sW)
     grid = grid.permute(0, 2, 3, 4, 1).reshape(batch * groups, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
     source = x.contiguous().to(dtype).view(batch * groups, channels // groups, height, width)  # (B·Z, C/Z, H, W)
-    out = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    out = sample_grid(source, grid, moved, align_corners=False)
     out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
     return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
 

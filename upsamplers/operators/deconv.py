@@ -38,7 +38,7 @@ class Deconv(Upsampler):
                 f"kernel_size {size} does not fit scale {scale}; expected at least {scale}, odd at scale 1"
             )
         self.layer = nn.ConvTranspose2d(channels, channels, size, scale, padding, output_padding)
-        # One dictionary for both: counters and hooks find a layer, checkpoints find `weight` and `bias` of the operator.
+        # One dictionary for both: counters find a layer, and checkpoints `weight` and `bias` of the operator.
         self._parameters = self.layer._parameters
         self.layer._save_to_state_dict = self.layer._load_from_state_dict = _nothing  # type: ignore[assignment]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_option
+from upsamplers.functional._torch.finite_points import sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
@@ -69,7 +69,7 @@ class DLU(Upsampler):
         if uses_triton(self.backend, space, offsets, scale=self.scale):
             return sample_points(space, offsets, self.scale, backend="triton")
         points = _points(pixel_shuffle(offsets.to(space.dtype), self.scale), self.scale)
-        return F.grid_sample(space, points, mode="bilinear", padding_mode="border", align_corners=True)
+        return sample_grid(space, points, offsets, align_corners=True)
 
 
 def _points(offsets: Tensor, scale: int) -> Tensor:

@@ -67,7 +67,6 @@ class Operation:
 
     def _differentiable(self, arguments: tuple[Any, ...]) -> Any:
         if self._function is None:
-            raise Unsupported(
-                f"{self._forward.__name__} has no derivative on backend 'triton': second derivatives need backend 'torch'"
-            )
+            name = self._forward.__name__
+            raise Unsupported(f"{name} has no derivative on backend 'triton'; second derivatives need backend 'torch'")
         return self._function.apply(*arguments)
