@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-fused paper sweep capabilities report test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper sweep profile capabilities report test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,13 +36,36 @@ bench-pytest: $(STAMP)  ## Time every operator with pytest-benchmark, into repor
 sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024, into runs/
 	@$(BIN)/upsampler-bench run --plan sweep $(ARGS)
 
+profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
+	@$(BIN)/upsampler-bench profile $(ARGS)
+
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
 	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
 report: $(STAMP)  ## Write every report in reports/ again from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
-bench-fused: $(STAMP)  ## On an NVIDIA GPU: measure the fused operators, hold them against their references (docs/fused.md)
+bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time every operator on both backends, compare them, look for races (docs/backends.md)
+	@failed=; for step in "$(BIN)/python tests/benchmarks/gpu_times.py" "$(BIN)/upsampler-bench run --plan gpu $(ARGS)" \
+		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/functional" "$(BIN)/python tests/benchmarks/sanitize.py"; do \
+		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+test: $(STAMP)  ## Time every operator with pytest-benchmark, into reports/local/
+	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)
+
+sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024, into runs/
+	@$(BIN)/upsampler-bench run --plan sweep $(ARGS)
+
+profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
+	@$(BIN)/upsampler-bench profile $(ARGS)
+
+capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
+	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
+
+report: $(STAMP)  ## Write every report in reports/ again from its stored results
+	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
+
+bench-gpu: $(STAMP)  ## On an NVIDIA GPU: measure the fused operators, hold them against their references (docs/fused.md)
 	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
 		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/fused" "$(BIN)/python tests/benchmarks/sanitize_fused.py"; do \
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }

@@ -8,6 +8,8 @@ from sample_run import FIGURES, plain_run
 from upsampler_bench import formats, report
 from upsampler_bench.case import INFERENCE
 from upsampler_bench.compare import profiles
+from upsampler_bench.report.lines import conditions
+from upsampler_bench.report.pictures import roofline
 from upsampler_bench.results import MetricInfo, Part, Reading
 
 INFO = MetricInfo("profile", "Profile", "s", INFERENCE)
@@ -66,3 +68,11 @@ def test_the_picture_stacks_the_kinds_of_work():
     (chart,) = panel.charts
     bar = next(bar for bar in chart.bars if bar.name == "dysample")
     assert dict(bar.segments) == pytest.approx({"sampling": 100 * 30 / 34, "convolution": 100 * 4 / 34})
+
+
+def test_an_operation_that_multiplies_has_a_ring_of_its_own_in_the_roofline():
+    (condition,) = conditions(run_of(SAMPLE, CONVOLUTION))
+    (ring,) = roofline._operations(condition.line("dysample"), condition)
+    assert (ring.x, ring.y) == pytest.approx((118e6 / (10 * 2**20), 118e6 / 0.004 / 1e9))
+    assert ring.hollow
+    assert ring.note == "convolution of offset"

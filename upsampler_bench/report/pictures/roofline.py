@@ -47,9 +47,10 @@ def _plane(condition: Condition, infos: Sequence[MetricInfo], facts: Mapping[str
             points.append(
                 Point(name, x, y, f"{name} {percent(shares[name])}", note=f"{percent(shares[name])} of the roofline")
             )
+    parts = [point for line in condition.lines if line.name in facts for point in _operations(line, condition)]
     ridge = multiplying / copying
-    left = min([ridge / 14, *(point.x / 2 for point in points)])
-    right = max([ridge * 8, *(point.x * 3 for point in points)])
+    left = min([ridge / 14, *(point.x / 2 for point in (*points, *parts))])
+    right = max([ridge * 8, *(point.x * 3 for point in (*points, *parts))])
     roof = ((left, left * copying / GIGA), (ridge, multiplying / GIGA), (right, multiplying / GIGA))
     rates = f"{short(copying / GIGA)} GB/s (copy) and {short(multiplying / GIGA)} G multiply-adds/s (matrix products)"
     return Plane(
@@ -58,11 +59,22 @@ def _plane(condition: Condition, infos: Sequence[MetricInfo], facts: Mapping[str
         subtitle=subtitle(condition),
         x=Axis("Arithmetic intensity", "multiply-adds per byte", log=True),
         y=Axis("Performance", "10⁹ multiply-adds/s", log=True),
-        points=tuple(points),
+        points=(*points, *parts),
+        fills=("operator", "one of its operations, where it was profiled") if parts else None,
         lines=(Line(roof),),
         caption=" ".join([f"Roof: {rates}, measured in the same run.", *_caption(condition, infos, facts, shares)]),
         slug=condition.slug,
     )
+
+
+def _operations(line: Row, condition: Condition) -> Iterator[Point]:
+    """A ring for each operation of a profiled forward that multiplies."""
+    info = condition.run.metric("profile")
+    reading = info and line.reading(info)
+    for part in reading.parts if reading else ():
+        if part.multiply_adds and part.traffic and part.seconds:
+            x, y = part.multiply_adds / part.traffic, part.multiply_adds / part.seconds / GIGA
+            yield Point(line.name, x, y, hollow=True, note=" of ".join(filter(None, (part.name, part.within))))
 
 
 def share(facts: Mapping[str, float]) -> float:
