@@ -9,6 +9,7 @@ from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.finite_points import sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
 
@@ -86,7 +87,9 @@ def sample_points(
         Unsupported: the offsets or scopes do not fit x; or the backend cannot run.
     """
     batch, channels, height, width = x.shape
-    groups = _groups(x, offsets, scopes, initial, scale)
+    groups = offsets.shape[1] // (2 * scale**2)
+    if not needs_plain_operations():
+        _require(x, offsets, scopes, initial, groups, scale)
     given = [tensor for tensor in (scopes, initial) if tensor is not None]
     if uses_triton(backend, x, offsets, *given, scale=scale, groups=groups):
         from upsamplers.functional._triton import points
@@ -104,10 +107,10 @@ def sample_points(
     return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
 
 
-def _groups(x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, scale: int) -> int:
-    """Z, where all shapes fit."""
+def _require(
+    x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, groups: int, scale: int
+) -> None:
     batch, channels, height, width = x.shape
-    groups = offsets.shape[1] // (2 * scale**2)
     expected = (batch, 2 * groups * scale**2, height, width)
     if not groups or offsets.shape != expected:
         shape = f"({batch}, groups * {2 * scale**2}, {height}, {width})"
@@ -117,4 +120,3 @@ def _groups(x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor |
     if initial is not None and initial.numel() != offsets.shape[1]:
         raise Unsupported(f"initial has {initial.numel()} displacements; expected {offsets.shape[1]}, as the offsets")
     require_divisible(channels, groups, "the groups of the offsets")
-    return groups

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 
@@ -25,7 +26,8 @@ def sample_grid(source: Tensor, grid: Tensor, moved: Tensor, *, align_corners: b
         (B, C, sH, sW).
     """
     options = {"mode": "bilinear", "padding_mode": "border", "align_corners": align_corners}
-    is_looked_for = grid.device.type == "cpu" and not needs_plain_operations()
+    has_values = grid.device.type == "cpu" and not isinstance(grid, FakeTensor)
+    is_looked_for = has_values and not needs_plain_operations()
     if not is_looked_for or bool(moved.detach().sum().isfinite()):
         return F.grid_sample(source, grid, **options)  # type: ignore[arg-type]
     bad = ~grid.detach().isfinite().all(-1, keepdim=True)  # (B, sH, sW, 1)
