@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upsampler_bench.commands.console import WIDTH, console, print_text
+from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Upsampler
 
@@ -60,9 +60,9 @@ def capacity(
         keys = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
         capacities = _counted(available, upsampler, keys, plugin or (), confirm=confirm)
     if as_json:
-        print_text(json.dumps([_data(one, available) for one in capacities], indent=1))
+        print(json.dumps([_data(one, available) for one in capacities], indent=1))
     else:
-        print_text(text(capacities, available))
+        print(text(capacities, available))
     raise typer.Exit(FINE if any(one.side for one in capacities) else FAILED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -42,7 +43,7 @@ def compare(
     dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
     mode: Annotated[str, typer.Option(help="inference or train.")] = "inference",
     device: Device = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     budget: Annotated[float, typer.Option(help="Time budget in seconds; 0: no limit.")] = 300.0,
     threshold: Annotated[str, typer.Option(help="Ignore changes smaller than this.")] = "5%",
     fail_on: Annotated[str, typer.Option(help="regression, slower, inconclusive or never.")] = "regression",
@@ -66,6 +67,8 @@ def compare(
     """
     names = what or []
     limit = _threshold(threshold)
+    if not 0 <= budget < math.inf:
+        raise PlanError(f"--budget is {budget:g}; expected seconds, or 0 for no limit")
     _check(names, base, head, fail_on, bool(upsampler), bool(budgets))
     check_formats(formats)
     given = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "device": device}
@@ -117,6 +120,9 @@ def _check(
     from upsampler_bench.compare.outcome import FAIL_ON
     from upsampler_bench.discovery import nearest
 
+    for option, revision in (("--base", base), ("--head", head)):
+        if revision == "":
+            raise PlanError(f"{option} is empty; expected a commit, tag or branch (is a variable not set?)")
     if fail_on not in FAIL_ON:
         raise PlanError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAIL_ON)}")
     if base is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upsampler_bench.case import PROBE
-from upsampler_bench.commands.console import console, minutes, print_text
+from upsampler_bench.commands.console import console, minutes
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import measure
 from upsampler_bench.commands.options import Json
@@ -65,7 +65,7 @@ def recommend(
     runs = _runs(results or (), criteria, keys)
     criteria = recommend.Criteria(given, no_guide, _needs(needs or (), runs), by)
     made = recommend.recommend(runs, criteria, list(keys.values()))
-    print_text(json.dumps(text.data(made), indent=1) if as_json else text.text(made))
+    print(json.dumps(text.data(made), indent=1) if as_json else text.text(made))
     raise typer.Exit(FINE if all(one.best for one in made) else FAILED)
 
 

@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CACHE = Path.home() / ".cache" / "upsampler-bench" / "environments"
+ENVIRONMENTS = Path("upsampler-bench") / "environments"
 PACKAGE = Path(__file__).parents[1]
 OPERATORS = "upsamplers"
 ERROR_LINES = 6
@@ -122,7 +122,7 @@ def _interpreter(root: Path, tree: Path, name: str, say: Say) -> str:
     dependencies = _dependencies(tree)
     if not dependencies or dependencies == _dependencies(root):
         return sys.executable
-    folder = CACHE / hashlib.sha256("\n".join([sys.version, *dependencies]).encode()).hexdigest()[:16]
+    folder = _cache() / hashlib.sha256("\n".join([sys.version, *dependencies]).encode()).hexdigest()[:16]
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     complete = folder / "complete"
     if not complete.exists():
@@ -139,6 +139,14 @@ def _interpreter(root: Path, tree: Path, name: str, say: Say) -> str:
             raise SideError(f"{name} does not install: {_last_lines(done.stderr)}")
         complete.touch()
     return str(python)
+
+
+def _cache() -> Path:
+    """Where environments are kept; a user without a home, as in a container, has a temporary folder."""
+    try:
+        return Path.home() / ".cache" / ENVIRONMENTS
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / ENVIRONMENTS
 
 
 def _own_dependencies() -> list[str]:

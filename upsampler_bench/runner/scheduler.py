@@ -74,7 +74,7 @@ def _require_readings(run: Run, session: Session) -> None:
     measured = {measurement.case.upsampler for measurement, _ in run.readings()}
     if run.ended == INTERRUPTED:
         if not measured:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("before the first reading; nothing was written")
         return
     requested = session.requested or [case.upsampler for case in session.cases]
     if measured.isdisjoint(requested):

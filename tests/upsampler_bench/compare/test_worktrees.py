@@ -115,7 +115,7 @@ def test_the_same_dependencies_need_no_environment_of_their_own(repository):
 
 
 def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, tmp_path):
-    monkeypatch.setattr(worktrees, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(worktrees, "_cache", lambda: tmp_path / "cache")
     (repository / "pyproject.toml").write_text(
         "[project]\nname = 'p'\nversion = '1'\ndependencies = ['./no-such-folder']\n"
     )
