@@ -67,8 +67,7 @@ def compare(
     """
     names = what or []
     limit = _threshold(threshold)
-    if not 0 <= budget < math.inf:
-        raise PlanError(f"--budget is {budget:g}; expected seconds, or 0 for no limit")
+    _check_values(base, head, budget)
     _check(names, base, head, fail_on, bool(upsampler), bool(budgets))
     check_formats(formats)
     given = {"upsampler": upsampler, "shape": shape, "batch": batch, "dtype": dtype, "device": device}
@@ -98,6 +97,15 @@ def compare(
     raise typer.Exit(EXIT_CODES[outcome.outcome(comparisons, fail_on, checked).value])
 
 
+def _check_values(base: str | None, head: str | None, budget: float) -> None:
+    """Refuses what an unset variable of a CI gives."""
+    for option, revision in (("--base", base), ("--head", head)):
+        if revision == "":
+            raise PlanError(f"{option} is empty; expected a commit, tag or branch")
+    if not 0 <= budget < math.inf:
+        raise PlanError(f"--budget is {budget:g}; expected seconds, or 0 for no limit")
+
+
 def _compare_stored_runs(
     old: str, new: str, threshold: float, fail_on: str, output_dir: Path | None, formats: Sequence[str]
 ) -> Outcome:
@@ -120,9 +128,6 @@ def _check(
     from upsampler_bench.compare.outcome import FAIL_ON
     from upsampler_bench.discovery import nearest
 
-    for option, revision in (("--base", base), ("--head", head)):
-        if revision == "":
-            raise PlanError(f"{option} is empty; expected a commit, tag or branch (is a variable not set?)")
     if fail_on not in FAIL_ON:
         raise PlanError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAIL_ON)}")
     if base is not None:

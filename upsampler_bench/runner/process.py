@@ -12,14 +12,23 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from upsampler_bench.runner.protocol import Message, Request, read_message, write_request
+from upsampler_bench.runner.protocol import INTERRUPT, Message, Request, read_message, write_request
 
 # Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
 START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 SLICE_SECONDS = 0.5
 TAIL_LINES = 12
+# The folder that a process stands in is not searched for modules: a random.py in it would replace Python's own.
+BOOT = """
+import sys
+sys.path[:] = [*filter(None, sys.path), {root!r}]
+from upsampler_bench.runner.supervisor import main
+main()
+"""
+ROOT = str(Path(__file__).parents[2])
 
 
 class Silent(Exception):
@@ -57,7 +66,7 @@ class Process:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
-            [side.python or sys.executable, "-m", "upsampler_bench.runner.worker"],
+            [side.python or sys.executable, "-c", BOOT.format(root=ROOT)],
             cwd=side.cwd or None,
             env=environment(side),
             stdin=subprocess.PIPE,
@@ -96,8 +105,10 @@ class Process:
     def interrupt(self) -> None:
         """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
-        if self._child.poll() is None and os.name != "nt":  # there the console has sent it already
-            self._child.send_signal(signal.SIGINT)
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.write(INTERRUPT.encode())
+            self._child.stdin.flush()
 
     def end(self, *, patience: float = GRACE_SECONDS) -> int:
         """Waits for the process, kills it after that, and returns its exit code.
@@ -111,6 +122,9 @@ class Process:
         try:
             return self._child.wait(timeout=patience)
         except subprocess.TimeoutExpired:
+            self._child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._child.wait(timeout=GRACE_SECONDS)
             self._child.kill()
             return self._child.wait()
         finally:
@@ -200,9 +214,7 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
     return Ending(last, code, timeout, interrupts > 0, process.last_words())
 
 
-def environment(side: Side) -> dict[str, str] | None:
-    """The environment of a process of that side; None: as ours."""
-    if not side.path:
-        return None
-    before = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([*side.path, *([before] if before else [])])}
+def environment(side: Side) -> dict[str, str]:
+    """The environment of a process of that side, in which no Python searches the folder that it stands in."""
+    path = [*side.path, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}

@@ -11,6 +11,9 @@ import msgspec
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.results import Environment, Reading
 
+# A second line to the measuring process: stop after the call you are in, and send what you have.
+INTERRUPT = "interrupt\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -183,7 +184,7 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
         done=done,
         plugins=state.session.plugins,
         specs=state.session.specs,
-        path=tuple(sys.path),
+        path=(*filter(None, sys.path), os.getcwd()),
     )
     ending = follow(Process(request), lambda message: _receive(state, by_key, message))
     if ending.interrupted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -28,9 +27,8 @@ def main() -> int:
     channel = os.dup(1)
     os.dup2(2, 1)
     request = read_request(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     interrupt = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: interrupt.set())
+    threading.Thread(target=_listen, args=[interrupt], daemon=True).start()
 
     def emit(message: Message) -> None:
         rest = write_message(message)
@@ -68,11 +66,8 @@ def _limit_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
-def _end_with_parent() -> None:
+def _listen(interrupt: threading.Event) -> None:
     """The parent never closes our input while it lives: without a parent nobody wants the readings."""
-    sys.stdin.read()
+    for _ in sys.stdin:
+        interrupt.set()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
