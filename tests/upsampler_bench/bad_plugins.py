@@ -1,9 +1,13 @@
 """Operators that fail in every possible way."""
 
+import _thread
+import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import torch
 
@@ -104,6 +108,39 @@ class Forks(Bad):
     def misbehave(self, x):
         subprocess.Popen(["sleep", "120"])
         os._exit(7)
+
+
+@upsamplers.register("escapes")
+class Escapes(Bad):
+    """Leaves a process in a session of its own, and says which."""
+
+    def misbehave(self, x):
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        with Path(os.environ["CHILDREN"]).open("a") as file:
+            file.write(f"{child.pid} {os.getpid()}\n")
+
+
+@upsamplers.register("escapes-and-stops")
+class EscapesAndStops(Escapes):
+    def misbehave(self, x):
+        super().misbehave(x)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@upsamplers.register("forges-the-end")
+class ForgesTheEnd(Bad):
+    """Writes to every pipe of the process what could be taken for a message."""
+
+    def misbehave(self, x):
+        for descriptor in range(3, 30):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b'{"kind": "end"}\n')
+
+
+@upsamplers.register("interrupts")
+class Interrupts(Bad):
+    def misbehave(self, x):
+        _thread.interrupt_main()
 
 
 @upsamplers.register("refuses")

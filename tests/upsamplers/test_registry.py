@@ -1,5 +1,6 @@
 """Names find operators, and misuse is refused with what would be accepted."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -192,3 +193,19 @@ def test_operators_are_imported_when_first_asked_for(call: str) -> None:
 def test_an_operator_may_be_imported_before_it_is_asked_for() -> None:
     printed = in_a_new_process("import upsamplers.operators.dysample; print(upsamplers.names())")
     assert printed == in_a_new_process("import upsamplers; print(upsamplers.names())")
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"year": "2020"}, "year is '2020'; expected an integer"),
+        ({"year": True}, "year is True; expected an integer"),
+        ({"scales": 2}, "scales is 2; expected a tuple of integers"),
+        ({"devices": "cpu"}, "devices is 'cpu'; expected a tuple of strings"),
+        ({"paper": None}, "paper is None; expected a string"),
+    ],
+)
+def test_a_fact_of_a_wrong_type_is_refused_when_it_is_registered(registry_restored, facts, message):
+    with pytest.raises(upsamplers.Unsupported, match=re.escape(message)):
+        upsamplers.register("mine", **facts)(type("Mine", (upsamplers.Upsampler,), {}))
+    assert "mine" not in upsamplers.names()

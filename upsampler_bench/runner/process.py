@@ -31,12 +31,8 @@ main()
 ROOT = str(Path(__file__).parents[2])
 
 
-class Silent(Exception):
-    """The process sent nothing for as long as one step may take."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no response for {seconds:g} s")
-        self.seconds = seconds
+class Stopped(Exception):
+    """The process must be stopped: it sent nothing for as long as one step may take, or what is no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +57,7 @@ class Process:
     """One measuring process."""
 
     def __init__(self, request: Request, side: Side = HERE) -> None:
+        self._token = request.token
         self._limit = max(START_SECONDS, request.settings.timeout)
         self._step_limit = request.settings.timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
@@ -86,7 +83,7 @@ class Process:
         """The next message, or None when the process has ended or closed its output.
 
         Raises:
-            Silent: none arrived for as long as one step may take.
+            Stopped: none arrived for as long as one step may take, or what arrived is no message.
         """
         waited = 0.0
         while waited < self._limit:
@@ -99,8 +96,13 @@ class Process:
                 waited += SLICE_SECONDS
                 continue
             self._limit = min(self._limit, self._step_limit)
-            return read_message(line) if line is not None and line.endswith(b"\n") else None
-        raise Silent(self._limit)
+            if line is None or not line.endswith(b"\n"):
+                return None
+            try:
+                return read_message(line, self._token)
+            except ValueError:
+                raise Stopped("wrote to the pipe of the measuring process") from None
+        raise Stopped(f"timed out: no response for {self._limit:g} s")
 
     def interrupt(self) -> None:
         """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
@@ -157,22 +159,22 @@ class Ending:
     Attributes:
         last: its last "at" or "end" message, so that its ending can be blamed on a case; of the kind "start" if none.
         code: its exit code, negative if a signal ended it.
-        timeout: seconds after which it was stopped because it did not respond; 0: it ended by itself.
+        stopped: why it was stopped; empty: it ended by itself.
         interrupted: whether Ctrl-C was pressed.
         errors: the last lines of its standard error.
     """
 
     last: Message
     code: int
-    timeout: float = 0.0
+    stopped: str = ""
     interrupted: bool = False
     errors: str = ""
 
     def reason(self, step: str = "") -> str:
         """Why it ended, as a row's reason; `step` is what it was doing."""
         during = f" during '{step}'" if step else ""
-        if self.timeout:
-            return f"timed out: no response for {self.timeout:g} s{during}"
+        if self.stopped:
+            return f"{self.stopped}{during}"
         if self.code >= 0:
             return f"ended the process{during} with code {self.code}"
         name = signal.Signals(-self.code).name if -self.code in set(signal.Signals) else f"signal {-self.code}"
@@ -189,7 +191,7 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
         finish_call: on Ctrl-C let the process finish its call and send what it has (a second Ctrl-C stops it at once);
             False raises KeyboardInterrupt at once.
     """
-    last, timeout, interrupts = Message("start"), 0.0, 0
+    last, stopped, interrupts = Message("start"), "", 0
     try:
         while last.kind != "end" and interrupts < 2:
             try:
@@ -204,14 +206,14 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
                     raise
                 interrupts += 1
                 process.interrupt()
-            except Silent as silent:
-                timeout = silent.seconds
+            except Stopped as problem:
+                stopped = str(problem)
                 break
     except BaseException:
         process.end(patience=0.0)
         raise
-    code = process.end(patience=0.0 if timeout or interrupts > 1 else GRACE_SECONDS)
-    return Ending(last, code, timeout, interrupts > 0, process.last_words())
+    code = process.end(patience=0.0 if stopped or interrupts > 1 else GRACE_SECONDS)
+    return Ending(last, code, stopped, interrupts > 0, process.last_words())
 
 
 def environment(side: Side) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass
+import secrets
+from dataclasses import asdict, dataclass, field
 
 import msgspec
 
@@ -27,6 +28,7 @@ class Request:
         plugins: modules or files to load first.
         specs: operators registered by the caller itself, pickled by value.
         path: where to look for modules.
+        token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
 
     cases: tuple[Case, ...]
@@ -36,6 +38,7 @@ class Request:
     plugins: tuple[str, ...] = ()
     specs: bytes = b""
     path: tuple[str, ...] = ()
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def write_request(request: Request) -> str:
@@ -68,16 +71,18 @@ class Message:
     facts: dict[str, float | str] | None = None
 
 
-def write_message(message: Message) -> bytes:
+def write_message(message: Message, token: str) -> bytes:
     """One line for the parent."""
     fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
-    return json.dumps(fields).encode() + b"\n"
+    return f"{token}{json.dumps(fields)}\n".encode()
 
 
-def read_message(line: bytes) -> Message:
+def read_message(line: bytes, token: str) -> Message:
     """The message of such a line.
 
     Raises:
         ValueError: the line is no message.
     """
-    return msgspec.convert(json.loads(line), Message)
+    if not line.startswith(token.encode()):
+        raise ValueError("expected a message")
+    return msgspec.convert(json.loads(line[len(token) :]), Message)

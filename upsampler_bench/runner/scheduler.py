@@ -30,6 +30,8 @@ from upsampler_bench.runner.session import Session
 
 LOST = (FAILED, SKIPPED)
 NOT_YET = "not measured yet"
+# Signals that a system or a person sends; an operator's own crash has others.
+OUTSIDE = ("SIGKILL", "SIGTERM")
 
 
 class Interrupted(Exception):
@@ -40,17 +42,26 @@ def run(session: Session, listener: ProgressListener) -> Run:
     """Measures the cases of a session, group by group, and writes the results as they arrive.
 
     Raises:
+        OutputError: another run is writing into the same folder, or it cannot be written.
         NothingMeasured: no operator that was asked for has a single reading; nothing is written then.
         KeyboardInterrupt: interrupted before the first reading.
         BenchError: nothing can be measured at all (the measuring process cannot start, say).
     """
-    state = _State(_start(session), session, listener)
+    with session.writer.locked():
+        return _run(_State(_start(session), session, listener))
+
+
+def _run(state: _State) -> Run:
+    session = state.session
     try:
         ended = _measure_groups(state)
         finished = replace(state.run, ended=ended, finished=now())
         _require_readings(finished, session)
     except BaseException as problem:
         session.writer.discard(partial=isinstance(problem, (NothingMeasured, KeyboardInterrupt)))
+        if isinstance(problem, BenchError) and session.writer.has_partial():
+            hint = f"What was measured is in {session.writer.folder}; the same command with --resume continues."
+            raise type(problem)(f"{problem}\n{hint}") from problem
         raise
     in_order = (finished.measurement(case) for case in session.cases)
     finished = replace(finished, measurements=tuple(measurement for measurement in in_order if measurement))
@@ -66,9 +77,17 @@ def now() -> str:
 def _start(session: Session) -> Run:
     infos = metrics.infos(session.settings.metrics)
     if session.previous is not None:
-        return replace(session.previous, metrics=infos, ended=INTERRUPTED)
+        measurements = tuple(map(_retried, session.previous.measurements))
+        return replace(session.previous, measurements=measurements, metrics=infos, ended=INTERRUPTED)
     unknown = Environment("", session.cases[0].device.partition(":")[0])
     return Run(unknown, session.settings, infos, session.upsamplers, (), session.plan, started=now())
+
+
+def _retried(measurement: Measurement) -> Measurement:
+    """The measurement, as not measured yet if its process was killed from outside: no operator is to blame for that."""
+    if measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE):
+        return replace(measurement, status=INTERRUPTED, reason=NOT_YET)
+    return measurement
 
 
 def _require_readings(run: Run, session: Session) -> None:

@@ -31,7 +31,7 @@ def main() -> int:
     threading.Thread(target=_listen, args=[interrupt], daemon=True).start()
 
     def emit(message: Message) -> None:
-        rest = write_message(message)
+        rest = write_message(message, request.token)
         while rest:
             rest = rest[os.write(channel, rest) :]
 
