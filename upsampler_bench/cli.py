@@ -28,6 +28,7 @@ from upsampler_bench.commands import list as listing
 from upsampler_bench.commands.console import fitted
 from upsampler_bench.commands.exit_codes import FINE, INTERNAL, INTERRUPTED, MISUSE
 from upsampler_bench.errors import BenchError
+from upsampler_bench.text import cleaned
 
 
 class Commands(TyperGroup):
@@ -98,7 +99,7 @@ def _exit_code(problem: BaseException) -> int:
         traceback.print_exception(problem)
         print("This is a bug in upsampler-bench; please report it.", file=sys.stderr)
         return INTERNAL
-    print(fitted(f"error: {text}"), file=sys.stderr)
+    print(fitted(f"error: {cleaned(text)}"), file=sys.stderr)
     return MISUSE
 
 

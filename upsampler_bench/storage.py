@@ -20,6 +20,7 @@ import msgspec
 from upsampler_bench.case import DTYPES, LAYOUTS, MODES, Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Measurement, Reading, Run
+from upsampler_bench.text import cleaned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def load(path: str | Path) -> Run:
         partial = source / PARTIAL_FILE
         source = partial if partial.exists() and not (source / FILE).exists() else source / FILE
     try:
-        data = json.loads(source.read_text(encoding="utf-8"))
+        data = cleaned(json.loads(source.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ResultsError(f"no stored run at {source}; 'upsampler-bench run' writes one") from None
     except (OSError, ValueError, RecursionError) as problem:

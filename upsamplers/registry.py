@@ -24,6 +24,7 @@ from upsamplers.errors import DuplicateUpsampler, NotAnUpsampler, PluginError, U
 from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
+LONGEST_NAME = 200
 FILE_PLUGIN = "upsampler_plugin_"
 U = TypeVar("U", bound=type[Upsampler])
 
@@ -95,8 +96,11 @@ def add(spec: Spec) -> None:
         NotAnUpsampler: the class does not keep the contract.
         Unsupported: the name is not a string, or empty, or another fact is of a wrong type.
     """
-    if not spec.name or not isinstance(spec.name, str):
-        raise Unsupported(f"the name of an upsampler is {spec.name!r}; expected a string")
+    if not isinstance(spec.name, str) or not 0 < len(spec.name) <= LONGEST_NAME or not spec.name.isprintable():
+        raise Unsupported(
+            f"the name of an upsampler is {spec.name!r:.{LONGEST_NAME}}; expected a string of 1 to {LONGEST_NAME} "
+            f"printable letters"
+        )
     _check_facts(spec)
     if not (isinstance(spec.cls, type) and issubclass(spec.cls, Upsampler)):
         raise NotAnUpsampler(
@@ -117,7 +121,7 @@ def _check_facts(spec: Spec) -> None:
         "year": (spec.year is None or type(spec.year) is int, "an integer"),
         "scales": (_all_of(int, spec.scales), "a tuple of integers"),
         "devices": (_all_of(str, spec.devices), "a tuple of strings"),
-        "paper": (isinstance(spec.paper, str), "a string"),
+        "paper": (isinstance(spec.paper, str) and spec.paper.isprintable(), "a string of printable letters"),
     }
     for name, (is_right, kind) in expected.items():
         if not is_right:

@@ -81,7 +81,7 @@ def _counted(
     cases = plan.cases(plan.parse(parsed), operators.names(), name, operators.names(name))
     stderr = console(stderr=True)
     if confirm and device is None:
-        stderr.print(f"{name} is not present: sizes are counted but not confirmed.", highlight=False)
+        stderr.print(f"{name} is not present: sizes are counted but not confirmed.")
     capacities = []
     with stderr.status("counting") as status:
         for case in cases:

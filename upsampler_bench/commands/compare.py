@@ -168,7 +168,7 @@ def _threshold(text: str) -> float:
 
 
 def _say(text: str) -> None:
-    console(stderr=True).print(text, highlight=False, markup=False)
+    console(stderr=True).print(text)
 
 
 def _print(report: Report, output_dir: Path | None, formats: Sequence[str]) -> None:

@@ -26,4 +26,4 @@ def console(*, stderr: bool = False) -> Console:
     """Where to print."""
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)

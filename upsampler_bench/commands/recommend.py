@@ -115,7 +115,6 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
     console(stderr=True).print(
         f"No stored run in runs/ or reports/: measuring {names} now on {sessions[0].cases[0].device}, "
         f"about {minutes(expected)}, at most {minutes(longest)}. 'upsampler-bench run' measures and stores everything.",
-        highlight=False,
     )
     runs = []
     for one in sessions:

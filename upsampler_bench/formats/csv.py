@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 
 from upsampler_bench.report.parts import NOTHING, Column, Report, Row, Table
 
 ABOUT = "one row for each operator and condition (report.csv), and the comparison with the paper (published.csv)"
+# What may begin with a sign, with or without the paper's unit.
+NUMBER = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?( ?[%KMG])?", re.IGNORECASE)
 FILE, PUBLISHED = "report.csv", "published.csv"
 SPELLED = {"×": "", "%": "percent"}
 PUBLISHED_HEADER = (
@@ -29,9 +32,10 @@ def show(report: Report) -> str:
     rows = [_fields(table, row, notes) for table in report.tables for row in table.rows]
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("status", "reason")]
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*(names or ["upsampler"]), "status", "reason"], restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    header = [*(names or ["upsampler"]), "status", "reason"]
+    writer = csv.DictWriter(out, header, restval="", lineterminator="\n")
+    writer.writerow({name: _text(name) for name in header})
+    writer.writerows({name: _text(text) for name, text in row.items()} for row in rows)
     return out.getvalue()
 
 
@@ -45,7 +49,8 @@ def published(report: Report) -> str:
             for cell in row.cells:
                 values = ("" if value is None else f"{value:.10g}" for value in (cell.published_value, cell.our_value))
                 texts = (cell.deviation, cell.verdict, cell.why)
-                writer.writerow((table.name, row.name, cell.figure, cell.published, cell.ours, *values, *texts))
+                names = (table.name, row.name, cell.figure, cell.published, cell.ours)
+                writer.writerow(map(_text, (*names, *values, *texts)))
     return out.getvalue()
 
 
@@ -75,6 +80,11 @@ def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tup
     if any(other.cells[place].low is not None for other in table.rows):
         yield f"{column.name}_low{unit}", _plain(cell.low)
         yield f"{column.name}_high{unit}", _plain(cell.high)
+
+
+def _text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(text) else text
 
 
 def _plain(value: float | None) -> str:

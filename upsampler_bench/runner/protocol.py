@@ -11,6 +11,7 @@ import msgspec
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.results import Environment, Reading
+from upsampler_bench.text import cleaned
 
 # A second line to the measuring process: stop after the call you are in, and send what you have.
 INTERRUPT = "interrupt\n"
@@ -85,4 +86,4 @@ def read_message(line: bytes, token: str) -> Message:
     """
     if not line.startswith(token.encode()):
         raise ValueError("expected a message")
-    return msgspec.convert(json.loads(line[len(token) :]), Message)
+    return msgspec.convert(cleaned(json.loads(line[len(token) :])), Message)
