@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import upsamplers
 
@@ -108,6 +110,40 @@ class Forks(Bad):
     def misbehave(self, x):
         subprocess.Popen(["sleep", "120"])
         os._exit(7)
+
+
+LEAKS = {
+    "leaks-grad-mode": lambda: torch.set_grad_enabled(False),
+    "leaks-threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "leaks-a-dtype": lambda: torch.set_default_dtype(torch.float64),
+    "leaks-a-device": lambda: torch.set_default_device("cpu"),
+    "leaks-a-hook": lambda: torch.nn.modules.module.register_module_forward_hook(lambda *_: time.sleep(0.01)),
+    "leaks-a-mode": lambda: TorchDispatchMode().__enter__(),
+    "leaks-a-function": lambda: setattr(F, "interpolate", lambda *_, **__: None),
+}
+
+
+class Leaks(Bad):
+    def __init__(self, channels, *, scale=2, leak=""):
+        super().__init__(channels, scale=scale)
+        LEAKS[leak]()
+
+    def misbehave(self, x): ...
+
+
+for leak in LEAKS:
+    upsamplers.register(leak, leak=leak)(Leaks)
+
+
+@upsamplers.register("writes-by-numpy")
+class WritesByNumpy(Bad):
+    def misbehave(self, x):
+        x.detach().numpy()[...] += 1
+
+    def forward(self, x):
+        out = super().forward(x.clone())
+        self.misbehave(x)
+        return out
 
 
 @upsamplers.register("escapes")

@@ -10,18 +10,27 @@ import torch.nn.functional as F
 from torch.nn.modules import module as modules
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+
+def _default_device() -> Any:
+    """The context that intercepts every call to set a default device; None where there is no such device."""
+    return getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)  # type: ignore[attr-defined]
+
+
+def _set_default_device(context: Any) -> None:
+    torch.set_default_device(None if context is None else context.device)
+
+
 # Each with how it is read and how it is put back.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
     "the number of threads": (torch.get_num_threads, torch.set_num_threads),
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the default device": (torch.get_default_device, torch.set_default_device),
+    "the default device": (_default_device, _set_default_device),
     "the float32 precision of products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "autocast": (torch.is_autocast_enabled, torch.set_autocast_enabled),
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
 }
 HOOKS = tuple(name for name in vars(modules) if name.startswith("_global_") and name.endswith("hooks"))
-FUNCTIONS = (F, torch)
 
 
 class ProcessState:
@@ -30,7 +39,7 @@ class ProcessState:
     def __init__(self) -> None:
         self._settings = {name: read() for name, (read, _) in SETTINGS.items()}
         self._hooks = {name: dict(getattr(modules, name)) for name in HOOKS}
-        self._functions = [dict(vars(module)) for module in FUNCTIONS]
+        self._functions = {name: function for name, function in vars(F).items() if callable(function)}
         self._modes = len(_get_current_dispatch_mode_stack())
 
     def restore(self) -> list[str]:
@@ -46,11 +55,10 @@ class ProcessState:
                 hooks.clear()
                 hooks.update(before)
                 changed.append("hooks of all modules")
-        for module, functions in zip(FUNCTIONS, self._functions, strict=True):
-            for name, function in functions.items():
-                if callable(function) and vars(module).get(name) is not function:
-                    setattr(module, name, function)
-                    changed.append(f"{module.__name__}.{name}")
+        for name, function in self._functions.items():
+            if vars(F).get(name) is not function:
+                setattr(F, name, function)
+                changed.append(f"torch.nn.functional.{name}")
         while len(_get_current_dispatch_mode_stack()) > self._modes:
             _get_current_dispatch_mode_stack()[-1].__exit__(None, None, None)
             changed.append("a dispatch mode")

@@ -31,7 +31,7 @@ class Workload:
         call: the module, or its compiled form.
         inputs: x (B, C, H, W), and of a guided operator the guide, made by its `make_guide`; of a model its own.
         gradient: of the output (B, C, sH, sW); None for inference and for models.
-        versions: of the inputs as they were made; an operator that writes to them changes these.
+        checksums: of the inputs as they were made; an operator that writes to them, by whatever way, changes these.
         training_step: loss and optimiser of a model; None for inference and for bare operators.
     """
 
@@ -40,7 +40,7 @@ class Workload:
     call: Callable[..., Any]
     inputs: tuple[Tensor, ...]
     gradient: Tensor | None = None
-    versions: tuple[int, ...] = ()
+    checksums: tuple[int, ...] = ()
     training_step: TrainingStep | None = None
 
     @property
@@ -50,7 +50,7 @@ class Workload:
 
     def has_written_to_its_inputs(self) -> bool:
         """Whether some call changed an input in place; operators of a group share them."""
-        return self.versions != tuple(x._version for x in self.inputs)
+        return self.checksums != tuple(map(checksum, self.inputs))
 
     def forward(self) -> Tensor:
         """One forward under inference mode."""
@@ -157,7 +157,7 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
         else:
             gradient = torch.ones_like(feature)
     call = _compiled(module) if settings.compile and case.mode != PROBE else module
-    return Workload(case, module, call, inputs, gradient, tuple(x._version for x in inputs), step)
+    return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
 
 
 def make(case: Case, settings: Settings) -> nn.Module:
@@ -200,6 +200,12 @@ def _compiled(module: nn.Module) -> Callable[..., Any]:
     limit = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
     setattr(torch._dynamo.config, limit, RECOMPILE_LIMIT)
     return torch.compile(module)
+
+
+def checksum(x: Tensor) -> int:
+    """The sum of the elements' bits: the same for the same elements, also where one is not a number."""
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return int(x.detach().view(integers[x.element_size()]).sum())
 
 
 def restore(shared: tuple[Tensor, ...], case: Case, settings: Settings) -> None:
