@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -144,6 +145,17 @@ class WritesByNumpy(Bad):
         out = super().forward(x.clone())
         self.misbehave(x)
         return out
+
+
+@upsamplers.register("ends-late")
+class EndsLate(Bad):
+    timer = None
+
+    def misbehave(self, x):
+        if self.timer is None:
+            self.timer = threading.Timer(2.0, os._exit, [9])
+            self.timer.daemon = True
+            self.timer.start()
 
 
 @upsamplers.register("escapes")

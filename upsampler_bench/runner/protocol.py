@@ -29,6 +29,7 @@ class Request:
         plugins: modules or files to load first.
         specs: operators registered by the caller itself, pickled by value.
         path: where to look for modules.
+        linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
         token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
 
@@ -39,6 +40,7 @@ class Request:
     plugins: tuple[str, ...] = ()
     specs: bytes = b""
     path: tuple[str, ...] = ()
+    linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -59,7 +61,7 @@ class Message:
     Attributes:
         kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
             "failed" or "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in
-            `facts`), "unusable" (nothing can be measured at all), "end".
+            `facts`), "waiting", "unusable" (nothing can be measured at all), "end".
         key: the case's.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -29,6 +30,8 @@ from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import Session
 
 LOST = (FAILED, SKIPPED)
+# Beyond the lifetime of the process that ended early (s): a busy machine starts the next one slowly.
+LINGER_MARGIN = 5.0
 NOT_YET = "not measured yet"
 # Signals that a system or a person sends; an operator's own crash has others.
 OUTSIDE = ("SIGKILL", "SIGTERM")
@@ -205,16 +208,61 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
         specs=state.session.specs,
         path=(*filter(None, sys.path), os.getcwd()),
     )
-    ending = follow(Process(request), lambda message: _receive(state, by_key, message))
+    begun, built = time.monotonic(), {}
+
+    def receive(message: Message) -> None:
+        if message.kind == "at":
+            built[message.key] = by_key[message.key]
+        _receive(state, by_key, message)
+
+    ending = follow(Process(request), receive)
     if ending.interrupted:
         raise Interrupted
     if ending.last.kind == "start":
         error = ending.errors.rpartition("\n")[2]
         raise BenchError(f"the measuring process could not start: {error or ending.reason()}")
     blamed = by_key.get(ending.last.key)
+    others = [case for key, case in built.items() if case is not blamed]
+    if blamed is not None and others and blamed.mode != PROBE and ending.last.kind != "end":
+        request = replace(request, linger=time.monotonic() - begun + LINGER_MARGIN)
+        blamed, ending = _culprit(request, blamed, others, ending)
     if blamed is not None and state.measurement(blamed).status not in LOST:
         _blame(state, blamed, ending)
     return ending.last.kind == "end"
+
+
+def _culprit(request: Request, suspect: Case, others: list[Case], ending: Ending) -> tuple[Case, Ending]:
+    """Which case ended a process: the one it was at, if that ends one alone too; else one of the others, by halves.
+
+    Args:
+        request: the process's, with the time for which it lived.
+        suspect: the case it was at.
+        others: that it had built: a timer or a thread of theirs may have ended it.
+        ending: how it ended.
+    """
+    if _try(request, [suspect]).last.kind != "end":
+        return suspect, ending
+    while others:
+        half = others[: (len(others) + 1) // 2]
+        tried = _try(request, half)
+        if tried.last.kind == "end":
+            others = others[len(half) :]
+        elif len(half) == 1:
+            return half[0], tried
+        else:
+            others = half
+    return suspect, ending
+
+
+def _try(request: Request, cases: list[Case]) -> Ending:
+    """How a process with these cases alone ends, each timed a few times only."""
+    settings = replace(request.settings, rounds=1, turn=1, warmup_calls=1, warmup_seconds=0.0)
+    nothing: dict[str, list[str]] = {case.key: [] for case in cases}
+    quick = replace(request, cases=tuple(cases), settings=settings, done=nothing)
+    ending = follow(Process(quick), lambda message: None)
+    if ending.interrupted:
+        raise Interrupted
+    return ending
 
 
 def _blame(state: _State, case: Case, ending: Ending) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import psutil
@@ -19,6 +20,8 @@ from upsampler_bench.runner.protocol import Message, Request, read_request, writ
 
 # Of the free memory, that the process may allocate.
 FREE_SHARE = 0.9
+# Between two signs that a process lingers (s).
+LINGER_PERIOD = 0.2
 Emit = Callable[[Message], None]
 
 
@@ -41,6 +44,7 @@ def main() -> int:
 
 def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> None:
     """Loads what the request needs, sends its environment, and measures."""
+    begun = time.monotonic()
     sys.path[:] = [*request.path, *(entry for entry in sys.path if entry not in request.path)]
     try:
         operators.load(request.plugins, request.specs)
@@ -53,6 +57,9 @@ def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> No
         _limit_memory(request.settings.memory_limit)
     emit(Message("environment", environment=environment.capture(target)))
     Group(request, target, emit, interrupted).measure()
+    while time.monotonic() - begun < request.linger and not interrupted():
+        emit(Message("waiting"))
+        time.sleep(LINGER_PERIOD)
     emit(Message("conditions", facts={"at": "end", **target.conditions()}))
     emit(Message("end"))
 

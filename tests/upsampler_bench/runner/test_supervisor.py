@@ -90,6 +90,15 @@ def test_an_operator_that_interrupts_its_process_loses_its_own_row():
     assert all(row.reading("latency") for row in run.measurements if row.case.upsampler != "interrupts")
 
 
+def test_a_late_crash_costs_its_own_row_alone():
+    run = measure("ends-late", "good", "nearest", max_time=2.0, target_ci=0.0, **{"min-samples": 10**6})
+    assert list(reasons(run)) == ["ends-late"]
+    assert "with code 9" in reasons(run)["ends-late"]
+    for row in run.measurements:
+        if row.case.upsampler != "ends-late":
+            assert run.ratio(row.case, "latency") is not None
+
+
 def test_two_runs_into_one_folder_are_refused(tmp_path):
     refused = []
 
