@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -111,6 +112,12 @@ class Forks(Bad):
     def misbehave(self, x):
         subprocess.Popen(["sleep", "120"])
         os._exit(7)
+
+
+@upsamplers.register("ends-quietly")
+class EndsQuietly(Bad):
+    def misbehave(self, x):
+        sys.exit()
 
 
 LEAKS = {

@@ -6,6 +6,7 @@ import base64
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,7 @@ class Request:
         plugins: modules or files to load first.
         specs: operators registered by the caller itself, pickled by value.
         path: where to look for modules.
+        question: a function that is called with each case instead of measuring it, as "module:function"; empty: none.
         linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
         token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
@@ -40,6 +42,7 @@ class Request:
     plugins: tuple[str, ...] = ()
     specs: bytes = b""
     path: tuple[str, ...] = ()
+    question: str = ""
     linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -61,7 +64,8 @@ class Message:
     Attributes:
         kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
             "failed" or "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in
-            `facts`), "waiting", "unusable" (nothing can be measured at all), "end".
+            `facts`), "answer" (to the request's question, in `answer`), "waiting", "unusable" (nothing can be
+            measured at all), "end".
         key: the case's.
     """
 
@@ -72,12 +76,13 @@ class Message:
     reading: Reading | None = None
     environment: Environment | None = None
     facts: dict[str, float | str] | None = None
+    answer: Any = None
 
 
 def write_message(message: Message, token: str) -> bytes:
     """One line for the parent."""
     fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
-    return f"{token}{json.dumps(fields)}\n".encode()
+    return f"{token}{msgspec.json.encode(fields).decode()}\n".encode()
 
 
 def read_message(line: bytes, token: str) -> Message:
