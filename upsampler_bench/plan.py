@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, MODES, TRAIN, Case, Settings
+from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, MODES, MOST_ELEMENTS, TRAIN, Case, Settings
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 
@@ -22,7 +22,6 @@ else:
 
 PLANS = Path(__file__).parent / "plans"
 MOST_THREADS = 4096
-MOST_ELEMENTS = 2**48
 IMAGE_CHANNELS, MODEL_SCALE = 3, 2
 MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from upsampler_bench.case import DTYPES, LAYOUTS, MODES, Case
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Measurement, Reading, Run
 from upsampler_bench.text import cleaned
@@ -196,19 +196,23 @@ def _check_values(run: Run) -> None:
     """
     for number, measurement in enumerate(run.measurements):
         case, path = measurement.case, f"measurements[{number}]"
-        for name in ("batch", "channels", "height", "width", "scale"):
-            if getattr(case, name) < 1:
-                raise ValueError(f"{path}.case.{name}: expected a positive integer, found {getattr(case, name)}")
-        for name, choices in (("mode", MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
-            if getattr(case, name) not in choices:
-                raise ValueError(
-                    f"{path}.case.{name}: expected {', '.join(choices)}, found {getattr(case, name)[:40]!r}"
-                )
+        _check_case(case, path)
         for reading in measurement.readings:
             # A host gap, wall time less device time, may be negative by the clocks' resolution.
             least = -math.inf if reading.metric.endswith("_gap") else 0.0
             if not all(math.isfinite(sample) and sample >= least for sample in reading.samples):
                 raise ValueError(f"{path}, {reading.metric[:40]}: expected samples that are finite and not negative")
+
+
+def _check_case(case: Case, path: str) -> None:
+    for name in ("batch", "channels", "height", "width", "scale"):
+        if getattr(case, name) < 1:
+            raise ValueError(f"{path}.case.{name}: expected a positive integer, found {getattr(case, name)}")
+    if case.batch * case.channels * case.height * case.width * case.scale**2 >= MOST_ELEMENTS:
+        raise ValueError(f"{path}.case: expected sizes that a machine can hold, found {case.condition[:80]}")
+    for name, choices in (("mode", MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
+        if getattr(case, name) not in choices:
+            raise ValueError(f"{path}.case.{name}: expected {', '.join(choices)}, found {getattr(case, name)[:40]!r}")
 
 
 def to_frame(run: Run) -> pd.DataFrame:

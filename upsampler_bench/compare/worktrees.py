@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def sides(
     """
     root = repository()
     commits = {"base": resolve(root, base), "head": resolve(root, head) if head else ""}
+    _refuse_itself(root, base, commits)
     with tempfile.TemporaryDirectory(prefix="upsampler-bench-") as folder, contextlib.ExitStack() as checkouts:
         built = []
         for name, commit in commits.items():
@@ -92,6 +93,20 @@ def resolve(root: Path, revision: str) -> str:
 def changed_files(root: Path) -> list[str]:
     """Files of the working tree that differ from its last commit."""
     return [line[3:] for line in _git(root, "status", "--porcelain").stdout.splitlines()]
+
+
+def _refuse_itself(root: Path, base: str, commits: Mapping[str, str]) -> None:
+    """In a shallow clone a branch may be the very commit that is checked out.
+
+    Raises:
+        PlanError: base and head are the same commit of a shallow clone.
+    """
+    head = commits["head"] or resolve(root, "HEAD")
+    is_changed = not commits["head"] and changed_files(root)
+    if base == "HEAD" or commits["base"] != head or is_changed:
+        return
+    if _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        raise PlanError(f"{base} is the head itself in this shallow clone; fetch more: git fetch --unshallow")
 
 
 @contextlib.contextmanager

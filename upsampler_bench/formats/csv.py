@@ -30,9 +30,10 @@ def show(report: Report) -> str:
     """The rows of all tables under one header; a column that a table lacks is empty in its rows."""
     notes = dict(report.footnotes)
     rows = [_fields(table, row, notes) for table in report.tables for row in table.rows]
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("status", "reason")]
+    last = ("status", "reason", "notes")
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in last]
     out = io.StringIO()
-    header = [*(names or ["upsampler"]), "status", "reason"]
+    header = [*(names or ["upsampler"]), *last]
     writer = csv.DictWriter(out, header, restval="", lineterminator="\n")
     writer.writerow({name: _text(name) for name in header})
     writer.writerows({name: _text(text) for name, text in row.items()} for row in rows)
@@ -58,16 +59,13 @@ def _fields(table: Table, row: Row, notes: Mapping[str, str]) -> dict[str, str]:
     fields = {"upsampler": row.name, **{name: str(value) for name, value in table.condition.items()}}
     for place, column in enumerate(table.columns):
         fields.update(_numbers(table, place, column, row))
-    return {**fields, "status": row.status, "reason": _reason(table, row, notes)}
+    return {**fields, "status": row.status, "reason": row.reason, "notes": _notes(table, row, notes)}
 
 
-def _reason(table: Table, row: Row, notes: Mapping[str, str]) -> str:
-    """The row's reason; of capabilities also the footnotes of its cells."""
-    reasons = [row.reason] if row.reason else []
-    if table.compact:
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            reasons += [f"{column.title}: {notes[mark]}" for mark in cell.marks]
-    return "; ".join(reasons)
+def _notes(table: Table, row: Row, notes: Mapping[str, str]) -> str:
+    """The footnotes of the row's cells, such as which operations its FLOPs leave out."""
+    cells = zip(table.columns, row.cells, strict=True)
+    return "; ".join(f"{column.title}: {notes[mark]}" for column, cell in cells for mark in cell.marks)
 
 
 def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tuple[str, str]]:
