@@ -39,7 +39,7 @@ class Commands(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (KeyboardInterrupt, EOFError, OSError) as problem:
+        except (KeyboardInterrupt, SystemExit, EOFError, OSError) as problem:
             sys.exit(_exit_code(problem))
         return result
 
@@ -91,7 +91,9 @@ def _exit_code(problem: BaseException) -> int:
     if isinstance(problem, BrokenPipeError):  # `| head`: what is still in the buffer has no reader
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MISUSE
-    if isinstance(problem, OSError) and not isinstance(problem, BenchError):
+    if isinstance(problem, SystemExit):  # no command of ours does that
+        text = "an operator or a plug-in ended the command by sys.exit()"
+    elif isinstance(problem, OSError) and not isinstance(problem, BenchError):
         text = ": ".join(str(part) for part in (problem.filename, problem.strerror or problem) if part)
     elif isinstance(problem, BenchError) or "upsamplers" in type(problem).__module__:
         text = str(problem)

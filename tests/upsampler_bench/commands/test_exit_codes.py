@@ -35,6 +35,8 @@ def stored(tmp_path):
         (RecursionError(), INTERNAL, "This is a bug"),
         (EOFError("a bug"), INTERNAL, "This is a bug"),
         (OSError(28, "No space left on device", "here"), MISUSE, "error: here: No space left on device\n"),
+        (SystemExit(1), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
+        (SystemExit(0), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
         (KeyboardInterrupt(), INTERRUPTED, "Interrupted.\n"),
         (KeyboardInterrupt("before the first reading"), INTERRUPTED, "Interrupted before the first reading.\n"),
     ],
