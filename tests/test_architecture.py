@@ -22,6 +22,7 @@ TOP = {
     "results",
     "stats",
     "storage",
+    "text",
     "units",
 }
 # The reporting half; in other rooms a file that never loads torch says so in its first line.

@@ -12,6 +12,8 @@ MODES = (INFERENCE, TRAIN, PROBE)
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 # The metric of a case that is its time, by mode.
 TIMED = {INFERENCE: "latency", TRAIN: "train_latency"}
+# Of an input or output, more than any machine can hold.
+MOST_ELEMENTS = 2**48
 LAYOUTS = ("contiguous", "channels_last")
 # The backends with a role of their own: the reference of all others, and what a user gets from `upsamplers.create`.
 TORCH, AUTO = "torch", "auto"

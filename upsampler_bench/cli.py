@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
-from typing import NoReturn
+import traceback
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from upsampler_bench.commands import (
     baseline,
@@ -23,10 +27,26 @@ from upsampler_bench.commands import (
 )
 from upsampler_bench.commands import list as listing
 from upsampler_bench.commands.console import fitted
-from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED, MISUSE
+from upsampler_bench.commands.exit_codes import FINE, INTERNAL, INTERRUPTED, MISUSE
 from upsampler_bench.errors import BenchError
+from upsampler_bench.text import cleaned
+
+
+class Commands(TyperGroup):
+    """Ends what typer would end without a word, or with 1, which here means a regression."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, SystemExit, EOFError, OSError) as problem:
+            sys.exit(_exit_code(problem))
+        return result
+
 
 app = typer.Typer(
+    cls=Commands,
     name="upsampler-bench",
     help="Measure feature upsamplers for PyTorch and compare them.",
     no_args_is_help=True,
@@ -49,28 +69,41 @@ def main() -> NoReturn:
     import warnings
 
     warnings.filterwarnings("ignore", message=".*NumPy.*", category=UserWarning)
+    # A notebook's backend, or one that does not exist, would end the import of matplotlib.
+    os.environ["MPLBACKEND"] = "agg"
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="replace")  # letters that the encoding lacks
     for ending in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, ending):
             signal.signal(getattr(signal, ending), _as_interrupt)
     try:
         app()
-    except BenchError as problem:
-        _fail(str(problem))
-    except OSError as problem:
-        _fail(f"cannot write: {problem.strerror or problem}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     except Exception as problem:
-        if "upsamplers" not in type(problem).__module__:
-            raise
-        _fail(str(problem))
+        sys.exit(_exit_code(problem))
     sys.exit(FINE)
 
 
-def _fail(text: str) -> NoReturn:
-    print(fitted(f"error: {text}"), file=sys.stderr)
-    sys.exit(MISUSE)
+def _exit_code(problem: BaseException) -> int:
+    """Prints why a command ended early, and returns its exit code: never one that a result has."""
+    if isinstance(problem, KeyboardInterrupt):
+        print(f"{' '.join(['Interrupted', *map(str, problem.args)])}.", file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(problem, BrokenPipeError):  # `| head`: what is still in the buffer has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return MISUSE
+    if isinstance(problem, SystemExit):  # no command of ours does that
+        text = "an operator or a plug-in ended the command by sys.exit()"
+    elif isinstance(problem, OSError) and not isinstance(problem, BenchError):
+        text = ": ".join(str(part) for part in (problem.filename, problem.strerror or problem) if part)
+    elif isinstance(problem, BenchError) or "upsamplers" in type(problem).__module__:
+        text = str(problem)
+    else:
+        traceback.print_exception(problem)
+        print("This is a bug in upsampler-bench; please report it.", file=sys.stderr)
+        return INTERNAL
+    print(fitted(f"error: {cleaned(text)}"), file=sys.stderr)
+    return MISUSE
 
 
 def _as_interrupt(*_: object) -> None:

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from upsampler_bench import discovery
-from upsampler_bench.case import DTYPES, INFERENCE, LAYOUTS, MODES, TORCH, TRAIN, Case, Settings, default_backend
+from upsampler_bench.case import (
+    DTYPES,
+    INFERENCE,
+    LAYOUTS,
+    MODES,
+    MOST_ELEMENTS,
+    TORCH,
+    TRAIN,
+    Case,
+    Settings,
+    default_backend,
+)
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 
@@ -24,7 +35,6 @@ else:
 PLANS = Path(__file__).parent / "plans"
 BACKENDS = "upsampler_bench.backends"
 MOST_THREADS = 4096
-MOST_ELEMENTS = 2**48
 IMAGE_CHANNELS, MODEL_SCALE = 3, 2
 MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from upsampler_bench.case import DTYPES, LAYOUTS, MODES, TORCH, Case
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, TORCH, Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Measurement, Reading, Run
+from upsampler_bench.text import cleaned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ def load(path: str | Path) -> Run:
         partial = source / PARTIAL_FILE
         source = partial if partial.exists() and not (source / FILE).exists() else source / FILE
     try:
-        data = json.loads(source.read_text(encoding="utf-8"))
+        data = cleaned(json.loads(source.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ResultsError(f"no stored run at {source}; 'upsampler-bench run' writes one") from None
     except (OSError, ValueError, RecursionError) as problem:
@@ -221,19 +222,23 @@ def _check_values(run: Run) -> None:
     """
     for number, measurement in enumerate(run.measurements):
         case, path = measurement.case, f"measurements[{number}]"
-        for name in ("batch", "channels", "height", "width", "scale"):
-            if getattr(case, name) < 1:
-                raise ValueError(f"{path}.case.{name}: expected a positive integer, found {getattr(case, name)}")
-        for name, choices in (("mode", MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
-            if getattr(case, name) not in choices:
-                raise ValueError(
-                    f"{path}.case.{name}: expected {', '.join(choices)}, found {getattr(case, name)[:40]!r}"
-                )
+        _check_case(case, path)
         for reading in measurement.readings:
             # The host gap of older runs, wall time less device time, may be negative by the clocks' resolution.
             least = -math.inf if reading.metric.endswith("_gap") else 0.0
             if not all(math.isfinite(sample) and sample >= least for sample in reading.samples):
                 raise ValueError(f"{path}, {reading.metric[:40]}: expected samples that are finite and not negative")
+
+
+def _check_case(case: Case, path: str) -> None:
+    for name in ("batch", "channels", "height", "width", "scale"):
+        if getattr(case, name) < 1:
+            raise ValueError(f"{path}.case.{name}: expected a positive integer, found {getattr(case, name)}")
+    if case.batch * case.channels * case.height * case.width * case.scale**2 >= MOST_ELEMENTS:
+        raise ValueError(f"{path}.case: expected sizes that a machine can hold, found {case.condition[:80]}")
+    for name, choices in (("mode", MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
+        if getattr(case, name) not in choices:
+            raise ValueError(f"{path}.case.{name}: expected {', '.join(choices)}, found {getattr(case, name)[:40]!r}")
 
 
 def to_frame(run: Run) -> pd.DataFrame:

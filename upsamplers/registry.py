@@ -26,6 +26,7 @@ from upsamplers.functional.backend import require_backend
 from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
+LONGEST_NAME = 200
 FILE_PLUGIN = "upsampler_plugin_"
 # What torch says of a tensor that no memory holds.
 TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking long")
@@ -96,10 +97,14 @@ def add(spec: Spec) -> None:
     Raises:
         DuplicateUpsampler: the name belongs to another class already.
         NotAnUpsampler: the class does not keep the contract.
-        Unsupported: the name is not a string, or empty.
+        Unsupported: the name is not a string, or empty, or another fact is of a wrong type.
     """
-    if not spec.name or not isinstance(spec.name, str):
-        raise Unsupported(f"the name of an upsampler is {spec.name!r}; expected a string")
+    if not isinstance(spec.name, str) or not 0 < len(spec.name) <= LONGEST_NAME or not spec.name.isprintable():
+        raise Unsupported(
+            f"the name of an upsampler is {spec.name!r:.{LONGEST_NAME}}; expected a string of 1 to {LONGEST_NAME} "
+            f"printable letters"
+        )
+    _check_facts(spec)
     if not (isinstance(spec.cls, type) and issubclass(spec.cls, Upsampler)):
         raise NotAnUpsampler(
             f"{spec.name!r}: {spec.cls!r} is not a subclass of upsamplers.Upsampler; register any nn.Module by "
@@ -112,6 +117,22 @@ def add(spec: Spec) -> None:
             f"an upsampler {spec.name!r} is already registered by {_origin(known)}; {_origin(spec)} needs another name"
         )
     _specs[spec.name] = spec
+
+
+def _check_facts(spec: Spec) -> None:
+    expected = {
+        "year": (spec.year is None or type(spec.year) is int, "an integer"),
+        "scales": (_all_of(int, spec.scales), "a tuple of integers"),
+        "devices": (_all_of(str, spec.devices), "a tuple of strings"),
+        "paper": (isinstance(spec.paper, str) and spec.paper.isprintable(), "a string of printable letters"),
+    }
+    for name, (is_right, kind) in expected.items():
+        if not is_right:
+            raise Unsupported(f"{spec.name}: {name} is {getattr(spec, name)!r}; expected {kind}")
+
+
+def _all_of(kind: type, values: object) -> bool:
+    return isinstance(values, (tuple, list)) and all(type(value) is kind for value in values)
 
 
 def _origin(spec: Spec) -> str:

@@ -1,11 +1,19 @@
 """Operators that fail in every possible way."""
 
+import _thread
+import contextlib
 import ctypes
 import os
+import signal
 import subprocess
+import sys
+import threading
 import time
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import upsamplers
 
@@ -104,6 +112,90 @@ class Forks(Bad):
     def misbehave(self, x):
         subprocess.Popen(["sleep", "120"])
         os._exit(7)
+
+
+@upsamplers.register("ends-quietly")
+class EndsQuietly(Bad):
+    def misbehave(self, x):
+        sys.exit()
+
+
+LEAKS = {
+    "leaks-grad-mode": lambda: torch.set_grad_enabled(False),
+    "leaks-threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "leaks-a-dtype": lambda: torch.set_default_dtype(torch.float64),
+    "leaks-a-device": lambda: torch.set_default_device("cpu"),
+    "leaks-a-hook": lambda: torch.nn.modules.module.register_module_forward_hook(lambda *_: time.sleep(0.01)),
+    "leaks-a-mode": lambda: TorchDispatchMode().__enter__(),
+    "leaks-a-function": lambda: setattr(F, "interpolate", lambda *_, **__: None),
+}
+
+
+class Leaks(Bad):
+    def __init__(self, channels, *, scale=2, leak=""):
+        super().__init__(channels, scale=scale)
+        LEAKS[leak]()
+
+    def misbehave(self, x): ...
+
+
+for leak in LEAKS:
+    upsamplers.register(leak, leak=leak)(Leaks)
+
+
+@upsamplers.register("writes-by-numpy")
+class WritesByNumpy(Bad):
+    def misbehave(self, x):
+        x.detach().numpy()[...] += 1
+
+    def forward(self, x):
+        out = super().forward(x.clone())
+        self.misbehave(x)
+        return out
+
+
+@upsamplers.register("ends-late")
+class EndsLate(Bad):
+    timer = None
+
+    def misbehave(self, x):
+        if self.timer is None:
+            self.timer = threading.Timer(2.0, os._exit, [9])
+            self.timer.daemon = True
+            self.timer.start()
+
+
+@upsamplers.register("escapes")
+class Escapes(Bad):
+    """Leaves a process in a session of its own, and says which."""
+
+    def misbehave(self, x):
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        with Path(os.environ["CHILDREN"]).open("a") as file:
+            file.write(f"{child.pid} {os.getpid()}\n")
+
+
+@upsamplers.register("escapes-and-stops")
+class EscapesAndStops(Escapes):
+    def misbehave(self, x):
+        super().misbehave(x)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@upsamplers.register("forges-the-end")
+class ForgesTheEnd(Bad):
+    """Writes to every pipe of the process what could be taken for a message."""
+
+    def misbehave(self, x):
+        for descriptor in range(3, 30):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b'{"kind": "end"}\n')
+
+
+@upsamplers.register("interrupts")
+class Interrupts(Bad):
+    def misbehave(self, x):
+        _thread.interrupt_main()
 
 
 @upsamplers.register("refuses")

@@ -71,6 +71,7 @@ def test_what_is_no_run_is_refused_in_one_sentence(tmp_path, content, message):
     [
         (("measurements", 3, "case", "batch"), "1", "measurements[3].case.batch: expected int, found str"),
         (("measurements", 3, "case", "height"), 0, "measurements[3].case.height: expected a positive integer, found 0"),
+        (("measurements", 3, "case", "width"), 10**300, "measurements[3].case: expected sizes that a machine can hold"),
         (("measurements", 0, "case", "dtype"), "float8", "measurements[0].case.dtype: expected float32, float16"),
         (("measurements", 0, "readings", 0, "rounds"), [[-1.0]], "expected samples that are finite and not negative"),
         (("measurements", 0, "readings", 0, "rounds"), [[float("nan")]], "expected samples that are finite"),

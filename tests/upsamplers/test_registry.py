@@ -1,5 +1,6 @@
 """Names find operators, and misuse is refused with what would be accepted."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -216,3 +217,19 @@ def test_an_error_of_the_operator_itself_is_not_touched() -> None:
     upsamplers.register_module("broken_inside", build)
     with pytest.raises(RuntimeError, match="no such weights"):
         upsamplers.create("broken_inside", 8)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"year": "2020"}, "year is '2020'; expected an integer"),
+        ({"year": True}, "year is True; expected an integer"),
+        ({"scales": 2}, "scales is 2; expected a tuple of integers"),
+        ({"devices": "cpu"}, "devices is 'cpu'; expected a tuple of strings"),
+        ({"paper": None}, "paper is None; expected a string"),
+    ],
+)
+def test_a_fact_of_a_wrong_type_is_refused_when_it_is_registered(registry_restored, facts, message):
+    with pytest.raises(upsamplers.Unsupported, match=re.escape(message)):
+        upsamplers.register("mine", **facts)(type("Mine", (upsamplers.Upsampler,), {}))
+    assert "mine" not in upsamplers.names()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from upsampler_bench.errors import ResultsError
 from upsampler_bench.storage import write_whole
+from upsampler_bench.text import cleaned
 
 SCHEMA = 1
 FILE = Path("reports/baselines/cpu.json")
@@ -89,7 +90,7 @@ def load(path: Path) -> Baseline:
     """
     remedy = f"choose another --file, or delete this one and run '{update_command(path)}'"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = cleaned(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ResultsError(f"no baseline at {path}; create it with '{update_command(path)}'") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:

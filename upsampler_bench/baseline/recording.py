@@ -27,13 +27,13 @@ SETTINGS = Settings(threads=1, malloc="default")
 METRICS = ("flops", "params", "memory", "train_memory", "traffic")
 
 
-def record(name: str) -> OperatorBaseline:
-    """Everything of one operator; an exception becomes the reason why there is nothing."""
+def record(case: Case) -> OperatorBaseline:
+    """Everything of the operator of a case; an exception becomes the reason why there is nothing."""
     threads = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SETTINGS.seed)
-            return _record(CASE.of(name))
+            return _record(case)
     except (upsamplers.UpsamplerError, BenchError) as problem:
         return OperatorBaseline(failed=str(problem))
     except Exception as problem:

@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from upsampler_bench.baseline import baseline_file
-from upsampler_bench.baseline.baseline_file import COMMAND, FILE, Baseline
+from upsampler_bench.baseline.baseline_file import COMMAND, FILE, Baseline, OperatorBaseline
 from upsampler_bench.baseline.difference import ADDED, REMOVED, WRONG, Change, Difference, diff, keep_rounding
 from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
 from upsampler_bench.commands.options import Plugin, Upsampler
-from upsampler_bench.errors import ResultsError
+from upsampler_bench.errors import PlanError, ResultsError
 
 METRIC_WIDTH = 18
 
@@ -99,18 +99,24 @@ def _record(names: Sequence[str], plugins: Sequence[str]) -> Baseline:
     """
     from upsampler_bench import plan
     from upsampler_bench.baseline import recording
-    from upsampler_bench.runner import operators
+    from upsampler_bench.runner import isolated, operators
 
-    operators.load(plugins)
-    operators.add_variants(names)
-    on_device = operators.names(recording.CASE.device)
+    specs = operators.pickled(operators.names())
+    wanted = [recording.CASE.of(name) for name in names or [""]]
+    lists: list[tuple[str, ...] | str] = isolated.ask(
+        "upsampler_bench.runner.operators:names_of", wanted, tuple[str, ...], str, plugins=plugins, specs=specs
+    )
+    if isinstance(lists[0], str):
+        raise PlanError(f"operators cannot be loaded: {lists[0]}")
     selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
-    recorded = {}
+    chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, lists[0], recording.CASE.device))
     with console(stderr=True).status("recording") as status:
-        for name in dict.fromkeys(case.upsampler for case in plan.cases(selection, on_device, recording.CASE.device)):
-            status.update(name)
-            recorded[name] = recording.record(name)
-    return recording.baseline(recorded)
+        recorded = isolated.ask(
+            "upsampler_bench.baseline.recording:record", [recording.CASE.of(name) for name in chosen], OperatorBaseline,
+            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=specs,
+            begin=lambda case: status.update(case.upsampler),
+        )  # fmt: skip
+    return recording.baseline(dict(zip(chosen, recorded, strict=True)))
 
 
 def _check_condition(old: Baseline, file: Path) -> None:

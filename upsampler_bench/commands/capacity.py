@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upsampler_bench.case import TORCH
-from upsampler_bench.commands.console import WIDTH, console, print_text
+from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Upsampler
 
@@ -61,9 +61,9 @@ def capacity(
         keys = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
         capacities = _counted(available, upsampler, keys, plugin or (), confirm=confirm)
     if as_json:
-        print_text(json.dumps([_data(one, available) for one in capacities], indent=1))
+        print(json.dumps([_data(one, available) for one in capacities], indent=1))
     else:
-        print_text(text(capacities, available))
+        print(text(capacities, available))
     raise typer.Exit(FINE if any(one.side for one in capacities) else FAILED)
 
 
@@ -87,7 +87,7 @@ def _counted(
     cases = plan.cases(plan.parse(parsed), operators.names(), name, operators.names(name))
     stderr = console(stderr=True)
     if confirm and device is None:
-        stderr.print(f"{name} is not present: sizes are counted but not confirmed.", highlight=False)
+        stderr.print(f"{name} is not present: sizes are counted but not confirmed.")
     capacities = []
     with stderr.status("counting") as status:
         for case in cases:

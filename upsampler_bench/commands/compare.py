@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,7 +44,7 @@ def compare(
     dtype: Annotated[list[str] | None, typer.Option(help="float32, float16, bfloat16 or float64.")] = None,
     mode: Annotated[str, typer.Option(help="inference or train.")] = "inference",
     device: Device = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     budget: Annotated[float, typer.Option(help="Time budget in seconds; 0: no limit.")] = 300.0,
     threshold: Annotated[str, typer.Option(help="Ignore changes smaller than this.")] = "5%",
     fail_on: Annotated[str, typer.Option(help="regression, slower, inconclusive or never.")] = "regression",
@@ -67,6 +68,7 @@ def compare(
     """
     names = what or []
     limit = _threshold(threshold)
+    _check_values(base, head, budget)
     _check(names, base, head, fail_on, bool(upsampler), bool(budgets))
     check_formats(formats)
     given = {
@@ -101,6 +103,15 @@ def compare(
     if output_dir:
         write_whole(output_dir / SAMPLES_FILE, json.dumps([*map(asdict, comparisons)]).encode())
     raise typer.Exit(EXIT_CODES[outcome.outcome(comparisons, fail_on, checked).value])
+
+
+def _check_values(base: str | None, head: str | None, budget: float) -> None:
+    """Refuses what an unset variable of a CI gives."""
+    for option, revision in (("--base", base), ("--head", head)):
+        if revision == "":
+            raise PlanError(f"{option} is empty; expected a commit, tag or branch")
+    if not 0 <= budget < math.inf:
+        raise PlanError(f"--budget is {budget:g}; expected seconds, or 0 for no limit")
 
 
 def _compare_stored_runs(
@@ -165,7 +176,7 @@ def _threshold(text: str) -> float:
 
 
 def _say(text: str) -> None:
-    console(stderr=True).print(text, highlight=False, markup=False)
+    console(stderr=True).print(text)
 
 
 def _print(report: Report, output_dir: Path | None, formats: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -27,10 +26,4 @@ def console(*, stderr: bool = False) -> Console:
     """Where to print."""
     from rich.console import Console
 
-    return Console(stderr=stderr)
-
-
-def print_text(text: str) -> None:
-    """Prints, with a replacement for letters that the output's encoding lacks."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)

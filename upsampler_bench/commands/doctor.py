@@ -14,6 +14,6 @@ def doctor(device: Device = "auto") -> None:
     for finding in examination.examine(device or "auto"):
         mark, style = ("!", "yellow") if finding.advice else (" ", None)
         line = f"{mark} {finding.check + ':':18s}{finding.value}"
-        out.print(line, style=style, markup=False, highlight=False, soft_wrap=not out.is_terminal)
+        out.print(line, style=style, soft_wrap=not out.is_terminal)
         if finding.advice:
-            out.print(f"  {'':18s}{finding.advice}", markup=False, highlight=False)
+            out.print(f"  {'':18s}{finding.advice}")

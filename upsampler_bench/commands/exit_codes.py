@@ -9,5 +9,7 @@ MISUSE = 2
 INCONCLUSIVE = 3
 # An operator's output or gradient is wrong.
 WRONG_OUTPUT = 4
+# A bug in this package, as sysexits.h counts it; a traceback is printed.
+INTERNAL = 70
 # Ctrl-C, as a shell counts it: 128 + SIGINT. What was measured is kept.
 INTERRUPTED = 130

@@ -35,6 +35,5 @@ def export(
     if missing := _values.without_values(run):
         console(stderr=True).print(
             f"{len(missing)} of {len(run.measurements)} cases have no values; only the junit export lists them",
-            highlight=False,
             soft_wrap=True,
         )

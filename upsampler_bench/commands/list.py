@@ -9,6 +9,7 @@ import typer
 from upsampler_bench.case import AUTO
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import Plugin
+from upsampler_bench.formats.markdown import escaped
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -65,7 +66,7 @@ def markdown(channels: int = 256, scale: int = 2) -> str:
     lines = ["| operator | paper | needs | scales | weights | parameters |", f"|{' :-- |' * 4} --: | --: |"]
     for name in upsamplers.names():
         weights, parameters, refusal = _parameters(name, channels, scale)
-        cells = [f"`{name}`", *_facts(name), weights, refusal or parameters]
+        cells = [f"`{name}`", *map(escaped, (*_facts(name), weights, refusal or parameters))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -51,7 +51,6 @@ def perform(
     messages.print(
         f"{len(ready.cases)} cases of {operators} operators on {ready.cases[0].device}: "
         f"about {minutes(expected)}, at most {minutes(most)}",
-        highlight=False,
     )
     if ready.writer.folder is None:
         ready = replace(ready, writer=session.ResultWriter(storage.new_folder(parsed.name)))
@@ -59,7 +58,7 @@ def perform(
     assert ready.writer.folder is not None
     report([run], ready.writer.folder, formats)
     if run.ended == "interrupted":
-        messages.print("Interrupted; the same command with --resume continues.", highlight=False)
+        messages.print("Interrupted; the same command with --resume continues.")
         raise typer.Exit(INTERRUPTED)
     return run
 

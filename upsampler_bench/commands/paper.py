@@ -58,13 +58,13 @@ def paper(
         folder = storage.new_folder("reproduction")
     runs, messages = [], console(stderr=True)
     for name, (ready, run) in prepared.items():
-        messages.print(f"{name}: {'already measured' if run else f'{len(ready.cases)} cases'}", highlight=False)
+        messages.print(f"{name}: {'already measured' if run else f'{len(ready.cases)} cases'}")
         if run is None and ready.writer.folder is None:
             session.check_writable(folder / name)
             ready = replace(ready, writer=session.ResultWriter(folder / name))
         runs.append(run or measure(ready))
         if runs[-1].ended == "interrupted":
-            messages.print("Interrupted; the same command continues.", highlight=False)
+            messages.print("Interrupted; the same command continues.")
             break
     report(runs, folder, formats)
     raise typer.Exit(INTERRUPTED if runs[-1].ended == "interrupted" else FINE)

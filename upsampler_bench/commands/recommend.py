@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upsampler_bench.case import PROBE
-from upsampler_bench.commands.console import console, minutes, print_text
+from upsampler_bench.commands.console import console, minutes
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import measure
 from upsampler_bench.commands.options import Json
@@ -65,7 +65,7 @@ def recommend(
     runs = _runs(results or (), criteria, keys)
     criteria = recommend.Criteria(given, no_guide, _needs(needs or (), runs), by)
     made = recommend.recommend(runs, criteria, list(keys.values()))
-    print_text(json.dumps(text.data(made), indent=1) if as_json else text.text(made))
+    print(json.dumps(text.data(made), indent=1) if as_json else text.text(made))
     raise typer.Exit(FINE if all(one.best for one in made) else FAILED)
 
 
@@ -115,7 +115,6 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
     console(stderr=True).print(
         f"No stored run in runs/ or reports/: measuring {names} now on {sessions[0].cases[0].device}, "
         f"about {minutes(expected)}, at most {minutes(longest)}. 'upsampler-bench run' measures and stores everything.",
-        highlight=False,
     )
     runs = []
     for one in sessions:

@@ -37,10 +37,10 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> 
     first = next((name for name in OPENED_FIRST if name in names), names[0])
     messages = console(stderr=True)
     if len(names) == 1:
-        messages.print(f"Wrote {folder / first}", highlight=False, soft_wrap=True)
+        messages.print(f"Wrote {folder / first}", soft_wrap=True)
     else:
-        messages.print(f"Wrote {len(names)} files to {folder}", highlight=False, soft_wrap=True)
-        messages.print(f"Open {folder / first}", highlight=False, soft_wrap=True)
+        messages.print(f"Wrote {len(names)} files to {folder}", soft_wrap=True)
+        messages.print(f"Open {folder / first}", soft_wrap=True)
 
 
 def check_formats(formats: Sequence[str] | None) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CACHE = Path.home() / ".cache" / "upsampler-bench" / "environments"
+ENVIRONMENTS = Path("upsampler-bench") / "environments"
 PACKAGE = Path(__file__).parents[1]
 OPERATORS = "upsamplers"
 ERROR_LINES = 6
@@ -46,6 +46,7 @@ def sides(
     """
     root = repository()
     commits = {"base": resolve(root, base), "head": resolve(root, head) if head else ""}
+    _refuse_itself(root, base, commits)
     with tempfile.TemporaryDirectory(prefix="upsampler-bench-") as folder, contextlib.ExitStack() as checkouts:
         built = []
         for name, commit in commits.items():
@@ -94,6 +95,20 @@ def changed_files(root: Path) -> list[str]:
     return [line[3:] for line in _git(root, "status", "--porcelain").stdout.splitlines()]
 
 
+def _refuse_itself(root: Path, base: str, commits: Mapping[str, str]) -> None:
+    """In a shallow clone a branch may be the very commit that is checked out.
+
+    Raises:
+        PlanError: base and head are the same commit of a shallow clone.
+    """
+    head = commits["head"] or resolve(root, "HEAD")
+    is_changed = not commits["head"] and changed_files(root)
+    if base == "HEAD" or commits["base"] != head or is_changed:
+        return
+    if _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        raise PlanError(f"{base} is the head itself in this shallow clone; fetch more: git fetch --unshallow")
+
+
 @contextlib.contextmanager
 def _checked_out(root: Path, commit: str, folder: Path) -> Iterator[Path]:
     """A worktree, removed even if the user interrupts the comparison."""
@@ -122,7 +137,7 @@ def _interpreter(root: Path, tree: Path, name: str, say: Say) -> str:
     dependencies = _dependencies(tree)
     if not dependencies or dependencies == _dependencies(root):
         return sys.executable
-    folder = CACHE / hashlib.sha256("\n".join([sys.version, *dependencies]).encode()).hexdigest()[:16]
+    folder = _cache() / hashlib.sha256("\n".join([sys.version, *dependencies]).encode()).hexdigest()[:16]
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     complete = folder / "complete"
     if not complete.exists():
@@ -139,6 +154,14 @@ def _interpreter(root: Path, tree: Path, name: str, say: Say) -> str:
             raise SideError(f"{name} does not install: {_last_lines(done.stderr)}")
         complete.touch()
     return str(python)
+
+
+def _cache() -> Path:
+    """Where environments are kept; a user without a home, as in a container, has a temporary folder."""
+    try:
+        return Path.home() / ".cache" / ENVIRONMENTS
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / ENVIRONMENTS
 
 
 def _own_dependencies() -> list[str]:

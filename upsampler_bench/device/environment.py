@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import threading
@@ -64,12 +65,13 @@ def installed_version(package: str) -> str:
 
 
 def seconds_of_others() -> float:
-    """Core seconds since the system started, of any priority, that neither this process nor its parent used."""
+    """Core seconds since the system started, of any priority, that neither this process nor its two parents used."""
     total = psutil.cpu_times()
     seconds = total.user + getattr(total, "nice", 0.0) + total.system + getattr(total, "steal", 0.0)
-    for pid in (os.getpid(), os.getppid()):
-        if psutil.pid_exists(pid):
-            own = psutil.Process(pid).cpu_times()
+    this = psutil.Process()
+    for process in (this, *this.parents()[:2]):  # the parent supervises, its parent reads what this one measures
+        with contextlib.suppress(psutil.Error):
+            own = process.cpu_times()
             seconds -= own.user + own.system
     return float(seconds)
 

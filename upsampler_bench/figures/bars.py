@@ -83,7 +83,7 @@ def _bar(axes: Axes, bar: Bar, place: int, start: float, dots: bool) -> None:
         interval = [[value - bar.low], [bar.high - value]]
         axes.errorbar([value], [place], xerr=interval, color=INK, elinewidth=0.7, capsize=1.5, capthick=0.7)
     style: dict[str, Any] = {"color": INK} if bar.value is not None else {"color": FAINT, "style": "italic"}
-    style |= {"va": "center", "size": SMALL, "parse_math": False, "bbox": BLANK}
+    style |= {"va": "center", "size": SMALL, "bbox": BLANK}
     end = max(value, bar.high or value, start)
     axes.annotate(bar.text, (end, place), (5 if dots else 3, 0), textcoords="offset points", **style)
 
@@ -93,7 +93,7 @@ def _names(axes: Axes, panel: Panel, is_first: bool) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set_yticks(range(len(bars)), [_shortened(bar.name) for bar in bars])
     for bar, label in zip(bars, axes.get_yticklabels(), strict=True):
-        label.set(size=TEXT, weight="bold" if bar.name == panel.baseline else "normal", parse_math=False)
+        label.set(size=TEXT, weight="bold" if bar.name == panel.baseline else "normal")
 
 
 def _shortened(name: str) -> str:

@@ -13,8 +13,13 @@ from upsampler_bench.figures.frame import DPI
 from upsampler_bench.report.parts import Report
 from upsampler_bench.report.pictures import Panel, Picture
 
-# With a salt of our own the ids in an SVG are the same each time.
-SETTINGS: dict[Any, Any] = {"svg.hashsalt": "upsampler-bench", "font.family": "DejaVu Sans", "font.size": 6.5}
+# With a salt of our own the ids in an SVG are the same each time. A "$" in a name is no formula.
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "upsampler-bench",
+    "font.family": "DejaVu Sans",
+    "font.size": 6.5,
+    "text.parse_math": False,
+}
 
 
 def files(report: Report, suffix: str) -> dict[str, bytes]:

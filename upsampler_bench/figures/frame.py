@@ -33,10 +33,10 @@ def framed(picture: Picture, width: float, height: float, legend: float = 0.0) -
     figure = Figure(figsize=(width, total), dpi=DPI, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     left, top = 0.06 / width, 1 - 0.06 / total
-    figure.text(left, top, "\n".join(title), size=TITLE, weight="bold", color=INK, va="top", parse_math=False)
+    figure.text(left, top, "\n".join(title), size=TITLE, weight="bold", color=INK, va="top")
     under = top - LINE * 1.35 * len(title) / total
-    figure.text(left, under, "\n".join(subtitle), size=SMALL, color=FAINT, va="top", parse_math=False)
-    figure.text(left, 0.04 / total, "\n".join(caption), size=SMALL, color=FAINT, va="bottom", parse_math=False)
+    figure.text(left, under, "\n".join(subtitle), size=SMALL, color=FAINT, va="top")
+    figure.text(left, 0.04 / total, "\n".join(caption), size=SMALL, color=FAINT, va="bottom")
     return figure
 
 

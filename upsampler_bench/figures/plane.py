@@ -112,16 +112,12 @@ def _legend(axes: Axes, plane: Plane) -> None:
         ]
     look: dict[str, Any] = {"frameon": False, "fontsize": SMALL, "borderaxespad": 0.3, "handletextpad": 0.6}
     if curves:
-        legend = axes.legend(handles=curves, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2, **look)
+        axes.legend(handles=curves, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2, **look)
     elif circles:
         columns = len(circles) if axes.figure.bbox.width > NARROW[0] * axes.figure.dpi else 2
-        legend = axes.legend(
+        axes.legend(
             handles=circles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, columnspacing=1.2, **look
         )
-    else:
-        return
-    for text in legend.get_texts():
-        text.set_parse_math(False)
 
 
 def _sample(text: str, radius: float, face: str, edge: str) -> Line2D:
@@ -136,7 +132,7 @@ def label(axes: Axes, plane: Plane) -> list[Text]:
         # Above its circle at first.
         x, y = axes.transData.transform((point.x, point.y))
         at = back.transform((x, y + (plane.radius(point.size) + GAP) * pixels))
-        look: dict[str, Any] = {"weight": "bold" if point.bold else "normal", "parse_math": False}
+        look: dict[str, Any] = {"weight": "bold" if point.bold else "normal"}
         texts.append(axes.text(at[0], at[1], point.label, size=SMALL, color=INK, ha="center", va="bottom", **look))
     if not texts:
         return texts

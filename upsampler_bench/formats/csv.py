@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 
 from upsampler_bench.report.parts import NOTHING, Column, Report, Row, Table
 
 ABOUT = "one row per operator, backend and condition (report.csv), and the comparison with the paper (published.csv)"
+# What may begin with a sign, with or without the paper's unit.
+NUMBER = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?( ?[%KMG])?", re.IGNORECASE)
 FILE, PUBLISHED = "report.csv", "published.csv"
 SPELLED = {"×": "", "%": "percent", "images/s": "images_per_second"}
 PUBLISHED_HEADER = (
@@ -27,11 +30,13 @@ def show(report: Report) -> str:
     """The rows of all tables under one header; a column that a table lacks is empty in its rows."""
     notes = dict(report.footnotes)
     rows = [_fields(table, row, notes) for table in report.tables for row in table.rows]
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("status", "reason")]
+    last = ("status", "reason", "notes")
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in last]
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*(names or ["upsampler"]), "status", "reason"], restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    header = [*(names or ["upsampler"]), *last]
+    writer = csv.DictWriter(out, header, restval="", lineterminator="\n")
+    writer.writerow({name: _text(name) for name in header})
+    writer.writerows({name: _text(text) for name, text in row.items()} for row in rows)
     return out.getvalue()
 
 
@@ -45,7 +50,8 @@ def published(report: Report) -> str:
             for cell in row.cells:
                 values = ("" if value is None else f"{value:.10g}" for value in (cell.published_value, cell.our_value))
                 texts = (cell.deviation, cell.verdict, cell.why)
-                writer.writerow((table.name, row.name, cell.figure, cell.published, cell.ours, *values, *texts))
+                names = (table.name, row.name, cell.figure, cell.published, cell.ours)
+                writer.writerow(map(_text, (*names, *values, *texts)))
     return out.getvalue()
 
 
@@ -54,16 +60,13 @@ def _fields(table: Table, row: Row, notes: Mapping[str, str]) -> dict[str, str]:
     fields |= {name: str(value) for name, value in table.condition.items()}
     for place, column in enumerate(table.columns):
         fields.update(_numbers(table, place, column, row))
-    return {**fields, "status": row.status, "reason": _reason(table, row, notes)}
+    return {**fields, "status": row.status, "reason": row.reason, "notes": _notes(table, row, notes)}
 
 
-def _reason(table: Table, row: Row, notes: Mapping[str, str]) -> str:
-    """The row's reason; also the footnotes of cells without a number, and of all cells of capabilities."""
-    reasons = [row.reason] if row.reason else []
-    for column, cell in zip(table.columns, row.cells, strict=True):
-        if table.compact or cell.value is None:
-            reasons += [f"{column.title}: {notes[mark]}" for mark in cell.marks]
-    return "; ".join(reasons)
+def _notes(table: Table, row: Row, notes: Mapping[str, str]) -> str:
+    """The footnotes of the row's cells, such as which operations its FLOPs leave out."""
+    cells = zip(table.columns, row.cells, strict=True)
+    return "; ".join(f"{column.title}: {notes[mark]}" for column, cell in cells for mark in cell.marks)
 
 
 def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tuple[str, str]]:
@@ -76,6 +79,11 @@ def _numbers(table: Table, place: int, column: Column, row: Row) -> Iterator[tup
     if any(other.cells[place].low is not None for other in table.rows):
         yield f"{column.name}_low{unit}", _plain(cell.low)
         yield f"{column.name}_high{unit}", _plain(cell.high)
+
+
+def _text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(text) else text
 
 
 def _plain(value: float | None) -> str:

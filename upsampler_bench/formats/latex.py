@@ -39,6 +39,9 @@ ESCAPES = str.maketrans(
         "–": "--",
         "…": r"\dots{}",
         "\n": " ",
+        # After a row's end these would begin an argument, and a star.
+        "[": "{[}",
+        "*": "{*}",
     }
 )
 
@@ -50,7 +53,7 @@ def files(report: Report) -> dict[str, bytes]:
 
 def show(report: Report) -> str:
     """One table environment for each condition, and for each published table with a figure of ours."""
-    head = f"% {' '.join(report.title.split())}\n% needs \\usepackage{{booktabs,graphicx}}\n"
+    head = f"% {_escaped(report.title)}\n% needs \\usepackage{{booktabs,graphicx}}\n"
     head += f"% the {MOST} most important columns; report.csv has all columns\n"
     blocks = [_measured(report, number, table) for number, table in enumerate(report.tables, 1)]
     for published in report.published:

@@ -25,26 +25,26 @@ def show(report: Report) -> str:
 
 def rows(table: Table) -> Iterator[str]:
     """The table alone, line by line."""
-    yield _row([_escaped(table.subject), *(_escaped(table.columns[place].heading) for place in table.shown)])
+    yield _row([escaped(table.subject), *(escaped(table.columns[place].heading) for place in table.shown)])
     yield _row([":--", *("--:" for _ in table.shown)])
     for row in table.rows:
-        name = _escaped(row.name)
+        name = escaped(row.name)
         name = f"**{name}**" if row.baseline else name
         yield _row([name, *(_cell(row.cells[place]) for place in table.shown)])
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield from (f"# {_escaped(report.title)}", "")
+    yield from (f"# {escaped(report.title)}", "")
     if report.warning:
-        yield from (f"> **{_escaped(report.warning)}**", "")
+        yield from (f"> **{escaped(report.warning)}**", "")
     for table in report.tables:
-        yield from (f"## {_escaped(table.title)}", "", *rows(table), "")
+        yield from (f"## {escaped(table.title)}", "", *rows(table), "")
         if table.incomplete:
-            reasons = [f"- {_escaped(row.name)}: {_escaped(row.explanation)}" for row in table.incomplete]
+            reasons = [f"- {escaped(row.name)}: {escaped(row.explanation)}" for row in table.incomplete]
             yield from ("Missing or incomplete results:", "", *reasons, "")
-    yield from (f"<sup>{mark}</sup> {_escaped(text)}  " for mark, text in report.footnotes)
+    yield from (f"<sup>{mark}</sup> {escaped(text)}  " for mark, text in report.footnotes)
     for table in report.profiles:
-        yield from ("", f"### {_escaped(table.title)}", "", *rows(table))
+        yield from ("", f"### {escaped(table.title)}", "", *rows(table))
     yield from _paper_section(report)
     yield from _section("What the columns mean", report.legend)
     yield from _section("How each column was measured", [method.words for method in report.methods])
@@ -54,28 +54,29 @@ def _lines(report: Report) -> Iterator[str]:
 def _paper_section(report: Report) -> Iterator[str]:
     if not report.published:
         return
-    yield from ("", f"## {_paper.HEADING}", "", _escaped(summary(report.published)), "", _paper.KEY)
+    yield from ("", f"## {_paper.HEADING}", "", escaped(summary(report.published)), "", _paper.KEY)
     for table in report.published:
-        yield from ("", f"### {_escaped(table.title)}", "", *rows(_paper.as_table(table)), "", _escaped(table.about))
-        reasons = [f"- {_escaped(what)}: {_escaped(why)}" for what, why in _paper.reasons(table)]
+        yield from ("", f"### {escaped(table.title)}", "", *rows(_paper.as_table(table)), "", escaped(table.about))
+        reasons = [f"- {escaped(what)}: {escaped(why)}" for what, why in _paper.reasons(table)]
         if reasons:
             yield from ("", *reasons)
 
 
 def _section(title: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    lines = [f"- **{_escaped(name)}**: {_escaped(text)}" for name, text in pairs]
+    lines = [f"- **{escaped(name)}**: {escaped(text)}" for name, text in pairs]
     return ["", f"### {title}", "", *lines] if lines else []
 
 
 def _cell(cell: Cell) -> str:
     interval = f" ({cell.interval})" if cell.interval else ""
     marks = f" <sup>{','.join(cell.marks)}</sup>" if cell.marks else ""
-    return f"{_escaped(cell.text)}{interval}{marks}"
+    return f"{escaped(cell.text)}{interval}{marks}"
 
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text as Markdown shows it, letter by letter."""
     return text.translate(ESCAPES)

@@ -30,11 +30,9 @@ def files(report: Report) -> dict[str, bytes]:
 
 
 def show(report: Report) -> str:
-    """As wide as the terminal is; letters that its encoding lacks are replaced."""
+    """As wide as the terminal is."""
     console = Console()
-    console = console if console.is_terminal else Console(width=WIDTH, color_system=None)
-    encoding = console.encoding or "utf-8"
-    return draw(report, console).encode(encoding, "replace").decode(encoding)
+    return draw(report, console if console.is_terminal else Console(width=WIDTH, color_system=None))
 
 
 def draw(report: Report, console: Console) -> str:

@@ -22,6 +22,7 @@ from upsampler_bench.runner.interleaving import FAILED, INTERRUPTED, Subject, in
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.stats import estimate_rounds
 from upsampler_bench.workloads import output_check, workload
+from upsampler_bench.workloads.process_state import ProcessState
 from upsampler_bench.workloads.workload import Workload
 
 OUT_OF_MEMORY = "out of memory"
@@ -188,9 +189,13 @@ class Group:
         """
         if step:
             self._announce(cases[0].key, step, facts)
+        state = ProcessState()
         try:
-            return action()
+            result = action()
+            if not self._has_leaked(state, cases[0]):
+                return result
         except Exception as problem:
+            state.restore()
             refused = isinstance(problem, (upsamplers.UpsamplerError, BenchError))
             reason = str(problem) if refused or isinstance(problem, capabilities.No) else why(problem)
             if not costs_case:
@@ -202,6 +207,13 @@ class Group:
             os._exit(DEAD_DEVICE)
         self.device.release()  # after the exception, and with it what its frames hold, has been dropped
         return None
+
+    def _has_leaked(self, state: ProcessState, case: Case) -> bool:
+        """Puts back what a step left changed; an operator loses its row for that, a probe nothing."""
+        changed = state.restore()
+        if changed and case.mode != PROBE and case.key not in self.failed:
+            self._give_up(case.key, "failed", f"wrong: changes {', '.join(changed)} (shared with other operators)")
+        return bool(changed) and case.mode != PROBE
 
     def _report_missing(self, case: Case, step: str, problem: Exception, reason: str) -> None:
         """A metric could not be read; for a probe that is the answer."""

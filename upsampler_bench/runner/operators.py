@@ -11,6 +11,7 @@ from dataclasses import replace
 import cloudpickle
 
 import upsamplers
+from upsampler_bench.case import Case
 from upsampler_bench.errors import PlanError
 from upsampler_bench.results import UpsamplerInfo
 from upsamplers import registry
@@ -67,6 +68,11 @@ def names(device: str = "") -> tuple[str, ...]:
     """Every registered name, in order; of a device such as "cuda:0", those that run on its kind."""
     kind = device.partition(":")[0]
     return tuple(name for name in upsamplers.names() if not kind or kind in upsamplers.get(name).devices)
+
+
+def names_of(case: Case) -> tuple[str, ...]:
+    """Those that run on a case's device: a question for `isolated.ask`."""
+    return names(case.device)
 
 
 def info(name: str) -> UpsamplerInfo:

@@ -12,22 +12,27 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from upsampler_bench.runner.protocol import Message, Request, read_message, write_request
+from upsampler_bench.runner.protocol import INTERRUPT, Message, Request, read_message, write_request
 
 # Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
 START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 SLICE_SECONDS = 0.5
 TAIL_LINES = 12
+# The folder that a process stands in is not searched for modules: a random.py in it would replace Python's own.
+BOOT = """
+import sys
+sys.path[:] = [*filter(None, sys.path), {root!r}]
+from upsampler_bench.runner.supervisor import main
+main()
+"""
+ROOT = str(Path(__file__).parents[2])
 
 
-class Silent(Exception):
-    """The process sent nothing for as long as one step may take."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no response for {seconds:g} s")
-        self.seconds = seconds
+class Stopped(Exception):
+    """The process must be stopped: it sent nothing for as long as one step may take, or what is no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,13 @@ class Process:
     """One measuring process."""
 
     def __init__(self, request: Request, side: Side = HERE) -> None:
+        self._token = request.token
         self._limit = max(START_SECONDS, request.settings.timeout)
         self._step_limit = request.settings.timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
-            [side.python or sys.executable, "-m", "upsampler_bench.runner.worker"],
+            [side.python or sys.executable, "-c", BOOT.format(root=ROOT)],
             cwd=side.cwd or None,
             env=environment(side),
             stdin=subprocess.PIPE,
@@ -77,7 +83,7 @@ class Process:
         """The next message, or None when the process has ended or closed its output.
 
         Raises:
-            Silent: none arrived for as long as one step may take.
+            Stopped: none arrived for as long as one step may take, or what arrived is no message.
         """
         waited = 0.0
         while waited < self._limit:
@@ -90,14 +96,21 @@ class Process:
                 waited += SLICE_SECONDS
                 continue
             self._limit = min(self._limit, self._step_limit)
-            return read_message(line) if line is not None and line.endswith(b"\n") else None
-        raise Silent(self._limit)
+            if line is None or not line.endswith(b"\n"):
+                return None
+            try:
+                return read_message(line, self._token)
+            except ValueError:
+                raise Stopped("wrote to the pipe of the measuring process") from None
+        raise Stopped(f"timed out: no response for {self._limit:g} s")
 
     def interrupt(self) -> None:
         """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
-        if self._child.poll() is None and os.name != "nt":  # there the console has sent it already
-            self._child.send_signal(signal.SIGINT)
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.write(INTERRUPT.encode())
+            self._child.stdin.flush()
 
     def end(self, *, patience: float = GRACE_SECONDS) -> int:
         """Waits for the process, kills it after that, and returns its exit code.
@@ -111,6 +124,9 @@ class Process:
         try:
             return self._child.wait(timeout=patience)
         except subprocess.TimeoutExpired:
+            self._child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._child.wait(timeout=GRACE_SECONDS)
             self._child.kill()
             return self._child.wait()
         finally:
@@ -143,22 +159,22 @@ class Ending:
     Attributes:
         last: its last "at" or "end" message, so that its ending can be blamed on a case; of the kind "start" if none.
         code: its exit code, negative if a signal ended it.
-        timeout: seconds after which it was stopped because it did not respond; 0: it ended by itself.
+        stopped: why it was stopped; empty: it ended by itself.
         interrupted: whether Ctrl-C was pressed.
         errors: the last lines of its standard error.
     """
 
     last: Message
     code: int
-    timeout: float = 0.0
+    stopped: str = ""
     interrupted: bool = False
     errors: str = ""
 
     def reason(self, step: str = "") -> str:
         """Why it ended, as a row's reason; `step` is what it was doing."""
         during = f" during '{step}'" if step else ""
-        if self.timeout:
-            return f"timed out: no response for {self.timeout:g} s{during}"
+        if self.stopped:
+            return f"{self.stopped}{during}"
         if self.code >= 0:
             return f"ended the process{during} with code {self.code}"
         name = signal.Signals(-self.code).name if -self.code in set(signal.Signals) else f"signal {-self.code}"
@@ -175,7 +191,7 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
         finish_call: on Ctrl-C let the process finish its call and send what it has (a second Ctrl-C stops it at once);
             False raises KeyboardInterrupt at once.
     """
-    last, timeout, interrupts = Message("start"), 0.0, 0
+    last, stopped, interrupts = Message("start"), "", 0
     try:
         while last.kind != "end" and interrupts < 2:
             try:
@@ -190,19 +206,17 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
                     raise
                 interrupts += 1
                 process.interrupt()
-            except Silent as silent:
-                timeout = silent.seconds
+            except Stopped as problem:
+                stopped = str(problem)
                 break
     except BaseException:
         process.end(patience=0.0)
         raise
-    code = process.end(patience=0.0 if timeout or interrupts > 1 else GRACE_SECONDS)
-    return Ending(last, code, timeout, interrupts > 0, process.last_words())
+    code = process.end(patience=0.0 if stopped or interrupts > 1 else GRACE_SECONDS)
+    return Ending(last, code, stopped, interrupts > 0, process.last_words())
 
 
-def environment(side: Side) -> dict[str, str] | None:
-    """The environment of a process of that side; None: as ours."""
-    if not side.path:
-        return None
-    before = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([*side.path, *([before] if before else [])])}
+def environment(side: Side) -> dict[str, str]:
+    """The environment of a process of that side, in which no Python searches the folder that it stands in."""
+    path = [*side.path, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import msgspec
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.results import Environment, Reading
+from upsampler_bench.text import cleaned
+
+# A second line to the measuring process: stop after the call you are in, and send what you have.
+INTERRUPT = "interrupt\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,9 @@ class Request:
         plugins: modules or files to load first.
         specs: operators registered by the caller itself, pickled by value.
         path: where to look for modules.
+        question: a function that is called with each case instead of measuring it, as "module:function"; empty: none.
+        linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
+        token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
 
     cases: tuple[Case, ...]
@@ -33,6 +42,9 @@ class Request:
     plugins: tuple[str, ...] = ()
     specs: bytes = b""
     path: tuple[str, ...] = ()
+    question: str = ""
+    linger: float = 0.0
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def write_request(request: Request) -> str:
@@ -52,7 +64,8 @@ class Message:
     Attributes:
         kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
             "failed" or "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in
-            `facts`), "unusable" (nothing can be measured at all), "end".
+            `facts`), "answer" (to the request's question, in `answer`), "waiting", "unusable" (nothing can be
+            measured at all), "end".
         key: the case's.
     """
 
@@ -63,18 +76,21 @@ class Message:
     reading: Reading | None = None
     environment: Environment | None = None
     facts: dict[str, float | str] | None = None
+    answer: Any = None
 
 
-def write_message(message: Message) -> bytes:
+def write_message(message: Message, token: str) -> bytes:
     """One line for the parent."""
     fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
-    return json.dumps(fields).encode() + b"\n"
+    return f"{token}{msgspec.json.encode(fields).decode()}\n".encode()
 
 
-def read_message(line: bytes) -> Message:
+def read_message(line: bytes, token: str) -> Message:
     """The message of such a line.
 
     Raises:
         ValueError: the line is no message.
     """
-    return msgspec.convert(json.loads(line), Message)
+    if not line.startswith(token.encode()):
+        raise ValueError("expected a message")
+    return msgspec.convert(cleaned(json.loads(line[len(token) :])), Message)

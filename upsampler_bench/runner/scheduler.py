@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -28,7 +30,11 @@ from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import Session
 
 LOST = (FAILED, SKIPPED)
+# Beyond the lifetime of the process that ended early (s): a busy machine starts the next one slowly.
+LINGER_MARGIN = 5.0
 NOT_YET = "not measured yet"
+# Signals that a system or a person sends; an operator's own crash has others.
+OUTSIDE = ("SIGKILL", "SIGTERM")
 
 
 class Interrupted(Exception):
@@ -39,17 +45,26 @@ def run(session: Session, listener: ProgressListener) -> Run:
     """Measures the cases of a session, group by group, and writes the results as they arrive.
 
     Raises:
+        OutputError: another run is writing into the same folder, or it cannot be written.
         NothingMeasured: no operator that was asked for has a single reading; nothing is written then.
         KeyboardInterrupt: interrupted before the first reading.
         BenchError: nothing can be measured at all (the measuring process cannot start, say).
     """
-    state = _State(_start(session), session, listener)
+    with session.writer.locked():
+        return _run(_State(_start(session), session, listener))
+
+
+def _run(state: _State) -> Run:
+    session = state.session
     try:
         ended = _measure_groups(state)
         finished = replace(state.run, ended=ended, finished=now())
         _require_readings(finished, session)
     except BaseException as problem:
         session.writer.discard(partial=isinstance(problem, (NothingMeasured, KeyboardInterrupt)))
+        if isinstance(problem, BenchError) and session.writer.has_partial():
+            hint = f"What was measured is in {session.writer.folder}; the same command with --resume continues."
+            raise type(problem)(f"{problem}\n{hint}") from problem
         raise
     in_order = (finished.measurement(case) for case in session.cases)
     finished = replace(finished, measurements=tuple(measurement for measurement in in_order if measurement))
@@ -65,16 +80,24 @@ def now() -> str:
 def _start(session: Session) -> Run:
     infos = metrics.infos(session.settings.metrics)
     if session.previous is not None:
-        return replace(session.previous, metrics=infos, ended=INTERRUPTED)
+        measurements = tuple(map(_retried, session.previous.measurements))
+        return replace(session.previous, measurements=measurements, metrics=infos, ended=INTERRUPTED)
     unknown = Environment("", session.cases[0].device.partition(":")[0])
     return Run(unknown, session.settings, infos, session.upsamplers, (), session.plan, started=now())
+
+
+def _retried(measurement: Measurement) -> Measurement:
+    """The measurement, as not measured yet if its process was killed from outside: no operator is to blame for that."""
+    if measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE):
+        return replace(measurement, status=INTERRUPTED, reason=NOT_YET)
+    return measurement
 
 
 def _require_readings(run: Run, session: Session) -> None:
     measured = {measurement.case.upsampler for measurement, _ in run.readings()}
     if run.ended == INTERRUPTED:
         if not measured:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("before the first reading; nothing was written")
         return
     requested = session.requested or [case.upsampler for case in session.cases]
     if measured.isdisjoint(requested):
@@ -183,18 +206,63 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
         done=done,
         plugins=state.session.plugins,
         specs=state.session.specs,
-        path=tuple(sys.path),
+        path=(*filter(None, sys.path), os.getcwd()),
     )
-    ending = follow(Process(request), lambda message: _receive(state, by_key, message))
+    begun, built = time.monotonic(), {}
+
+    def receive(message: Message) -> None:
+        if message.kind == "at":
+            built[message.key] = by_key[message.key]
+        _receive(state, by_key, message)
+
+    ending = follow(Process(request), receive)
     if ending.interrupted:
         raise Interrupted
     if ending.last.kind == "start":
         error = ending.errors.rpartition("\n")[2]
         raise BenchError(f"the measuring process could not start: {error or ending.reason()}")
     blamed = by_key.get(ending.last.key)
+    others = [case for key, case in built.items() if case is not blamed]
+    if blamed is not None and others and blamed.mode != PROBE and ending.last.kind != "end":
+        request = replace(request, linger=time.monotonic() - begun + LINGER_MARGIN)
+        blamed, ending = _culprit(request, blamed, others, ending)
     if blamed is not None and state.measurement(blamed).status not in LOST:
         _blame(state, blamed, ending)
     return ending.last.kind == "end"
+
+
+def _culprit(request: Request, suspect: Case, others: list[Case], ending: Ending) -> tuple[Case, Ending]:
+    """Which case ended a process: the one it was at, if that ends one alone too; else one of the others, by halves.
+
+    Args:
+        request: the process's, with the time for which it lived.
+        suspect: the case it was at.
+        others: that it had built: a timer or a thread of theirs may have ended it.
+        ending: how it ended.
+    """
+    if _try(request, [suspect]).last.kind != "end":
+        return suspect, ending
+    while others:
+        half = others[: (len(others) + 1) // 2]
+        tried = _try(request, half)
+        if tried.last.kind == "end":
+            others = others[len(half) :]
+        elif len(half) == 1:
+            return half[0], tried
+        else:
+            others = half
+    return suspect, ending
+
+
+def _try(request: Request, cases: list[Case]) -> Ending:
+    """How a process with these cases alone ends, each timed a few times only."""
+    settings = replace(request.settings, rounds=1, turn=1, warmup_calls=1, warmup_seconds=0.0)
+    nothing: dict[str, list[str]] = {case.key: [] for case in cases}
+    quick = replace(request, cases=tuple(cases), settings=settings, done=nothing)
+    ending = follow(Process(quick), lambda message: None)
+    if ending.interrupted:
+        raise Interrupted
+    return ending
 
 
 def _blame(state: _State, case: Case, ending: Ending) -> None:

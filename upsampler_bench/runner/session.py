@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib.util
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +51,34 @@ class ResultWriter:
         storage.save(run, self.folder / storage.PARTIAL_FILE)
         self._written = run
         self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - now)
+
+    def has_partial(self) -> bool:
+        """Whether there is a partial file, from which the run can be resumed."""
+        return self.folder is not None and (self.folder / storage.PARTIAL_FILE).exists()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs from writing into the folder; the system unlocks it when the process ends.
+
+        Raises:
+            OutputError: another run is writing into it.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(ImportError):
+                import fcntl
+
+                if self.folder is not None:
+                    descriptor = os.open(self.folder, os.O_RDONLY)
+                    stack.callback(os.close, descriptor)
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        raise OutputError(
+                            f"another run is writing into {self.folder}; wait for it, or choose another folder"
+                        ) from None
+                    except OSError:  # a file system without locks
+                        pass
+            yield
 
     def finish(self, run: Run) -> None:
         """Writes results.json in place of the partial file."""
@@ -115,6 +146,8 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     if not cases:
         raise PlanError(f"none of {', '.join(plan.settings.metrics)} is measured in mode {', '.join(plan.mode)}")
     stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}
+    if plan.plugin:
+        stored["plugins"] = [f"{plugin} {_checksum(plugin)}" for plugin in plan.plugin]
     folder = None if output is None else output_folder(output, device_name)
     if folder is not None:
         check_writable(folder)
@@ -130,6 +163,13 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
         previous=_previous(folder, plan, stored, device_name) if folder is not None and resume else None,
         writer=ResultWriter(folder),
     )
+
+
+def _checksum(plugin: str) -> str:
+    """Of a plug-in's source, so that measurements of two versions of it are never mixed."""
+    spec = None if plugin.endswith(".py") else importlib.util.find_spec(plugin)
+    source = Path(spec.origin if spec and spec.origin else plugin)
+    return hashlib.sha256(source.read_bytes()).hexdigest()[:12]
 
 
 def output_folder(output: str | Path, device_name: str) -> Path:

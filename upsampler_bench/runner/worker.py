@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
-import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from upsampler_bench import device
@@ -18,6 +19,8 @@ from upsampler_bench.runner.protocol import Message, Request, read_request, writ
 
 # Of the free memory, that the process may allocate.
 FREE_SHARE = 0.9
+# Between two signs that a process lingers (s).
+LINGER_PERIOD = 0.2
 Emit = Callable[[Message], None]
 
 
@@ -26,12 +29,11 @@ def main() -> int:
     channel = os.dup(1)
     os.dup2(2, 1)
     request = read_request(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     interrupt = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: interrupt.set())
+    threading.Thread(target=_listen, args=[interrupt], daemon=True).start()
 
     def emit(message: Message) -> None:
-        rest = write_message(message)
+        rest = write_message(message, request.token)
         while rest:
             rest = rest[os.write(channel, rest) :]
 
@@ -41,6 +43,7 @@ def main() -> int:
 
 def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> None:
     """Loads what the request needs, sends its environment, and measures."""
+    begun = time.monotonic()
     sys.path[:] = [*request.path, *(entry for entry in sys.path if entry not in request.path)]
     try:
         operators.load(request.plugins, request.specs)
@@ -49,11 +52,27 @@ def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> No
     except BenchError as problem:
         emit(Message("unusable", text=str(problem)))
         return
+    if request.question:
+        _answer(request, emit)
+        return
     if target.kind == "cpu":
         _limit_memory(request.settings.memory_limit)
     emit(Message("environment", environment=environment.capture(target)))
     Group(request, target, emit, interrupted).measure()
+    while time.monotonic() - begun < request.linger and not interrupted():
+        emit(Message("waiting"))
+        time.sleep(LINGER_PERIOD)
     emit(Message("conditions", facts={"at": "end", **target.conditions()}))
+    emit(Message("end"))
+
+
+def _answer(request: Request, emit: Emit) -> None:
+    """Calls the function that the request names with each case."""
+    module, _, name = request.question.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    for case in request.cases:
+        emit(Message("at", case.key))
+        emit(Message("answer", case.key, answer=function(case)))
     emit(Message("end"))
 
 
@@ -66,11 +85,8 @@ def _limit_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
-def _end_with_parent() -> None:
+def _listen(interrupt: threading.Event) -> None:
     """The parent never closes our input while it lives: without a parent nobody wants the readings."""
-    sys.stdin.read()
+    for _ in sys.stdin:
+        interrupt.set()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

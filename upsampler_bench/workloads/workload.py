@@ -29,7 +29,7 @@ class Workload:
         call: what the case's backend made of the module, often the module itself.
         inputs: x (B, C, H, W), and of a guided operator the guide, made by its `make_guide`; of a model its own.
         gradient: of the output (B, C, sH, sW); None for inference and for models.
-        versions: of the inputs as they were made; an operator that writes to them changes these.
+        checksums: of the inputs as they were made; an operator that writes to them, by whatever way, changes these.
         training_step: loss and optimiser of a model; None for inference and for bare operators.
     """
 
@@ -38,7 +38,7 @@ class Workload:
     call: Callable[..., Any]
     inputs: tuple[Tensor, ...]
     gradient: Tensor | None = None
-    versions: tuple[int, ...] = ()
+    checksums: tuple[int, ...] = ()
     training_step: TrainingStep | None = None
 
     @property
@@ -48,7 +48,7 @@ class Workload:
 
     def has_written_to_its_inputs(self) -> bool:
         """Whether some call changed an input in place; operators of a group share them."""
-        return self.versions != tuple(x._version for x in self.inputs)
+        return self.checksums != tuple(map(checksum, self.inputs))
 
     def forward(self) -> Tensor:
         """One forward under inference mode."""
@@ -155,7 +155,7 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
         else:
             gradient = torch.ones_like(feature)
     call = backends.get(case.backend).prepare(module, inputs)
-    return Workload(case, module, call, inputs, gradient, tuple(x._version for x in inputs), step)
+    return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
 
 
 def make(case: Case, settings: Settings) -> nn.Module:
@@ -204,6 +204,12 @@ def _model(case: Case) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise upsamplers.Unsupported(f"model {case.model} returned {type(module).__name__}, expected an nn.Module")
     return module
+
+
+def checksum(x: Tensor) -> int:
+    """The sum of the elements' bits: the same for the same elements, also where one is not a number."""
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return int(x.detach().view(integers[x.element_size()]).sum())
 
 
 def restore(shared: tuple[Tensor, ...], case: Case, settings: Settings) -> None:

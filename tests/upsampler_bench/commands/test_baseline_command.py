@@ -184,7 +184,7 @@ def test_a_recording_leaves_the_threads_and_the_random_numbers_alone():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     state = torch.random.get_rng_state()
-    recording.record("nearest")
+    recording.record(recording.CASE.of("nearest"))
     assert torch.get_num_threads() == 2
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.set_num_threads(before)

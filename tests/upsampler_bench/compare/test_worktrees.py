@@ -69,6 +69,18 @@ def test_an_interruption_cleans_up_too(repository, problem):
     assert not list((repository / ".git" / "worktrees").glob("*"))
 
 
+def test_a_shallow_clone_is_not_compared_with_itself(repository, tmp_path, monkeypatch):
+    git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    with (
+        pytest.raises(PlanError, match="origin/main is the head itself in this shallow clone"),
+        both_sides("origin/main"),
+    ):
+        pass
+    with both_sides("HEAD", "HEAD"):
+        pass
+
+
 def test_an_unknown_revision_is_refused_with_some_that_exist(repository):
     with pytest.raises(
         PlanError, match="no revision 'mian' in project; expected a commit, tag or branch, such as HEAD~1, main"
@@ -115,7 +127,7 @@ def test_the_same_dependencies_need_no_environment_of_their_own(repository):
 
 
 def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, tmp_path):
-    monkeypatch.setattr(worktrees, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(worktrees, "_cache", lambda: tmp_path / "cache")
     (repository / "pyproject.toml").write_text(
         "[project]\nname = 'p'\nversion = '1'\ndependencies = ['./no-such-folder']\n"
     )

@@ -123,7 +123,7 @@ def test_the_csv_is_tidy_with_units_in_its_header() -> None:
     assert len(rows) == 2 * len(FIGURES)
     assert {row["height"] for row in rows} == {"60", "120"}
     assert {"latency_ms", "latency_low_ms", "latency_ratio", "latency_ratio_high", "train_memory_mib"} <= set(rows[0])
-    assert list(rows[0])[-2:] == ["status", "reason"]
+    assert list(rows[0])[-3:] == ["status", "reason", "notes"]
     assert float(rows[0]["train_memory_mib"]) == 126.5625
 
 

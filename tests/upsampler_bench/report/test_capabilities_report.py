@@ -87,7 +87,7 @@ def test_the_csv_has_each_reason_in_its_row(made):
     rows = {row["upsampler"]: row for row in csv.DictReader(io.StringIO(formats.render("csv", made)))}
     assert (rows["carafe"]["float16"], rows["bilinear"]["float16"], rows["mine"]["float16"]) == ("0", "1", "")
     assert (rows["bilinear"]["compile_time_s"], rows["bilinear"]["mode"]) == ("12.34", "probe")
-    assert "fp16: output is float32, expected float16; " in rows["carafe"]["reason"]
+    assert "fp16: output is float32, expected float16; " in rows["carafe"]["notes"]
     assert rows["mine"]["reason"] == "RuntimeError: this operator has a bug"
 
 

@@ -194,8 +194,10 @@ def test_requests_and_messages_survive_their_lines():
     request = Request((Case("a"),), "cpu", Settings(metrics=("latency",)), {"a": ["b"]}, ("p",), b"\x00\xff", ("/x",))
     assert read_request(write_request(request)) == request
     message = measure("bilinear")[-2]
-    assert read_message(write_message(message)) == message
-    assert read_message(write_message(Message("failed", "k", text="why"))) == Message("failed", "k", text="why")
+    assert read_message(write_message(message, "ab"), "ab") == message
+    assert read_message(write_message(Message("failed", "k", text="why"), "ab"), "ab") == Message(
+        "failed", "k", text="why"
+    )
 
 
 def test_a_count_that_fails_costs_the_count_and_not_the_latency():

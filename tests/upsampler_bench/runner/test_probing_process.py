@@ -6,7 +6,7 @@ from upsampler_bench import metrics
 from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.results import COMPLETE, INTERRUPTED, MEASURED, Environment, Reading
 from upsampler_bench.runner import scheduler
-from upsampler_bench.runner.process import Silent
+from upsampler_bench.runner.process import Stopped
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.session import Session
 
@@ -106,7 +106,11 @@ def test_a_crash_costs_the_capability_that_was_tried_and_the_next_process_goes_o
 
 
 def test_a_compiler_that_hangs_costs_its_cell_which_says_so_and_has_no_time(run):
-    hang = [*tried(FIRST, "float16")[:-1], Message("at", FIRST.key, "compiles"), Silent(120.0)]
+    hang = [
+        *tried(FIRST, "float16")[:-1],
+        Message("at", FIRST.key, "compiles"),
+        Stopped("timed out: no response for 120 s"),
+    ]
     measurements, _ = run(hang, [*tried(SECOND, "float16", "compiles"), END])
     assert values(measurements["first"]) == {"float16": (1.0,), "compiles": (0.0,), "compile_time": ()}
     reason = ("timed out: no response for 120 s",)

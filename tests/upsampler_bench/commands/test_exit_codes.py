@@ -1,0 +1,109 @@
+"""How commands end: never with the code of a result by accident, and never without a word."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from sample_run import sample_run
+
+from upsampler_bench import storage
+from upsampler_bench.commands.exit_codes import INTERNAL, INTERRUPTED, MISUSE
+
+COMMAND = [sys.executable, "-m", "upsampler_bench"]
+
+
+def run(*arguments, **environment):
+    """A command in a process of its own: exit code, standard output, standard error."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, env={**os.environ, **environment}, check=False
+    )
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    storage.save(sample_run(), tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "words"),
+    [
+        (RuntimeError("a bug"), INTERNAL, "This is a bug in upsampler-bench; please report it."),
+        (RecursionError(), INTERNAL, "This is a bug"),
+        (EOFError("a bug"), INTERNAL, "This is a bug"),
+        (OSError(28, "No space left on device", "here"), MISUSE, "error: here: No space left on device\n"),
+        (SystemExit(1), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
+        (SystemExit(0), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
+        (KeyboardInterrupt(), INTERRUPTED, "Interrupted.\n"),
+        (KeyboardInterrupt("before the first reading"), INTERRUPTED, "Interrupted before the first reading.\n"),
+    ],
+    ids=repr,
+)
+def test_no_error_ends_with_the_code_of_a_result(invoke, monkeypatch, problem, code, words):
+    def fail(path):
+        raise problem
+
+    monkeypatch.setattr("upsampler_bench.storage.load", fail)
+    ended, _, error = invoke("report", "here")
+    assert ended == code
+    assert words in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"MPLBACKEND": "nonsense"},
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"PYTHONWARNINGS": "error"},
+        {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+    ],
+    ids=str,
+)
+def test_a_report_is_written_in_any_environment(stored, environment):
+    code, _, error = run("report", stored, "-f", "png", **environment)
+    assert (code, (stored / "panel.png").exists()) == (0, True), error
+
+
+@pytest.mark.slow
+def test_help_is_printed_in_ascii():
+    assert run("--help", PYTHONIOENCODING="ascii", LC_ALL="C")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_closed_output_is_not_a_regression(stored):
+    with subprocess.Popen([*COMMAND, "report", stored, "-f", "csv"], stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.wait() == MISUSE
+
+
+@pytest.mark.slow
+def test_ctrl_c_before_the_first_reading_says_so(tmp_path):
+    command = [*COMMAND, "run", "--plan", "smoke", "--device", "cpu", "--output-dir", tmp_path / "run"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        for _ in range(2):  # the run has begun, its measuring process is still importing torch
+            process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        error = process.communicate()[1]
+    assert process.returncode == INTERRUPTED, error
+    assert error.endswith("Interrupted before the first reading; nothing was written.\n")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--base", ""), "--base is empty; expected a commit, tag or branch"),
+        (("--base", "HEAD", "--head", ""), "--head is empty; expected a commit, tag or branch"),
+        (("--base", "HEAD", "--budget", "nan"), "--budget is nan; expected seconds"),
+        (("--base", "HEAD", "--budget=-1"), "--budget is -1; expected seconds"),
+        (("--base", "HEAD", "--budget", "inf"), "--budget is inf; expected seconds"),
+    ],
+)
+def test_compare_refuses_what_an_unset_variable_gives(invoke, arguments, message):
+    code, _, error = invoke("compare", *arguments)
+    assert code == MISUSE
+    assert message in " ".join(error.split())
