@@ -22,17 +22,16 @@ from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, f
 # Channels, pixels and columns of a program: many channels reuse a weight, square tiles reuse what windows share. Where
 # rows are contiguous a thread has a pixel and all the channels, where channels are, a few pixels lie across a warp. The
 # last blocks are for large scales.
-TILE = ("BLOCK_C", "BLOCK_P", "BLOCK_W", "PASSES")
+TILE = ("BLOCK_C", "BLOCK_P", "BLOCK_W")
 SUM_BLOCKS = blocks(
-    TILE, (16, 128, 32, 1, 4), (8, 128, 32, 1, 4), (8, 128, 32, 2, 4), (16, 128, 32, 2, 4), (16, 128, 16, 1, 4),
-    (8, 128, 16, 2, 4), (16, 64, 32, 1, 2), (16, 64, 16, 1, 2), (8, 256, 32, 2, 8), (16, 32, 8, 1, 1),
-    (32, 128, 32, 1, 4), (4, 128, 32, 1, 4), (2, 128, 32, 1, 4),
-    (64, 16, 4, 1, 4), (128, 8, 4, 1, 4), (256, 8, 4, 1, 8), (64, 8, 4, 1, 4), (128, 16, 4, 1, 8), (32, 16, 4, 1, 4),
-    (4, 8, 8, 1, 8),
+    TILE, (8, 128, 32, 4), (8, 128, 16, 4), (8, 64, 32, 2), (8, 64, 16, 2), (4, 128, 32, 4), (4, 128, 16, 4),
+    (4, 64, 16, 2), (8, 32, 16, 1), (4, 256, 32, 8), (16, 128, 32, 4), (16, 64, 32, 2), (2, 128, 32, 4),
+    (64, 16, 4, 4), (128, 8, 4, 4), (256, 8, 4, 8), (64, 8, 4, 4), (128, 16, 4, 8), (32, 16, 4, 4),
+    (4, 8, 8, 8),
 )  # fmt: skip
 # The rows of a tile share what they read of y.
 SPREAD_BLOCKS = blocks(
-    TILE[:3], (16, 256, 64, 4), (8, 256, 64, 4), (16, 128, 64, 4), (8, 128, 64, 4), (8, 128, 32, 2), (16, 128, 32, 2),
+    TILE, (16, 256, 64, 4), (8, 256, 64, 4), (16, 128, 64, 4), (8, 128, 64, 4), (8, 128, 32, 2), (16, 128, 32, 2),
     (16, 64, 32, 2), (8, 64, 16, 1), (16, 32, 16, 1), (8, 512, 128, 8), (8, 256, 64, 2),
     (8, 128, 32, 1), (16, 64, 32, 1), (4, 128, 32, 4),
     (64, 8, 4, 4), (64, 16, 4, 4), (64, 32, 8, 4), (128, 16, 4, 4), (64, 16, 8, 4), (128, 8, 4, 4), (8, 8, 8, 4),
@@ -67,7 +66,9 @@ def fits_layout(
 
 # What decides which blocks are best; sizes by their power of two, so that another image size is not tuned again.
 KEYS = ("channels", *AUTOTUNE_KEYS, "K", "S", "stride_xw", "stride_ww")
-SUMS_FIT = fits_layout(SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"], lambda given: given["BLOCK_P"])
+SUMS_FIT = fits_layout(
+    SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"] * given["COLUMNS"], lambda given: given["BLOCK_P"]
+)
 SPREADS_FIT = fits_layout(
     SPREAD_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"], lambda given: given["SIDES"] * given["BLOCK_W"]
 )
@@ -80,6 +81,12 @@ WEIGHTS_FIT = fits_registers(WEIGHT_BLOCKS, lambda given: given["TAPS"])
 def reflected(index, size):
     """The index within [0, size) that one beyond its ends mirrors."""
     return (size - 1) - tl.abs((size - 1) - tl.abs(index))
+
+
+@triton.jit
+def even(stride):
+    """A stride that the compiler may take to be even, so that two neighbours are one load."""
+    return stride // 2 * 2
 
 
 @triton.jit
@@ -105,7 +112,25 @@ def over_pixels(values, C_LAST: tl.constexpr):
     return values[None, :, None] if C_LAST else values[None, None, :]
 
 
-@tuned(SUM_BLOCKS, KEYS, fits=SUMS_FIT)
+@triton.jit
+def along(values, AXIS: tl.constexpr):
+    """Values along one of three axes."""
+    return values[:, None, None] if AXIS == 0 else (values[None, :, None] if AXIS == 1 else values[None, None, :])
+
+
+@triton.jit
+def load_neighbours(ptrs, mask, COLUMNS: tl.constexpr):
+    """A tuple of what lies side by side from each of these addresses (three axes), in float32."""
+    if COLUMNS == 1:
+        values = (tl.load(ptrs, mask=mask, other=0.0).to(tl.float32),)
+    else:
+        pairs = tl.load(ptrs[:, :, :, None] + tl.arange(0, 2)[None, None, None, :], mask=mask[:, :, :, None], other=0.0)
+        left, right = tl.split(pairs)
+        values = (left.to(tl.float32), right.to(tl.float32))
+    return values
+
+
+@tuned(SUM_BLOCKS, (*KEYS, "COLUMNS"), fits=SUMS_FIT)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def window_sum_fwd_kernel(
     x, weights, guide, gate, out,
@@ -115,66 +140,96 @@ def window_sum_fwd_kernel(
     stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
     stride_gb, stride_gc, stride_gh, stride_gw,
     K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, C_LAST: tl.constexpr, REFLECT: tl.constexpr,
-    HAS_GUIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr, PASSES: tl.constexpr,
+    HAS_GUIDE: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], plus gate · guide."""
+    """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], plus gate · guide.
+
+    With COLUMNS = 2, where rows are contiguous and all strides even, a thread has two pixels side by side: they share
+    what they read of x, two neighbours at a time.
+    """
+    HALF: tl.constexpr = (K // 2 + 1) // 2 if COLUMNS == 2 else K // 2  # loads to either side of a thread's pixels
+    # Where all addresses have gaps, the compiler lays the threads of a warp along the first axis.
+    SUB_AXIS: tl.constexpr = 1 if COLUMNS == 2 else 0
+    C_AXIS: tl.constexpr = 2 if COLUMNS == 2 or C_LAST else 1
+    P_AXIS: tl.constexpr = 3 - SUB_AXIS - C_AXIS
     batch, group = image_tile(groups)
-    tiles = tl.cdiv(width, BLOCK_W)
-    first_row, first_column = tl.program_id(0) // tiles * (BLOCK_P // BLOCK_W), tl.program_id(0) % tiles * BLOCK_W
-    row = over_pixels(first_row + tl.arange(0, BLOCK_P) // BLOCK_W, C_LAST)
-    column = over_pixels(first_column + tl.arange(0, BLOCK_P) % BLOCK_W, C_LAST)
-    sub = tl.arange(0, SUBS)[:, None, None]
-    is_pixel = (row < height) & (column < width)
+    tiles = tl.cdiv(width, BLOCK_W * COLUMNS)
+    first_row = tl.program_id(0) // tiles * (BLOCK_P // BLOCK_W)
+    first_column = tl.program_id(0) % tiles * (BLOCK_W * COLUMNS)
+    row = along(first_row + tl.arange(0, BLOCK_P) // BLOCK_W, P_AXIS)
+    column = along(first_column + tl.arange(0, BLOCK_P) % BLOCK_W * COLUMNS, P_AXIS)
+    sub = along(tl.arange(0, SUBS), SUB_AXIS)
+    channel = along(tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C), C_AXIS)
+    is_channel, is_pixel = channel < channels, (row < height) & (column < width)
     is_out = (sub < S * S) & is_pixel
+    if COLUMNS == 2:
+        stride_xb, stride_xc, stride_xh = even(stride_xb), even(stride_xc), even(stride_xh)
+        stride_wb, stride_wg, stride_wt, stride_wh = even(stride_wb), even(stride_wg), even(stride_wt), even(stride_wh)
+        stride_w_sub_h, stride_w_sub_w = even(stride_w_sub_h), even(stride_w_sub_w)
     x += batch * stride_xb + group.to(tl.int64) * channels * stride_xc
     out += batch * stride_ob + group.to(tl.int64) * channels * stride_oc
     weights += batch * stride_wb + group.to(tl.int64) * stride_wg
     offs_sub, offs_pixel = sub // S * stride_w_sub_h + sub % S * stride_w_sub_w, row * stride_wh + column * stride_ww
-    w_ptrs = weights + (offs_sub + offs_pixel if C_LAST else lane_offsets(offs_sub, offs_pixel, BLOCK_P))
+    own_column: tl.constexpr = C_LAST or COLUMNS == 2
+    w_ptrs = weights + (offs_sub + offs_pixel if own_column else lane_offsets(offs_sub, offs_pixel, BLOCK_P))
 
-    for block in range(PASSES):  # the weights are in the cache for all but the first
-        channel = (tl.program_id(1) * PASSES + block) * BLOCK_C + tl.arange(0, BLOCK_C)
-        channel = over_channels(channel, C_LAST)
-        is_channel = channel < channels
-        shape: tl.constexpr = [SUBS, BLOCK_P, BLOCK_C] if C_LAST else [SUBS, BLOCK_C, BLOCK_P]
-        result = tl.zeros(shape, tl.float32)
-        for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
-            down = row + (tap_row - K // 2)
-            inside = is_pixel
-            if REFLECT:
-                down = reflected(down, height)
-            else:
-                inside = inside & (down >= 0) & (down < height)
-            offs_c, offs_pixel = channel * stride_xc, down * stride_xh + column * stride_xw
-            x_ptrs = x + (offs_c + offs_pixel if C_LAST else lane_offsets(offs_c, offs_pixel, BLOCK_P))
-            for tap_column in tl.static_range(K):
-                right = tap_column - K // 2
-                if REFLECT:
-                    moved = (reflected(column + right, width) - column) * stride_xw
-                    window = tl.load(x_ptrs + moved, mask=is_channel & inside, other=0.0)
-                else:
-                    mask = is_channel & (inside & (column + right >= 0) & (column + right < width))
-                    window = tl.load(x_ptrs + right * stride_xw, mask=mask, other=0.0)
-                weight = tl.load(w_ptrs + (tap_row * K + tap_column) * stride_wt, mask=is_out, other=0.0)
-                result += weight.to(tl.float32) * window.to(tl.float32)
-
-        if not C_LAST and SUBS == S * S:  # a row of output pixels side by side
-            result = tl.reshape(result, (S, S, BLOCK_C, BLOCK_P // BLOCK_W, BLOCK_W))
-            result = tl.reshape(tl.permute(result, (2, 3, 0, 4, 1)), (1, BLOCK_C, BLOCK_P * SUBS))
-            out_pixel = tl.arange(0, BLOCK_P * SUBS)[None, None, :]
-            out_row = first_row * S + out_pixel // (BLOCK_W * S)
-            out_column = first_column * S + out_pixel % (BLOCK_W * S)
-            mask = (out_row < height * S) & (out_column < width * S)
+    in_rows: tl.constexpr = [BLOCK_P, SUBS, BLOCK_C] if COLUMNS == 2 else [SUBS, BLOCK_C, BLOCK_P]
+    shape: tl.constexpr = [SUBS, BLOCK_P, BLOCK_C] if C_LAST else in_rows
+    results = ()
+    for _ in tl.static_range(COLUMNS):
+        results += (tl.zeros(shape, tl.float32),)
+    for tap_row in range(K):  # the pixels of a row of the window lie side by side, where one address serves all
+        down = row + (tap_row - K // 2)
+        inside = is_pixel
+        if REFLECT:
+            down = reflected(down, height)
         else:
-            out_row, out_column = row * S + sub // S, column * S + sub % S
-            mask = is_out
-        if HAS_GUIDE:
-            share = gate + batch * (S * S * height * width) + (out_row * (width * S) + out_column)
-            share = tl.load(share, mask=mask, other=0.0).to(tl.float32)
-            g_ptrs = guide + batch * stride_gb + (channel * stride_gc + (out_row * stride_gh + out_column * stride_gw))
-            result += share * tl.load(g_ptrs, mask=is_channel & mask, other=0.0).to(tl.float32)
-        offs_out = channel * stride_oc + (out_row * stride_oh + out_column * stride_ow)
-        tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & mask)
+            inside = inside & (down >= 0) & (down < height)
+        offs_c, offs_pixel = channel * stride_xc, down * stride_xh + column * stride_xw
+        x_ptrs = x + (offs_c + offs_pixel if own_column else lane_offsets(offs_c, offs_pixel, BLOCK_P))
+        window = ()
+        for step in tl.static_range(2 * HALF + 1):
+            right = (step - HALF) * COLUMNS
+            if REFLECT:
+                moved = (reflected(column + right, width) - column) * stride_xw
+                window += load_neighbours(x_ptrs + moved, is_channel & inside, COLUMNS)
+            else:
+                mask = is_channel & (inside & (column + right >= 0) & (column + right < width))
+                window += load_neighbours(x_ptrs + right * stride_xw, mask, COLUMNS)
+        for tap_column in tl.static_range(K):
+            weight = load_neighbours(w_ptrs + (tap_row * K + tap_column) * stride_wt, is_out, COLUMNS)
+            larger = ()
+            for side in tl.static_range(COLUMNS):
+                seen = window[HALF * COLUMNS - K // 2 + tap_column + side]
+                larger += (results[side] + weight[side] * seen,)
+            results = larger
+
+    if not C_LAST and SUBS == S * S:  # a row of output pixels side by side
+        if COLUMNS == 2:
+            result = tl.join(results[0], results[1])
+            result = tl.reshape(result, (BLOCK_P // BLOCK_W, BLOCK_W, S, S, BLOCK_C, 2))
+            result = tl.permute(result, (4, 0, 2, 1, 5, 3))
+        else:
+            result = tl.reshape(results[0], (S, S, BLOCK_C, BLOCK_P // BLOCK_W, BLOCK_W))
+            result = tl.permute(result, (2, 3, 0, 4, 1))
+        result = tl.reshape(result, (1, BLOCK_C, BLOCK_P * COLUMNS * SUBS))
+        channel = along(tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C), 1)
+        is_channel = channel < channels
+        out_pixel = tl.arange(0, BLOCK_P * COLUMNS * SUBS)[None, None, :]
+        out_row = first_row * S + out_pixel // (BLOCK_W * COLUMNS * S)
+        out_column = first_column * S + out_pixel % (BLOCK_W * COLUMNS * S)
+        mask = (out_row < height * S) & (out_column < width * S)
+    else:
+        result = results[0]
+        out_row, out_column = row * S + sub // S, column * S + sub % S
+        mask = is_out
+    if HAS_GUIDE:
+        share = gate + batch * (S * S * height * width) + (out_row * (width * S) + out_column)
+        share = tl.load(share, mask=mask, other=0.0).to(tl.float32)
+        g_ptrs = guide + batch * stride_gb + (channel * stride_gc + (out_row * stride_gh + out_column * stride_gw))
+        result += share * tl.load(g_ptrs, mask=is_channel & mask, other=0.0).to(tl.float32)
+    offs_out = channel * stride_oc + (out_row * stride_oh + out_column * stride_ow)
+    tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & mask)
 
 
 @tuned(SPREAD_BLOCKS, KEYS, fits=SPREADS_FIT)

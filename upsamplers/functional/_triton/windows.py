@@ -28,20 +28,27 @@ from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
 
-def _tiles(x: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
-    """The grid (tiles of an image, blocks of channels, images · groups)."""
+def _tiles(x: Tensor, groups: int, side: int = 1) -> Callable[[Mapping[str, int]], Grid]:
+    """The grid (tiles of an image, blocks of channels, images · groups), for BLOCK_P times so many pixels side by side."""
     batch, channels, height, width = x.shape
 
     def grid(meta: Mapping[str, int]) -> Grid:
-        rows, columns = meta["BLOCK_P"] // meta["BLOCK_W"], meta["BLOCK_W"]
+        rows, columns = meta["BLOCK_P"] // meta["BLOCK_W"], meta["BLOCK_W"] * side
         tiles = -(-height // rows) * -(-width // columns)
-        return tiles, -(-(channels // groups) // (meta["BLOCK_C"] * meta.get("PASSES", 1))), batch * groups
+        return tiles, -(-(channels // groups) // meta["BLOCK_C"]), batch * groups
 
     return grid
 
 
 def _is_channels_last(x: Tensor) -> bool:
     return x.stride(1) == 1 and x.stride(3) > 1
+
+
+def _has_pairs(x: Tensor, weights: Tensor) -> bool:
+    """Whether two pixels side by side lie so in x and in the weights, and every second one is aligned to two."""
+    if x.stride(3) != 1 or weights.stride(3) != 1 or weights.shape[2:] != x.shape[2:]:
+        return False
+    return not any(number % 2 for number in (x.shape[3], *x.stride()[:3], *weights.stride()[:3]))
 
 
 def _weight_strides(weights: Tensor, height: int, kernel: int, scale: int) -> tuple[int, ...]:
@@ -149,15 +156,16 @@ def window_sum(
     """
     _, channels, height, width = x.shape
     out = empty_upsampled(x, scale)
+    columns = 2 if not reflect and next_power_of_2(scale) == scale and _has_pairs(x, weights) else 1
     launch(
         kernels.window_sum_fwd_kernel,
-        _tiles(x, groups),
+        _tiles(x, groups, columns),
         x, weights, x if guide is None else guide, x if gate is None else gate.contiguous(), out,
         channels // groups, height, width, groups, *tuning_keys(x, groups),
         *x.stride(), *out.stride(), *_weight_strides(weights, height, kernel, scale),
         *(x if guide is None else guide).stride(),
         K=kernel, S=scale, SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x), REFLECT=reflect,
-        HAS_GUIDE=guide is not None,
+        HAS_GUIDE=guide is not None, COLUMNS=columns,
     )  # fmt: skip
     return out
 
