@@ -363,14 +363,14 @@ def window_dots_kernel(
 @tuned(WEIGHT_BLOCKS, ("K", "S", *AUTOTUNE_KEYS, "stride_lw"), fits=WEIGHTS_FIT)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def window_weights_fwd_kernel(
-    logits, shared_logits, weights,
+    logits, shared_logits, gate, weights,
     height, width, groups, tune_pixels, tune_images,
     stride_lb, stride_lg, stride_lt, stride_lh, stride_lw, stride_l_sub_h, stride_l_sub_w,
     stride_sb, stride_sg, stride_st, stride_sh, stride_sw,
     K: tl.constexpr, S: tl.constexpr, TAPS: tl.constexpr, SIGMOID: tl.constexpr, HAS_SHARED: tl.constexpr,
-    BLOCK_P: tl.constexpr,
+    HAS_GATE: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """The softmax over a window's logits, or over their sigmoids, as (B, Zk²s², H, W)."""
+    """The softmax over a window's logits, or over their sigmoids, as (B, Zk²s², H, W); times one minus a gate."""
     batch, group = image_tile(groups)
     pixel, sub, tap = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P), tl.program_id(1), tl.arange(0, TAPS)[:, None]
     row, column = (pixel // width)[None, :], (pixel % width)[None, :]
@@ -387,6 +387,10 @@ def window_weights_fwd_kernel(
     value = tl.where(tap < K * K, value, LOWEST)
     value = tl.exp(value - tl.max(value, axis=0, keep_dims=True))
     value = value * (1.0 / tl.sum(value, axis=0, keep_dims=True))
+    if HAS_GATE:
+        gate += batch * (S * S * height * width)
+        offs_g = (row * S + sub // S) * (width * S) + (column * S + sub % S)
+        value = value * (1.0 - tl.load(gate + offs_g, mask=row < height, other=0.0).to(tl.float32))
     weights += tl.program_id(2).to(tl.int64) * (K * K * S * S) * height * width
     w_ptrs = weights + ((tap * (S * S) + sub) * (height * width) + pixel[None, :])
     tl.store(w_ptrs, value.to(weights.dtype.element_ty), mask=mask)

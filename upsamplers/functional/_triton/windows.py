@@ -293,14 +293,14 @@ def window_dots(
 
 
 def _empty_softmax(
-    logits: Tensor, shared: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
     sigmoid: bool, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
     return _empty_weights(logits, groups * kernel**2, scale, height, width, False, dtype)
 
 
 def _keep_weights(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    logits, shared, *ctx.sizes, sigmoid, _ = inputs
+    logits, shared, _, *ctx.sizes, sigmoid, _ = inputs
     ctx.sigmoid, ctx.shuffled, ctx.has_shared = sigmoid, logits.shape[2] != output.shape[2], shared is not None
     ctx.dtype = logits.dtype
     ctx.save_for_backward(output, *((logits, shared) if sigmoid else ()))
@@ -309,12 +309,12 @@ def _keep_weights(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _weights_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
-        return (None,) * 9
+        return (None,) * 10
     weights, *inputs = ctx.saved_tensors
     logits, shared = inputs or (None, None)
     sizes = (*ctx.sizes, ctx.shuffled, ctx.has_shared, ctx.dtype)
     grad_logits, grad_shared = _logit_gradients(weights, grad, logits, shared, *sizes)
-    return grad_logits, grad_shared if ctx.has_shared else None, None, None, None, None, None, None, None
+    return grad_logits, grad_shared if ctx.has_shared else None, *(None,) * 8
 
 
 def _logit_gradients(
@@ -343,7 +343,7 @@ def _logit_gradients(
 
 @partial(Operation, fake=_empty_softmax, setup_context=_keep_weights, backward=_weights_backward)
 def window_weights(
-    logits: Tensor, shared: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
     sigmoid: bool, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
     """The softmax over each window of logits, or of their sigmoids.
@@ -351,6 +351,7 @@ def window_weights(
     Args:
         logits: before or after their pixel shuffle.
         shared: (B, Zk², H, W), added to the logits of all s² output pixels; or None.
+        gate: (B, 1, sH, sW): the weights are times one minus it; or None. It gets no gradient.
         kernel, groups, scale: k, Z and s.
         height, width: of x.
         sigmoid: takes the sigmoid first.
@@ -363,9 +364,11 @@ def window_weights(
     launch(
         kernels.window_weights_fwd_kernel,
         lambda meta: (-(-height * width // meta["BLOCK_P"]), scale**2, logits.shape[0] * groups),
-        logits, logits if shared is None else shared, weights, height, width, groups, *tuning_keys(weights, groups),
+        logits, logits if shared is None else shared, logits if gate is None else gate.contiguous(), weights,
+        height, width, groups, *tuning_keys(weights, groups),
         *_weight_strides(logits, height, kernel, scale), *_shared_strides(logits if shared is None else shared, kernel),
         K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SIGMOID=sigmoid, HAS_SHARED=shared is not None,
+        HAS_GATE=gate is not None,
     )  # fmt: skip
     return weights
 
