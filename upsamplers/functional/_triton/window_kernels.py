@@ -41,6 +41,9 @@ DOT_BLOCKS = blocks(
     ("BLOCK_C", "BLOCK_P"), (4, 32, 4), (8, 16, 4), (2, 32, 2), (4, 16, 2), (8, 32, 8), (4, 64, 8), (32, 4, 4),
     (16, 8, 4), (8, 8, 2), (1, 32, 1), (1, 32, 4), (1, 16, 4), (1, 8, 8),
 )  # fmt: skip
+TAP_BLOCKS = blocks(
+    ("BLOCK_C", "BLOCK_P"), (4, 32, 4), (2, 32, 2), (8, 32, 8), (2, 64, 4), (4, 64, 8), (1, 32, 1), (8, 16, 4), (16, 16, 8)
+)
 WEIGHT_BLOCKS = blocks(("BLOCK_P",), (128, 4), (64, 2), (64, 4), (32, 1), (128, 8), (32, 2), (16, 4))
 
 
@@ -358,6 +361,62 @@ def window_dots_kernel(
     mask = (tap < K * K) & (sub < S * S) & (row < height)
     dots += batch * stride_wb + group.to(tl.int64) * stride_wg
     tl.store(dots + offs, result.to(dots.dtype.element_ty), mask=mask)
+
+
+@tuned(TAP_BLOCKS, KEYS, derived={"UNMASKED": lambda given: given["channels"] % given["BLOCK_C"] == 0})
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def window_dots_by_tap_kernel(
+    x, y, dots,
+    channels, height, width, groups, tune_pixels, tune_images,
+    stride_xb, stride_xc, stride_xh, stride_xw,
+    stride_yb, stride_yc, stride_yh, stride_yw,
+    stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
+    K: tl.constexpr, S: tl.constexpr, SIDES: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    UNMASKED: tl.constexpr,
+):  # fmt: skip
+    """`window_dots_kernel` for small windows and contiguous rows, without softmax: no thread sums for taps beyond k²."""
+    batch, group = image_tile(groups)
+    place = tl.arange(0, BLOCK_C * BLOCK_P)[:, None, None]
+    pixel, channel = tl.program_id(0) * BLOCK_P + place % BLOCK_P, place // BLOCK_P
+    row, column = pixel // width, pixel % width
+    sub_row, sub_column = tl.arange(0, SIDES)[None, :, None], tl.arange(0, SIDES)[None, None, :]
+    is_out = (sub_row < S) & (sub_column < S) & (row < height)
+    x_ptrs = x + batch * stride_xb + group.to(tl.int64) * channels * stride_xc
+    x_ptrs = x_ptrs + (channel * stride_xc + (row * stride_xh + column * stride_xw))
+    y_ptrs = y + batch * stride_yb + group.to(tl.int64) * channels * stride_yc
+    y_ptrs = y_ptrs + (
+        channel * stride_yc + ((row * S + sub_row) * stride_yh + (column * S + sub_column) * stride_yw)
+    )
+    sums = ()
+    for _ in tl.static_range(K * K):
+        sums += (tl.zeros([BLOCK_C * BLOCK_P, SIDES, SIDES], tl.float32),)
+    value = tl.load(y_ptrs, mask=is_out & (channel < channels), other=0.0)
+    for first in range(0, channels, BLOCK_C):
+        y_ptrs += BLOCK_C * stride_yc  # the next are loaded while these are multiplied
+        next_value = tl.load(y_ptrs, mask=is_out & (first + BLOCK_C + channel < channels), other=0.0)
+        is_channel = row < height if UNMASKED else (row < height) & (first + channel < channels)
+        larger = ()
+        for tap_row in tl.static_range(K):
+            down = tap_row - K // 2
+            inside = is_channel & (row + down >= 0) & (row + down < height)
+            row_ptrs = x_ptrs + down * stride_xh
+            for tap_column in tl.static_range(K):
+                right = tap_column - K // 2
+                mask = inside & (column + right >= 0) & (column + right < width)
+                window = tl.load(row_ptrs + right * stride_xw, mask=mask, other=0.0)
+                larger += (sums[tap_row * K + tap_column] + window.to(tl.float32) * value.to(tl.float32),)
+        sums = larger
+        x_ptrs += BLOCK_C * stride_xc
+        value = next_value
+
+    pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)[:, None, None]
+    row, column = pixel // width, pixel % width
+    mask = (sub_row < S) & (sub_column < S) & (row < height)
+    offs = sub_row * stride_w_sub_h + sub_column * stride_w_sub_w + (row * stride_wh + column * stride_ww)
+    dots += batch * stride_wb + group.to(tl.int64) * stride_wg
+    for tap in tl.static_range(K * K):
+        total = tl.sum(tl.reshape(sums[tap], (BLOCK_C, BLOCK_P, SIDES, SIDES)), axis=0)
+        tl.store(dots + tap * stride_wt + offs, total.to(dots.dtype.element_ty), mask=mask)
 
 
 @tuned(WEIGHT_BLOCKS, ("K", "S", *AUTOTUNE_KEYS, "stride_lw"), fits=WEIGHTS_FIT)

@@ -27,6 +27,9 @@ from upsamplers.functional._triton.launch import (
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
+# Sums that a thread of `window_dots_by_tap_kernel` has registers for.
+MOST_SUMS = 128
+
 
 def _tiles(x: Tensor, groups: int, side: int = 1) -> Callable[[Mapping[str, int]], Grid]:
     """The grid (tiles of an image, blocks of channels, images · groups), for BLOCK_P times so many pixels side by side."""
@@ -281,11 +284,20 @@ def window_dots(
     """
     dots = _empty_dots(x, y, kernel, groups, scale, reflect, softmax, shuffled, dtype)
     batch, channels, height, width = x.shape
-    launch(
-        kernels.window_dots_kernel,
-        lambda meta: (-(-height * width // meta["BLOCK_P"]), 1, batch * groups),
+    sides = next_power_of_2(scale)
+    arguments = (
         x, y, dots, channels // groups, height, width, groups, *tuning_keys(x, groups),
         *x.stride(), *y.stride(), *_weight_strides(dots, height, kernel, scale),
+    )  # fmt: skip
+
+    def grid(meta: Mapping[str, int]) -> Grid:
+        return -(-height * width // meta["BLOCK_P"]), 1, batch * groups
+
+    if not (softmax or reflect or _is_channels_last(x)) and kernel**2 * sides**2 <= MOST_SUMS:
+        launch(kernels.window_dots_by_tap_kernel, grid, *arguments, K=kernel, S=scale, SIDES=sides)
+        return dots
+    launch(
+        kernels.window_dots_kernel, grid, *arguments,
         K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x),
         REFLECT=reflect, SOFTMAX=softmax,
     )  # fmt: skip
