@@ -31,9 +31,8 @@ SUM_BLOCKS = blocks(
 )  # fmt: skip
 # The rows of a tile share what they read of y.
 SPREAD_BLOCKS = blocks(
-    TILE, (16, 256, 64, 4), (8, 256, 64, 4), (16, 128, 64, 4), (8, 128, 64, 4), (8, 128, 32, 2), (16, 128, 32, 2),
-    (16, 64, 32, 2), (8, 64, 16, 1), (16, 32, 16, 1), (8, 512, 128, 8), (8, 256, 64, 2),
-    (8, 128, 32, 1), (16, 64, 32, 1), (4, 128, 32, 4),
+    TILE, (16, 64, 32, 1), (16, 128, 64, 2), (16, 256, 128, 4), (8, 128, 32, 1), (8, 64, 32, 1), (16, 32, 32, 1),
+    (32, 64, 32, 1), (16, 128, 32, 1), (8, 256, 64, 2), (8, 128, 64, 2), (4, 128, 32, 1),
     (64, 8, 4, 4), (64, 16, 4, 4), (64, 32, 8, 4), (128, 16, 4, 4), (64, 16, 8, 4), (128, 8, 4, 4), (8, 8, 8, 4),
 )  # fmt: skip
 # A thread has the k² · s² sums of a pixel; the last ones are for large windows and scales.
@@ -72,9 +71,7 @@ KEYS = ("channels", *AUTOTUNE_KEYS, "K", "S", "stride_xw", "stride_ww")
 SUMS_FIT = fits_layout(
     SUM_BLOCKS, lambda given: given["SUBS"] * given["BLOCK_C"] * given["COLUMNS"], lambda given: given["BLOCK_P"]
 )
-SPREADS_FIT = fits_layout(
-    SPREAD_BLOCKS, lambda given: given["SIDES"] * given["BLOCK_C"], lambda given: given["SIDES"] * given["BLOCK_W"]
-)
+SPREADS_FIT = fits_layout(SPREAD_BLOCKS, lambda given: given["BLOCK_C"], lambda given: given["BLOCK_W"])
 # Twice as many sums as other kernels keep.
 TAPS_FIT = fits_registers(DOT_BLOCKS, lambda given: given["TAPS"] * given["SUBS"] * given["BLOCK_C"] // 2)
 WEIGHTS_FIT = fits_registers(WEIGHT_BLOCKS, lambda given: given["TAPS"])
@@ -101,18 +98,6 @@ def lane_offsets(offsets, more, LENGTH: tl.constexpr):
     through shared memory.
     """
     return tl.multiple_of(tl.max_contiguous(offsets + more, (1, 1, LENGTH)), (1, 1, 1))
-
-
-@triton.jit
-def over_channels(values, C_LAST: tl.constexpr):
-    """Values of channels as (1, C, 1), or (1, 1, C) where channels are contiguous."""
-    return values[None, None, :] if C_LAST else values[None, :, None]
-
-
-@triton.jit
-def over_pixels(values, C_LAST: tl.constexpr):
-    """Values of pixels as (1, 1, P), or (1, P, 1) where channels are contiguous."""
-    return values[None, :, None] if C_LAST else values[None, None, :]
 
 
 @triton.jit
@@ -235,7 +220,19 @@ def window_sum_fwd_kernel(
     tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & mask)
 
 
-@tuned(SPREAD_BLOCKS, KEYS, fits=SPREADS_FIT)
+@triton.jit
+def load_sides(ptrs, mask, stride, COUNT: tl.constexpr, PAIRED: tl.constexpr):
+    """A tuple of so many values from each of these addresses (three axes), in float32; PAIRED: two, side by side."""
+    if PAIRED:
+        values = load_neighbours(ptrs, mask, 2)
+    else:
+        values = ()
+        for side in tl.static_range(COUNT):
+            values += (tl.load(ptrs + side * stride, mask=mask, other=0.0).to(tl.float32),)
+    return values
+
+
+@tuned(SPREAD_BLOCKS, (*KEYS, "PAIRED"), fits=SPREADS_FIT)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def window_spread_kernel(
     y, weights, out,
@@ -243,35 +240,31 @@ def window_spread_kernel(
     stride_xb, stride_xc, stride_xh, stride_xw,
     stride_yb, stride_yc, stride_yh, stride_yw,
     stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
-    K: tl.constexpr, S: tl.constexpr, SIDES: tl.constexpr, C_LAST: tl.constexpr,
+    K: tl.constexpr, S: tl.constexpr, C_LAST: tl.constexpr, PAIRED: tl.constexpr,
     BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
     """out[c, i, j] = Σ of w · y over the taps and sub-pixels of all output pixels whose window has the pixel (i, j).
 
-    A thread sums for one of the s output columns of a pixel, so that y is read side by side, and for several rows of
-    pixels, so that what is read serves them all. The s sums are added at the end.
+    A thread sums for several rows of pixels, so that what it reads of y serves them all. PAIRED: the two output columns
+    of a pixel are one load.
     """
     ROWS: tl.constexpr = BLOCK_P // BLOCK_W
+    # Where all addresses have gaps, the compiler lays the threads of a warp along the first axis.
+    W_AXIS: tl.constexpr = 1 if C_LAST else 0
     batch, group = image_tile(groups)
     tiles = tl.cdiv(width, BLOCK_W)
     first_row, first_column = tl.program_id(0) // tiles * ROWS, tl.program_id(0) % tiles * BLOCK_W
-    channel = over_channels(tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C), C_LAST)
-    row = first_row + tl.arange(0, ROWS)[:, None, None]
-    side = over_pixels(tl.arange(0, BLOCK_W * SIDES), C_LAST)  # one of the s columns of a pixel
-    column, sub_column = first_column + side // SIDES, side % SIDES
-    out_column = first_column * S + side if SIDES == S else column * S + sub_column
-    is_column = (column < width) & (sub_column < S) if SIDES != S else column < width
-    is_channel = channel < channels
+    channel = along(tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C), 2)
+    row = along(first_row + tl.arange(0, ROWS), 1 - W_AXIS)
+    column = along(first_column + tl.arange(0, BLOCK_W), W_AXIS)
+    is_channel, is_column = channel < channels, column < width
+    if PAIRED:
+        stride_yb, stride_yc, stride_yh = even(stride_yb), even(stride_yc), even(stride_yh)
     y += batch * stride_yb + group.to(tl.int64) * channels * stride_yc
     weights += batch * stride_wb + group.to(tl.int64) * stride_wg
-    if C_LAST:
-        offs_y = channel * stride_yc + out_column * stride_yw
-        offs_w = sub_column * stride_w_sub_w + column * stride_ww
-    else:
-        offs_y = lane_offsets(channel * stride_yc, out_column * stride_yw, BLOCK_W * SIDES)
-        offs_w = lane_offsets(sub_column * stride_w_sub_w, column * stride_ww, BLOCK_W * SIDES)
+    offs_y, offs_w = channel * stride_yc + column * S * stride_yw, column * stride_ww
 
-    shape: tl.constexpr = [ROWS, BLOCK_W * SIDES, BLOCK_C] if C_LAST else [ROWS, BLOCK_C, BLOCK_W * SIDES]
+    shape: tl.constexpr = [ROWS, BLOCK_W, BLOCK_C] if C_LAST else [BLOCK_W, ROWS, BLOCK_C]
     result = tl.zeros(shape, tl.float32)
     for step in range((K + ROWS - 1) * S):  # a row of output pixels; those of a window's row have one address
         seen_row, sub_row = first_row - K // 2 + step // S, step % S
@@ -279,23 +272,21 @@ def window_spread_kernel(
         is_tap = (tap_row >= 0) & (tap_row < K)
         inside = is_column & (seen_row + tl.zeros_like(column) >= 0) & (seen_row + tl.zeros_like(column) < height)
         y_row = y + (offs_y + (seen_row * S + sub_row) * stride_yh)
-        w_rows = weights + (offs_w + (tap_row * K * stride_wt + (seen_row * stride_wh + sub_row * stride_w_sub_h)))
+        offs_row = offs_w + (tap_row * K * stride_wt + (seen_row * stride_wh + sub_row * stride_w_sub_h))
+        if not C_LAST:  # a column a thread, not several
+            offs_row = tl.multiple_of(tl.max_contiguous(offs_row, (BLOCK_W, 1, 1)), (1, 1, 1))
+        w_rows = weights + offs_row
         for tap_column in tl.static_range(K):
             left = K // 2 - tap_column
             mask = inside & (column + left >= 0) & (column + left < width)
-            weight = tl.load(w_rows + tap_column * stride_wt + left * stride_ww, mask=is_tap & mask, other=0.0)
-            value = tl.load(y_row + left * S * stride_yw, mask=is_channel & mask, other=0.0)
-            result += weight.to(tl.float32) * value.to(tl.float32)
+            values = load_sides(y_row + left * S * stride_yw, is_channel & mask, stride_yw, S, PAIRED)
+            for side in tl.static_range(S):
+                w_ptrs = w_rows + (tap_column * stride_wt + side * stride_w_sub_w + left * stride_ww)
+                result += tl.load(w_ptrs, mask=is_tap & mask, other=0.0).to(tl.float32) * values[side]
 
-    if C_LAST:
-        total = tl.sum(tl.reshape(result, (ROWS, BLOCK_W, SIDES, BLOCK_C)), axis=2)
-    else:
-        total = tl.sum(tl.reshape(result, (ROWS, BLOCK_C, BLOCK_W, SIDES)), axis=3)
-    column = over_pixels(first_column + tl.arange(0, BLOCK_W), C_LAST)
     out += batch * stride_xb + group.to(tl.int64) * channels * stride_xc
     offs_out = channel * stride_xc + (row * stride_xh + column * stride_xw)
-    mask = is_channel & ((row < height) & (column < width))
-    tl.store(out + offs_out, total.to(out.dtype.element_ty), mask=mask)
+    tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & ((row < height) & is_column))
 
 
 @tuned(DOT_BLOCKS, KEYS, fits=TAPS_FIT)

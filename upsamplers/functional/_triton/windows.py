@@ -223,7 +223,8 @@ def window_spread(y: Tensor, weights: Tensor, kernel: int, groups: int, scale: i
         _tiles(out, groups),
         y, weights, out, channels // groups, height, width, groups, *tuning_keys(out, groups),
         *out.stride(), *y.stride(), *_weight_strides(weights, height, kernel, scale),
-        K=kernel, S=scale, SIDES=next_power_of_2(scale), C_LAST=_is_channels_last(out),
+        K=kernel, S=scale, C_LAST=_is_channels_last(out),
+        PAIRED=scale == 2 and y.stride(3) == 1 and not any(stride % 2 for stride in y.stride()[:3]),
     )  # fmt: skip
     return out
 
