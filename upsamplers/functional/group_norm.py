@@ -17,7 +17,7 @@ from upsamplers.functional.backend import uses_triton
 def group_norm(x: Tensor, norm: nn.GroupNorm, *, backend: str = "auto") -> Tensor:
     """norm(x), on CUDA without the wait for one block a group, which is how torch takes the statistics.
 
-    The layer itself is called on the CPU, where gradients are wanted, and where it has hooks or is parametrised.
+    The layer itself is called on the CPU, under autocast, and where it has hooks or is parametrised.
 
     Args:
         x: (B, C, H, W).
@@ -30,9 +30,17 @@ def group_norm(x: Tensor, norm: nn.GroupNorm, *, backend: str = "auto") -> Tenso
     Raises:
         Unsupported: the backend cannot take x.
     """
-    if not folds(norm, x):
+    if not _is_plain_norm(norm, x):
         return norm(x)  # type: ignore[no-any-return]
     is_fused = uses_triton(backend, x, norm.weight, norm.bias)
+    if torch.is_grad_enabled():
+        if not is_fused or not x.dtype == norm.weight.dtype == norm.bias.dtype:
+            return norm(x)  # type: ignore[no-any-return]
+        from upsamplers.functional._triton import group_norm as fused
+        from upsamplers.functional._triton.launch import dense
+
+        trained: Tensor = fused.group_norm(dense(x), norm.weight, norm.bias, norm.num_groups, norm.eps)[0]
+        return trained
     if not is_fused and (x.device.type == "cpu" or x.dtype.itemsize < 4 or needs_plain_operations()):
         return norm(x)  # type: ignore[no-any-return]
     scale, shift = norm_scale_and_shift(norm, x, backend)
@@ -104,7 +112,10 @@ def normalised_product(
 
 def folds(norm: nn.Module, x: Tensor) -> TypeGuard[nn.GroupNorm]:
     """Whether `norm_scale_and_shift` may stand in for calling the layer on x: nothing would notice the difference."""
+    return not torch.is_grad_enabled() and _is_plain_norm(norm, x)
+
+
+def _is_plain_norm(norm: nn.Module, x: Tensor) -> TypeGuard[nn.GroupNorm]:
+    """Whether calling the layer on x does what its weights say and nothing else."""
     is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-    if torch.is_grad_enabled() or is_autocast or not is_plain(norm):
-        return False
-    return isinstance(norm, nn.GroupNorm) and norm.affine
+    return isinstance(norm, nn.GroupNorm) and norm.affine and is_plain(norm) and not is_autocast

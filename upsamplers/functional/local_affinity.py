@@ -66,6 +66,27 @@ def local_affinity(
     return logits.softmax(1) if softmax else logits
 
 
+def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, backend: str = "auto") -> Tensor:
+    """The softmax of `local_affinity` in whichever of the shapes that `reassemble` takes is faster.
+
+    Args:
+        query, key, kernel, scale, backend: as there.
+
+    Returns:
+        (B, k², sH, sW), or before their pixel shuffle (B, k²s², H, W).
+
+    Raises:
+        Unsupported: as there.
+    """
+    if not uses_triton(backend, key, query, kernel=kernel, scale=scale):
+        return local_affinity(query, key, kernel, scale=scale, softmax=True, backend=backend)
+    from upsamplers.functional._triton.windows import window_dots
+
+    _require(query, key, kernel, scale, "zeros")
+    weights: Tensor = window_dots(key, query, kernel, 1, scale, False, True, False, query.dtype)
+    return weights
+
+
 def _require(query: Tensor, key: Tensor, kernel: int, scale: int, border: str) -> None:
     require_window(key, kernel, border)
     batch, channels, height, width = key.shape

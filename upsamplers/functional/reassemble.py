@@ -74,11 +74,13 @@ def reassemble(
         reflect = border == "reflection"
         if normalize is not None:
             height, width = x.shape[2:]
+            own_gate = None if torch.is_grad_enabled() else gate
+            sizes = kernel, groups, scale, height, width
             is_sigmoid = normalize == "sigmoid-softmax"
-            weights = windows.window_weights(weights, shared, kernel, groups, scale, height, width, is_sigmoid, x.dtype)
+            weights = windows.window_weights(weights, shared, own_gate, *sizes, is_sigmoid, x.dtype)
         elif shared is not None:
             weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
-        if gate is not None:
+        if gate is not None and (normalize is None or torch.is_grad_enabled()):
             weights = windows.gated(weights, gate, scale, x.shape[2])
         reassembled: Tensor = windows.window_sum(x, weights, guide, gate, kernel, groups, scale, reflect)
         return reassembled

@@ -10,7 +10,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.group_norm import folds, group_norm, norm_scale_and_shift
-from upsamplers.functional.local_affinity import local_affinity
+from upsamplers.functional.local_affinity import affinity_weights, local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -68,7 +68,9 @@ class Sapa(Upsampler):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         self.require_inputs(x, guide)
-        return reassemble(x, self.weights(x, guide), self.up_kernel, scale=self.scale, backend=self.backend)
+        query, key = self.query_and_key(x, guide)
+        weights = affinity_weights(query, key, self.up_kernel, scale=self.scale, backend=self.backend)
+        return reassemble(x, weights, self.up_kernel, scale=self.scale, backend=self.backend)
 
     def require_inputs(self, x: Tensor, guide: Tensor) -> None:
         """Refuses what is not such an x or guide.

@@ -9,6 +9,7 @@ from torch import Tensor
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_option
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -49,15 +50,26 @@ class Sierra(Upsampler):
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
         require_features(x, None)
+        if not torch.is_grad_enabled() and uses_triton(
+            self.backend, x, self.kernel, kernel=self.up_kernel, scale=self.scale
+        ):
+            from upsamplers.functional._triton.similarity_weights import similarity_weights
+
+            weights = similarity_weights(self._mean(x), self.kernel, SOFTENING, x.dtype)
+            return reassemble(x, weights, self.up_kernel, scale=self.scale, backend=self.backend)
         return reassemble(
             x, self.logits(x), self.up_kernel, scale=self.scale, normalize="softmax", backend=self.backend
         )
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits (B, k²s², H, W) of the weights of x (B, C, H, W), before their pixel shuffle; float32 at least."""
-        prior = self._gradient_prior(x.mean(1, keepdim=True, dtype=coordinate_dtype(x)))  # (B, k², H, W)
+        prior = self._gradient_prior(self._mean(x))  # (B, k², H, W)
         logits = prior.unsqueeze(2) * self.kernel.to(prior.dtype)[:, :, None, None]  # (B, k², s², H, W)
         return logits.flatten(1, 2)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Over the channels, (B, 1, H, W)."""
+        return x.mean(1, keepdim=True, dtype=coordinate_dtype(x))
 
     def _gradient_prior(self, mean: Tensor) -> Tensor:
         """How similar each neighbour's channel mean is: (B, 1, H, W) -> (B, k², H, W)."""

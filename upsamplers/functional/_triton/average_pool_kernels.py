@@ -13,11 +13,11 @@ from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
 # The first are for small images.
 SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W")
 BIN_BLOCKS = blocks(
-    SIZES, (8, 8, 8, 4), (1, 8, 64, 4), (1, 16, 64, 4), (1, 16, 32, 4), (1, 32, 32, 4), (2, 8, 64, 4), (1, 8, 64, 2),
+    SIZES, (8, 8, 8, 4), (1, 8, 64, 2), (2, 8, 64, 4), (1, 16, 32, 4), (1, 8, 32, 1), (1, 8, 128, 4),
     (32, 4, 8, 4), (64, 4, 8, 8), (64, 2, 16, 8), (128, 2, 8, 8),
 )  # fmt: skip
 PIXEL_BLOCKS = blocks(
-    SIZES, (8, 8, 8, 4), (1, 8, 64, 4), (1, 16, 64, 4), (1, 8, 128, 4), (1, 4, 256, 4), (1, 16, 64, 8), (2, 8, 64, 4),
+    SIZES, (8, 8, 8, 4), (2, 8, 64, 4), (1, 16, 64, 4), (1, 8, 128, 4), (2, 8, 64, 2), (4, 8, 64, 4),
     (32, 2, 8, 4), (64, 1, 8, 4), (64, 2, 8, 8), (128, 1, 8, 8),
 )  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS, "SIDE", "IN_ROWS")

@@ -64,10 +64,10 @@ def group_tiles(start, tiles, pixels, group_channels, channels, TILE: tl.constex
 @tuned(SCALE_BLOCKS, ("tiles", "group_channels"))
 @triton.jit
 def scale_and_shift_kernel(
-    means, squares, weight, bias, scale, shift, eps, tiles, pixels, group_channels, channels,
+    means, squares, weight, bias, scale, shift, group_means, reciprocals, eps, tiles, pixels, group_channels, channels,
     TILE: tl.constexpr, BLOCK_T: tl.constexpr,
 ):  # fmt: skip
-    """One group of one image: scale = weight / sqrt(variance + eps) and shift = bias - mean · scale."""
+    """One group of one image: scale = weight / sqrt(variance + eps) and shift = bias - mean · scale, for its channels."""
     batch = tl.program_id(2).to(tl.int64)
     means += batch * tiles * channels
     squares += batch * tiles * channels
@@ -83,6 +83,9 @@ def scale_and_shift_kernel(
         distance = tl.load(means + offs, mask=is_tile, other=0.0) - mean
         total += tl.load(squares + offs, mask=is_tile, other=0.0) + size * distance * distance
     deviation = tl.sqrt(tl.sum(total) / count + eps)
+    group = batch * tl.num_programs(0) + tl.program_id(0)
+    tl.store(group_means + group, mean)
+    tl.store(reciprocals + group, 1.0 / deviation)
     for start in range(0, group_channels, BLOCK_T):
         index = start + tl.arange(0, BLOCK_T)
         channel, mask = tl.program_id(0) * group_channels + index, index < group_channels

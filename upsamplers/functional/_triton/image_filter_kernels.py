@@ -18,9 +18,15 @@ ROW_BLOCKS = blocks(
     SIZES, (8, 4, 4, 32, 4), (1, 4, 32, 32, 4), (1, 8, 16, 32, 4), (1, 4, 32, 64, 4), (1, 2, 32, 32, 2),
     (1, 4, 16, 32, 2), (1, 8, 16, 16, 4), (2, 8, 8, 32, 4),
 )  # fmt: skip
-CHANNEL_BLOCKS = blocks(
-    SIZES, (32, 2, 4, 128, 4), (32, 4, 4, 256, 4), (64, 2, 2, 256, 4), (64, 4, 1, 256, 2), (128, 1, 2, 256, 4)
-)
+CHANNEL_SIZES = (32, 2, 4, 128, 4), (32, 4, 4, 256, 4), (64, 2, 2, 256, 4), (64, 4, 1, 256, 2), (128, 1, 2, 256, 4)
+CHANNEL_BLOCKS = blocks(SIZES, *CHANNEL_SIZES)
+# Where rows are contiguous a thread has ROWS output pixels.
+FORWARD_BLOCKS = blocks(
+    (*SIZES, "ROWS"),
+    (8, 4, 4, 32, 1, 4), (1, 4, 32, 32, 2, 4), (1, 8, 16, 16, 2, 4), (1, 4, 32, 16, 2, 4), (1, 2, 32, 32, 2, 2),
+    (1, 4, 16, 32, 2, 2), (1, 1, 32, 32, 2, 1), (1, 2, 32, 16, 3, 2), (1, 2, 64, 32, 2, 4), (1, 8, 16, 16, 1, 4),
+    *((*sizes[:-1], 1, sizes[-1]) for sizes in CHANNEL_SIZES),
+)  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
 
 
@@ -49,42 +55,46 @@ def load_filters(filters, COUNT: tl.constexpr):
 @triton.jit
 def load_window(
     y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw,
-    K: tl.constexpr, IN_ROWS: tl.constexpr,
+    K: tl.constexpr, ROWS: tl.constexpr, IN_ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The K² values (C, P) that an output pixel sees, row by row; outside the image zero."""
+    """The values (C, P) that ROWS output pixels, one below the other, see: K of each row; outside the image zero."""
     if IN_ROWS:  # of an even number of pixels: what lets two neighbours be one load
         stride_yc, stride_yh = tl.multiple_of(stride_yc, 2), tl.multiple_of(stride_yh, 2)
+    first_column = 2 * column - (K // 2 - 1)
     values = ()
-    for tap_row in tl.static_range(K):
+    for tap_row in tl.static_range(K + 2 * ROWS - 2):
         y_row = 2 * row + (tap_row - K // 2 + 1)
         in_image = (row < height) & (y_row >= 0) & (y_row < 2 * height)
-        for pair in tl.static_range(K // 2):
-            y_column = 2 * column + (2 * pair - K // 2 + 1)
-            inside = in_image & (y_column >= 0) & (y_column < 2 * width)
+        ptrs = y + (channel[:, None] * stride_yc + (y_row * stride_yh + first_column * stride_yw)[None, :])
+        for pair in tl.static_range(K // 2):  # from one address of the row
+            inside = in_image & (first_column + 2 * pair >= 0) & (first_column + 2 * pair < 2 * width)
             mask = (channel < channels)[:, None] & inside[None, :]
-            offs = channel[:, None] * stride_yc + (y_row * stride_yh + y_column * stride_yw)[None, :]
             if IN_ROWS:
-                both = tl.load(y + offs[:, :, None] + tl.arange(0, 2)[None, None, :], mask=mask[:, :, None], other=0.0)
-                left, right = tl.split(both)
+                both_ptrs = ptrs[:, :, None] + (tl.arange(0, 2)[None, None, :] + 2 * pair)
+                left, right = tl.split(tl.load(both_ptrs, mask=mask[:, :, None], other=0.0))
             else:
-                left = tl.load(y + offs, mask=mask, other=0.0)
-                right = tl.load(y + offs + stride_yw, mask=mask, other=0.0)
+                left = tl.load(ptrs + 2 * pair * stride_yw, mask=mask, other=0.0)
+                right = tl.load(ptrs + (2 * pair + 1) * stride_yw, mask=mask, other=0.0)
             values += (left.to(tl.float32), right.to(tl.float32))
     return values
 
 
-@tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)
+@tuned(FORWARD_BLOCKS, KEYS, fits=fits_layout)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def filter_per_image_fwd_kernel(
     y, filters, out_u, out_v, channels, height, width, tune_pixels, tune_images,
     stride_yb, stride_yc, stride_yh, stride_yw,
     stride_ob, stride_oc, stride_oh, stride_ow,
     K: tl.constexpr, IN_ROWS: tl.constexpr,
-    BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, CHANNELS: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, CHANNELS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """out[c, i, j] = Σ_mn f[m, n] · y[c, 2i + m - K/2 + 1, 2j + n - K/2 + 1], for both filters."""
+    """out[c, i, j] = Σ_mn f[m, n] · y[c, 2i + m - K/2 + 1, 2j + n - K/2 + 1], for both filters.
+
+    A thread has ROWS output pixels, one below the other, which share what they see.
+    """
     batch = tl.program_id(2).to(tl.int64)
     row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    row *= ROWS
     weights = load_filters(filters + batch * (2 * K * K), 2 * K * K)
     y += batch * stride_yb
     offs_o = batch * stride_ob + row * stride_oh + column * stride_ow
@@ -93,17 +103,18 @@ def filter_per_image_fwd_kernel(
     for start in range(first, tl.minimum(first + CHANNELS, channels), BLOCK_C):
         channel = start + tl.arange(0, BLOCK_C)
         values = load_window(
-            y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw, K, IN_ROWS
+            y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw, K, ROWS, IN_ROWS
         )
-        u = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
-        v = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
-        for tap in tl.static_range(K * K):
-            u += weights[tap] * values[tap]
-            v += weights[K * K + tap] * values[tap]
-        mask = (channel < channels)[:, None] & is_pixel[None, :]
-        offs = channel[:, None] * stride_oc + offs_o[None, :]
-        tl.store(out_u + offs, u.to(out_u.dtype.element_ty), mask=mask)
-        tl.store(out_v + offs, v.to(out_v.dtype.element_ty), mask=mask)
+        for down in tl.static_range(ROWS):
+            u = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
+            v = tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32)
+            for tap in tl.static_range(K * K):
+                u += weights[tap] * values[2 * K * down + tap]
+                v += weights[K * K + tap] * values[2 * K * down + tap]
+            mask = (channel < channels)[:, None] & (is_pixel & (row + down < height))[None, :]
+            offs = channel[:, None] * stride_oc + (offs_o + down * stride_oh)[None, :]
+            tl.store(out_u + offs, u.to(out_u.dtype.element_ty), mask=mask)
+            tl.store(out_v + offs, v.to(out_v.dtype.element_ty), mask=mask)
 
 
 @tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)
@@ -191,7 +202,7 @@ def filter_per_image_bwd_dfilters_kernel(
     for start in range(first, tl.minimum(first + CHANNELS, channels), BLOCK_C):
         channel = start + tl.arange(0, BLOCK_C)
         values = load_window(
-            y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw, K, IN_ROWS
+            y, channel, row, column, channels, height, width, stride_yc, stride_yh, stride_yw, K, 1, IN_ROWS
         )
         mask = (channel < channels)[:, None] & is_pixel[None, :]
         offs = channel[:, None] * stride_oc + offs_o[None, :]

@@ -74,7 +74,7 @@ def _grid(out: Tensor) -> Callable[[Mapping[str, int]], tuple[int, int, int]]:
     batch, channels, height, width = out.shape
 
     def grid(blocks: Mapping[str, int]) -> tuple[int, int, int]:
-        tiles = -(-height // blocks["BLOCK_H"]) * -(-width // blocks["BLOCK_W"])
+        tiles = -(-height // (blocks["BLOCK_H"] * blocks.get("ROWS", 1))) * -(-width // blocks["BLOCK_W"])
         return tiles, -(-channels // blocks["CHANNELS"]), batch
 
     return grid

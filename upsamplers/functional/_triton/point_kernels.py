@@ -31,15 +31,14 @@ SIZES = ("BLOCK_C", "STEP_C", "BLOCK_H", "BLOCK_W")
 # Contiguous rows: one to four output pixels of a row a thread, eight in half precision. More channels compute a point
 # less often, fewer leave more programs. Contiguous channels: 16 bytes a thread, two to four threads a pixel.
 ROWS = (
-    (32, 1, 8, 32, 4), (32, 1, 4, 64, 8), (32, 1, 4, 64, 4), (16, 1, 8, 64, 4), (32, 1, 8, 64, 8), (16, 1, 4, 128, 4),
-    (16, 1, 8, 32, 2), (32, 1, 2, 128, 4), (64, 1, 8, 32, 8), (16, 1, 16, 64, 8), (32, 1, 1, 256, 8),
-    (32, 1, 8, 64, 2),
+    (16, 1, 4, 128, 4), (16, 1, 8, 32, 2), (16, 1, 8, 64, 4), (16, 1, 16, 64, 8), (32, 1, 4, 64, 8), (32, 1, 1, 256, 8),
+    (64, 1, 8, 32, 8), (32, 1, 2, 128, 4), (32, 1, 8, 64, 2),
 )  # fmt: skip
 CHANNELS = ((64, 16, 4, 8, 4), (64, 8, 8, 8, 4), (64, 32, 4, 8, 4), (64, 16, 8, 8, 4), (32, 16, 4, 8, 4))
 # A program has all channels of a group: small features need small tiles for enough programs.
 ALL_ROWS = (
-    (1, 1, 8, 32, 4), (1, 1, 4, 64, 4), (1, 1, 8, 64, 4), (1, 1, 8, 32, 8), (1, 1, 2, 128, 4), (1, 1, 1, 256, 4),
-    (1, 1, 2, 32, 2),
+    (1, 1, 8, 32, 8), (1, 1, 2, 32, 2), (1, 1, 2, 128, 4), (1, 1, 1, 256, 4), (1, 1, 4, 64, 4), (1, 1, 4, 32, 4),
+    (1, 1, 1, 32, 1),
 )  # fmt: skip
 ALL_CHANNELS = ((16, 16, 4, 8, 4), (8, 8, 8, 8, 4), (32, 32, 4, 8, 4), (16, 16, 8, 8, 4), (16, 16, 2, 8, 2))
 FAR_BLOCKS = blocks(SIZES, (64, 1, 8, 32, 4), (64, 1, 4, 64, 4), (64, 16, 8, 8, 4), (64, 16, 4, 8, 4))

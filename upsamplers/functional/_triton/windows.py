@@ -27,21 +27,31 @@ from upsamplers.functional._triton.launch import (
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
+# Sums that a thread of `window_dots_by_tap_kernel` has registers for.
+MOST_SUMS = 128
 
-def _tiles(x: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
-    """The grid (tiles of an image, blocks of channels, images · groups)."""
+
+def _tiles(x: Tensor, groups: int, side: int = 1) -> Callable[[Mapping[str, int]], Grid]:
+    """The grid (tiles of an image, blocks of channels, images · groups), for BLOCK_P times so many pixels side by side."""
     batch, channels, height, width = x.shape
 
     def grid(meta: Mapping[str, int]) -> Grid:
-        rows, columns = meta["BLOCK_P"] // meta["BLOCK_W"], meta["BLOCK_W"]
+        rows, columns = meta["BLOCK_P"] // meta["BLOCK_W"], meta["BLOCK_W"] * side
         tiles = -(-height // rows) * -(-width // columns)
-        return tiles, -(-(channels // groups) // (meta["BLOCK_C"] * meta.get("PASSES", 1))), batch * groups
+        return tiles, -(-(channels // groups) // meta["BLOCK_C"]), batch * groups
 
     return grid
 
 
 def _is_channels_last(x: Tensor) -> bool:
     return x.stride(1) == 1 and x.stride(3) > 1
+
+
+def _has_pairs(x: Tensor, weights: Tensor) -> bool:
+    """Whether two pixels side by side lie so in x and in the weights, and every second one is aligned to two."""
+    if x.stride(3) != 1 or weights.stride(3) != 1 or weights.shape[2:] != x.shape[2:]:
+        return False
+    return not any(number % 2 for number in (x.shape[3], *x.stride()[:3], *weights.stride()[:3]))
 
 
 def _weight_strides(weights: Tensor, height: int, kernel: int, scale: int) -> tuple[int, ...]:
@@ -149,15 +159,16 @@ def window_sum(
     """
     _, channels, height, width = x.shape
     out = empty_upsampled(x, scale)
+    columns = 2 if not reflect and next_power_of_2(scale) == scale and _has_pairs(x, weights) else 1
     launch(
         kernels.window_sum_fwd_kernel,
-        _tiles(x, groups),
+        _tiles(x, groups, columns),
         x, weights, x if guide is None else guide, x if gate is None else gate.contiguous(), out,
         channels // groups, height, width, groups, *tuning_keys(x, groups),
         *x.stride(), *out.stride(), *_weight_strides(weights, height, kernel, scale),
         *(x if guide is None else guide).stride(),
         K=kernel, S=scale, SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x), REFLECT=reflect,
-        HAS_GUIDE=guide is not None,
+        HAS_GUIDE=guide is not None, COLUMNS=columns,
     )  # fmt: skip
     return out
 
@@ -212,7 +223,8 @@ def window_spread(y: Tensor, weights: Tensor, kernel: int, groups: int, scale: i
         _tiles(out, groups),
         y, weights, out, channels // groups, height, width, groups, *tuning_keys(out, groups),
         *out.stride(), *y.stride(), *_weight_strides(weights, height, kernel, scale),
-        K=kernel, S=scale, SIDES=next_power_of_2(scale), C_LAST=_is_channels_last(out),
+        K=kernel, S=scale, C_LAST=_is_channels_last(out),
+        PAIRED=scale == 2 and y.stride(3) == 1 and not any(stride % 2 for stride in y.stride()[:3]),
     )  # fmt: skip
     return out
 
@@ -273,11 +285,20 @@ def window_dots(
     """
     dots = _empty_dots(x, y, kernel, groups, scale, reflect, softmax, shuffled, dtype)
     batch, channels, height, width = x.shape
-    launch(
-        kernels.window_dots_kernel,
-        lambda meta: (-(-height * width // meta["BLOCK_P"]), 1, batch * groups),
+    sides = next_power_of_2(scale)
+    arguments = (
         x, y, dots, channels // groups, height, width, groups, *tuning_keys(x, groups),
         *x.stride(), *y.stride(), *_weight_strides(dots, height, kernel, scale),
+    )  # fmt: skip
+
+    def grid(meta: Mapping[str, int]) -> Grid:
+        return -(-height * width // meta["BLOCK_P"]), 1, batch * groups
+
+    if not (softmax or reflect or _is_channels_last(x)) and kernel**2 * sides**2 <= MOST_SUMS:
+        launch(kernels.window_dots_by_tap_kernel, grid, *arguments, K=kernel, S=scale, SIDES=sides)
+        return dots
+    launch(
+        kernels.window_dots_kernel, grid, *arguments,
         K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x),
         REFLECT=reflect, SOFTMAX=softmax,
     )  # fmt: skip
@@ -285,14 +306,14 @@ def window_dots(
 
 
 def _empty_softmax(
-    logits: Tensor, shared: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
     sigmoid: bool, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
     return _empty_weights(logits, groups * kernel**2, scale, height, width, False, dtype)
 
 
 def _keep_weights(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    logits, shared, *ctx.sizes, sigmoid, _ = inputs
+    logits, shared, _, *ctx.sizes, sigmoid, _ = inputs
     ctx.sigmoid, ctx.shuffled, ctx.has_shared = sigmoid, logits.shape[2] != output.shape[2], shared is not None
     ctx.dtype = logits.dtype
     ctx.save_for_backward(output, *((logits, shared) if sigmoid else ()))
@@ -301,12 +322,12 @@ def _keep_weights(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _weights_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
-        return (None,) * 9
+        return (None,) * 10
     weights, *inputs = ctx.saved_tensors
     logits, shared = inputs or (None, None)
     sizes = (*ctx.sizes, ctx.shuffled, ctx.has_shared, ctx.dtype)
     grad_logits, grad_shared = _logit_gradients(weights, grad, logits, shared, *sizes)
-    return grad_logits, grad_shared if ctx.has_shared else None, None, None, None, None, None, None, None
+    return grad_logits, grad_shared if ctx.has_shared else None, *(None,) * 8
 
 
 def _logit_gradients(
@@ -335,7 +356,7 @@ def _logit_gradients(
 
 @partial(Operation, fake=_empty_softmax, setup_context=_keep_weights, backward=_weights_backward)
 def window_weights(
-    logits: Tensor, shared: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
     sigmoid: bool, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
     """The softmax over each window of logits, or of their sigmoids.
@@ -343,6 +364,7 @@ def window_weights(
     Args:
         logits: before or after their pixel shuffle.
         shared: (B, Zk², H, W), added to the logits of all s² output pixels; or None.
+        gate: (B, 1, sH, sW): the weights are times one minus it; or None. It gets no gradient.
         kernel, groups, scale: k, Z and s.
         height, width: of x.
         sigmoid: takes the sigmoid first.
@@ -355,9 +377,11 @@ def window_weights(
     launch(
         kernels.window_weights_fwd_kernel,
         lambda meta: (-(-height * width // meta["BLOCK_P"]), scale**2, logits.shape[0] * groups),
-        logits, logits if shared is None else shared, weights, height, width, groups, *tuning_keys(weights, groups),
+        logits, logits if shared is None else shared, logits if gate is None else gate.contiguous(), weights,
+        height, width, groups, *tuning_keys(weights, groups),
         *_weight_strides(logits, height, kernel, scale), *_shared_strides(logits if shared is None else shared, kernel),
         K=kernel, S=scale, TAPS=next_power_of_2(kernel**2), SIGMOID=sigmoid, HAS_SHARED=shared is not None,
+        HAS_GATE=gate is not None,
     )  # fmt: skip
     return weights
 
