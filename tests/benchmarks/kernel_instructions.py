@@ -1,62 +1,51 @@
-"""What Triton compiles the kernels to, without a GPU: registers, spills and instructions for every block size.
+"""What Triton compiles the kernels to, without a GPU: registers, spills and instructions for every choice of blocks.
 
-Compiles for compute capability 9.0 at the paper's shape, 256x120x120, times two, and takes the machine code apart with
-the tools that come with triton. Run without TRITON_INTERPRET:
+    python tests/benchmarks/kernel_instructions.py [--dtype bfloat16] [--layout channels_last] [--first] [kernel ...]
 
-    python tests/benchmarks/fused_instructions.py [float32|bfloat16|float16] [contiguous|channels_last]
+Every operator runs forward and backward on tensors without memory, at the paper's shape, 256x120x120, times two. Each
+kind of launch is compiled for compute capability 9.0, as a GPU would specialise it, with all its blocks, and the machine
+code is taken apart with the tools that come with triton. Run without TRITON_INTERPRET.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
-from upsamplers.functional._triton import affinity_kernels as affinity
-from upsamplers.functional._triton import point_kernels as points
-from upsamplers.functional._triton import projection_kernels as projection
-from upsamplers.functional._triton import window_kernels as windows
-from upsamplers.functional._triton.launch import OPTIONS, SOFTMAX
+import upsamplers
+from upsamplers.functional._triton.launch import OPTIONS, Tuned
 
-CHANNELS, SIDE, SCALE, GROUPS, DEPTH = 256, 120, 2, 4, 32
-AREA = SIDE**2
-ELEMENTS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-# Arguments that are pointers; nothing else has one of these names.
-POINTERS = (
-    "x", "logits", "shared_logits", "out", "lse", "grad", "grad_x", "grad_logits", "grad_shared", "query", "key",
-    "offsets", "scopes", "initial", "grad_offsets", "grad_scopes", "steps", "weight", "second_weight", "bias",
-    "second_bias", "norm_scale", "norm_shift",
-)  # fmt: skip
-WINDOW = {"K": 5, "S": SCALE, "MODE": SOFTMAX, "HAS_SHARED": False}
-POINT = {"S": SCALE, "HAS_SCOPES": False, "HAS_INITIAL": True, "UNMASKED": True}
-PROJECTION = {
-    "SHUFFLE": 1, "BLOCK_N": 32, "HAS_SECOND": True, "HAS_BIAS": True, "HAS_SECOND_BIAS": False, "HAS_NORM": False,
-    "IN_FLOAT32": False,
-}  # fmt: skip
-KERNELS: dict[Any, dict[str, Any]] = {
-    points.sample_points_fwd_kernel: {**POINT, "HAS_OFFSETS": True},
-    points.sample_points_bwd_doffsets_kernel: POINT,
-    points.sample_points_bwd_dx_kernel: {**POINT, "HAS_OFFSETS": True, "SUBS": SCALE, "EXACT": False},
-    points.sample_points_bwd_dx_far_kernel: {**POINT, "EXACT": False},
-    projection.project_fwd_kernel: PROJECTION,
-    windows.window_sum_fwd_kernel: {**WINDOW, "SUBS": 4, "STORE_LSE": True, "IN_ROWS": True},
-    windows.window_sum_bwd_dx_kernel: {**WINDOW, "SIDES": SCALE},
-    windows.window_sum_bwd_dlogits_kernel: {**WINDOW, "TAPS": 32, "SUBS": 4},
-    affinity.affinity_sum_fwd_kernel: {"K": 5, "S": SCALE, "SUBS": 4, "DIM": DEPTH, "STORE_LSE": True, "IN_ROWS": True},
-}
+sys.path.insert(0, str(Path(__file__).parents[1] / "upsamplers"))
+import idle_gpu
+
+CHANNELS, SIDE = 256, 120
+DTYPES = ("float32", "bfloat16", "float16")
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z0-9_]+)(.*);")
 LABEL = re.compile(r"^(\.L_x_\d+):")
+
+
+class Launch(NamedTuple):
+    """One kind of launch: a kernel with the arguments of an operator."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    constants: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,86 +75,57 @@ class Code:
         products = counts["FFMA"] + counts["FMUL"]
         blocks = " ".join(f"{name.removeprefix('BLOCK_').lower()} {value}" for name, value in self.blocks.items())
         return (
-            f"{self.name:36}{blocks:32}{self.registers:>5}{self.spilled:>6}{len(self.instructions):>7}"
+            f"{self.name:36} {blocks:44}{self.registers:>5}{self.spilled:>6}{len(self.instructions):>7}"
             f"{len(self.loop):>6}{memory:>9}{products:>7}"
         )
 
 
-def compiled(kernel: Any, config: Any, constants: dict[str, Any], element: str, layout: str = "contiguous") -> Code:
-    """The code of a kernel with these blocks.
+def recorded(dtype: str, layout: str) -> list[Launch]:
+    """The launches of all operators in inference and training, one of each kind."""
+    found: dict[Any, Launch] = {}
 
-    Args:
-        kernel: as its module has it, tuned.
-        config: one of its configurations.
-        constants: the other constant arguments.
-        element: "fp32", "bf16" or "fp16".
-        layout: of the features, "contiguous" or "channels_last".
-    """
-    function = kernel.fn
-    known = {**constants, **config.kwargs}
-    known = {name: value for name, value in known.items() if name in function.arg_names}
-    missing = [argument.name for argument in function.params if argument.is_constexpr and argument.name not in known]
-    assert not missing, f"{function.__name__}: constants without a value: {missing}"
-    kinds = dict.fromkeys(POINTERS, f"*{element}") | {"factor": "fp32", "lse": "*fp32", "steps": "*fp32"}
-    kinds |= {"norm_scale": "*fp32", "norm_shift": "*fp32"}
-    kinds |= {"grad_x": "*i64" if constants["EXACT"] else "*fp32"} if "EXACT" in constants else {}
-    numbers = _numbers(layout, set(function.arg_names))
-    # As a launch does: what is one is a constant, what 16 divides is known to be so.
-    known |= {name: 1 for name in function.arg_names if name not in known and numbers.get(name) == 1}
-    aligned = {
-        (position,): [["tt.divisibility", 16]]
-        for position, name in enumerate(function.arg_names)
-        if name not in known and (name in POINTERS or numbers.get(name, 1) % 16 == 0)
-    }
-    signature = {name: "constexpr" if name in known else kinds.get(name, "i32") for name in function.arg_names}
-    made = triton.compile(
-        ASTSource(function, signature, known, aligned),
-        target=GPUTarget("cuda", 90, 32),
-        options={"num_warps": config.num_warps, **OPTIONS},
+    def record(kernel: Tuned, grid: Any, arguments: tuple[Any, ...], constants: dict[str, Any]) -> None:
+        launch = Launch(kernel.fn.__name__, arguments, constants)
+        dtypes = tuple(value.dtype for value in arguments if isinstance(value, torch.Tensor))
+        found.setdefault((launch.name, dtypes, *constants.items()), launch)
+
+    run, Tuned.run = Tuned.run, record  # type: ignore[method-assign]
+    try:
+        for name in upsamplers.names():
+            if "triton" in upsamplers.get(name).cls.backends:
+                run_operator(name, getattr(torch, dtype), LAYOUTS[layout])
+    finally:
+        Tuned.run = run  # type: ignore[method-assign]
+    return [*found.values()]
+
+
+def run_operator(name: str, dtype: torch.dtype, layout: torch.memory_format) -> None:
+    """Forward without gradients, then forward and backward, on the meta device."""
+    with torch.device("meta"):
+        up = upsamplers.create(name, CHANNELS).to(dtype)
+        inputs = [value.contiguous(memory_format=layout) for value in up.example_inputs(1, SIDE, SIDE, dtype=dtype)]
+    with torch.inference_mode():
+        up.eval()(*inputs)
+    out = up.train()(*(value.requires_grad_(value.is_floating_point()) for value in inputs))
+    out.backward(torch.empty_like(out))
+
+
+def compiled(launch: Launch, index: int) -> Code | None:
+    """The code of a launch with the kernel's configuration of this index; None where that cannot run it."""
+    kernel = idle_gpu.kernels()[launch.name]
+    config = kernel.configs[index]
+    named = kernel._named(launch.arguments, launch.constants)
+    if not kernel.fits(config, named):
+        return None
+    derived = kernel._derive(named | config.kwargs)
+    made = kernel.fn.warmup(
+        *launch.arguments, grid=(1,), **launch.constants, **config.all_kwargs(), **derived, **OPTIONS
     )
-    return _disassembled(function.__name__, {**config.kwargs, "warps": config.num_warps}, made.asm["cubin"])
+    return disassembled(launch.name, {**config.kwargs, "warps": config.num_warps}, made.asm["cubin"])
 
 
-def blocks(layout: str = "contiguous") -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    """Every kernel with each of its configurations for a layout, and its other constants."""
-    for kernel, constants in KERNELS.items():
-        for config in kernel.configs:
-            given = {**constants, **_numbers(layout, set(kernel.fn.arg_names))}
-            rows = {"IN_ROWS": layout == "contiguous"} if "IN_ROWS" in constants else {}
-            if kernel.fits(config, given):
-                align = {"ALIGN": 16 if layout == "contiguous" else 1}
-                yield kernel, config, {"WIDE": False, **align, **constants, **rows}
-
-
-def _numbers(layout: str, names: set[str]) -> dict[str, int]:
-    """Sizes and strides by the names of the arguments."""
-    groups = 1 if names & {"logits", "query"} else GROUPS
-    numbers = {
-        "height": SIDE,
-        "width": SIDE,
-        "channels": CHANNELS if "weight" in names else CHANNELS // groups,
-        "groups": groups,
-        "depth": DEPTH,
-        "pixels": AREA,
-        "outputs": 16,
-        "second_outputs": 16,
-        "tune_pixels": 16384,
-        "tune_images": groups,
-    }
-    for tensor, channels, side in (
-        ("x", CHANNELS, SIDE), ("o", CHANNELS, SCALE * SIDE), ("p", 2 * GROUPS * SCALE**2, SIDE),
-        ("g", 2 * GROUPS * SCALE**2, SIDE), ("q", DEPTH, SCALE * SIDE), ("k", DEPTH, SIDE),
-    ):  # fmt: skip
-        strides = (side**2, side, 1) if layout == "contiguous" else (1, side * channels, channels)
-        numbers |= {f"stride_{tensor}{axis}": stride for axis, stride in zip("chw", strides, strict=True)}
-        numbers |= {f"stride_{tensor}b": channels * side**2, f"stride_{tensor}p": strides[2]}
-    for tensor in "ls":
-        axes = {"b": 100 * AREA, "g": 100 * AREA, "t": 4 * AREA, "h": SIDE, "w": 1}
-        numbers |= {f"stride_{tensor}{axis}": stride for axis, stride in axes.items()}
-    return numbers | {"stride_l_sub_h": 2 * AREA, "stride_l_sub_w": AREA}
-
-
-def _disassembled(name: str, chosen: dict[str, int], cubin: bytes) -> Code:
+def disassembled(name: str, chosen: dict[str, int], cubin: bytes) -> Code:
+    """Machine code taken apart."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
@@ -192,14 +152,48 @@ def _output(tool: str, *arguments: str) -> str:
     return subprocess.run([str(TOOLS / tool), *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def main(element: str = "float32", layout: str = "") -> None:
-    """Prints a line for every kernel and block, by default of both layouts."""
-    print(f"{'kernel':36}{'blocks':32}{'regs':>5}{'spill':>6}{'all':>7}{'loop':>6}{'ld/st':>9}{'mul':>7}")
-    for name in [layout] if layout else ["contiguous", "channels_last"]:
-        print(f"{element}, {name}")
-        for kernel, config, constants in blocks(name):
-            print(compiled(kernel, config, constants, ELEMENTS[element], name).line(), flush=True)
+def chosen_launches(dtype: str, layout: str, first: bool, names: list[str]) -> list[tuple[Launch, int]]:
+    """Each launch with the number of each configuration.
+
+    Args:
+        dtype, layout: of the features.
+        first: takes one kind of launch of each kernel, that of the first operator in the list.
+        names: parts of the names of kernels; empty: all.
+    """
+    chosen: dict[Any, Launch] = {}
+    for position, launch in enumerate(recorded(dtype, layout)):
+        if not names or any(part in launch.name for part in names):
+            chosen.setdefault(launch.name if first else position, launch)
+    known = idle_gpu.kernels()
+    return [(launch, index) for launch in chosen.values() for index in range(len(known[launch.name].configs))]
+
+
+def codes(dtype: str, layout: str, first: bool, names: list[str]) -> Iterator[tuple[Launch, Code]]:
+    """What is compiled, by as many processes as there are cores."""
+    work = chosen_launches(dtype, layout, first, names)
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), idle_gpu.activate) as pool:
+        for (launch, _), code in zip(work, pool.map(compiled, *zip(*work, strict=True)), strict=True):
+            if code is not None:
+                yield launch, code
+
+
+def main() -> None:
+    """Prints a line for every kind of launch and choice of blocks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kernels", nargs="*", help="Parts of the names of kernels; by default all.")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="Of the features and the weights.")
+    parser.add_argument("--layout", choices=LAYOUTS, default="contiguous", help="Of the features.")
+    parser.add_argument("--first", action="store_true", help="One kind of launch of each kernel.")
+    options = parser.parse_args()
+    idle_gpu.activate()
+    print(f"{'kernel':37}{'blocks':44}{'regs':>5}{'spill':>6}{'all':>7}{'loop':>6}{'ld/st':>9}{'mul':>7}")
+    before = None
+    for launch, code in codes(options.dtype, options.layout, options.first, options.kernels):
+        if launch.constants != before:
+            print(" ".join(f"{name}={value}" for name, value in launch.constants.items()))
+            before = launch.constants
+        print(code.line(), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
