@@ -85,9 +85,10 @@ def recorded(dtype: str, layout: str) -> list[Launch]:
     found: dict[Any, Launch] = {}
 
     def record(kernel: Tuned, grid: Any, arguments: tuple[Any, ...], constants: dict[str, Any]) -> None:
-        launch = Launch(kernel.fn.__name__, arguments, constants)
-        dtypes = tuple(value.dtype for value in arguments if isinstance(value, torch.Tensor))
-        found.setdefault((launch.name, dtypes, *constants.items()), launch)
+        tensors = [value for value in arguments if isinstance(value, torch.Tensor)]
+        apart = tuple(value.detach() if isinstance(value, torch.Tensor) else value for value in arguments)
+        kind = (kernel, *(tensor.dtype for tensor in tensors), *constants.items())
+        found.setdefault(kind, Launch(kernel.fn.__name__, apart, constants))
 
     run, Tuned.run = Tuned.run, record  # type: ignore[method-assign]
     try:

@@ -73,7 +73,9 @@ class Driver:
 
 def kernels() -> dict[str, Tuned]:
     """Every kernel of the Triton forms, by its name."""
-    modules = [importlib.import_module(f"{_triton.__name__}.{found.name}") for found in pkgutil.iter_modules(_triton.__path__)]
+    modules = [
+        importlib.import_module(f"{_triton.__name__}.{found.name}") for found in pkgutil.iter_modules(_triton.__path__)
+    ]
     members = [member for module in modules for member in vars(module).items()]
     return {name: member for name, member in members if isinstance(member, Tuned)}
 
