@@ -3,8 +3,8 @@
     python tests/benchmarks/kernel_instructions.py [--dtype bfloat16] [--layout channels_last] [--first] [kernel ...]
 
 Every operator runs forward and backward on tensors without memory, at the paper's shape, 256x120x120, times two. Each
-kind of launch is compiled for compute capability 9.0, as a GPU would specialise it, with all its blocks, and the machine
-code is taken apart with the tools that come with triton. Run without TRITON_INTERPRET.
+kind of launch is compiled for compute capability 9.0, as a GPU would specialise it, with all its blocks; the tools that
+come with triton take the machine code apart. Run without TRITON_INTERPRET.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from upsamplers.functional import interpolate_bilinear, sample_points
 
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
-OPERATORS = ("bilinear", "dysample", "dysample+", "dysample-s", "dysample-s+", "dysample-naive")
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from upsamplers.functional import local_affinity, reassemble
 
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
-OPERATORS = ("carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra")
-SHORT = {"carafe": {"up_kernel": 3}, "fade": {"up_kernel": 3}, "sapa-b": {"up_kernel": 3}}
 
 
 def some(*shape, dtype=torch.float32):
