@@ -17,8 +17,6 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
 ]
 NAMES = upsamplers.names()
-# Triton operators run on no CPU; test_fused.py compares them with their references.
-ON_BOTH = [name for name in NAMES if "cpu" in upsamplers.get(name).devices]
 
 
 def on(name, place, dtype=torch.float32, rounded=torch.float32):
@@ -44,7 +42,7 @@ def _float32_is_float32():
     backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, backends.cudnn.benchmark = before
 
 
-@pytest.mark.parametrize("name", ON_BOTH)
+@pytest.mark.parametrize("name", NAMES)
 def test_values_and_gradients_equal_those_of_the_cpu(name):
     found = []
     for place in ("cpu", "cuda"):

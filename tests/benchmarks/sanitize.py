@@ -35,15 +35,13 @@ def run_operators() -> None:
 
     driver.active.get_benchmarker = lambda: lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
     for name in upsamplers.names():
-        if not upsamplers.get(name).reference:
+        if "triton" not in upsamplers.get(name).cls.backends:
             continue
-        up = upsamplers.create(name, CHANNELS).cuda()
-        x = torch.randn(2, CHANNELS, HEIGHT, WIDTH, device="cuda", requires_grad=True)
-        guide = torch.randn(2, CHANNELS, 2 * HEIGHT, 2 * WIDTH, device="cuda", requires_grad=True)
-        inputs = (x, guide) if up.needs_guide else (x,)
+        up = upsamplers.create(name, CHANNELS, backend="triton").cuda()
+        inputs = up.example_inputs(2, HEIGHT, WIDTH, device="cuda")
         with torch.inference_mode():  # some do it otherwise where no gradient is wanted
-            up(*inputs)
-        up(*inputs).square().sum().backward()
+            up.eval()(*inputs)
+        up.train()(*(value.requires_grad_(value.is_floating_point()) for value in inputs)).square().sum().backward()
         torch.cuda.synchronize()
         print(name, flush=True)
 

@@ -1,12 +1,16 @@
-"""Triton operators on a simulated GPU: everything is compiled and launched as on one, and nothing is computed.
+"""A simulated GPU: kernels are compiled and launched as on one, and nothing is computed.
 
 Triton's own launching (choosing blocks by timing, specialising on arguments, binding them) runs with a driver that
-takes every launch and does nothing. Prints each launch: operator, layout, kernel, grid. Run without TRITON_INTERPRET.
+takes every launch and does nothing. Tensors stay on the CPU, or on the meta device. Run without TRITON_INTERPRET.
+
+    python tests/upsamplers/idle_gpu.py [operator ...]
+
+prints every launch of the operators, forward and backward: operator, layout, kernel, grid.
 """
 
 import importlib
 import pkgutil
-import threading
+import sys
 
 import torch
 from triton.backends.compiler import GPUTarget
@@ -14,9 +18,11 @@ from triton.runtime import driver
 
 import upsamplers
 from upsamplers.functional import _triton, backend
+from upsamplers.functional._triton.launch import Tuned
 
 CHANNELS, HEIGHT, WIDTH = 64, 13, 17
-launches = []
+# The kernel's name and its grid.
+launches: list[tuple[str, int, int, int]] = []
 
 
 class Launcher:
@@ -65,65 +71,53 @@ class Driver:
         return lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
 
 
-def fewer(kernel):
-    """Leaves the first blocks for each layout."""
-    first = {}
-    for config in kernel.configs:
-        first.setdefault(config.kwargs.get("STEP_C", 1) > 1, config)
-    kernel.configs[:] = first.values()
+def kernels() -> dict[str, Tuned]:
+    """Every kernel of the Triton forms, by its name."""
+    modules = [
+        importlib.import_module(f"{_triton.__name__}.{found.name}") for found in pkgutil.iter_modules(_triton.__path__)
+    ]
+    members = [member for module in modules for member in vars(module).items()]
+    return {name: member for name, member in members if isinstance(member, Tuned)}
 
 
-def activate():
-    """From here on kernels are compiled and launched on the driver above, also for tensors of the CPU."""
-    assert not backend.is_interpreted()
+def activate() -> None:
+    """From here on "auto" launches kernels on the driver above, for tensors of any device and in every thread."""
+    assert not backend.is_interpreted(), "run without TRITON_INTERPRET"
     driver.set_active(Driver())
-    for module in pkgutil.iter_modules(_triton.__path__):
-        for kernel in vars(importlib.import_module(f"{_triton.__name__}.{module.name}")).values():
-            if hasattr(kernel, "configs") and hasattr(kernel, "fits"):
-                fewer(kernel)
     backend.is_interpreted = lambda: True  # so that tensors of the CPU are taken
+    backend._Choice.backend = "triton"
 
 
-def main():
+def keep_first_blocks() -> None:
+    """Leaves every kernel the first blocks that fit each kind of input: hundreds take minutes to compile."""
+    for kernel in kernels().values():
+        kernel._fitting = lambda configs, arguments, kernel=kernel, fitting=kernel._fitting, **constants: fitting(
+            configs, arguments, **constants
+        )[:1]
+        if kernel._tuner is not None:
+            kernel._tuner.early_config_prune = kernel._fitting
+
+
+def main(names: list[str]) -> None:
     """Every operator forward and backward in both layouts."""
     activate()
-    for name in upsamplers.names():
+    keep_first_blocks()
+    for name in names or upsamplers.names():
         if "triton" not in upsamplers.get(name).cls.backends:
             continue
         for layout in (torch.contiguous_format, torch.channels_last):
-            up = upsamplers.create(name, CHANNELS, backend="triton")
+            up = upsamplers.create(name, CHANNELS)
             inputs = [
                 value.contiguous(memory_format=layout).requires_grad_(value.is_floating_point())
                 for value in up.example_inputs(2, HEIGHT, WIDTH)
             ]
             launches.clear()
             with torch.inference_mode():
-                up(*inputs)
-            up(*inputs).sum().backward()
+                up.eval()(*inputs)
+            up.train()(*inputs).sum().backward()
             for launch in launches:
                 print(name, layout, *launch, flush=True)
-    at_once()
-
-
-def at_once():
-    """Several threads meet new kinds of input at the same time; one that fails ends this process."""
-    up, failed = upsamplers.create("dysample", CHANNELS, backend="triton"), []
-
-    def forward(size):
-        try:
-            with torch.inference_mode():
-                up(torch.zeros(1, CHANNELS, size, size))
-        except Exception as problem:
-            failed.append(problem)
-
-    threads = [threading.Thread(target=forward, args=(2**power,)) for power in range(1, 7)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -150,7 +150,8 @@ class DySample(Upsampler):
 
     def _projects_at_once(self, x: Tensor, layers: list[nn.Conv2d]) -> bool:
         """Whether one kernel takes the place of the layers."""
-        if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type) or not is_plain(*layers):
+        is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
+        if torch.is_grad_enabled() or is_autocast or not is_plain(*layers):
             return False
         return x.dtype == self.offset.weight.dtype and uses_triton(self.backend, x, self.offset.weight)
 

@@ -135,17 +135,13 @@ def first_pixel(position, size):
 @triton.jit
 def of_channels(offs_pixel, stride_c, STEP_C: tl.constexpr):
     """Offsets of pixels (P) in each of STEP_C channels, (STEP_C, P); of one channel (P), which is laid out as stores."""
-    if STEP_C == 1:
-        return offs_pixel
-    return (tl.arange(0, STEP_C) * stride_c)[:, None] + offs_pixel[None, :]
+    return offs_pixel if STEP_C == 1 else (tl.arange(0, STEP_C) * stride_c)[:, None] + offs_pixel[None, :]
 
 
 @triton.jit
 def for_channels(pixels, STEP_C: tl.constexpr):
     """A number or a mask of each pixel (P), for tensors as `of_channels` makes."""
-    if STEP_C == 1:
-        return pixels
-    return pixels[None, :]
+    return pixels if STEP_C == 1 else pixels[None, :]
 
 
 @triton.jit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from triton_pairs import DEVICE, check, close, features, marks, pair, unwritten_shows
+from triton_pairs import DEVICE, close, marks, unwritten_shows
 
 import upsamplers
 from upsamplers.errors import Unsupported
@@ -103,43 +103,6 @@ def test_an_empty_batch_gives_an_empty_output_and_gradient():
     found = results(make((2, 2), hood, batch=0), hood, "triton")
     assert found["output"].shape == (0, 4, 4, 4)
     assert not found["bias"].any()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_lda_aqu_is_the_same_on_both_backends(dtype):
-    check("lda-aqu", 16, 2, 3, batch=1, dtype=dtype)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("name", ["lda-aqu", "jbu"])
-def test_inference_is_the_same_on_both_backends(name, layout, dtype):
-    """Where no gradient is wanted, norms and corrections run in kernels of their own."""
-    options = {"guide_channels": 3, "radius": 1, "key_channels": 4} if name == "jbu" else {"kernel": 1}
-    up, reference = pair(name, 16, dtype=dtype, **options)
-    inputs = [tensor.detach() for tensor in features(up, 1, 2, 3, dtype, layout)]
-    with torch.no_grad():
-        found = {"output": up.eval()(*inputs)}
-        expected = {"output": reference.eval()(*(tensor.double() for tensor in inputs))}
-    assert found["output"].dtype == dtype
-    close(found, expected, 1e-4 if dtype == torch.float32 else 5e-2)
-
-
-def test_jbu_is_the_same_on_both_backends():
-    torch.manual_seed(0)
-    up, reference = pair("jbu", 4, guide_channels=3, radius=1, key_channels=4)
-    for module in (up, reference):
-        module.sigma_spatial.detach().fill_(0.7)  # a small one leaves each window a single pixel
-    inputs = features(up, 1, 2, 3)
-    doubled = [tensor.detach().double().requires_grad_() for tensor in inputs]
-    cotangent = torch.randn(1, 4, 4, 6, device=DEVICE)
-    found, expected = up.eval()(*inputs), reference.eval()(*doubled)
-    leaves, exact = [*inputs, *up.parameters()], [*doubled, *reference.parameters()]
-    gradients = torch.autograd.grad(found, leaves, cotangent), torch.autograd.grad(expected, exact, cotangent.double())
-    by_name = (
-        {"output": out, **dict(enumerate(grads))} for out, grads in zip((found, expected), gradients, strict=True)
-    )
-    close(*by_name, 1e-4)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

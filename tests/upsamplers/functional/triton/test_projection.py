@@ -95,10 +95,3 @@ def test_flops_are_those_of_the_convolution():
         up(x)
     projected, sampled = 2 * 16 * 8 * 4 * 12, 4 * 32 * 4 * 12
     assert counted.get_total_flops() == 2 * (projected + sampled)
-
-
-def test_compiled_whole_it_gives_the_same():
-    up, _ = pair("dysample-s+", 32)
-    x = torch.randn(1, 32, 3, 4, device=DEVICE)
-    with torch.inference_mode():
-        torch.testing.assert_close(torch.compile(up, fullgraph=True, backend="aot_eager")(x), up(x))
