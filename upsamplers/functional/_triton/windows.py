@@ -32,7 +32,7 @@ MOST_SUMS = 128
 
 
 def _tiles(x: Tensor, groups: int, side: int = 1) -> Callable[[Mapping[str, int]], Grid]:
-    """The grid (tiles of an image, blocks of channels, images · groups), for BLOCK_P times so many pixels side by side."""
+    """The grid (tiles of an image, blocks of channels, images · groups); a thread has `side` pixels side by side."""
     batch, channels, height, width = x.shape
 
     def grid(meta: Mapping[str, int]) -> Grid:
