@@ -374,7 +374,7 @@ def window_dots_by_tap_kernel(
     K: tl.constexpr, S: tl.constexpr, SIDES: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
     UNMASKED: tl.constexpr,
 ):  # fmt: skip
-    """`window_dots_kernel` for small windows and contiguous rows, without softmax: no thread sums for taps beyond k²."""
+    """`window_dots_kernel` for small windows in contiguous rows, without softmax: no sums for taps beyond k²."""
     batch, group = image_tile(groups)
     place = tl.arange(0, BLOCK_C * BLOCK_P)[:, None, None]
     pixel, channel = tl.program_id(0) * BLOCK_P + place % BLOCK_P, place // BLOCK_P
