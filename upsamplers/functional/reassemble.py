@@ -69,21 +69,9 @@ def reassemble(
     is_shuffled = scale == 1 or _is_shuffled(x, weights)
     others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
     if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
-        from upsamplers.functional._triton import windows
-
         reflect = border == "reflection"
-        if normalize is not None:
-            height, width = x.shape[2:]
-            own_gate = None if torch.is_grad_enabled() else gate
-            sizes = kernel, groups, scale, height, width
-            is_sigmoid = normalize == "sigmoid-softmax"
-            weights = windows.window_weights(weights, shared, own_gate, *sizes, is_sigmoid, x.dtype)
-        elif shared is not None:
-            weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
-        if gate is not None and (normalize is None or torch.is_grad_enabled()):
-            weights = windows.gated(weights, gate, scale, x.shape[2])
-        reassembled: Tensor = windows.window_sum(x, weights, guide, gate, kernel, groups, scale, reflect)
-        return reassembled
+        sizes = kernel, groups, scale
+        return _on_triton(x, weights, sizes, reflect, normalize, shared, guide, gate, is_shuffled=is_shuffled)
 
     weights = window_weights(
         weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
@@ -99,6 +87,38 @@ def reassemble(
         weights = fold_taps(weights, kernel, scale)
     out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
     return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
+
+
+def _on_triton(
+    x: Tensor,
+    weights: Tensor,
+    sizes: tuple[int, int, int],
+    reflect: bool,
+    normalize: str | None,
+    shared: Tensor | None,
+    guide: Tensor | None,
+    gate: Tensor | None,
+    *,
+    is_shuffled: bool,
+) -> Tensor:
+    """`reassemble` by kernels, for kernel, groups and scale."""
+    from upsamplers.functional._triton import windows
+
+    kernel, groups, scale = sizes
+    height, width = x.shape[2:]
+    is_gated = gate is None
+    if normalize is not None:
+        # The kernel of the weights gives the gate no gradient.
+        is_gated = is_gated or not torch.is_grad_enabled()
+        sigmoid = normalize == "sigmoid-softmax"
+        own_gate = gate if is_gated else None
+        weights = windows.window_weights(weights, shared, own_gate, *sizes, height, width, sigmoid, x.dtype)
+    elif shared is not None:
+        weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
+    if gate is not None and not is_gated:
+        weights = windows.gated(weights, gate, scale, height)
+    reassembled: Tensor = windows.window_sum(x, weights, guide, gate, kernel, groups, scale, reflect)
+    return reassembled
 
 
 def _require(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,9 +12,9 @@ from upsamplers.checks import require_divisible, require_features, require_guide
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.average_pool import average_pool
-from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.filter_per_image import filter_per_image
 from upsamplers.functional.group_norm import folds, group_norm, normalised_product
+from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -84,32 +83,21 @@ class _KernelGenerator(nn.Module):
     def forward(self, guide: Tensor, backend: str = "auto") -> Tensor:
         """(B, 36, H, W)."""
         pooled, mean = average_pool(guide, FILTER, backend=backend)  # (B, G, 6, 6), (B, G, 1, 1)
-        filters = self._projected(pooled, backend, self.bconv_U, self.bconv_V)  # (B, 2, 6, 6)
+        filters = project(pooled, self.bconv_U, self.bconv_V, backend=backend)  # (B, 2, 6, 6)
         u, v = filter_per_image(guide, filters, backend=backend)  # (B, G, H, W) each
         affinity = self.product(u, v, backend) / guide.shape[1] ** 0.5
-        return self._projected(mean, backend, self.bconv_UP) * affinity
-
-    def _projected(self, x: Tensor, backend: str, *layers: nn.Module) -> Tensor:
-        """What the layers, each a 1x1 convolution, make of x, side by side; without gradients by one kernel."""
-        if not torch.is_grad_enabled() and is_plain(*layers):
-            convolutions = [convolution for (convolution,) in layers]
-            weights = [convolution.weight for convolution in convolutions]
-            is_cast = any(weight.dtype != x.dtype for weight in weights)
-            if not is_cast and uses_triton(backend, x, *weights):
-                from upsamplers.functional._triton.projection import project
-
-                return project(x, weights, [convolution.bias for convolution in convolutions])
-        return torch.cat([layer(x) for layer in layers], 1)
+        return project(mean, self.bconv_UP, backend=backend) * affinity  # type: ignore[no-any-return]
 
     def product(self, u: Tensor, v: Tensor, backend: str) -> Tensor:
         """The inner product (B, 1, H, W) over the channels of u and v (B, G, H, W), each normalised and rectified."""
         (norm_u,), (norm_v,) = self.bnu, self.bnv
-        if not is_plain(self.bnu, self.bnv):  # a hook may keep what the norm returns
+        are_norms = isinstance(norm_u, nn.GroupNorm) and isinstance(norm_v, nn.GroupNorm)
+        if not are_norms or not is_plain(self.bnu, self.bnv):  # a hook may keep what the norm returns
             return (F.leaky_relu(self.bnu(u), SLOPE) * F.leaky_relu(self.bnv(v), SLOPE)).sum(1, keepdim=True)
         if folds(norm_u, u) and folds(norm_v, v):
             return normalised_product(u, v, norm_u, norm_v, SLOPE, backend=backend)
-        u = F.leaky_relu(group_norm(u, norm_u, backend=backend), SLOPE, inplace=True)
-        v = F.leaky_relu(group_norm(v, norm_v, backend=backend), SLOPE, inplace=True)
+        u = F.leaky_relu(group_norm(u, norm_u, backend=backend), SLOPE, inplace=True)  # type: ignore[arg-type]
+        v = F.leaky_relu(group_norm(v, norm_v, backend=backend), SLOPE, inplace=True)  # type: ignore[arg-type]
         return (u * v).sum(1, keepdim=True)
 
 

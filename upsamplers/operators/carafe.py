@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_option
+from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -83,5 +84,5 @@ class Carafe(Upsampler):
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits (B, Zk²s², H, W) of the reassembly weights of x (B, C, H, W), before their pixel shuffle."""
-        logits: Tensor = self.content_encoder(self.channel_compressor(x))
+        logits: Tensor = self.content_encoder(project(x, self.channel_compressor, backend=self.backend))
         return logits

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler, reset_layers
 from upsamplers.checks import require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
+from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -71,8 +72,8 @@ class Fade(Upsampler):
         """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        of_guide, of_x = self.ker_generator(x, guide)
-        gate = None if self.gate_generator is None else self.gate_generator(x)
+        of_guide, of_x = self.ker_generator(x, guide, self.backend)
+        gate = None if self.gate_generator is None else self.gate_generator(x, self.backend)
         return reassemble(
             x,
             of_guide,
@@ -111,9 +112,10 @@ class _KernelGenerator(_XavierConvolutions):
         self.content_encoder = nn.Conv2d(inside, up_kernel**2, 3, padding=1, groups=inside if lite else 1)
         self.init_weights()
 
-    def forward(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, guide: Tensor, backend: str = "auto") -> tuple[Tensor, Tensor]:
         """What the guide (B, k², sH, sW) and x (B, k², H, W) add to the logits."""
-        return self.content_encoder(self.compressor_en(guide)), self.content_encoder(self.compressor_de(x))
+        compressed = project(guide, self.compressor_en, backend=backend)
+        return self.content_encoder(compressed), self.content_encoder(project(x, self.compressor_de, backend=backend))
 
 
 class _GateGenerator(_XavierConvolutions):
@@ -125,5 +127,7 @@ class _GateGenerator(_XavierConvolutions):
         self.conv = nn.Conv2d(channels, 1, 1)
         self.init_weights()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(self.conv(x).sigmoid(), scale_factor=float(self.scale), mode="nearest")
+    def forward(self, x: Tensor, backend: str = "auto") -> Tensor:
+        return F.interpolate(
+            project(x, self.conv, backend=backend).sigmoid(), scale_factor=float(self.scale), mode="nearest"
+        )

@@ -67,7 +67,7 @@ def scale_and_shift_kernel(
     means, squares, weight, bias, scale, shift, group_means, reciprocals, eps, tiles, pixels, group_channels, channels,
     TILE: tl.constexpr, BLOCK_T: tl.constexpr,
 ):  # fmt: skip
-    """One group of one image: scale = weight / sqrt(variance + eps) and shift = bias - mean · scale, for its channels."""
+    """One group of one image: scale = weight / sqrt(variance + eps) and shift = bias - mean · scale."""
     batch = tl.program_id(2).to(tl.int64)
     means += batch * tiles * channels
     squares += batch * tiles * channels

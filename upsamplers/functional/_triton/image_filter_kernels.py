@@ -5,6 +5,7 @@ is odd: then what a filter sees begins at an even row and column, and y is read 
 are of float32.
 """
 
+# mypy: disable-error-code=assignment
 import triton
 import triton.language as tl
 

@@ -32,7 +32,7 @@ MOST_SUMS = 128
 
 
 def _tiles(x: Tensor, groups: int, side: int = 1) -> Callable[[Mapping[str, int]], Grid]:
-    """The grid (tiles of an image, blocks of channels, images · groups), for BLOCK_P times so many pixels side by side."""
+    """The grid (tiles of an image, blocks of channels, images · groups); a thread has `side` pixels side by side."""
     batch, channels, height, width = x.shape
 
     def grid(meta: Mapping[str, int]) -> Grid:
@@ -306,7 +306,8 @@ def window_dots(
 
 
 def _empty_softmax(
-    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int,
+    width: int,
     sigmoid: bool, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
     return _empty_weights(logits, groups * kernel**2, scale, height, width, False, dtype)
@@ -356,7 +357,8 @@ def _logit_gradients(
 
 @partial(Operation, fake=_empty_softmax, setup_context=_keep_weights, backward=_weights_backward)
 def window_weights(
-    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int, width: int,
+    logits: Tensor, shared: Tensor | None, gate: Tensor | None, kernel: int, groups: int, scale: int, height: int,
+    width: int,
     sigmoid: bool, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
     """The softmax over each window of logits, or of their sigmoids.

@@ -1,0 +1,53 @@
+"""1x1 convolutions with few outputs, for inference without cuDNN's separate pass for their biases."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional.backend import uses_triton
+
+
+def project(x: Tensor, *layers: nn.Module, backend: str = "auto") -> Tensor:
+    """What one or two 1x1 convolutions make of x, side by side.
+
+    The layers are called where gradients are wanted, under autocast, and where one has hooks or is parametrised.
+
+    Args:
+        x: (B, C, H, W).
+        layers: nn.Conv2d, alone or in an nn.Sequential, or what stands in its place.
+        backend: as in `upsamplers.create`.
+
+    Returns:
+        (B, ΣN, H, W) for N outputs of each layer.
+
+    Raises:
+        Unsupported: the backend cannot take x.
+    """
+    alone = [_alone(layer) for layer in layers] if is_plain(*layers) else []
+    convolutions = [layer for layer in alone if _is_projection(layer, x)]
+    weights = [convolution.weight for convolution in convolutions]
+    if len(weights) == len(layers) and uses_triton(backend, x, *weights):
+        from upsamplers.functional._triton import projection
+
+        if projection.can_project(*weights):
+            return projection.project(x, weights, [convolution.bias for convolution in convolutions])
+    outputs = [layer(x) for layer in layers]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+
+
+def _alone(layer: nn.Module) -> nn.Module:
+    """The layer within an nn.Sequential of one."""
+    return layer[0] if isinstance(layer, nn.Sequential) and len(layer) == 1 else layer
+
+
+def _is_projection(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Conv2d]:
+    """Whether a plain layer multiplies each pixel of x by its weight and does nothing else."""
+    is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
+    if torch.is_grad_enabled() or is_autocast or not isinstance(layer, nn.Conv2d):
+        return False
+    is_pointwise = layer.kernel_size == layer.stride == (1, 1) and layer.padding == (0, 0) and layer.groups == 1
+    return is_pointwise and layer.weight.dtype == x.dtype
