@@ -134,7 +134,7 @@ def first_pixel(position, size):
 
 @triton.jit
 def of_channels(offs_pixel, stride_c, STEP_C: tl.constexpr):
-    """Offsets of pixels (P) in each of STEP_C channels, (STEP_C, P); of one channel (P), which is laid out as stores."""
+    """Offsets of pixels (P) in each of STEP_C channels, (STEP_C, P); of one channel (P), laid out as stores are."""
     return offs_pixel if STEP_C == 1 else (tl.arange(0, STEP_C) * stride_c)[:, None] + offs_pixel[None, :]
 
 
