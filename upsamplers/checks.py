@@ -33,10 +33,13 @@ def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
             f"the guide has shape {tuple(guide.shape)}; expected {expected} for x {tuple(x.shape)} at scale {scale} "
             f"(`upsample_to` takes features of up to {scale - 1} fewer rows and columns)"
         )
-    device = x.device.type
-    is_autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    if guide.dtype != x.dtype and not is_autocast:
+    if guide.dtype != x.dtype and not is_autocast(x):
         raise Unsupported(f"the guide has dtype {guide.dtype}; expected that of x, {x.dtype}, except under autocast")
+
+
+def is_autocast(x: Tensor) -> bool:
+    """Whether autocast is on for x's device; never for the meta device, which autocast does not know."""
+    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 
 
 def require_option(name: str, value: object, *, odd: bool = False, least: int = 1) -> None:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
@@ -117,5 +118,4 @@ def folds(norm: nn.Module, x: Tensor) -> TypeGuard[nn.GroupNorm]:
 
 def _is_plain_norm(norm: nn.Module, x: Tensor) -> TypeGuard[nn.GroupNorm]:
     """Whether calling the layer on x does what its weights say and nothing else."""
-    is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-    return isinstance(norm, nn.GroupNorm) and norm.affine and is_plain(norm) and not is_autocast
+    return isinstance(norm, nn.GroupNorm) and norm.affine and is_plain(norm) and not is_autocast(x)

@@ -7,6 +7,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
+from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.backend import uses_triton
 
@@ -46,8 +47,7 @@ def _alone(layer: nn.Module) -> nn.Module:
 
 def _is_projection(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether a plain layer multiplies each pixel of x by its weight and does nothing else."""
-    is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-    if torch.is_grad_enabled() or is_autocast or not isinstance(layer, nn.Conv2d):
+    if torch.is_grad_enabled() or is_autocast(x) or not isinstance(layer, nn.Conv2d):
         return False
     is_pointwise = layer.kernel_size == layer.stride == (1, 1) and layer.padding == (0, 0) and layer.groups == 1
     return is_pointwise and layer.weight.dtype == x.dtype

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features
+from upsamplers.checks import is_autocast, require_divisible, require_features
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype
@@ -150,8 +150,7 @@ class DySample(Upsampler):
 
     def _projects_at_once(self, x: Tensor, layers: list[nn.Conv2d]) -> bool:
         """Whether one kernel takes the place of the layers."""
-        is_autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-        if torch.is_grad_enabled() or is_autocast or not is_plain(*layers):
+        if torch.is_grad_enabled() or is_autocast(x) or not is_plain(*layers):
             return False
         return x.dtype == self.offset.weight.dtype and uses_triton(self.backend, x, self.offset.weight)
 

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from upsamplers.checks import is_autocast
+
 
 def coordinate_dtype(x: Tensor) -> torch.dtype:
     """The dtype for coordinates in x: never less than float32, whose steps stay far below a pixel."""
@@ -15,6 +17,4 @@ def coordinate_dtype(x: Tensor) -> torch.dtype:
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """What is computed from x in this context keeps its dtype, also where autocast is on."""
-    kind = x.device.type
-    # Not on the meta device, which autocast does not know.
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    return torch.autocast(x.device.type, enabled=False) if is_autocast(x) else nullcontext()
