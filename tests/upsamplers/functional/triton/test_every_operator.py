@@ -25,8 +25,8 @@ pytestmark = [*marks, unwritten_shows]
 LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 # The interpreter takes 36 programs for A2U's pool alone: what its own kernels do is in test_image_filters.py.
 QUICK = [name for name in EVERY if name != "a2u"]
-# Their gradients are window sums again.
-TWICE = ("carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra")
+# Their gradients are window sums again, or a gather.
+TWICE = ("max-unpool", "carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra")
 
 
 def small_pair(name, scale=2, **options):
@@ -82,7 +82,7 @@ def test_inference_has_the_values_of_torch(name, layout, dtype):
     with torch.inference_mode():
         out = up.eval()(*inputs)
         expected = reference.eval()(*(leaf(tensor).detach() for tensor in inputs))
-    close({"output": out}, {"output": expected}, 2e-4 if dtype == torch.float32 else 0.05)
+    close({"output": out}, {"output": expected}, 2e-4 if dtype == torch.float32 else 0.1)
     assert out.dtype == dtype
     assert out.is_contiguous(memory_format=layout)
 
@@ -103,12 +103,9 @@ def test_a_batch_of_none_has_an_output_of_none_and_gradients_of_zero(name):
 @pytest.mark.parametrize("name", QUICK)
 def test_inputs_and_gradients_with_any_strides(name):
     up, reference = small_pair(name)
-    larger = [tensor.detach() for tensor in features(up, 1, 2, 6)]
-    inputs = [leaf(tensor[..., ::2], torch.float32) for tensor in larger]
-    if name == "max-unpool":
-        inputs[1] = inputs[1] % 24
-    for strided in inputs:
-        assert not strided.is_contiguous()
+    inputs = features(up, 1, 2, 3)
+    inputs = [leaf(tensor.repeat_interleave(2, -1)[..., ::2], torch.float32) for tensor in inputs]
+    assert not any(tensor.is_contiguous() for tensor in inputs)
     expected = reference(*(leaf(tensor) for tensor in inputs))
     part = torch.randn(1, up.channels + 3, 4, 7).to(DEVICE).contiguous(memory_format=torch.channels_last)
     for cotangent in (part[:, 2:-1, :, 1:], torch.ones((), device=DEVICE).expand(expected.shape)):
@@ -116,20 +113,23 @@ def test_inputs_and_gradients_with_any_strides(name):
         close(results(up, inputs, cotangent), results(reference, doubled, cotangent.double()), 1e-3)
 
 
+def second_derivatives(module, inputs):
+    """The gradient by x of the squares of a gradient by x."""
+    x = inputs[0]
+    (gradient,) = torch.autograd.grad(module(*inputs).square().sum(), x, create_graph=True)
+    return dict(enumerate(torch.autograd.grad(gradient.square().sum(), x)))
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_second_derivatives_are_those_of_torch_or_refused(name):
     up, reference = small_pair(name)
-    found = []
-    for module, dtype in ((up, torch.float32), (reference, torch.float64)):
-        inputs = [leaf(tensor, dtype) for tensor in features(up, 1, 1 if name == "jbu" else 2, 3)]
-        x = inputs[0]
-        (gradient,) = torch.autograd.grad(module(*inputs).square().sum(), x, create_graph=True)
-        if name not in TWICE and module is up:
-            with pytest.raises(Unsupported, match="backend 'torch'"):
-                torch.autograd.grad(gradient.square().sum(), x)
-            return
-        found.append(dict(enumerate(torch.autograd.grad(gradient.square().sum(), x))))
-    close(*found, 1e-3)
+    inputs = features(up, 1, 2, 3)
+    if name in TWICE:
+        expected = second_derivatives(reference, [leaf(tensor) for tensor in inputs])
+        close(second_derivatives(up, inputs), expected, 1e-3)
+    else:
+        with pytest.raises(Unsupported, match="backend 'torch'"):
+            second_derivatives(up, inputs)
 
 
 @pytest.mark.skipif(not ON_GPU, reason="interpreted programs run in one order")
