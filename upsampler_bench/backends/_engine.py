@@ -101,7 +101,7 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, *, dynamic
     return sum(file.stat().st_size for file in path.parent.iterdir())
 
 
-def unlike(found: Sequence[tuple[int, ...]], what: str) -> str:
+def unlike(found: Sequence[tuple[int | str, ...]], what: str) -> str:
     """Says that a built engine has inputs or outputs that cannot be bound."""
     return f"the engine's {what} have shapes {', '.join(map(str, found))}, which are not fixed"
 

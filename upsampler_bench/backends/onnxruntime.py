@@ -40,7 +40,6 @@ def why_not(case: Case) -> str | None:
 def prepare(module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:
     """A session with as many threads as torch has, which reads inputs and writes outputs where torch has them."""
     import onnxruntime
-    import torch
 
     import upsamplers
 

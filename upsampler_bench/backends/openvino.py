@@ -29,7 +29,7 @@ def why_not(case: Case) -> str | None:
 
 
 def prepare(module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:
-    """A compiled model with as many threads as torch has, which reads inputs and writes outputs where torch has them."""
+    """A compiled model with as many threads as torch has; it reads inputs and writes outputs where torch has them."""
     import openvino
     import torch
 
