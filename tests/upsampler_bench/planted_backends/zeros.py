@@ -1,0 +1,16 @@
+"""An engine with a wrong output."""
+
+import torch
+
+from upsampler_bench.backends._engine import Engine
+
+DESCRIPTION = "returns zeros"
+OPERATORS = "torch"
+IS_ENGINE = True
+
+
+def prepare(module, inputs):
+    def zeros(*inputs):
+        return torch.zeros_like(module(*inputs))
+
+    return Engine(zeros, 0.5, 1024, "zeros 1.0")
