@@ -73,6 +73,8 @@ def _session(path: Path, device: torch.device, *, profile: bool = False) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
+    # From the heap of the process, as torch on a CPU: an arena for each session would keep the memory of all of them.
+    options.enable_cpu_mem_arena = False
     # Threads that wait for the next call by spinning would slow whatever is timed between two calls.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_profiling = profile

@@ -106,7 +106,7 @@ def sample_points(
 def _groups(x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, scale: int) -> int:
     """Z, where all shapes fit."""
     batch, channels, height, width = x.shape
-    groups = offsets.shape[1] // (2 * scale**2)
+    groups = int(offsets.shape[1]) // (2 * scale**2)  # a tensor while torch.jit traces
     expected = (batch, 2 * groups * scale**2, height, width)
     if not groups or offsets.shape != expected:
         shape = f"({batch}, groups * {2 * scale**2}, {height}, {width})"

@@ -187,6 +187,6 @@ def test_a_users_operator_runs_in_onnxruntime_and_one_that_does_not_export_costs
     assert rows["reads-a-value", "torch"].reading("latency").samples
 
 
-def test_a_whole_model_with_a_wrong_output_is_no_number(planted, monkeypatch):
+def test_a_whole_model_with_a_wrong_output_is_no_number(planted):
     case = Case("nearest", INFERENCE, channels=3, height=64, width=64, model="stages(8x6x5)", backend="zeros")
     assert output_check.why_wrong(built(case)).startswith("wrong output: differs from backend torch in float64 by 1.0")
