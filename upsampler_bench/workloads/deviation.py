@@ -43,12 +43,17 @@ def of_output(workload: Workload) -> OutputDeviation:
     if workload.module not in _outputs:
         exact = _in_float64(workload)
         with torch.inference_mode():
-            expected = exact(*(x.double() for x in workload.inputs))
+            expected = exact(*map(_exactly, workload.inputs))
         pairs = list(zip(_tensors(workload.forward()), _tensors(expected), strict=True))
         largest = [_largest(ours, theirs) / float(theirs.abs().max().clamp_min(1e-12)) for ours, theirs in pairs]
         rms = [float((ours.double() - theirs).norm() / theirs.norm().clamp_min(1e-12)) for ours, theirs in pairs]
         _outputs[workload.module] = OutputDeviation(_most(largest), _most(rms))
     return _outputs[workload.module]
+
+
+def _exactly(x: Tensor) -> Tensor:
+    """An input in float64; indices stay integers."""
+    return x.double() if x.is_floating_point() else x
 
 
 def _tensors(out: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -70,7 +75,7 @@ def of_gradients(workload: Workload) -> float:
         RuntimeError: out of memory.
     """
     exact = _in_float64(workload)
-    inputs = [x.detach().double().requires_grad_(x.requires_grad) for x in workload.inputs]
+    inputs = [_exactly(x.detach()).requires_grad_(x.requires_grad) for x in workload.inputs]
     generator = torch.Generator().manual_seed(0)
     out = workload.call(*workload.inputs)
     gradient = torch.randn(out.shape, generator=generator).to(out)

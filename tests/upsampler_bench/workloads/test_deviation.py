@@ -18,7 +18,7 @@ def built(name, mode=INFERENCE, call=lambda module: module):
     return replace(made, call=call(made.module))
 
 
-@pytest.mark.parametrize("name", ["bilinear", "carafe", "fade", "dysample+"])
+@pytest.mark.parametrize("name", ["bilinear", "carafe", "fade", "dysample+", "max-unpool"])
 def test_float32_deviates_by_its_rounding_alone(name):
     assert deviation.of_output(built(name)).largest < 1e-5
     assert deviation.of_gradients(built(name, TRAIN)) < 1e-4
