@@ -31,7 +31,7 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
         return pooled, mean
     mean = y.mean((2, 3), keepdim=True)
     # Exporters have no such pool for sizes that they do not know, the older one only for multiples of the bins.
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
         return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).transpose(0, 1), mean
     return F.adaptive_avg_pool2d(y, side), mean
 
