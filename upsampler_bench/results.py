@@ -26,6 +26,7 @@ class MetricInfo:
         unit: "s", "B", "J", "W", "MAC", "1", "share" (of one), "error" (relative) or "bool" (1 is yes, 0 is no).
         mode: the kind of case it is measured on.
         exact: it has no noise.
+        once: it has noise, but is sampled once, as it takes long.
         additive: the paper writes it as an addition over the baseline ("+0.4") rather than as it is.
         relative: reports show it as a ratio to the baseline too.
         bounds: the metric that this is a lower bound of; reports show the ratio of the two. Empty: none.
@@ -38,6 +39,7 @@ class MetricInfo:
     mode: str
     lower_is_better: bool = True
     exact: bool = False
+    once: bool = False
     additive: bool = False
     relative: bool = False
     bounds: str = ""
@@ -47,7 +49,7 @@ class MetricInfo:
     @property
     def is_single(self) -> bool:
         """Whether one sample says all there is, so that it has no interval."""
-        return self.exact or bool(self.bounds) or self.unit == ERROR
+        return self.exact or self.once or bool(self.bounds) or self.unit == ERROR
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from upsamplers.errors import (
     Unsupported,
     UpsamplerError,
 )
+from upsamplers.exportable import exportable
 from upsamplers.functional.backend import use_backend
 from upsamplers.registry import create, get, load_plugin, names, register, register_module
 from upsamplers.spec import Spec
@@ -39,6 +40,7 @@ __all__ = [
     "Upsampler",
     "UpsamplerError",
     "create",
+    "exportable",
     "get",
     "load_plugin",
     "load_published",

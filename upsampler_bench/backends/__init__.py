@@ -1,6 +1,7 @@
 """How an operator is executed: one backend a file; the file's name is the backend's.
 
 A backend that cannot run every case has `why_not(case)`, which says why it cannot run one here, whatever the operator.
+An engine, which runs the exported file of a module, has `IS_ENGINE`; it prepares an `Engine` (`_engine.py`).
 A file imports torch inside its functions only, so that plans and help read its description without torch.
 """
 
@@ -61,3 +62,8 @@ def why_not(case: Case) -> str | None:
     """Why a case's backend cannot run it here, whatever the operator, or None."""
     refuse: Callable[[Case], str | None] | None = getattr(get(case.backend), "why_not", None)
     return refuse(case) if refuse else None
+
+
+def is_engine(name: str) -> bool:
+    """Whether this backend exports the module and runs the file in an engine, outside torch."""
+    return getattr(get(name), "IS_ENGINE", False)

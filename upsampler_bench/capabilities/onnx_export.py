@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
+import upsamplers
+from upsampler_bench.backends._engine import OPSET, export
 from upsampler_bench.capabilities import No, NotApplicable, _probing
 from upsampler_bench.device import Device
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import Workload
 
-# From opset 20 on GridSample's mode is called "linear", which some runtimes read as nearest and others refuse.
-OPSET = 18
 STANDARD_DOMAINS = ("", "ai.onnx")
 BILINEAR = "bilinear"
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -46,7 +46,10 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     other = _probing.variant(workload, **plain, batch=1, height=case.height + 3, width=case.width + 2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "operator.onnx"
-        _export(first, path)
+        try:
+            export(first.module, first.inputs, path, dynamic=True)
+        except upsamplers.Unsupported as problem:
+            raise No(str(problem)) from problem
         model = onnx.load(path)
         onnx.checker.check_model(model)
         if reason := why_not_portable(model):
@@ -84,24 +87,6 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 def _sampling_mode(node: Any) -> str:
     return next((attribute.s.decode() for attribute in node.attribute if attribute.name == "mode"), BILINEAR)
-
-
-def _export(built: Workload, path: Path) -> None:
-    """Writes the file.
-
-    Raises:
-        No: the exporter cannot; the message is that of its cause alone.
-    """
-    dynamic: Any = torch.export.Dim.DYNAMIC
-    shapes = tuple({0: dynamic, 2: dynamic, 3: dynamic} for _ in built.inputs)
-    try:
-        with torch.no_grad():
-            torch.onnx.export(
-                built.module, built.inputs, path, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False
-            )
-    except torch.onnx.OnnxExporterError as problem:
-        cause = problem.__cause__ or problem
-        raise No(f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}") from problem
 
 
 def _error(path: Path, built: Workload) -> float:

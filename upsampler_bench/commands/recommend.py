@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ def recommend(
     shape: Annotated[str | None, typer.Option(help="Only this shape.", metavar="CxHxW")] = None,
     dtype: Annotated[str | None, typer.Option(help="Only this dtype.")] = None,
     device: Annotated[str | None, typer.Option(help="Only this device: cpu, cuda or cuda:i.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Only on this backend, such as onnxruntime.")] = None,
     as_json: Json = False,
 ) -> None:
     """Recommend an operator under limits, from stored runs; measures what is needed if there are none.
@@ -61,9 +63,9 @@ def recommend(
         raise PlanError(f"--by is {by!r}; {nearest(by, tuple(recommend.ORDERS))}")
     condition = {"shape": shape, "dtype": dtype, "device": device}
     keys = {name: key for name, key in condition.items() if key}
-    criteria = recommend.Criteria(given, no_guide, tuple(needs or ()), by)
+    criteria = recommend.Criteria(given, no_guide, tuple(needs or ()), by, backend or "")
     runs = _runs(results or (), criteria, keys)
-    criteria = recommend.Criteria(given, no_guide, _needs(needs or (), runs), by)
+    criteria = replace(criteria, needs=_needs(needs or (), runs))
     made = recommend.recommend(runs, criteria, list(keys.values()))
     print(json.dumps(text.data(made), indent=1) if as_json else text.text(made))
     raise typer.Exit(FINE if all(one.best for one in made) else FAILED)
@@ -86,12 +88,17 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
 
     if paths:
         return tuple(storage.load(path) for path in paths)
-    newest = storage.newest_run(suits=lambda run: any(row.case.mode != PROBE for row in run.measurements))
+    newest = storage.newest_run(suits=lambda run: _is_measured(run, criteria.backend))
     if newest is None:
         return _measured(criteria, keys)
     run = newest[1]
     probed = storage.newest_run(nested=True, suits=lambda other: _is_probed(other, run.environment.device_name))
     return (run, probed[1]) if probed else (run,)
+
+
+def _is_measured(run: Run, backend: str) -> bool:
+    """Whether a run holds costs, of operators on this backend where one is given."""
+    return any(row.case.mode != PROBE and backend in ("", row.case.backend) for row in run.measurements)
 
 
 def _is_probed(run: Run, device_name: str) -> bool:
@@ -132,7 +139,8 @@ def _plans(criteria: Criteria, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     values = {*(limit.metric for limit in criteria.limits), ORDERS[criteria.by] or "latency"}
     modules = [name for name in metrics.names() if values & {info.name for info in metrics.get(name).INFOS}]
     modes = sorted({metrics.get(name).INFOS[0].mode for name in modules})
-    plans = [{**plan.read("paper"), "mode": modes, "metrics": modules, **keys}]
+    on = {"backend": criteria.backend} if criteria.backend else {}
+    plans = [{**plan.read("paper"), "mode": modes, "metrics": modules, **keys, **on}]
     if criteria.needs:
         probes = metrics.for_case(Case("", PROBE), ())
         needed = limits.capabilities(criteria.needs, [info for probe in probes.values() for info in probe.INFOS])

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
-from upsampler_bench.figures.palette import WORK, colour
+from upsampler_bench.figures.palette import colour, legend_colour
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 from upsampler_bench.units import tick
 
@@ -31,7 +31,10 @@ def draw(panel: Panel) -> Figure:
     count = len(panel.charts)
     columns = min(count, 2) if count in (1, 2, 4) else 3
     rows = math.ceil(count / columns)
-    height, legend = rows * (BAR * len(panel.charts[0].bars) + AROUND), LEGEND * math.ceil(len(panel.legend) / NAMES)
+    height, legend = (
+        rows * (BAR * (panel.charts[0].places[-1] + 1) + AROUND),
+        LEGEND * math.ceil(len(panel.legend) / NAMES),
+    )
     figure = framed(panel, WIDTHS[columns], height, legend)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for place, (axes, chart) in enumerate(zip(grid, panel.charts, strict=False)):
@@ -43,7 +46,7 @@ def draw(panel: Panel) -> Figure:
         layout = figure.get_layout_engine()
         assert isinstance(layout, ConstrainedLayoutEngine)
         _, bottom, _, share = layout.get()["rect"]
-        patches = [Patch(color=WORK[name], label=name) for name in panel.legend]
+        patches = [Patch(color=legend_colour(name), label=name) for name in panel.legend]
         above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, bottom + share), "borderaxespad": 0.0}
         figure.legend(handles=patches, ncols=NAMES, fontsize=SMALL, frameon=False, **above)
     return figure
@@ -60,8 +63,8 @@ def _chart(axes: Axes, chart: BarChart) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(LogLocator(numticks=5) if chart.log else MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value).replace("-", "−")))
-    axes.set(xlim=(left, right), ylim=(len(chart.bars) - 0.4, -0.6))
-    for place, bar in enumerate(chart.bars):
+    axes.set(xlim=(left, right), ylim=(chart.places[-1] + 0.6, -0.6))
+    for place, bar in zip(chart.places, chart.bars, strict=True):
         _bar(axes, bar, place, max(left, 0.0), chart.dots)
     if left < 0:
         axes.axvline(0, color=FAINT, linewidth=0.6)
@@ -69,16 +72,16 @@ def _chart(axes: Axes, chart: BarChart) -> None:
         axes.axvline(chart.baseline, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
 
 
-def _bar(axes: Axes, bar: Bar, place: int, start: float, dots: bool) -> None:
-    value = bar.value or 0.0
+def _bar(axes: Axes, bar: Bar, place: float, start: float, dots: bool) -> None:
+    value, own = bar.value or 0.0, legend_colour(bar.backend) if bar.backend else colour(bar.name)
     if dots and value:
-        axes.plot([value], [place], "o", color=colour(bar.name), markersize=4.5)
+        axes.plot([value], [place], "o", color=own, markersize=4.5)
     elif bar.segments:
         for name, length in bar.segments:
-            axes.barh(place, length, left=start, height=0.72, color=WORK[name], linewidth=0)
+            axes.barh(place, length, left=start, height=0.72, color=legend_colour(name), linewidth=0)
             start += length
     elif value:
-        axes.barh(place, value - start, left=start, height=0.72, color=colour(bar.name), linewidth=0)
+        axes.barh(place, value - start, left=start, height=0.72, color=own, linewidth=0)
     if bar.low is not None and bar.high is not None:
         interval = [[value - bar.low], [bar.high - value]]
         axes.errorbar([value], [place], xerr=interval, color=INK, elinewidth=0.7, capsize=1.5, capthick=0.7)
@@ -89,11 +92,14 @@ def _bar(axes: Axes, bar: Bar, place: int, start: float, dots: bool) -> None:
 
 
 def _names(axes: Axes, panel: Panel, is_first: bool) -> None:
-    bars = panel.charts[0].bars if is_first else ()
     axes.tick_params(axis="y", length=0)
-    axes.set_yticks(range(len(bars)), [_shortened(bar.name) for bar in bars])
-    for bar, label in zip(bars, axes.get_yticklabels(), strict=True):
-        label.set(size=TEXT, weight="bold" if bar.name == panel.baseline else "normal")
+    if not is_first:
+        axes.set_yticks([])
+        return
+    chart = panel.charts[0]
+    axes.set_yticks(chart.places, [_shortened(label) for label in chart.labels])
+    for text, label in zip(chart.labels, axes.get_yticklabels(), strict=True):
+        label.set(size=TEXT, weight="bold" if text == panel.baseline else "normal")
 
 
 def _shortened(name: str) -> str:

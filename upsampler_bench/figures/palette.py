@@ -39,6 +39,17 @@ WORK = {
     "views": "#DDDDDD",
 }
 
+# Backends, where an operator's are beside each other; any other is one of OTHERS.
+BACKENDS = {
+    "torch": "#999999",
+    "auto": "#555555",
+    "compile": "#0072B2",
+    "triton": "#117733",
+    "onnxruntime": "#D55E00",
+    "openvino": "#AA4499",
+    "tensorrt": "#332288",
+}
+
 # A mark for each family, as plotly names them: what tells operators apart where colours do not.
 SYMBOLS = (
     "triangle-down", "square", "hexagon2", "triangle-left", "triangle-up", "cross", "x", "pentagon", "hexagram", "star",
@@ -56,6 +67,11 @@ def colour(name: str) -> str:
     stem = family(name)
     hue = HUES.get(stem) or OTHERS[zlib.crc32(stem.encode()) % len(OTHERS)]
     return _shaded(hue, _shade(name.removeprefix(stem).removesuffix(" · torch")))
+
+
+def legend_colour(name: str) -> str:
+    """The colour of a kind of work, or of a backend."""
+    return WORK.get(name) or BACKENDS.get(name) or OTHERS[zlib.crc32(name.encode()) % len(OTHERS)]
 
 
 def _shade(variant: str) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from upsampler_bench import backends
 from upsampler_bench.case import INFERENCE, TORCH, Case
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import OPERATOR
 from upsampler_bench.results import ERROR, MetricInfo, Reading
 from upsampler_bench.workloads import deviation
 from upsampler_bench.workloads.workload import Workload
@@ -17,15 +17,24 @@ INFO = MetricInfo(
     place=25,
     description="Largest difference of an output element from backend torch in float64, over the largest magnitude.",
 )
-INFOS = (INFO,)
-SUBJECT = OPERATOR
+RMS = MetricInfo(
+    "deviation_rms",
+    "RMS deviation",
+    ERROR,
+    INFERENCE,
+    place=26,
+    description="Root mean square of the output's differences from backend torch in float64, over that of the output.",
+)
+INFOS = (INFO, RMS)
+METHOD = "compared with backend torch in float64"
 
 
 def applies(case: Case) -> bool:
-    """On backends other than torch, with which they are compared."""
-    return case.backend != TORCH
+    """Of operators on backends other than torch, with which they are compared; of models in engines."""
+    return case.backend != TORCH and (not case.model or backends.is_engine(case.backend))
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Compares one forward."""
-    return (Reading(INFO.name, ((deviation.of_output(workload),),), "compared with backend torch in float64"),)
+    found = deviation.of_output(workload)
+    return Reading(INFO.name, ((found.largest,),), METHOD), Reading(RMS.name, ((found.rms,),), METHOD)

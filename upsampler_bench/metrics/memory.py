@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from upsampler_bench.case import INFERENCE
+from upsampler_bench import backends
+from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.device import Device
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
@@ -18,6 +19,11 @@ RESERVED = MetricInfo(
     description="Bytes that the allocator took from the driver during one forward.",
 )
 INFOS = (PEAK, RESERVED)
+
+
+def applies(case: Case) -> bool:
+    """Within torch: what an engine allocates, it does not tell."""
+    return not backends.is_engine(case.backend)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

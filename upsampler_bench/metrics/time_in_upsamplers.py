@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from upsampler_bench.case import INFERENCE
+from upsampler_bench import backends
+from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import MODEL
 from upsampler_bench.results import MetricInfo, Reading
@@ -28,6 +29,11 @@ SUBJECT = MODEL
 # The fewest forwards with which the median has an interval.
 FORWARDS = next(count for count in range(1, 100) if interval_ranks(count))
 Span = tuple[object, object]
+
+
+def applies(case: Case) -> bool:
+    """Within torch: an engine's time is not split by module."""
+    return not backends.is_engine(case.backend)
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

@@ -52,12 +52,14 @@ class Criteria:
         no_guide: operators that take a guide fail.
         needs: names of capabilities.
         by: a key of ORDERS: what the best of those that pass is chosen by.
+        backend: the only one that operators are chosen on; empty: any.
     """
 
     limits: tuple[Limit, ...] = ()
     no_guide: bool = False
     needs: tuple[str, ...] = ()
     by: str = MIOU
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +172,27 @@ def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ())
     if not kept:
         available = "; ".join(dict.fromkeys(condition.words for _, condition in measured))
         raise PlanError(f"nothing was measured under {' '.join(keep)}; there are: {available}")
+    if criteria.backend:
+        kept = [(run, condition) for run, condition in kept if _lines(condition, criteria.backend)]
+    if not kept:
+        available = ", ".join(dict.fromkeys(backend for run, _ in measured for backend in run.backends))
+        raise PlanError(f"nothing was measured on backend {criteria.backend}; there are: {available}")
     mious = {name: row.miou for name, row in published.segformer_b1_ade20k().items()}
     recommendations = []
     for run, condition in kept:
         probed = _probed(runs, run)
         candidates = []
-        for line in condition.lines:
+        for line in _lines(condition, criteria.backend):
             miou = mious.get(line.operator)
             checks = tuple(_checks(run, line, criteria, probed))
             candidates.append(Candidate(line, checks, miou, _order(run, line, criteria.by, miou)))
         candidates.sort(key=lambda one: (one.order, value_of(run, one.line, "latency", math.inf)))
         recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), probed))
     return tuple(recommendations)
+
+
+def _lines(condition: Condition, backend: str) -> list[Line]:
+    return [line for line in condition.lines if backend in ("", line.backend)]
 
 
 def _parts(condition: Condition) -> set[str]:

@@ -32,7 +32,13 @@ ESTIMATE_SECONDS = 0.25
 DISTURBED_SHARE = 0.1
 # The exit code of a process whose device no longer answers.
 DEAD_DEVICE = 70
-MEMORY_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
+MEMORY_SIGNS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "cannot allocate memory",
+    "failed to allocate memory",
+)
 T = TypeVar("T")
 Facts = dict[str, float | str]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,12 +15,27 @@ from upsampler_bench.workloads.workload import Workload, make
 # Of the largest gradient of all: what a leaf's error is at least relative to. The exact gradient of a leaf may be zero,
 # as of a bias before a softmax, and rounding would then be infinitely far from it.
 SMALLEST_SCALE = 1e-3
-# Deviations of outputs: the check before timing and the metric need the same one.
-_outputs: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
 
 
-def of_output(workload: Workload) -> float:
-    """The largest difference of an output element, over the largest magnitude in the float64 output.
+@dataclass(frozen=True, slots=True)
+class OutputDeviation:
+    """How far an output is from the float64 output; of a model with several, the one that is farthest.
+
+    Attributes:
+        largest: difference of an element, over the largest magnitude.
+        rms: root mean square of the differences, over that of the float64 output.
+    """
+
+    largest: float
+    rms: float
+
+
+# The check before timing and the metric need the same one.
+_outputs: WeakKeyDictionary[nn.Module, OutputDeviation] = WeakKeyDictionary()
+
+
+def of_output(workload: Workload) -> OutputDeviation:
+    """The deviation of one forward's output.
 
     Raises:
         RuntimeError: out of memory.
@@ -28,10 +43,26 @@ def of_output(workload: Workload) -> float:
     if workload.module not in _outputs:
         exact = _in_float64(workload)
         with torch.inference_mode():
-            expected = exact(*(x.double() for x in workload.inputs))
-        out = workload.forward()
-        _outputs[workload.module] = _largest(out, expected) / float(expected.abs().max().clamp_min(1e-12))
+            expected = exact(*map(_exactly, workload.inputs))
+        pairs = list(zip(_tensors(workload.forward()), _tensors(expected), strict=True))
+        largest = [_largest(ours, theirs) / float(theirs.abs().max().clamp_min(1e-12)) for ours, theirs in pairs]
+        rms = [float((ours.double() - theirs).norm() / theirs.norm().clamp_min(1e-12)) for ours, theirs in pairs]
+        _outputs[workload.module] = OutputDeviation(_most(largest), _most(rms))
     return _outputs[workload.module]
+
+
+def _exactly(x: Tensor) -> Tensor:
+    """An input in float64; indices stay integers."""
+    return x.double() if x.is_floating_point() else x
+
+
+def _tensors(out: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return out if isinstance(out, tuple) else (out,)
+
+
+def _most(errors: Sequence[float]) -> float:
+    """The largest, or NaN if any is."""
+    return float(torch.tensor(errors, dtype=torch.float64).max())
 
 
 def of_gradients(workload: Workload) -> float:
@@ -44,7 +75,7 @@ def of_gradients(workload: Workload) -> float:
         RuntimeError: out of memory.
     """
     exact = _in_float64(workload)
-    inputs = [x.detach().double().requires_grad_(x.requires_grad) for x in workload.inputs]
+    inputs = [_exactly(x.detach()).requires_grad_(x.requires_grad) for x in workload.inputs]
     generator = torch.Generator().manual_seed(0)
     out = workload.call(*workload.inputs)
     gradient = torch.randn(out.shape, generator=generator).to(out)

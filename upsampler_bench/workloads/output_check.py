@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from upsampler_bench import backends
 from upsampler_bench.case import TORCH
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS
 from upsampler_bench.workloads import deviation
@@ -20,7 +21,8 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, tor
 def why_wrong(workload: Workload) -> str | None:
     """Runs forwards in eval mode; what is wrong with the output or with what they leave behind, or None.
 
-    A model's scores only have to be finite: its operator's own output is what bare cases check.
+    A model's scores only have to be finite, its operator's own output is what bare cases check; in an engine the whole
+    model was exported, and its scores are compared too.
     """
     training = workload.module.training
     workload.module.eval()
@@ -28,8 +30,10 @@ def why_wrong(workload: Workload) -> str | None:
         out = workload.forward()
         if workload.case.model:
             wrong = _wrong_scores(workload, out)
+            if not wrong and backends.is_engine(workload.case.backend):
+                wrong = _unlike_torch(workload)
         else:
-            wrong = _wrong_output(workload, out) or _unwritten_elements(workload) or _unlike_torch(workload, out)
+            wrong = _wrong_output(workload, out) or _unwritten_elements(workload) or _unlike_torch(workload)
     finally:
         workload.module.train(training)
     if not wrong and workload.has_written_to_its_inputs():
@@ -86,15 +90,15 @@ def _unwritten_elements(workload: Workload) -> str | None:
     return None if bool(out.isfinite().all()) else "wrong output: not every element is written"
 
 
-def _unlike_torch(workload: Workload, out: Tensor) -> str | None:
+def _unlike_torch(workload: Workload) -> str | None:
     """Compares another backend's output with the torch form's in float64; on torch there is nothing to compare."""
     if workload.case.backend == TORCH:
         return None
     try:
-        error = deviation.of_output(workload)
+        error = deviation.of_output(workload).largest
     except OUT_OF_MEMORY_ERRORS:  # float64 needs more memory than what is timed
         return None
-    limit = TOLERANCES[out.dtype]
+    limit = TOLERANCES[workload.inputs[0].dtype]
     if error <= limit:  # nor is NaN
         return None
     return f"wrong output: differs from backend torch in float64 by {error:.1e}, more than {limit:.0e}"

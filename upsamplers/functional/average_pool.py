@@ -30,8 +30,9 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
         pooled, mean = fused.average_pool(dense(y), side)
         return pooled, mean
     mean = y.mean((2, 3), keepdim=True)
-    if torch.compiler.is_compiling():  # exporters have no such pool for sizes that they do not know
-        return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).mT, mean
+    # Exporters have no such pool for sizes that they do not know, the older one only for multiples of the bins.
+    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+        return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).transpose(0, 1), mean
     return F.adaptive_avg_pool2d(y, side), mean
 
 

@@ -136,6 +136,14 @@ def test_each_backend_is_a_candidate_with_its_operators_quality_and_capabilities
     assert "dysample-s+ · torch" in names(made, FAILS)
 
 
+def test_only_rows_of_the_backend_asked_for_are_candidates():
+    run = also_on_triton(measured_run(), {"carafe": FIGURES["carafe"]})
+    made = recommended(run, backend="triton")
+    assert [candidate.name for candidate in made.candidates] == ["carafe · triton"]
+    with pytest.raises(PlanError, match="nothing was measured on backend openvino; there are: torch, triton"):
+        recommended(run, backend="openvino")
+
+
 def test_the_best_may_be_chosen_by_another_metric():
     made = recommended(by="latency")
     assert made.best.name == "nearest"

@@ -147,6 +147,21 @@ def test_pictures_show_each_backend_of_an_operator_and_join_each_to_the_publishe
     assert {"carafe · torch", "carafe · triton"} <= set(charts(made["panel"])["latency"])
 
 
+def test_backends_are_drawn_within_operators_with_their_speed_up_over_torch() -> None:
+    panel = pictures(also_on_triton(plain_run(FIGURES), {"carafe": FIGURES["dysample"]}))["backends"]
+    assert panel.legend == ("torch", "triton")
+    found, times = charts(panel), panel.charts[0]
+    speedup = found["latency_speedup"]
+    assert speedup["carafe · torch"].value == 1
+    expected = found["latency"]["carafe · torch"].value / found["latency"]["carafe · triton"].value
+    assert speedup["carafe · triton"].value == pytest.approx(expected, rel=0.05)
+    place = [bar.name for bar in times.bars].index("carafe · triton")
+    assert times.places[place] - times.places[place - 1] == 1
+    assert times.places[place + 1] - times.places[place] > 1.5
+    assert times.labels.count("carafe") == 1
+    assert "backends" not in pictures(plain_run(FIGURES))
+
+
 def test_the_bubble_is_of_the_papers_shape_alone() -> None:
     assert "bubble" not in pictures(swept_run((64,)))
     assert "bubble" not in pictures(model_run())

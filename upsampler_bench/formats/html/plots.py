@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from upsampler_bench.figures.palette import WORK, colour, symbol
+from upsampler_bench.figures.palette import colour, legend_colour, symbol
 from upsampler_bench.report.parts import Cell, Table
 from upsampler_bench.report.pictures import Axis, Bar, BarChart, Panel, Picture, Plane, Point
 from upsampler_bench.units import short
@@ -56,7 +56,9 @@ def plain(text: str, most: int = 80) -> str:
 
 
 def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table]) -> Plot:
-    height = BAR * len(chart.bars) + AROUND
+    height = round(BAR * (chart.places[-1] + 1)) + AROUND
+    if any(bar.backend for bar in chart.bars):
+        return Plot(chart.title, height + 30, _grouped(chart, panel))
     if panel.legend:
         return Plot(chart.title, height + 30, _stacked(chart, panel))
     ratios = _relative(chart, panel.baseline, tables)
@@ -65,7 +67,7 @@ def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table]) -> Plot:
 
 
 def _bars(chart: BarChart, baseline: str) -> Json:
-    places = list(range(len(chart.bars)))
+    places = chart.places
     left, right = chart.range
     start = left if chart.log or chart.dots else 0.0
     ends = [start if bar.value is None else max(bar.high or bar.value, start) for bar in chart.bars]
@@ -76,7 +78,7 @@ def _bars(chart: BarChart, baseline: str) -> Json:
     marks |= {
         "x": [bar.value for bar in chart.bars],
         "y": places,
-        "marker": {"color": [colour(bar.name) for bar in chart.bars]},
+        "marker": {"color": [legend_colour(bar.backend) if bar.backend else colour(bar.name) for bar in chart.bars]},
         "error_x": _error([(bar.value, bar.low, bar.high) for bar in chart.bars]),
         "hovertext": hover,
         "hoverinfo": "text",
@@ -92,7 +94,7 @@ def _bars(chart: BarChart, baseline: str) -> Json:
         "hoverinfo": "text",
         "cliponaxis": False,
     }
-    names = [f"<b>{plain(bar.name, 24)}</b>" if bar.name == baseline else plain(bar.name, 24) for bar in chart.bars]
+    names = [f"<b>{plain(text, 24)}</b>" if text == baseline else plain(text, 24) for text in chart.labels]
     layout: Json = {
         "margin": {"l": 8, "r": 8, "t": 4, "b": 40},
         "dragmode": False,
@@ -100,7 +102,7 @@ def _bars(chart: BarChart, baseline: str) -> Json:
         "yaxis": {
             "tickvals": places,
             "ticktext": names,
-            "range": [len(places) - 0.4, -0.6],
+            "range": [places[-1] + 0.6, -0.6],
             "showgrid": False,
             "showline": False,
         },
@@ -116,17 +118,30 @@ def _bars(chart: BarChart, baseline: str) -> Json:
 def _stacked(chart: BarChart, panel: Panel) -> Json:
     """Bars of segments: a trace for each name of the legend."""
     figure = _bars(chart, panel.baseline)
-    places = list(range(len(chart.bars)))
-    traces = []
+    places, traces = chart.places, []
     for name in panel.legend:
         lengths = [dict(bar.segments).get(name, 0.0) for bar in chart.bars]
         hover = [
             _hover(bar.name, f"{name}: {short(length)} %") for bar, length in zip(chart.bars, lengths, strict=True)
         ]
-        look = {"orientation": "h", "width": 0.72, "marker": {"color": WORK[name]}, "name": name}
+        look = {"orientation": "h", "width": 0.72, "marker": {"color": legend_colour(name)}, "name": name}
         traces.append({"type": "bar", "x": lengths, "y": places, "hovertext": hover, "hoverinfo": "text", **look})
     layout = figure["layout"] | {"barmode": "stack", "showlegend": True, "legend": {"orientation": "h", "y": -0.12}}
     return {"data": [*traces, figure["data"][1] | {"showlegend": False}], "layout": layout}
+
+
+def _grouped(chart: BarChart, panel: Panel) -> Json:
+    """Bars coloured by backend: the legend's entries are traces without bars."""
+    figure = _bars(chart, panel.baseline)
+    keys = [
+        {"type": "bar", "x": [None], "y": [0], "name": name, "marker": {"color": legend_colour(name)}}
+        for name in panel.legend
+    ]
+    bars, numbers = (trace | {"showlegend": False} for trace in figure["data"])
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom"}
+    layout = figure["layout"] | {"barmode": "overlay", "showlegend": True, "legend": legend}
+    layout["margin"] = layout["margin"] | {"t": 34}
+    return {"data": [bars, numbers, *keys], "layout": layout}
 
 
 def _bar_text(bar: Bar, chart: BarChart) -> str:

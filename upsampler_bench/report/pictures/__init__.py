@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from upsampler_bench import discovery
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
 FILLED = 0.74
+# Between groups of bars, in bars.
+APART = 0.7
 # Radii of circles in points. A circle below the smallest could not be seen.
 SMALLEST, MEDIUM, LARGEST = 2.0, 2.8, 12.0
 
@@ -25,6 +28,7 @@ class Bar:
     Attributes:
         low, high: the 95 % interval, where there is one.
         segments: what the value consists of, (name, value) from left to right; empty: one piece.
+        backend: what colours it, in a chart whose bars are grouped by operator; empty: the operator does.
     """
 
     name: str
@@ -33,6 +37,12 @@ class Bar:
     low: float | None = None
     high: float | None = None
     segments: tuple[tuple[str, float], ...] = ()
+    backend: str = ""
+
+    @property
+    def group(self) -> str:
+        """The operator of a grouped bar; of any other its name."""
+        return self.name.removesuffix(f" · {self.backend}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,21 @@ class BarChart:
     baseline: float | None = None
     log: bool = False
     dots: bool = False
+
+    @property
+    def places(self) -> list[float]:
+        """Where each bar is, in bars from the top: groups are apart."""
+        places = [0.0]
+        for before, bar in pairwise(self.bars):
+            places.append(places[-1] + (1.0 if bar.group == before.group or not bar.backend else 1.0 + APART))
+        return places
+
+    @property
+    def labels(self) -> list[str]:
+        """What is written at each bar: its name, of a group the operator's once."""
+        groups = [bar.group for bar in self.bars]
+        middle = {group: groups.index(group) + (groups.count(group) - 1) // 2 for group in groups}
+        return [group if middle[group] == place else "" for place, group in enumerate(groups)]
 
     @property
     def range(self) -> tuple[float, float]:
@@ -81,7 +106,7 @@ class Panel:
     """Bar charts side by side, the same operators in the same order in each.
 
     Attributes:
-        legend: the names of segments, in their order; empty where bars have none.
+        legend: the names of segments, or of backends, in their order; empty where bars have none.
     """
 
     title: str

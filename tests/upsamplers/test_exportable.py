@@ -1,0 +1,98 @@
+"""Modules without GridSample: the values of grid_sample, by gathers alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import upsamplers
+from upsamplers.exportable import gathered_samples
+
+SAMPLING = ("dysample", "dysample-s+", "dlu", "lda-aqu")
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_gathers_have_the_values_of_grid_sample(mode, padding, align_corners):
+    x, grid = torch.randn(2, 3, 5, 7, dtype=torch.float64), torch.rand(2, 9, 4, 2, dtype=torch.float64) * 4 - 2
+    how = {"mode": mode, "padding_mode": padding, "align_corners": align_corners}
+    torch.testing.assert_close(gathered_samples(x, grid, **how), F.grid_sample(x, grid, **how), rtol=0, atol=1e-14)
+
+
+def test_points_on_the_borders_and_of_a_single_pixel_are_read_alike():
+    edges = torch.tensor([-1.0, 1.0, 0.0, -1.5, 1.5], dtype=torch.float64)
+    grid = torch.cartesian_prod(edges, edges).view(1, 5, 5, 2)
+    for x in (torch.randn(1, 2, 4, 6, dtype=torch.float64), torch.randn(1, 2, 1, 1, dtype=torch.float64)):
+        for padding in ("zeros", "border"):
+            found = gathered_samples(x, grid, padding_mode=padding, align_corners=False)
+            expected = F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_an_exportable_operator_has_its_values_and_gradients_to_rounding(name):
+    up = upsamplers.create(name, 16, backend="torch").double().eval()
+    inputs = [x.requires_grad_() for x in up.example_inputs(2, 6, 5)]
+    made = upsamplers.exportable(up, without="GridSample")
+    out, expected = made(*inputs), up(*inputs)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    ours, theirs = (torch.autograd.grad(y.square().sum(), inputs) for y in (out, expected))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+
+
+class Volume(nn.Module):
+    def forward(self, x):
+        return F.grid_sample(x, torch.zeros(1, 1, 1, 1, 3), align_corners=False)
+
+
+class Bicubic(nn.Module):
+    def forward(self, x):
+        return F.grid_sample(x, torch.zeros(1, 1, 1, 2), mode="bicubic", align_corners=False)
+
+
+class Direct(nn.Module):
+    def forward(self, x):
+        return torch.grid_sampler_2d(x, torch.zeros(1, 1, 1, 2), 0, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "reason"),
+    [
+        (Volume(), (1, 1, 2, 2, 2), r"inputs \(1, 1, 2, 2, 2\); expected \(B, C, H, W\)"),
+        (Bicubic(), (1, 1, 2, 2), "mode bicubic with padding zeros; modes bilinear and nearest"),
+        (Direct(), (1, 1, 2, 2), "of grid_sampler_2d; call F.grid_sample"),
+    ],
+)
+def test_sampling_without_such_a_form_is_refused_with_the_reason(module, shape, reason):
+    with pytest.raises(upsamplers.Unsupported, match=reason):
+        upsamplers.exportable(module, without="GridSample")(torch.zeros(shape))
+
+
+def test_a_node_without_another_form_is_refused():
+    with pytest.raises(upsamplers.Unsupported, match="no form without 'Resize'; expected 'GridSample'"):
+        upsamplers.exportable(nn.Identity(), without="Resize")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAMPLING)
+def test_the_exported_file_has_no_grid_sample_and_its_values_at_two_sizes(name, tmp_path):
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    up = upsamplers.create(name, 16, backend="torch").eval()
+    inputs, others = up.example_inputs(2, 7, 6), up.example_inputs(1, 9, 5)
+    path = tmp_path / "up.onnx"
+    made = upsamplers.exportable(up, without="GridSample")
+    shapes = tuple(dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC) for _ in inputs)
+    torch.onnx.export(made, inputs, path, dynamo=True, opset_version=18, dynamic_shapes=shapes, verbose=False)
+    nodes = onnx.load(Path(path)).graph.node
+    assert "Gather" in {node.op_type for node in nodes}
+    assert "GridSample" not in {node.op_type for node in nodes}
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for given in (inputs, others):
+        names = [node.name for node in session.get_inputs()]
+        (out,) = session.run(None, dict(zip(names, (x.numpy() for x in given), strict=True)))
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(out), up(*given), rtol=0, atol=1e-5)
