@@ -50,7 +50,8 @@ def product(inputs: Values, outputs: Values) -> int:
 def only_a_position(value: Any) -> bool:
     """Whether a traced value is used only for the sampling positions of grid_sample.
 
-    Computing positions (scopes, offsets, normalisation) counts with the sample, however it is written.
+    Computing positions (scopes, offsets, normalisation) counts with the sample, however it is written; what a
+    convolution predicts them from is a feature, and counts.
     """
     waiting, seen = [value], {value.debugName()}
     while waiting:
@@ -60,7 +61,8 @@ def only_a_position(value: Any) -> bool:
         for use in uses:
             outputs = list(use.user.outputs())
             is_sampled = use.user.kind() == "aten::grid_sampler"
-            if (is_sampled and use.offset != 1) or not outputs:
+            is_feature = use.user.kind() == "aten::_convolution"
+            if (is_sampled and use.offset != 1) or is_feature or not outputs:
                 return False
             new = [] if is_sampled else [output for output in outputs if output.debugName() not in seen]
             seen.update(output.debugName() for output in new)

@@ -9,6 +9,7 @@ from torch import Tensor
 from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
 
@@ -115,5 +116,6 @@ def _groups(x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor |
         raise Unsupported(f"scopes have shape {tuple(scopes.shape)}; expected that of the offsets, {expected}")
     if initial is not None and initial.numel() != offsets.shape[1]:
         raise Unsupported(f"initial has {initial.numel()} displacements; expected {offsets.shape[1]}, as the offsets")
-    require_divisible(channels, groups, "the groups of the offsets")
+    if not needs_plain_operations():
+        require_divisible(channels, groups, "the groups of the offsets")
     return groups
