@@ -116,7 +116,7 @@ class ReSFU(Upsampler):
         del key
         scores = scores + self.detail_scores(_blurred(query), query, self.backend)
         outside = _outside(scores, self.scale)
-        return scores.masked_fill(outside, -torch.inf).softmax(1)
+        return scores.masked_fill(outside, -torch.inf).softmax(1)  # type: ignore[no-any-return]
 
 
 class _GuidedFilter(nn.Module):
@@ -242,7 +242,8 @@ def _window_weights(weights: Tensor, scale: int) -> Tensor:
     columns = [
         step.unsqueeze(2) * share.view(WINDOW, 1, -1) for step, share in zip(window.unbind(2), across, strict=True)
     ]
-    return (columns[0] + columns[1] + columns[2]).flatten(1, 2)
+    combined: Tensor = columns[0] + columns[1] + columns[2]
+    return combined.flatten(1, 2)
 
 
 def _shares(length: int, scale: int, like: Tensor) -> Tensor:
@@ -252,4 +253,5 @@ def _shares(length: int, scale: int, like: Tensor) -> Tensor:
     centre = (torch.arange(length, dtype=dtype, device=like.device) + 0.5) / scale - 0.5
     steps = torch.arange(-1, 2, dtype=dtype, device=like.device).view(-1, 1, 1)
     pixels = own + torch.arange(-2, 3, device=like.device).view(-1, 1)  # (5, length)
-    return (1 - ((centre + steps).clamp(0, length // scale - 1) - pixels).abs()).clamp_min(0)
+    shares: Tensor = (1 - ((centre + steps).clamp(0, length // scale - 1) - pixels).abs()).clamp_min(0)
+    return shares

@@ -51,7 +51,8 @@ class SelectedPoints(Function):
         if torch.is_grad_enabled():  # gradients of gradients are wanted
             form = partial(sampled_selection, groups=groups, scale=scale, gathers=True)
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:4]), None, None
-        return *_gradients(*ctx.saved_tensors, grad, groups, scale), None, None
+        x, key, query, offsets = ctx.saved_tensors
+        return *_gradients(x, key, query, offsets, grad, groups, scale), None, None
 
 
 def sampled_selection(
