@@ -158,3 +158,15 @@ def test_no_sample_is_copied_out():
     output = 4 * 256 * 80 * 80
     assert forward <= 3 * output
     assert training <= 6 * output
+
+
+def test_first_and_second_derivatives_are_those_of_finite_differences():
+    torch.manual_seed(0)
+    shapes = (1, 2, 2, 3), (1, 4, 2, 3), (1, 4, 4, 6), (1, 8, 4, 6)
+    given = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def select(*tensors):
+        return selected_points(*tensors, groups=2, scale=2)
+
+    assert torch.autograd.gradcheck(select, given)
+    assert torch.autograd.gradgradcheck(select, given, fast_mode=True)
