@@ -23,6 +23,18 @@ def require_features(x: Tensor, channels: int | None, what: str = "x") -> None:
         raise Unsupported(f"{what} has dtype {x.dtype}; expected float16, bfloat16, float32 or float64")
 
 
+def require_sizing_guide(guide: Tensor, x: Tensor, channels: int) -> None:
+    """Refuses a guide that is not a feature (B, channels, h, w), of any size, in the dtype of x (B, C, H, W)."""
+    if not isinstance(guide, Tensor):
+        raise Unsupported(f"the guide is {guide!r}; expected a feature ({len(x)}, {channels}, h, w)")
+    if guide.dim() != 4 or guide.shape[:2] != (x.shape[0], channels) or min(guide.shape[2:]) < 1:
+        raise Unsupported(
+            f"the guide has shape {tuple(guide.shape)}; expected ({len(x)}, {channels}, h, w) with h, w >= 1 for x "
+            f"{tuple(x.shape)}"
+        )
+    _require_dtype_of(x, guide)
+
+
 def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
     """Refuses a guide that is not a feature (B, channels, sH, sW) in the dtype of x (B, C, H, W)."""
     expected = (x.shape[0], channels, scale * x.shape[2], scale * x.shape[3])
@@ -33,6 +45,10 @@ def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
             f"the guide has shape {tuple(guide.shape)}; expected {expected} for x {tuple(x.shape)} at scale {scale} "
             f"(`upsample_to` takes features of up to {scale - 1} fewer rows and columns)"
         )
+    _require_dtype_of(x, guide)
+
+
+def _require_dtype_of(x: Tensor, guide: Tensor) -> None:
     if guide.dtype != x.dtype and not is_autocast(x):
         raise Unsupported(f"the guide has dtype {guide.dtype}; expected that of x, {x.dtype}, except under autocast")
 

@@ -15,8 +15,8 @@ BILINEAR_TAPS, BICUBIC_TAPS, PAPER_SAMPLE = 4, 16, 11
 # Additions, norms, activations, pooling, comparisons and copies multiply nothing.
 FREE = frozenset(
     """
-    Float FloatImplicit Int NumToTensor ScalarImplicit __and__ abs adaptive_avg_pool2d adaptive_max_pool2d add add_
-    alias amax amin arange argmax avg_pool2d batch_norm bitwise_not broadcast_to cat ceil chunk clamp clamp_
+    Float FloatImplicit Int NumToTensor ScalarImplicit __and__ __or__ abs adaptive_avg_pool2d adaptive_max_pool2d add
+    add_ alias amax amin arange argmax avg_pool2d batch_norm bitwise_not broadcast_to cat ceil chunk clamp clamp_
     clamp_max clamp_min clone constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu empty
     empty_like eq exp expand expand_as feature_dropout fill_ flatten flip floor floor_divide full full_like gather
     ge gelu group_norm gt hardsigmoid hardswish hardtanh hardtanh_ im2col index index_put_ index_select
@@ -50,7 +50,8 @@ def product(inputs: Values, outputs: Values) -> int:
 def only_a_position(value: Any) -> bool:
     """Whether a traced value is used only for the sampling positions of grid_sample.
 
-    Computing positions (scopes, offsets, normalisation) counts with the sample, however it is written.
+    Computing positions (scopes, offsets, normalisation) counts with the sample, however it is written; what a
+    convolution predicts them from is a feature, and counts.
     """
     waiting, seen = [value], {value.debugName()}
     while waiting:
@@ -60,7 +61,8 @@ def only_a_position(value: Any) -> bool:
         for use in uses:
             outputs = list(use.user.outputs())
             is_sampled = use.user.kind() == "aten::grid_sampler"
-            if (is_sampled and use.offset != 1) or not outputs:
+            is_feature = use.user.kind() == "aten::_convolution"
+            if (is_sampled and use.offset != 1) or is_feature or not outputs:
                 return False
             new = [] if is_sampled else [output for output in outputs if output.debugName() not in seen]
             seen.update(output.debugName() for output in new)

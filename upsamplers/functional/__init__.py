@@ -11,6 +11,7 @@ from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import normalised_points, sample_points
+from upsamplers.functional.selected_points import selected_points
 
 __all__ = [
     "Neighbourhood",
@@ -21,4 +22,5 @@ __all__ = [
     "normalised_points",
     "reassemble",
     "sample_points",
+    "selected_points",
 ]

@@ -13,6 +13,7 @@ from upsamplers.functional import (
     local_affinity,
     reassemble,
     sample_points,
+    selected_points,
 )
 
 HOOD = Neighbourhood(kernel=3, groups=2, reach=3.0)
@@ -37,6 +38,10 @@ FUNCTIONS = {
     "sample_points": (
         lambda x, displacement: sample_points(x, displacement, 2),
         lambda b, c, h, w: [(b, c, h, w), (b, 16, h, w)],
+    ),
+    "selected_points": (
+        lambda *tensors: selected_points(*tensors, groups=2, scale=2),
+        lambda b, c, h, w: [(b, c, h, w), (b, 4, h, w), (b, 4, 2 * h, 2 * w), (b, 12, 2 * h, 2 * w)],
     ),
 }
 every_function = pytest.mark.parametrize("name", FUNCTIONS)

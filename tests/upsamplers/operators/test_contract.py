@@ -26,13 +26,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import upsamplers
-from upsamplers import Unsupported
+from upsamplers import Unsupported, Upsampler
 
 AT_SCALES = tuple(
     (name, scale) for name in NAMES for scale in (1, 2, 3, 4) if not upsamplers.get(name).why_not(scale=scale)
 )
 LIMITED = tuple(name for name in NAMES if upsamplers.get(name).scales)
 GUIDED = tuple(name for name in NAMES if upsamplers.get(name).needs_guide)
+# What takes a guide of any size and gives its size.
+SIZED_BY_GUIDE = tuple(name for name in GUIDED if upsamplers.get(name).cls.upsample_to is not Upsampler.upsample_to)
+SIZED_BY_SCALE = tuple(name for name in NAMES if name not in SIZED_BY_GUIDE)
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "channels_last": lambda one: one.to(memory_format=torch.channels_last),
     "strided": lambda one: one.repeat_interleave(2, dim=3)[..., ::2],
@@ -254,7 +257,7 @@ def test_repr_shows_channels_and_scale(name: str) -> None:
     assert re.search(rf"\b{module.channels}, scale={module.scale}\b", repr(module))
 
 
-@every_operator
+@pytest.mark.parametrize("name", SIZED_BY_SCALE)
 @pytest.mark.parametrize(
     ("small", "large"), [((13, 13), (25, 25)), ((23, 40), (45, 80)), ((13, 16), (27, 33)), ((13, 16), (25, 33))]
 )
@@ -273,7 +276,7 @@ def test_upsample_to_an_odd_level_gives_its_size(name: str, small: tuple[int, in
     assert torch.allclose(out, complete[:, :, rows][..., columns], atol=1e-5)
 
 
-@every_operator
+@pytest.mark.parametrize("name", SIZED_BY_SCALE)
 @pytest.mark.parametrize("size", [(24, 26), (26, 28), (13, 13)])
 def test_upsample_to_a_feature_of_another_size_names_both_shapes(name: str, size: tuple[int, int]) -> None:
     module = build(name)
@@ -282,6 +285,16 @@ def test_upsample_to_a_feature_of_another_size_names_both_shapes(name: str, size
         module.upsample_to(x, feature)
     assert str(tuple(x.shape)) in str(refusal.value)
     assert str(tuple(feature.shape)) in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", SIZED_BY_GUIDE)
+@pytest.mark.parametrize("size", [(26, 26), (25, 27), (7, 40), (1, 1)])
+def test_a_guide_of_any_size_gives_its_size(name: str, size: tuple[int, int]) -> None:
+    module = trained(name)
+    x, guide = torch.randn(2, module.channels, 13, 13), torch.randn(2, module.guide_channels, *size)
+    out = module.upsample_to(x, guide)
+    assert out.shape == (2, module.channels, *size)
+    assert torch.equal(out, module(x, guide))
 
 
 def has_weights(module: nn.Module) -> bool:
@@ -301,7 +314,7 @@ def test_an_x_that_is_not_a_feature_is_refused(name: str) -> None:
         module(x.int(), *guide)
 
 
-@pytest.mark.parametrize("name", GUIDED)
+@pytest.mark.parametrize("name", [name for name in GUIDED if name not in SIZED_BY_GUIDE])
 def test_a_guide_of_another_size_is_refused(name: str) -> None:
     module = build(name)
     x, guide = inputs(module)

@@ -1,4 +1,4 @@
-"""Pixel shuffle, of a batch of none too."""
+"""Pixel shuffle and its inverse, of a batch of none too."""
 
 from __future__ import annotations
 
@@ -14,3 +14,10 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
     if x.shape[0] > 0:
         return F.pixel_shuffle(x, scale)
     return x.reshape(0, x.shape[1] // scale**2, scale * x.shape[2], scale * x.shape[3])
+
+
+def pixel_unshuffle(x: Tensor, scale: int) -> Tensor:
+    """`F.pixel_unshuffle`: (B, C, sH, sW) -> (B, s²C, H, W); see `pixel_shuffle`."""
+    if x.shape[0] > 0:
+        return F.pixel_unshuffle(x, scale)
+    return x.reshape(0, x.shape[1] * scale**2, x.shape[2] // scale, x.shape[3] // scale)

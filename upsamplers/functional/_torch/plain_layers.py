@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-PLAIN = (nn.Conv2d, nn.Dropout, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.Sequential)
+PLAIN = (
+    nn.BatchNorm2d, nn.Conv2d, nn.Dropout, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.ReLU, nn.Sequential, nn.Upsample,
+)  # fmt: skip
 
 
 def is_plain(*layers: nn.Module) -> bool:

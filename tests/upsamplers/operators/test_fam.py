@@ -1,0 +1,136 @@
+"""Flow alignment: where a flow reads, what a gate blends, what is refused."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from live_storages import peaks
+from torch import nn
+
+import upsamplers
+from upsamplers import Unsupported
+from upsamplers.operators.fam import warp
+
+
+def built(gate, guide_channels=None, channels=6):
+    torch.manual_seed(0)
+    up = upsamplers.create("fam", channels, guide_channels=guide_channels, gate=gate).double()
+    for parameter in up.parameters():
+        parameter.data.normal_(std=0.5)
+    return up
+
+
+def read(image, row, column):
+    """A bilinear sample of an image (C, H, W), zero outside."""
+    total = torch.zeros_like(image[:, 0, 0])
+    first, left = row.floor(), column.floor()
+    for down in (0, 1):
+        for right in (0, 1):
+            i, j = int(first) + down, int(left) + right
+            if 0 <= i < image.shape[1] and 0 <= j < image.shape[2]:
+                weight = (1 - (row - i).abs()) * (1 - (column - j).abs())
+                total = total + weight * image[:, i, j]
+    return total
+
+
+def pixel_by_pixel(x, flow):
+    """`warp` from its definition."""
+    batch, _, tall, wide = flow.shape
+    rows, columns = (torch.linspace(-1, 1, size, dtype=torch.float64) for size in (tall, wide))
+    pixels = []
+    for b in range(batch):
+        for i in range(tall):
+            for j in range(wide):
+                y = (rows[i] + flow[b, 1, i, j] / tall + 1) / 2 * (x.shape[2] - 1)
+                across = (columns[j] + flow[b, 0, i, j] / wide + 1) / 2 * (x.shape[3] - 1)
+                pixels.append(read(x[b], y, across))
+    return torch.stack(pixels).view(batch, tall, wide, -1).permute(0, 3, 1, 2)
+
+
+def naive(up, x, y):
+    aligned = F.interpolate(up.down_h(x), size=y.shape[2:], mode="bilinear", align_corners=True)
+    both = torch.cat((aligned, up.down_l(y)), dim=1)
+    flow = up.flow_make(both)
+    if up.gate is None:
+        return pixel_by_pixel(x, flow)
+    pooled = (aligned.mean(1), y.mean(1), aligned.max(1).values, y.max(1).values)
+    share = up.flow_gate[0](both if up.gate == "spatial" else torch.stack(pooled, dim=1)).sigmoid()
+    return share * pixel_by_pixel(x, flow[:, :2]) + (1 - share) * pixel_by_pixel(y, flow[:, 2:])
+
+
+@pytest.mark.parametrize("gate", [None, "spatial", "pooled"])
+@pytest.mark.parametrize(
+    ("size", "guide_size"), [((3, 4), (6, 8)), ((3, 2), (5, 3)), ((2, 3), (1, 7)), ((1, 1), (3, 1))]
+)
+def test_values_and_all_gradients_are_those_of_the_definition(gate, size, guide_size):
+    up = built(gate)
+    x = torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(2, 6, *guide_size, dtype=torch.float64, requires_grad=True)
+    out, expected = up(x, y), naive(up, x, y)
+    wanted, grad = (x, y, *up.parameters()), torch.randn_like(out)
+    for result, other in zip(
+        (out, *torch.autograd.grad(out, wanted, grad)),
+        (expected, *torch.autograd.grad(expected, wanted, grad)),
+        strict=True,
+    ):
+        assert (result - other).abs().max() <= 1e-11 * other.abs().max().clamp_min(1)
+
+
+def test_two_units_of_flow_are_one_output_pixel_of_as_many_pixels_as_x():
+    x = torch.randn(1, 3, 4, 101)
+    flow = torch.zeros(1, 2, 4, 101)
+    flow[:, 0] = 2 * 101 / 100
+    assert torch.allclose(warp(x, flow)[..., :-1], x[..., 1:], atol=1e-4)
+    assert not warp(x, 10 * 101 * torch.ones_like(flow)).any()
+
+
+def test_coordinates_of_half_precision_are_float32():
+    x = torch.arange(300.0).view(1, 1, 1, 300)
+    out = warp(x.bfloat16(), torch.zeros(1, 2, 1, 300, dtype=torch.bfloat16))
+    assert torch.equal(out, x.bfloat16())
+
+
+@pytest.mark.parametrize(("gate", "expected"), [(None, 70_144), ("spatial", 77_056), ("pooled", 74_788)])
+def test_parameters_are_those_that_are_published(gate, expected):
+    up = upsamplers.create("fam", 256, gate=gate)
+    assert sum(parameter.numel() for parameter in up.parameters()) == expected
+
+
+def test_its_state_has_the_published_names():
+    assert list(upsamplers.create("fam", 8, guide_channels=6).state_dict()) == [
+        f"{name}.weight" for name in ("down_h", "down_l", "flow_make")
+    ]
+    assert list(upsamplers.create("fam", 8, gate="pooled").state_dict())[-1] == "flow_gate.0.weight"
+
+
+def test_a_layer_put_in_the_place_of_the_flow_is_called():
+    up = built(None)
+    up.flow_make = nn.Sequential(up.flow_make, nn.Tanh())
+    x, y = torch.randn(1, 6, 3, 3).double(), torch.randn(1, 6, 6, 6).double()
+    assert torch.allclose(up(x, y), naive(up, x, y))
+
+
+@pytest.mark.parametrize(
+    ("channels", "options", "message"),
+    [
+        (5, {}, "5 channels are not divisible by 2"),
+        (6, {"gate": "soft"}, "no gate 'soft'; expected None, 'spatial', 'pooled'"),
+        (6, {"gate": "pooled", "guide_channels": 4}, "expected 6 guide channels, not 4"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_with_a_reason(channels, options, message):
+    with pytest.raises(Unsupported, match=message):
+        upsamplers.create("fam", channels, **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 4, 4), (2, 5, 4, 4), (2, 6, 0, 4), (6, 4, 4)])
+def test_a_guide_of_other_channels_or_another_batch_is_refused(shape):
+    with pytest.raises(Unsupported, match=r"expected \(2, 6, h, w\) with h, w >= 1"):
+        upsamplers.create("fam", 6)(torch.randn(2, 6, 2, 2), torch.zeros(shape))
+
+
+def test_a_forward_takes_no_more_than_its_output():
+    up = upsamplers.create("fam", 256).eval()
+    forward, training = peaks(up, torch.randn(1, 256, 40, 40), torch.randn(1, 256, 80, 80))
+    output = 4 * 256 * 80 * 80
+    assert forward <= 1.2 * output
+    assert training <= 5 * output

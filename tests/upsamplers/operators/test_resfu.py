@@ -1,0 +1,174 @@
+"""ReSFU: what its windows read, what its filter makes, what it costs and refuses."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from live_storages import peaks
+
+import upsamplers
+from upsampler_bench.metrics import _conventions as conventions
+from upsampler_bench.metrics import flops
+from upsamplers import Unsupported
+from upsamplers.functional.reassemble import reassemble
+from upsamplers.operators import resfu
+
+
+def built(channels=8, guide_channels=6, **options):
+    torch.manual_seed(0)
+    up = upsamplers.create("resfu", channels, guide_channels=guide_channels, **options)
+    for parameter in up.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return up.double()
+
+
+def place_by_place(x, weights, scale):
+    """Reads x at each of the nine places, positions clamped to its pixels."""
+    (height, width), (tall, wide) = x.shape[2:], weights.shape[2:]
+    rows, columns = ((torch.arange(side).double() + 0.5) / scale - 0.5 for side in (tall, wide))
+    out = 0
+    for place in range(9):
+        down = (rows + place // 3 - 1).clamp(0, height - 1)
+        across = (columns + place % 3 - 1).clamp(0, width - 1)
+        top, left = down.long(), across.long()
+        below, right = (top + 1).clamp_max(height - 1), (left + 1).clamp_max(width - 1)
+        down, across = (down - top).view(-1, 1).double(), (across - left).double()
+        upper = x[:, :, top][..., left] * (1 - across) + x[:, :, top][..., right] * across
+        lower = x[:, :, below][..., left] * (1 - across) + x[:, :, below][..., right] * across
+        out = out + (upper * (1 - down) + lower * down) * weights[:, place : place + 1]
+    return out
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (4, 3)], ids=str)
+def test_both_forms_read_x_at_nine_clamped_places(scale, size):
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    scores = torch.randn(2, 9, scale * size[0], scale * size[1], dtype=torch.float64, requires_grad=True)
+
+    def results(form):
+        out = form(x, scores.masked_fill(resfu._outside(scores, scale), -torch.inf).softmax(1), scale)
+        return (out, *torch.autograd.grad(out.square().sum(), (x, scores)))
+
+    def by_windows(x, weights, scale):
+        return reassemble(x, resfu._window_weights(weights, scale), 5, scale=scale)
+
+    expected = results(place_by_place)
+    for form in (by_windows, resfu._shifted_reads):
+        for result, other in zip(results(form), expected, strict=True):
+            assert torch.allclose(result, other, atol=1e-12)
+
+
+def guided_filter(guidance, source, radius, step):
+    size, radius = guidance.shape[2:], radius // step
+    low, target = (
+        image[:, :, : size[0] // step * step : step, : size[1] // step * step : step] for image in (guidance, source)
+    )
+
+    def box(v):
+        kernel = torch.ones(v.shape[1], 1, 2 * radius + 1, 2 * radius + 1, dtype=v.dtype)
+        total, count = (F.conv2d(one, kernel, padding=radius, groups=v.shape[1]) for one in (v, torch.ones_like(v)))
+        return total / count
+
+    a = (box(low * target) - box(low) * box(target)) / (box(low * low) - box(low) ** 2 + 0.001)
+    b = box(target) - a * box(low)
+    a, b = (F.interpolate(box(one), size=size, mode="bilinear", align_corners=False) for one in (a, b))
+    return a * guidance + b
+
+
+@pytest.mark.parametrize(("radius", "step"), [(8, 2), (3, 1), (5, 3)])
+@pytest.mark.parametrize("size", [(12, 10), (7, 3)], ids=str)
+def test_the_guided_filter_is_that_of_its_definition(radius, step, size):
+    up = built(radius=radius, subsample=step)
+    guidance, source = torch.randn(2, 32, *size).double(), torch.randn(2, 32, *size).double()
+    assert torch.allclose(up.GF(guidance, source), guided_filter(guidance, source, radius, step), atol=1e-11)
+
+
+def test_a_source_that_is_linear_in_the_guidance_passes_through():
+    guidance = 10 * torch.randn(1, 32, 12, 12).double()
+    filtered = built().GF(guidance, 2 * guidance + 1)
+    assert torch.allclose(filtered, 2 * guidance + 1, atol=2e-3 * float(guidance.abs().max()))
+
+
+def test_scores_are_those_of_differences_of_each_pixel_and_its_middle():
+    up = built(scale=2)
+    scores = up.detail_scores
+    u, v = torch.randn(1, 32, 5, 6).double(), torch.randn(1, 32, 5, 6).double()
+    around = F.pad(scores.norm(u), (2, 2, 2, 2), mode="replicate")
+    middle = scores.norm(v)
+    total = scores.bias
+    for place in range(9):
+        down, across = 2 * (place // 3), 2 * (place % 3)
+        difference = around[:, :, down : down + 5, across : across + 6] - middle
+        total = total + F.conv2d(difference, scores.weight[:, :, place // 3, place % 3, None, None], groups=4)
+    assert torch.allclose(scores(u, v, "auto"), scores.channel_compressor(total), atol=1e-11)
+
+
+def test_a_blur_keeps_a_constant_and_has_exact_weights():
+    assert torch.allclose(resfu._blurred(torch.ones(1, 2, 3, 4).double()), torch.ones(1, 2, 3, 4).double(), rtol=1e-15)
+    point = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    point[0, 0, 1, 1] = 1
+    blurred = resfu._blurred(point)[0, 0]
+    assert float(blurred[1, 1] / blurred[1, 0]) == pytest.approx(torch.e**0.5, rel=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_a_constant_stays_what_it_is(scale):
+    up = built(scale=scale)
+    x, guide = torch.full((1, 8, 4, 5), 3.0).double(), torch.randn(1, 6, 4 * scale, 5 * scale).double()
+    assert torch.allclose(up(x, guide), torch.tensor(3.0).double())
+
+
+@pytest.mark.parametrize(("channels", "guide_channels"), [(256, 256), (128, 3), (12, 64)])
+def test_parameters_are_those_that_are_published(channels, guide_channels):
+    up = upsamplers.create("resfu", channels, guide_channels=guide_channels)
+    expected = 34 * (channels + guide_channels) + 30_162
+    assert sum(parameter.numel() for parameter in up.parameters()) == expected
+    assert up.GF.kernel.shape == (32, 1, 1, 9)
+
+
+def test_multiply_adds_are_those_of_the_closed_form():
+    up = upsamplers.create("resfu", 256).eval()
+    given = torch.zeros(1, 256, 4, 5), torch.zeros(1, 256, 8, 10)
+    assert flops.count(up, given, conventions.MAC) == (20 * 213_920, ())
+
+
+def test_convolutions_start_from_a_narrow_normal_distribution_and_scores_from_kaimings():
+    up = upsamplers.create("resfu", 256)
+    for layer in (up.q, up.k, up.semantic_scores.channel_compressor[1]):
+        assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+        assert not layer.bias.any()
+    for scores in (up.semantic_scores, up.detail_scores):
+        assert float(scores.weight.detach().std()) == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.1)
+        assert not scores.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("channels", "options", "message"),
+    [
+        (48, {}, "48 channels are not divisible by 32"),
+        (32, {"guide_channels": 33}, "33 channels are not divisible by 32"),
+        (32, {"embedding_channels": 12}, "12 channels are not divisible by 8"),
+        (32, {"groups": 3}, "32 channels are not divisible by 3"),
+        (32, {"radius": 0}, "radius must be a positive integer, not 0"),
+        (32, {"subsample": 0}, "subsample must be a positive integer, not 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_with_a_reason(channels, options, message):
+    with pytest.raises(Unsupported, match=message):
+        upsamplers.create("resfu", channels, **options)
+
+
+def test_sizes_that_a_norm_or_the_filter_cannot_take_are_refused():
+    up = upsamplers.create("resfu", 8, guide_channels=6)
+    with pytest.raises(Unsupported, match="more than one value per group"):
+        up(torch.randn(1, 8, 1, 1), torch.randn(1, 6, 2, 2))
+    up = upsamplers.create("resfu", 8, guide_channels=6, scale=1)
+    with pytest.raises(Unsupported, match="sides of at least 2 pixels"):
+        up(torch.randn(1, 8, 1, 4), torch.randn(1, 6, 1, 4))
+
+
+def test_peak_memory_stays_within_its_bound():
+    up = upsamplers.create("resfu", 256)
+    forward, training = peaks(up.eval(), torch.randn(1, 256, 40, 40), torch.randn(1, 256, 80, 80))
+    output = 4 * 256 * 80 * 80
+    assert forward <= 2.5 * output
+    assert training <= 9.5 * output

@@ -1,0 +1,178 @@
+"""Dynamic selection and its gradients, a block of output pixels at a time; see `selected_points`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from upsamplers.functional._torch.bilinear_taps import (
+    BORDER,
+    Spread,
+    Taps,
+    dots_with_rows,
+    find_taps,
+    inside,
+    sums_of_rows,
+    table_of,
+)
+from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.point_blocks import (
+    CPU_AT_LEAST,
+    CPU_AT_MOST,
+    GPU_AT_LEAST,
+    Block,
+    pixels_of,
+    write_pixels,
+)
+from upsamplers.functional._torch.portable_points import gather_bilinearly, read_bilinearly
+from upsamplers.functional._torch.precision import coordinate_dtype
+
+
+class SelectedPoints(Function):
+    """`selected_points`; saves its inputs alone for backward, which reads the points again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int) -> Tensor:
+        """See `selected_points`."""
+        ctx.save_for_backward(x, key, query, offsets)
+        ctx.sizes = (groups, scale)
+        return _select(x, key, query, offsets, groups, scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of x, key, query and offsets."""
+        groups, scale = ctx.sizes
+        if torch.is_grad_enabled():  # gradients of gradients are wanted
+            form = partial(sampled_selection, groups=groups, scale=scale, gathers=True)
+            return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:4]), None, None
+        x, key, query, offsets = ctx.saved_tensors
+        return *_gradients(x, key, query, offsets, grad, groups, scale), None, None
+
+
+def sampled_selection(
+    x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, *, gathers: bool = False
+) -> Tensor:
+    """`selected_points` in plain operations on images, point by point; twice differentiable where it gathers."""
+    read = gather_bilinearly if gathers else read_bilinearly
+    dtype, out_dtype, (height, width) = coordinate_dtype(x), x.dtype, x.shape[2:]
+    tall, wide = query.shape[2:]
+    # Zeros around: a side of one pixel would have no spacing.
+    images, keys = (
+        F.pad(one.to(dtype), (1, 1, 1, 1)).reshape(-1, one.shape[1] // groups, height + 2, width + 2)
+        for one in (x, key)
+    )  # (B·Z, C/Z, H + 2, W + 2)
+    queries = query.to(dtype).reshape(-1, query.shape[1] // groups, tall, wide)
+    moves = offsets.to(dtype).reshape(len(queries), -1, 2, tall, wide)  # (B·Z, P, 2, sH, sW)
+    across = (moves[:, :, 0] + _own(wide, scale, moves) + 1) / (width + 1) * 2 - 1
+    down = (moves[:, :, 1] + _own(tall, scale, moves).unsqueeze(1) + 1) / (height + 1) * 2 - 1
+    grids = [torch.stack(pair, dim=-1) for pair in zip(across.unbind(1), down.unbind(1), strict=True)]
+    logits = [(read(keys, grid) * queries).sum(1, keepdim=True) for grid in grids]
+    weights = torch.cat(logits, dim=1).softmax(1)  # (B·Z, P, sH, sW)
+    out = read(images, grids[0]) * weights[:, :1]
+    for point, grid in enumerate(grids[1:], start=1):
+        out = out + read(images, grid) * weights[:, point : point + 1]
+    return out.reshape(-1, x.shape[1], tall, wide).to(out_dtype)
+
+
+def _own(length: int, scale: int, like: Tensor) -> Tensor:
+    """The input pixels of `length` output pixels."""
+    return torch.arange(length, device=like.device).div(scale, rounding_mode="floor").to(like.dtype)
+
+
+def _select(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int) -> Tensor:
+    is_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    out = torch.empty(
+        (*x.shape[:2], *query.shape[2:]),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last if is_last else torch.contiguous_format,
+    )
+    dtype = coordinate_dtype(x)
+    tables = table_of(x, dtype), table_of(key, dtype)
+    for block in _blocks(x, query, 7 * offsets.shape[1] + query.shape[1] + x.shape[1]):
+        values, keys = (_rows(table, block, groups) for table in tables)
+        taps, of_query, _ = _looked_up(keys, query, offsets, block, tables[0], groups, scale)
+        attention = taps.between(of_query).softmax(2)  # (N, Z, P)
+        weights = taps.weights().mul_(attention.unsqueeze(3))
+        rows = taps.rows.flatten(0, 1).flatten(1)  # (N·Z, 4P)
+        summed = sums_of_rows(values, rows, weights.view(rows.shape))
+        write_pixels(summed.view(len(attention), -1), out, block)
+    return out
+
+
+def _gradients(
+    x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, grad: Tensor, groups: int, scale: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dtype = coordinate_dtype(x)
+    tables = table_of(x, dtype), table_of(key, dtype)
+    grad_values, grad_keys = (torch.zeros_like(table) for table in tables)
+    grad_query, grad_offsets = torch.empty_like(query), torch.empty_like(offsets)
+    for block in _blocks(x, query, 20 * offsets.shape[1] + 2 * query.shape[1] + x.shape[1]):
+        values, keys = (_rows(table, block, groups) for table in tables)
+        taps, of_query, queries = _looked_up(keys, query, offsets, block, tables[0], groups, scale)
+        rows = taps.rows.flatten(0, 1).flatten(1)
+        outer = pixels_of(grad, block, dtype).view(len(rows), -1)  # (N·Z, C/Z)
+        of_grad = dots_with_rows(values, rows, outer).view(of_query.shape)
+        attention = taps.between(of_query).softmax(2)
+        pull = attention * taps.between(of_grad)
+        pull = pull.sub_(attention * pull.sum(2, keepdim=True))  # (N, Z, P), of the logits
+
+        attention, pull = attention.unsqueeze(3), pull.unsqueeze(3)
+        slopes = taps.slopes(of_grad.mul_(attention).add_(of_query.mul_(pull)))
+        moved = torch.stack((slopes[1], slopes[0]), dim=-1)  # (N, Z, P, 2): across, down
+        write_pixels(moved.view(len(moved), -1), grad_offsets, block)
+        spread, weights = Spread(rows, len(values)), taps.weights()
+        _rows(grad_values, block, groups).add_(spread.sums(outer, (weights * attention).view(rows.shape)))
+        weights.mul_(pull)
+        _rows(grad_keys, block, groups).add_(spread.sums(queries, weights.view(rows.shape)))
+        write_pixels(sums_of_rows(keys, rows, weights.view(rows.shape)).view(len(moved), -1), grad_query, block)
+    grad_x, grad_key = (
+        torch.empty_like(image).copy_(inside(table)) for image, table in ((x, grad_values), (key, grad_keys))
+    )
+    return grad_x, grad_key, grad_query, grad_offsets
+
+
+def _looked_up(
+    keys: Tensor, query: Tensor, offsets: Tensor, block: Block, table: Tensor, groups: int, scale: int
+) -> tuple[Taps, Tensor, Tensor]:
+    """A block's taps, the products (N, Z, P, 4) of queries with the keys there, and the queries (N·Z, D/Z)."""
+    dtype, (tall, wide) = table.dtype, query.shape[2:]
+    moves = offsets[block.images, :, block.rows].permute(0, 2, 3, 1).to(dtype)
+    moves = moves.unflatten(3, (groups, -1, 2))  # (B, rows, sW, Z, P, 2)
+    down = moves[..., 1] + (_own(tall, scale, moves)[block.rows] + BORDER).view(-1, 1, 1, 1)
+    across = moves[..., 0] + (_own(wide, scale, moves) + BORDER).view(-1, 1, 1)
+    taps = find_taps(down, across, (table.shape[1], table.shape[2], groups))
+    queries = pixels_of(query, block, dtype).view(-1, query.shape[1] // groups)
+    rows = taps.rows.flatten(0, 1).flatten(1)
+    return taps, dots_with_rows(keys, rows, queries).view(taps.rows.shape), queries
+
+
+def _rows(table: Tensor, block: Block, groups: int) -> Tensor:
+    """A block's images of a table, a row for each pixel and group."""
+    return table[block.images].view(-1, table.shape[3] // groups)
+
+
+def _blocks(x: Tensor, query: Tensor, numbers: int) -> Iterator[Block]:
+    """Cuts the output into blocks whose buffers take a quarter of it, on CPU no more than a cache holds.
+
+    Args:
+        x: (B, C, H, W).
+        query: (B, ZD, sH, sW).
+        numbers: that a pixel takes in the buffers of a block.
+    """
+    itemsize, (tall, wide) = max(4, x.element_size()), query.shape[2:]
+    budget = x.shape[1] * tall * wide * itemsize // 4
+    if x.device.type == "cpu":
+        budget = min(max(budget, CPU_AT_LEAST), CPU_AT_MOST)
+    else:
+        budget = max(budget, GPU_AT_LEAST)
+    rows = max(1, budget // (wide * numbers * itemsize))
+    for image in range(len(x)):
+        for top in range(0, tall, rows):
+            yield Block(slice(image, image + 1), slice(top, min(top + rows, tall)), slice(0, x.shape[2] + 2 * BORDER))

@@ -1,0 +1,52 @@
+"""Dynamic selection: each output pixel a weighted sum of learned points of x, chosen by their affinity."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from upsamplers.checks import require_divisible
+from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
+from upsamplers.functional._torch.point_selection import SelectedPoints, sampled_selection
+
+
+def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, groups: int, scale: int) -> Tensor:
+    """Dynamic selection (SAPA-D, "On Point Affiliation").
+
+    Point m of group g of output pixel (i, j) lies at (j // s + dx, i // s + dy), in pixels of x whose middles are whole
+    numbers; x and the keys are read there bilinearly, zero outside. logits[g, m] = query_g · key_g; out of a group's
+    channels = Σ_m softmax over its points (logits) · x.
+
+    No sample is copied out, forward or backward, which reads the points again; both run in a fixed order, without
+    atomic additions. Coordinates and sums are float32 at least. Second derivatives are supported, but copy every
+    sample. A program that is being compiled, exported or traced gets the same sums as two calls of grid_sample a point.
+
+    Args:
+        x: (B, C, H, W).
+        key: (B, ZD, H, W).
+        query: (B, ZD, sH, sW).
+        offsets: (B, 2ZP, sH, sW), channels ordered group · point · coordinate (x, y).
+        groups: Z, dividing C; contiguous groups of channels.
+        scale: s.
+
+    Returns:
+        (B, C, sH, sW) in x's dtype and memory format.
+
+    Raises:
+        Unsupported: the groups do not divide C, or something does not fit x.
+    """
+    if needs_plain_operations():
+        return sampled_selection(x, key, query, offsets, groups, scale)
+    require_divisible(x.shape[1], groups, "the groups of the points")
+    require_divisible(key.shape[1], groups, "the groups of the points")
+    require_divisible(offsets.shape[1], 2 * groups, "two coordinates for each point of a group")
+    size = scale * x.shape[2], scale * x.shape[3]
+    for name, tensor, expected in (
+        ("keys", key, (len(x), key.shape[1], *x.shape[2:])),
+        ("a query", query, (len(x), key.shape[1], *size)),
+        ("offsets", offsets, (len(x), offsets.shape[1], *size)),
+    ):
+        if tuple(tensor.shape) != expected:
+            raise Unsupported(f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}")
+    out: Tensor = SelectedPoints.apply(x, key, query, offsets, groups, scale)  # type: ignore[no-untyped-call]
+    return out
