@@ -1,6 +1,6 @@
 """Device and host time of every operator on both backends on an NVIDIA GPU, and of every choice of blocks.
 
-    python tests/benchmarks/gpu_times.py [operator ...] [--blocks]
+    python tests/benchmarks/gpu_times.py [operator ...] [--backend triton] [--quick] [--blocks]
 
 At 256x120x120, times two: inference and a training pass (forward and backward), float32 and bfloat16, batch 1 and 16.
 First all kernels are compiled by as many processes as there are cores. Device time is between two events with the L2
@@ -149,6 +149,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("operators", nargs="*", default=upsamplers.names())
     parser.add_argument("--blocks", action="store_true", help="print the time of every choice of blocks")
+    parser.add_argument("--backend", choices=("torch", "triton"), help="only this one")
+    parser.add_argument("--quick", action="store_true", help="float32 and batch 1 alone")
     options = parser.parse_args()
     from triton.runtime import driver
     from triton.testing import do_bench
@@ -156,7 +158,9 @@ def main() -> None:
     driver.active.get_benchmarker = lambda: partial(do_bench, warmup=2, rep=TUNING_MS)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    todo = [*cases(list(options.operators))]
+    todo = [case for case in cases(list(options.operators)) if options.backend in (None, case.backend)]
+    if options.quick:
+        todo = [case for case in todo if case.dtype == "float32" and case.batch == 1]
     fused = [case for case in todo if case.backend == "triton" and case.batch == 1]
     start = time.perf_counter()
     with ProcessPoolExecutor(min(len(fused) or 1, max(1, (os.cpu_count() or 2) - 2)), get_context("spawn")) as pool:
