@@ -1,7 +1,8 @@
 """Kernels of a group norm whose groups are read by many programs each.
 
 One kernel writes the mean of each tile of pixels of a channel and the sum of the squared distances from it; the next
-joins those of a group (Chan et al., 1979). No difference of large sums is taken: a mean far from zero costs no accuracy.
+joins those of a group (Chan et al., 1979). No difference of large sums is taken, so a mean far from zero costs no
+accuracy.
 Pixels are numbered over the image, contiguous or channels_last.
 """
 

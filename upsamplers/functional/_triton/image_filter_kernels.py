@@ -1,8 +1,8 @@
 """Kernels for two filters of K x K, stride 2, that belong to one image and run over all its channels.
 
-A program has a tile of output pixels and loops over channels. It keeps both filters, 2 · K² numbers, in registers. K / 2
-is odd: then what a filter sees begins at an even row and column, and y is read two neighbours of a row at a time. All sums
-are of float32.
+A program has a tile of output pixels and loops over channels. It keeps both filters, 2 · K² numbers, in registers.
+K / 2 is odd: then what a filter sees begins at an even row and column, and y is read two neighbours of a row at a
+time. All sums are of float32.
 """
 
 # mypy: disable-error-code=assignment
@@ -157,7 +157,7 @@ def filter_per_image_bwd_dy_kernel(
 def load_seen(
     grad, channel, row, column, is_channel, height, width, stride_oc, stride_oh, stride_ow, SIDE: tl.constexpr
 ):  # fmt: skip
-    """The gradients (C, P) of the outputs that see a 2 x 2 cell of y, in the order of the taps that they see it with."""
+    """The gradients (C, P) of the outputs that see a 2 x 2 cell of y, in the order of the taps they see it with."""
     values = ()
     for down in tl.static_range(SIDE):
         seen_row = row + (SIDE // 2 - down)

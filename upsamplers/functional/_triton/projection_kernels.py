@@ -17,8 +17,7 @@ KEYS = ("channels", *AUTOTUNE_KEYS, "BLOCK_N", "SHUFFLE", "stride_xc", "HAS_NORM
 SIZES = ("BLOCK_K", "BLOCK_P")
 BLOCKS = blocks(
     SIZES,
-    (16, 64, 4), (32, 64, 4), (16, 128, 4), (32, 128, 4), (16, 64, 2), (32, 32, 2), (16, 32, 1), (32, 128, 8),
-    (64, 64, 4), (64, 128, 8),
+    (16, 64, 4), (32, 64, 4), (16, 128, 4), (16, 64, 2), (32, 32, 2), (16, 32, 1), (32, 128, 8),
 )  # fmt: skip
 # Triton's interpreter multiplies the bits of bfloat16 as integers.
 IN_FLOAT32 = {"IN_FLOAT32": lambda given: is_interpreted()}
