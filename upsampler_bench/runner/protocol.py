@@ -82,7 +82,7 @@ class Message:
 def write_message(message: Message, token: str) -> bytes:
     """One line for the parent."""
     fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
-    return f"{token}{msgspec.json.encode(fields).decode()}\n".encode()
+    return f"{token}{json.dumps(fields)}\n".encode()
 
 
 def read_message(line: bytes, token: str) -> Message:

@@ -69,9 +69,12 @@ def reassemble(
     is_shuffled = scale == 1 or _is_shuffled(x, weights)
     others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
     if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
-        reflect = border == "reflection"
+        from upsamplers.functional._triton.windows import window_sum
+
         sizes = kernel, groups, scale
-        return _on_triton(x, weights, sizes, reflect, normalize, shared, guide, gate, is_shuffled=is_shuffled)
+        # In the place of the logits, so that these are freed.
+        weights = _weights_on_triton(x, weights, sizes, normalize, shared, gate, is_shuffled=is_shuffled)
+        return window_sum(x, weights, guide, gate, *sizes, border == "reflection")  # type: ignore[no-any-return]
 
     weights = window_weights(
         weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
@@ -89,22 +92,20 @@ def reassemble(
     return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
 
-def _on_triton(
+def _weights_on_triton(
     x: Tensor,
     weights: Tensor,
     sizes: tuple[int, int, int],
-    reflect: bool,
     normalize: str | None,
     shared: Tensor | None,
-    guide: Tensor | None,
     gate: Tensor | None,
     *,
     is_shuffled: bool,
 ) -> Tensor:
-    """`reassemble` by kernels, for kernel, groups and scale."""
+    """The weights of a window sum, normalised and gated by kernels; sizes: kernel, groups and scale."""
     from upsamplers.functional._triton import windows
 
-    kernel, groups, scale = sizes
+    scale = sizes[2]
     height, width = x.shape[2:]
     is_gated = gate is None
     if normalize is not None:
@@ -117,8 +118,7 @@ def _on_triton(
         weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
     if gate is not None and not is_gated:
         weights = windows.gated(weights, gate, scale, height)
-    reassembled: Tensor = windows.window_sum(x, weights, guide, gate, kernel, groups, scale, reflect)
-    return reassembled
+    return weights
 
 
 def _require(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.finite_points import sample_grid
+from upsamplers.functional._torch.finite_points import are_finite, sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
@@ -99,10 +99,12 @@ def sample_points(
     # A single pixel is contiguous in both layouts.
     is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     moved = displacement(offsets.to(dtype), scopes, initial, factor)
+    finite = are_finite(moved)
     grid = normalised_points(moved, scale)  # (B, 2, Z, sH, sW)
+    del moved
     grid = grid.permute(0, 2, 3, 4, 1).reshape(batch * groups, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
     source = x.contiguous().to(dtype).view(batch * groups, channels // groups, height, width)  # (B·Z, C/Z, H, W)
-    out = sample_grid(source, grid, moved, align_corners=False)
+    out = sample_grid(source, grid, are_finite=finite, align_corners=False)
     out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
     return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
 

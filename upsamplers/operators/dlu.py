@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_option
-from upsamplers.functional._torch.finite_points import sample_grid
+from upsamplers.functional._torch.finite_points import are_finite, sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
@@ -69,7 +69,7 @@ class DLU(Upsampler):
         if uses_triton(self.backend, space, offsets, scale=self.scale):
             return sample_points(space, offsets, self.scale, backend="triton")
         points = _points(pixel_shuffle(offsets.to(space.dtype), self.scale), self.scale)
-        return sample_grid(space, points, offsets, align_corners=True)
+        return sample_grid(space, points, are_finite=are_finite(offsets), align_corners=True)
 
 
 def _points(offsets: Tensor, scale: int) -> Tensor:

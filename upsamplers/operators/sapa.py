@@ -68,8 +68,9 @@ class Sapa(Upsampler):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
         self.require_inputs(x, guide)
-        query, key = self.query_and_key(x, guide)
-        weights = affinity_weights(query, key, self.up_kernel, scale=self.scale, backend=self.backend)
+        weights = affinity_weights(
+            *self.query_and_key(x, guide), self.up_kernel, scale=self.scale, backend=self.backend
+        )
         return reassemble(x, weights, self.up_kernel, scale=self.scale, backend=self.backend)
 
     def require_inputs(self, x: Tensor, guide: Tensor) -> None:

@@ -10,25 +10,30 @@ from torch._subclasses.fake_tensor import FakeTensor
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 
 
-def sample_grid(source: Tensor, grid: Tensor, moved: Tensor, *, align_corners: bool) -> Tensor:
-    """F.grid_sample, bilinear, with the border repeated; a point that is not finite gives NaN.
+def are_finite(moved: Tensor) -> bool:
+    """Whether what points are made of is finite; looked for on a CPU only, in eager mode.
 
-    On a CPU torch's own leaves its memory for such a point, and gives finite numbers for some. They are looked for only
-    there, in eager mode: elsewhere it would make the host wait for the device, or a program depend on data.
+    There torch's grid_sample leaves its memory for other points. Elsewhere the host would have to wait for the device,
+    or a program would depend on data.
+    """
+    has_values = moved.device.type == "cpu" and not isinstance(moved, FakeTensor)
+    return not has_values or needs_plain_operations() or bool(moved.detach().sum().isfinite())
+
+
+def sample_grid(source: Tensor, grid: Tensor, *, are_finite: bool, align_corners: bool) -> Tensor:
+    """F.grid_sample, bilinear, with the border repeated; a point that is not finite gives NaN.
 
     Args:
         source: (B, C, H, W).
-        grid: (B, sH, sW, 2), made of `moved`.
-        moved: what may not be finite.
+        grid: (B, sH, sW, 2).
+        are_finite: whether all points are finite, by the function of that name.
         align_corners: as in F.grid_sample.
 
     Returns:
         (B, C, sH, sW).
     """
     options = {"mode": "bilinear", "padding_mode": "border", "align_corners": align_corners}
-    has_values = grid.device.type == "cpu" and not isinstance(grid, FakeTensor)
-    is_looked_for = has_values and not needs_plain_operations()
-    if not is_looked_for or bool(moved.detach().sum().isfinite()):
+    if are_finite:
         return F.grid_sample(source, grid, **options)  # type: ignore[arg-type]
     bad = ~grid.detach().isfinite().all(-1, keepdim=True)  # (B, sH, sW, 1)
     sampled = F.grid_sample(source, grid.masked_fill(bad, 0), **options)  # type: ignore[arg-type]

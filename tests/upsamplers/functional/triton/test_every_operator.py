@@ -25,8 +25,10 @@ pytestmark = [*marks, unwritten_shows]
 LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 # The interpreter takes 36 programs for A2U's pool alone: what its own kernels do is in test_image_filters.py.
 QUICK = [name for name in EVERY if name != "a2u"]
+# In half precision their gradients differ by how differences of nearly equal features are rounded.
+UNSTABLE = ("freqfusion", "resfu")
 # Their gradients are window sums again, or a gather.
-TWICE = ("max-unpool", "carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra")
+TWICE = ("max-unpool", "carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra", "freqfusion")
 
 
 def small_pair(name, scale=2, **options):
@@ -48,7 +50,7 @@ def test_odd_sizes_and_several_images(name):
     check(name, channels, 5, 7, batch=2, **options)
 
 
-@pytest.mark.parametrize("name", [name for name in QUICK if name not in ("sapa-b", "indexnet", "jbu")])
+@pytest.mark.parametrize("name", [name for name in QUICK if name not in ("sapa-b", "indexnet", "jbu", "resfu")])
 def test_an_image_of_one_pixel(name):
     channels, options = small(name)
     check(name, channels, 1, 1, batch=1, **options)
@@ -64,7 +66,7 @@ def test_other_scales(name, scale):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", [name for name in QUICK if name not in UNSTABLE])
 def test_half_precision_is_summed_in_float32(name, dtype):
     channels, options = small(name)
     check(name, channels, 2, 3, batch=1, dtype=dtype, **options)

@@ -12,6 +12,8 @@ pytest.importorskip("triton")
 pytestmark = [*marks, pytest.mark.skipif(ON_GPU, reason="the allocator of a GPU counts for itself")]
 SIDE = 120
 # Channels at x's size that a forward has in memory besides its output, at 256 channels, times two.
+# What their layers hold beside the kernels decides.
+OTHERS = ("freqfusion", "jbu", "lda-aqu", "resfu")
 KEPT = {
     "bilinear": 0,
     "max-unpool": 0,
@@ -51,7 +53,7 @@ def test_a_forward_allocates_its_output_and_its_weights_and_no_more(name, dtype)
     assert expected <= live.peak <= 1.002 * expected
 
 
-@pytest.mark.parametrize("name", ["jbu", "lda-aqu"])
+@pytest.mark.parametrize("name", OTHERS)
 def test_the_others_take_less_than_on_torch(name):
     peaks = []
     for backend in ("triton", "torch"):
@@ -65,4 +67,4 @@ def test_the_others_take_less_than_on_torch(name):
 
 
 def test_every_operator_has_a_limit():
-    assert {*KEPT, "jbu", "lda-aqu"} == set(EVERY)
+    assert {*KEPT, *OTHERS} == set(EVERY)
