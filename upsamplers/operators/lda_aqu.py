@@ -129,7 +129,7 @@ class LDAAQU(Upsampler):
         """
         groups, (batch, channels, tall, wide) = self.hood.groups, query.shape
         depthwise, norm, activation, projection = self.conv_offset
-        out = _called(depthwise, query.view(batch * groups, channels // groups, tall, wide))
+        out = _called(depthwise, query.reshape(batch * groups, channels // groups, tall, wide))
         out = activation(self._normed(norm.norm, out))  # type: ignore[arg-type]
         return _called(projection, out).reshape(batch, 2 * groups * self.hood.points, tall, wide)
 
