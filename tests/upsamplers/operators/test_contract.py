@@ -297,10 +297,6 @@ def test_a_guide_of_any_size_gives_its_size(name: str, size: tuple[int, int]) ->
     assert torch.equal(out, module(x, guide))
 
 
-def has_weights(module: nn.Module) -> bool:
-    return bool(module.state_dict())
-
-
 @every_operator
 def test_an_x_that_is_not_a_feature_is_refused(name: str) -> None:
     module = build(name)
