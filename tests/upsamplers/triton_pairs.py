@@ -24,6 +24,7 @@ if ON_GPU:  # every block is run, and none is timed: there are hundreds of kinds
 # Interpreters before 3.7 turn arrays of one element into numbers, which numpy refuses from 2.4 on.
 IS_BROKEN = not ON_GPU and VERSION < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4)
 marks = [
+    pytest.mark.slow,
     pytest.mark.skipif(IS_BROKEN, reason="this triton's interpreter does not work with this numpy"),
     pytest.mark.skipif(
         not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1", reason="needs an NVIDIA GPU, or TRITON_INTERPRET=1"

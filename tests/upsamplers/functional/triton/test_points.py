@@ -16,7 +16,7 @@ from upsamplers import Unsupported
 from upsamplers.functional import interpolate_bilinear, sample_points
 
 pytest.importorskip("triton")
-pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
+pytestmark = [*marks, unwritten_shows]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from triton_pairs import DEVICE, features, marks, pair, unwritten_shows
 
 pytest.importorskip("triton")
-pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
+pytestmark = [*marks, unwritten_shows]
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 

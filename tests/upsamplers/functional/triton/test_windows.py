@@ -7,7 +7,7 @@ from triton_pairs import DEVICE, check, close, marks, unwritten_shows
 from upsamplers.functional import local_affinity, reassemble
 
 pytest.importorskip("triton")
-pytestmark = [*marks, unwritten_shows, pytest.mark.slow]
+pytestmark = [*marks, unwritten_shows]
 
 
 def some(*shape, dtype=torch.float32):
