@@ -172,7 +172,8 @@ def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_onl
     assert code == 1
 
 
-def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, tmp_path):
+def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, tmp_path, monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     backends = ("--backend", "triton", "--backend", "torch")
     chosen = ("-u", "carafe", "-u", "dysample", "--metrics", "latency", "-f", "csv", "--output-dir", "here")
     code, out, err = invoke("run", *QUICK, *backends, *chosen)

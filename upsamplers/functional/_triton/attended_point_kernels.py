@@ -24,19 +24,19 @@ KEY_KEYS = ("depth", "groups", "points", *AUTOTUNE_KEYS, "stride_qw")
 SIZES = ("CHUNKS", "STEP_C", "BLOCK_H", "BLOCK_W")
 # A thread has 4 of STEP_C channels in each of CHUNKS: more chunks share the place and the weights of a point.
 SUMS = (
-    (4, 32, 4, 8, 4), (4, 32, 4, 16, 4), (4, 32, 8, 8, 8), (4, 32, 8, 16, 8), (2, 64, 4, 8, 4), (2, 32, 4, 8, 4),
+    (4, 32, 4, 8, 4), (4, 32, 8, 8, 8), (2, 64, 4, 8, 4), (2, 32, 4, 8, 4),
     (2, 32, 8, 8, 4), (2, 32, 4, 16, 4), (1, 64, 8, 8, 4), (1, 32, 4, 8, 4), (1, 32, 8, 8, 4), (1, 16, 4, 8, 4),
 )  # fmt: skip
 # A program has all channels of the keys.
 LOGITS = ((4, 8, 4), (8, 8, 4), (4, 16, 4), (8, 8, 8), (8, 16, 8), (2, 8, 4), (4, 4, 2), (4, 8, 8), (2, 4, 4))
 # Only additions: every pixel's channels by the threads of one warp, which add to neighbouring numbers together.
 ADDS = (
-    (4, 32, 2, 8, 4), (2, 32, 4, 8, 4), (4, 32, 4, 8, 8), (2, 32, 4, 8, 8), (2, 32, 2, 8, 4), (1, 32, 4, 8, 4),
-    (1, 32, 4, 8, 8), (2, 32, 8, 8, 8), (1, 16, 4, 8, 4),
+    (4, 32, 2, 8, 4), (2, 32, 4, 8, 8), (2, 32, 2, 8, 4), (1, 32, 4, 8, 4),
+    (1, 32, 4, 8, 8), (1, 16, 4, 8, 4),
 )  # fmt: skip
 # Numbers that a thread keeps of a tile of keys; the gradients need as many again for those of the queries.
 MOST_KEYS = 64
-DQUERY = ((4, 8, 8), (2, 8, 4), (4, 8, 4), (8, 8, 8), (4, 4, 4), (4, 4, 8), (2, 4, 4))
+DQUERY = ((2, 8, 4), (4, 8, 4), (8, 8, 8), (4, 4, 4), (4, 4, 8), (2, 4, 4))
 
 
 def fits_channels(config: Any, arguments: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, f
 # last blocks are for large scales.
 TILE = ("BLOCK_C", "BLOCK_P", "BLOCK_W")
 SUM_BLOCKS = blocks(
-    TILE, (8, 128, 32, 4), (8, 128, 16, 4), (8, 64, 32, 2), (8, 64, 16, 2), (4, 128, 32, 4), (4, 128, 16, 4),
+    TILE, (8, 128, 32, 4), (8, 64, 32, 2), (8, 64, 16, 2), (4, 128, 32, 4), (4, 128, 16, 4),
     (4, 64, 16, 2), (8, 32, 16, 1), (4, 256, 32, 8), (16, 128, 32, 4), (16, 64, 32, 2), (2, 128, 32, 4),
     (64, 16, 4, 4), (128, 8, 4, 4), (256, 8, 4, 8), (64, 8, 4, 4), (128, 16, 4, 8), (32, 16, 4, 4),
     (4, 8, 8, 8),
@@ -33,7 +33,7 @@ SUM_BLOCKS = blocks(
 # The rows of a tile share what they read of y.
 SPREAD_BLOCKS = blocks(
     TILE, (16, 64, 32, 1), (16, 128, 64, 2), (16, 256, 128, 4), (8, 128, 32, 1), (8, 64, 32, 1), (16, 32, 32, 1),
-    (16, 128, 32, 1), (8, 256, 64, 2), (8, 128, 64, 2), (4, 128, 32, 1),
+    (8, 256, 64, 2), (8, 128, 64, 2), (4, 128, 32, 1),
     (64, 8, 4, 4), (64, 16, 4, 4), (64, 32, 8, 4), (128, 16, 4, 4), (64, 16, 8, 4), (128, 8, 4, 4), (8, 8, 8, 4),
 )  # fmt: skip
 # A thread has the k² · s² sums of a pixel; the last ones are for large windows and scales.

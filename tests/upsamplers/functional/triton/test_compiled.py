@@ -76,7 +76,8 @@ def test_every_operator_launches_as_on_a_gpu_in_both_layouts(tmp_path):
     assert {operator for operator, _ in launched} == set(FUSED)
     for operator in FUSED:
         rows, channels = (launched[operator, f"torch.{layout}"] for layout in ("contiguous_format", "channels_last"))
-        assert rows == channels
+        # Rows have a kernel of their own for the gradient of weights.
+        assert {kernel.replace("_by_tap", "") for kernel in rows} == channels
 
 
 def test_no_choice_of_blocks_needs_more_registers_than_there_are(tmp_path):

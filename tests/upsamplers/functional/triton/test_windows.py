@@ -132,7 +132,7 @@ def test_backward_keeps_x_and_the_weights_and_not_the_logits():
         ("window_sum", lambda: (some(1, 4, 3, 4), some(1, 36, 3, 4), None, None, 3, 1, 2, False)),
         ("window_spread", lambda: (some(1, 4, 6, 8), some(1, 18, 6, 8), 3, 2, 2)),
         ("window_dots", lambda: (some(1, 4, 3, 4), some(1, 4, 6, 8), 3, 1, 2, False, True, True, torch.float32)),
-        ("window_weights", lambda: (some(1, 36, 3, 4), some(1, 9, 3, 4), 3, 1, 2, 3, 4, True, torch.float32)),
+        ("window_weights", lambda: (some(1, 36, 3, 4), some(1, 9, 3, 4), None, 3, 1, 2, 3, 4, True, torch.float32)),
     ],
 )
 def test_opcheck_passes_for_every_operation_with_gradients(name, given):
