@@ -69,11 +69,6 @@ capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, s
 report: $(STAMP)  ## Write every report in reports/ again from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
-bench-gpu: $(STAMP)  ## On an NVIDIA GPU: measure the fused operators, hold them against their references (docs/fused.md)
-	@failed=; for step in "$(BIN)/upsampler-bench run --plan fused-graph $(ARGS)" "$(BIN)/upsampler-bench run --plan fused $(ARGS)" \
-		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/fused" "$(BIN)/python tests/benchmarks/sanitize_fused.py"; do \
-		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
-
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 

@@ -31,6 +31,7 @@ PATTERNS = {re.compile(pattern, re.IGNORECASE): instead for pattern, instead in 
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "Makefile",
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "upsampler_bench").rglob("*.j2"),
     *(ROOT / "upsampler_bench").rglob("*.js"),

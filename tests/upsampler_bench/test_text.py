@@ -51,7 +51,7 @@ def test_a_message_is_cleaned_when_it_is_read(text):
 
 
 def hostile_run(tmp_path, text):
-    """A stored run with the text wherever a stranger's may be."""
+    """A stored run with the text in every place for a stranger's."""
     run = sample_run()
     rename = {"carafe": f"{text}carafe"}
     rows = [
