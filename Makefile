@@ -54,21 +54,6 @@ bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time every operator on both backends, 
 		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/functional" "$(BIN)/python tests/benchmarks/sanitize.py"; do \
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-test: $(STAMP)  ## Time every operator with pytest-benchmark, into reports/local/
-	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)
-
-sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024, into runs/
-	@$(BIN)/upsampler-bench run --plan sweep $(ARGS)
-
-profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
-	@$(BIN)/upsampler-bench profile $(ARGS)
-
-capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
-	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
-
-report: $(STAMP)  ## Write every report in reports/ again from its stored results
-	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
-
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 
