@@ -10,16 +10,18 @@ from torch import Tensor, nn
 from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.group_norm import folds, group_norm, norm_scale_and_shift
 
 
-def project(x: Tensor, *layers: nn.Module, backend: str = "auto") -> Tensor:
-    """What one or two 1x1 convolutions make of x, side by side.
+def project(x: Tensor, *layers: nn.Module, norm: nn.GroupNorm | None = None, backend: str = "auto") -> Tensor:
+    """What one or two 1x1 convolutions make of x, or of its norm, side by side.
 
     The layers are called where gradients are wanted, under autocast, and where one has hooks or is parametrised.
 
     Args:
         x: (B, C, H, W).
         layers: nn.Conv2d, alone or in an nn.Sequential, or what stands in its place.
+        norm: of x; where the convolutions are one kernel, the normalised x is not made.
         backend: as in `upsamplers.create`.
 
     Returns:
@@ -31,11 +33,16 @@ def project(x: Tensor, *layers: nn.Module, backend: str = "auto") -> Tensor:
     alone = [_alone(layer) for layer in layers] if is_plain(*layers) else []
     convolutions = [layer for layer in alone if _is_projection(layer, x)]
     weights = [convolution.weight for convolution in convolutions]
-    if len(weights) == len(layers) and uses_triton(backend, x, *weights):
+    is_folded = norm is None or folds(norm, x)
+    if is_folded and len(weights) == len(layers) and uses_triton(backend, x, *weights):
         from upsamplers.functional._triton import projection
 
         if projection.can_project(*weights):
-            return projection.project(x, weights, [convolution.bias for convolution in convolutions])
+            scale, shift = (None, None) if norm is None else norm_scale_and_shift(norm, x, backend)
+            biases = [convolution.bias for convolution in convolutions]
+            return projection.project(x, weights, biases, norm_scale=scale, norm_shift=shift)
+    if norm is not None:
+        x = group_norm(x, norm, backend=backend)
     outputs = [layer(x) for layer in layers]
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 

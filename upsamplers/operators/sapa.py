@@ -7,10 +7,8 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.plain_layers import is_plain
-from upsamplers.functional.backend import uses_triton
-from upsamplers.functional.group_norm import folds, group_norm, norm_scale_and_shift
-from upsamplers.functional.local_affinity import affinity_weights, local_affinity
+from upsamplers.functional.local_affinity import affinity_weights
+from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
 
@@ -86,25 +84,7 @@ class Sapa(Upsampler):
                 shape = tuple(feature.shape)
                 raise Unsupported(f"sapa-b: {what} is {shape}; group norm needs more than one value per group")
 
-    def weights(self, x: Tensor, guide: Tensor) -> Tensor:
-        """The reassembly weights (B, k², sH, sW) of x (B, C, H, W) and guide (B, G, sH, sW); they sum to one."""
-        query, key = self.query_and_key(x, guide)
-        return local_affinity(query, key, self.up_kernel, scale=self.scale, softmax=True, backend=self.backend)
-
     def query_and_key(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """The queries (B, D, sH, sW) of the guide and the keys (B, D, H, W) of x."""
-        return (
-            self._projected(guide, self.norm_y, self.q),
-            self._projected(x, self.norm_x, self.k),
-        )
-
-    def _projected(self, feature: Tensor, norm: nn.GroupNorm, layer: nn.Conv2d) -> Tensor:
-        """The projection of a normalised feature; without gradients the normalised feature itself is never made."""
-        folded = folds(norm, feature) and is_plain(layer) and feature.dtype == layer.weight.dtype
-        if folded and uses_triton(self.backend, feature, layer.weight):
-            from upsamplers.functional._triton.projection import can_project, project
-
-            if can_project(layer.weight):
-                scale, shift = norm_scale_and_shift(norm, feature, self.backend)
-                return project(feature, [layer.weight], [layer.bias], norm_scale=scale, norm_shift=shift)
-        return layer(group_norm(feature, norm, backend=self.backend))  # type: ignore[no-any-return]
+        query = project(guide, self.q, norm=self.norm_y, backend=self.backend)
+        return query, project(x, self.k, norm=self.norm_x, backend=self.backend)
