@@ -22,15 +22,19 @@ class Upsampler(nn.Module):
     Its constructor takes the channels first and `scale` by keyword; a guided one takes `guide_channels` too. `forward`
     raises Unsupported for an x or a guide that is not such a feature, or that a norm or a reflection cannot take.
 
+    One whose guide is an image sets `guide_is_image = True` too: it takes images (B, G, h, w) of any size, G is 3 by
+    default, and its output is sH x sW all the same.
+
     Attributes:
         channels: C, the channels of x and of the output.
         scale: s, a positive integer.
-        guide_channels: G, the channels of the encoder feature; C by default, and where no guide is taken.
+        guide_channels: G, the channels of the guide; C by default, and where no guide is taken.
         backend: which form of `upsamplers.functional` runs: "torch", "triton", or "auto": what `use_backend` chose,
             else Triton where it can. A subclass with Triton forms lists both in `backends`.
     """
 
     needs_guide: ClassVar[bool] = False
+    guide_is_image: ClassVar[bool] = False
     backends: ClassVar[tuple[str, ...]] = ("torch",)
     backend: str = "auto"
 

@@ -23,7 +23,7 @@ def require_features(x: Tensor, channels: int | None, what: str = "x") -> None:
         raise Unsupported(f"{what} has dtype {x.dtype}; expected float16, bfloat16, float32 or float64")
 
 
-def require_sizing_guide(guide: Tensor, x: Tensor, channels: int) -> None:
+def require_guide_of_any_size(guide: Tensor, x: Tensor, channels: int) -> None:
     """Refuses a guide that is not a feature (B, channels, h, w), of any size, in the dtype of x (B, C, H, W)."""
     if not isinstance(guide, Tensor):
         raise Unsupported(f"the guide is {guide!r}; expected a feature ({len(x)}, {channels}, h, w)")

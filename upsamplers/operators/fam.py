@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features, require_sizing_guide
+from upsamplers.checks import require_divisible, require_features, require_guide_of_any_size
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
@@ -58,7 +58,7 @@ class FAM(Upsampler):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, h, w) of any size -> (B, C, h, w)."""
         require_features(x, self.channels)
-        require_sizing_guide(guide, x, self.guide_channels)
+        require_guide_of_any_size(guide, x, self.guide_channels)
         x_aligned = F.interpolate(self.down_h(x), size=guide.shape[2:], mode="bilinear", align_corners=True)
         compressed = self.down_l(guide)  # both (B, C/2, h, w)
         flow = _convolved(self.flow_make, x_aligned, compressed)

@@ -35,6 +35,7 @@ LIMITED = tuple(name for name in NAMES if upsamplers.get(name).scales)
 GUIDED = tuple(name for name in NAMES if upsamplers.get(name).needs_guide)
 # What takes a guide of any size and gives its size.
 SIZED_BY_GUIDE = tuple(name for name in GUIDED if upsamplers.get(name).cls.upsample_to is not Upsampler.upsample_to)
+TAKES_IMAGES = tuple(name for name in GUIDED if upsamplers.get(name).cls.guide_is_image)
 SIZED_BY_SCALE = tuple(name for name in NAMES if name not in SIZED_BY_GUIDE)
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "channels_last": lambda one: one.to(memory_format=torch.channels_last),
@@ -297,6 +298,17 @@ def test_a_guide_of_any_size_gives_its_size(name: str, size: tuple[int, int]) ->
     assert torch.equal(out, module(x, guide))
 
 
+@pytest.mark.parametrize("name", TAKES_IMAGES)
+@pytest.mark.parametrize("size", [(20, 28), (37, 19), (64, 64)])
+def test_an_image_of_any_size_gives_s_times_the_size_of_x(name: str, size: tuple[int, int]) -> None:
+    module = trained(name)
+    x, _ = inputs(module, 10, 14)
+    image = torch.randn(2, module.guide_channels, *size)
+    assert module(x, image).shape == size_out(module, x)
+    with pytest.raises(Unsupported, match="the guide has shape"):
+        module(x, image[:, :2])
+
+
 @every_operator
 def test_an_x_that_is_not_a_feature_is_refused(name: str) -> None:
     module = build(name)
@@ -310,7 +322,7 @@ def test_an_x_that_is_not_a_feature_is_refused(name: str) -> None:
         module(x.int(), *guide)
 
 
-@pytest.mark.parametrize("name", [name for name in GUIDED if name not in SIZED_BY_GUIDE])
+@pytest.mark.parametrize("name", [name for name in GUIDED if name not in (*SIZED_BY_GUIDE, *TAKES_IMAGES)])
 def test_a_guide_of_another_size_is_refused(name: str) -> None:
     module = build(name)
     x, guide = inputs(module)
