@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 INFERENCE = "inference"
 TRAIN = "train"
 PROBE = "probe"
-MODES = (INFERENCE, TRAIN, PROBE)
+QUALITY = "quality"
+MODES = (INFERENCE, TRAIN, PROBE, QUALITY)
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 # The metric of a case that is its time, by mode.
 TIMED = {INFERENCE: "latency", TRAIN: "train_latency"}
@@ -25,7 +26,8 @@ class Case:
 
     Attributes:
         upsampler: the operator's registered name.
-        mode: "inference" (forward), "train" (forward and backward), or "probe" (tests what works).
+        mode: "inference" (forward), "train" (forward and backward), "probe" (tests what works), or "quality" (what the
+            outputs are worth).
         batch, channels, height, width: the low-resolution input (B, C, H, W), in elements.
         scale: the factor s; the output is (B, C, sH, sW).
         dtype: a torch dtype's name, such as "float32".
