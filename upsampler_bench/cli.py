@@ -21,6 +21,7 @@ from upsampler_bench.commands import (
     export,
     paper,
     profile,
+    quality,
     recommend,
     report,
     run,
@@ -56,7 +57,7 @@ app = typer.Typer(
 )
 
 for command in (
-    run.run, profile.profile, capabilities.capabilities, paper.paper, report.report, compare.compare,
+    run.run, profile.profile, capabilities.capabilities, quality.quality, paper.paper, report.report, compare.compare,
     recommend.recommend, capacity.capacity, export.export, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)

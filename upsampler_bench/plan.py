@@ -18,6 +18,8 @@ from upsampler_bench.case import (
     LAYOUTS,
     MODES,
     MOST_ELEMENTS,
+    QUALITY,
+    TASKS,
     TORCH,
     TRAIN,
     Case,
@@ -116,7 +118,13 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         else:
             known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
-    return replace(Plan(**plan), settings=Settings(**settings))
+    parsed = replace(Plan(**plan), settings=Settings(**settings))
+    if QUALITY in parsed.mode and (len(parsed.mode) > 1 or parsed.device != "cpu"):
+        raise PlanError(
+            f"mode {QUALITY} was asked for with mode {', '.join(parsed.mode)} on device {parsed.device}; it is measured "
+            "alone and on device cpu: mode = [\"quality\"], device = \"cpu\""
+        )
+    return parsed
 
 
 def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[Case, ...]:
@@ -243,6 +251,8 @@ def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
 def _setting(key: str, value: object, given: str) -> object:
     if key == "metrics":
         return tuple(_text(name, given) for name in _as_list(value, given))
+    if key == "tasks":
+        return tuple(dict.fromkeys(_choice(TASKS)(name, given) for name in _as_list(value, given)))
     if key in _CHOICES:
         return _choice(_CHOICES[key])(value, given)
     default = getattr(Settings(), key)
@@ -274,5 +284,5 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "image": _sizes("HxW", "512x512"),
 }
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
-_POSITIVE = ("max_time", "timeout", "min_samples")
+_POSITIVE = ("max_time", "timeout", "min_samples", "seeds", "steps", "size", "learning_rate")
 _SETTINGS = tuple(setting.name for setting in fields(Settings))

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from upsampler_bench.case import TORCH, Case, Settings
+from upsampler_bench.case import SHAPES, TORCH, Case, Settings
 from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 
 SCHEMA = 3
@@ -184,7 +184,8 @@ class Training:
         losses: one per step that was taken.
         scores: by name, on scenes that were not trained on.
         seconds: wall time.
-        parameters: of the whole network.
+        parameters: of its upsamplers together.
+        data: what was trained on: "shapes", or "fashion-mnist".
         predictions: for the scenes of the run, in their order: label maps, or grey images; empty: not kept.
         failure: why there are no scores; empty: there are.
     """
@@ -197,17 +198,18 @@ class Training:
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     parameters: int = 0
+    data: str = SHAPES
     predictions: tuple[Raster, ...] = ()
     failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the predictions of a task are shown beside: an image, and the right answer."""
+    """What the predictions of a task are shown beside: an image, and where it has labels the right answer."""
 
     task: str
     image: Raster
-    answer: Raster
+    answer: Raster | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,11 @@ class Measurement:
     reason: str = ""
     readings: tuple[Reading, ...] = ()
     trainings: tuple[Training, ...] = ()
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is a reading, or a training that did not fail."""
+        return bool(self.readings) or any(not training.failure for training in self.trainings)
 
     def reading(self, metric: str) -> Reading | None:
         """The reading of this metric, or None."""

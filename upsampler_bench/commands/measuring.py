@@ -45,7 +45,7 @@ def perform(
     if resume and output is None:
         output = _unfinished(parsed.name)
     ready = session.prepare(parsed, output, resume=resume)
-    expected, most = session.expectation(ready)
+    expected, most = expectation(ready)
     operators = len({case.upsampler for case in ready.cases})
     messages = console(stderr=True)
     messages.print(
@@ -75,8 +75,25 @@ def _unfinished(plan_name: str) -> Path:
     return newest[0]
 
 
+def expectation(ready: Session) -> tuple[float, float]:
+    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
+    if ready.is_quality:
+        from upsampler_bench.quality import scheduler
+
+        return scheduler.expectation(ready)
+    from upsampler_bench.runner import session
+
+    return session.expectation(ready)
+
+
 def measure(ready: Session) -> Run:
     """Measures, and shows the progress on standard error."""
+    if ready.is_quality:
+        from upsampler_bench.quality import scheduler as quality
+        from upsampler_bench.quality import progress
+
+        with progress.display(console(stderr=True)) as shown:
+            return quality.run(ready, shown)
     from upsampler_bench.runner import scheduler
     from upsampler_bench.runner.progress import display
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from upsampler_bench.case import INFERENCE, PROBE, TORCH, Case
+from upsampler_bench.case import INFERENCE, PROBE, QUALITY, TORCH, Case
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Reading, Run
 
 
@@ -145,7 +145,7 @@ def conditions(run: Run, *, probed: bool = False) -> tuple[Condition, ...]:
     groups: dict[str, dict[tuple[str, str], list[Measurement]]] = {}
     for measurement in run.measurements:
         case = measurement.case
-        if (case.mode == PROBE) == probed:
+        if case.mode != QUALITY and (case.mode == PROBE) == probed:
             groups.setdefault(case.condition, {}).setdefault((case.upsampler, case.backend), []).append(measurement)
     return tuple(_condition(run, group) for group in groups.values())
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from upsampler_bench.case import Case, Settings
-from upsampler_bench.results import Environment, Reading
+from upsampler_bench.results import Environment, Reading, Scene, Training
 from upsampler_bench.text import cleaned
 
 # A second line to the measuring process: stop after the call you are in, and send what you have.
@@ -31,6 +31,8 @@ class Request:
         specs: operators registered by the caller itself, pickled by value.
         path: where to look for modules.
         question: a function that is called with each case instead of measuring it, as "module:function"; empty: none.
+        measurer: a function that measures the cases, given the request and where messages go, as "module:function";
+            empty: they are timed, counted and probed by `runner.group`.
         linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
         token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
@@ -43,6 +45,7 @@ class Request:
     specs: bytes = b""
     path: tuple[str, ...] = ()
     question: str = ""
+    measurer: str = ""
     linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -62,10 +65,10 @@ class Message:
     """What the measuring process reports while it works.
 
     Attributes:
-        kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "skipped" or
-            "failed" or "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in
-            `facts`), "answer" (to the request's question, in `answer`), "waiting", "unusable" (nothing can be
-            measured at all), "end".
+        kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "training" (in
+            `training`, with its scenes), "skipped" or "failed" or "incomplete" (with why in `text`), "probed" (all of
+            a probe was tried), "conditions" (in `facts`), "answer" (to the request's question, in `answer`), "waiting",
+            "unusable" (nothing can be measured at all), "end".
         key: the case's.
     """
 
@@ -77,11 +80,13 @@ class Message:
     environment: Environment | None = None
     facts: dict[str, float | str] | None = None
     answer: Any = None
+    training: Training | None = None
+    scenes: tuple[Scene, ...] = ()
 
 
 def write_message(message: Message, token: str) -> bytes:
     """One line for the parent."""
-    fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
+    fields = {name: value for name, value in asdict(message).items() if value not in (None, "", ())}
     return f"{token}{json.dumps(fields)}\n".encode()
 
 

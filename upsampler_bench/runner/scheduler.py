@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -20,6 +20,7 @@ from upsampler_bench.results import (
     SKIPPED,
     Environment,
     Measurement,
+    MetricInfo,
     Reading,
     Run,
 )
@@ -41,8 +42,19 @@ class Interrupted(Exception):
     """The user ended the run; what was measured is kept."""
 
 
-def run(session: Session, listener: ProgressListener) -> Run:
+def run(
+    session: Session,
+    listener: ProgressListener,
+    measure: Callable[[State], str] | None = None,
+    infos: Sequence[MetricInfo] = (),
+) -> Run:
     """Measures the cases of a session, group by group, and writes the results as they arrive.
+
+    Args:
+        session: what to measure.
+        listener: is called as it goes on.
+        measure: measures everything and returns how that ended, in place of group by group.
+        infos: the metrics that it reads; by default those of the session.
 
     Raises:
         OutputError: another run is writing into the same folder, or it cannot be written.
@@ -51,13 +63,14 @@ def run(session: Session, listener: ProgressListener) -> Run:
         BenchError: nothing can be measured at all (the measuring process cannot start, say).
     """
     with session.writer.locked():
-        return _run(_State(_start(session), session, listener))
+        start = _start(session, tuple(infos) or metrics.infos(session.settings.metrics))
+        return _run(State(start, session, listener), measure or _measure_groups)
 
 
-def _run(state: _State) -> Run:
+def _run(state: State, measure: Callable[[State], str]) -> Run:
     session = state.session
     try:
-        ended = _measure_groups(state)
+        ended = measure(state)
         finished = replace(state.run, ended=ended, finished=now())
         _require_readings(finished, session)
     except BaseException as problem:
@@ -77,8 +90,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _start(session: Session) -> Run:
-    infos = metrics.infos(session.settings.metrics)
+def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
     if session.previous is not None:
         measurements = tuple(map(_retried, session.previous.measurements))
         return replace(session.previous, measurements=measurements, metrics=infos, ended=INTERRUPTED)
@@ -94,7 +106,7 @@ def _retried(measurement: Measurement) -> Measurement:
 
 
 def _require_readings(run: Run, session: Session) -> None:
-    measured = {measurement.case.upsampler for measurement, _ in run.readings()}
+    measured = {one.case.upsampler for one in run.measurements if one.has_results}
     if run.ended == INTERRUPTED:
         if not measured:
             raise KeyboardInterrupt("before the first reading; nothing was written")
@@ -110,7 +122,7 @@ def _require_readings(run: Run, session: Session) -> None:
 
 
 @dataclass
-class _State:
+class State:
     """A run under way."""
 
     run: Run
@@ -143,7 +155,7 @@ class _State:
         self.store(replace(before, readings=kept))
 
 
-def _measure_groups(state: _State) -> str:
+def _measure_groups(state: State) -> str:
     """Measures all groups and returns how that ended; small shapes first, so that memory runs out late."""
     groups: dict[str, list[Case]] = {}
     for case in sorted(state.session.cases, key=_elements):
@@ -162,7 +174,7 @@ def _elements(case: Case) -> int:
     return case.batch * case.channels * case.height * case.width * case.scale**2
 
 
-def _measure_group(state: _State, cases: list[Case], cases_left: int) -> None:
+def _measure_group(state: State, cases: list[Case], cases_left: int) -> None:
     """Measures one group; a process that dies is followed by another without the case that killed it."""
     state.listener.begin(cases)
     for case in cases:
@@ -185,7 +197,7 @@ def _measure_group(state: _State, cases: list[Case], cases_left: int) -> None:
             state.store(replace(measurement, status=MEASURED, reason=reason))
 
 
-def _run_process(state: _State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> bool:
+def _run_process(state: State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> bool:
     """Measures in one process until it ends, crashes or times out; then blames the case it was at.
 
     Returns:
@@ -265,7 +277,7 @@ def _try(request: Request, cases: list[Case]) -> Ending:
     return ending
 
 
-def _blame(state: _State, case: Case, ending: Ending) -> None:
+def _blame(state: State, case: Case, ending: Ending) -> None:
     """A process died of this case: a probe loses what was just tried, any other case all that was still to come."""
     step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
@@ -276,7 +288,7 @@ def _blame(state: _State, case: Case, ending: Ending) -> None:
             _receive(state, {case.key: case}, Message("reading", case.key, reading=reading))
 
 
-def _receive(state: _State, cases: dict[str, Case], message: Message) -> None:
+def _receive(state: State, cases: dict[str, Case], message: Message) -> None:
     """Takes a message of the measuring process into the run."""
     if message.kind == "unusable":
         raise DeviceError(message.text)
@@ -300,7 +312,7 @@ def _receive(state: _State, cases: dict[str, Case], message: Message) -> None:
     state.listener.update(message)
 
 
-def _done(state: _State, cases: Sequence[Case]) -> dict[str, list[str]]:
+def _done(state: State, cases: Sequence[Case]) -> dict[str, list[str]]:
     """By case, the metrics read before; a timed one only if the whole group has it, since ratios are paired."""
     done = {
         case.key: [reading.metric for reading in state.measurement(case).readings if not _is_interrupted(reading)]
@@ -341,7 +353,7 @@ def _is_out_of_memory(measurement: Measurement) -> bool:
     return measurement.status == FAILED and OUT_OF_MEMORY in measurement.reason
 
 
-def _within_budget(state: _State, cases_left: int) -> Settings:
+def _within_budget(state: State, cases_left: int) -> Settings:
     """The settings of a group: its share of the remaining budget limits each operator's time."""
     settings = state.session.settings
     if not settings.budget:

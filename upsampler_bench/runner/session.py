@@ -14,7 +14,7 @@ from pathlib import Path
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
-from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.case import PROBE, QUALITY, Case, Settings
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
 from upsampler_bench.results import Environment, Run, UpsamplerInfo
@@ -122,6 +122,11 @@ class Session:
     previous: Run | None = None
     writer: ResultWriter = field(default_factory=ResultWriter)
 
+    @property
+    def is_quality(self) -> bool:
+        """Whether `quality.scheduler` runs it, and not `runner.scheduler`."""
+        return self.cases[0].mode == QUALITY
+
 
 def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = False) -> Session:
     """Checks everything that can be checked before the first measurement.
@@ -142,7 +147,7 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     names, runnable = operators.names(), operators.names(device_name)
     plan = replace(plan, backend=plans.backends(plan, device_name))
     cases = plans.cases(plan, names, device_name, runnable)
-    cases = tuple(case for case in cases if metrics.for_case(case, plan.settings.metrics))
+    cases = tuple(case for case in cases if case.mode == QUALITY or metrics.for_case(case, plan.settings.metrics))
     if not cases:
         raise PlanError(f"none of {', '.join(plan.settings.metrics)} is measured in mode {', '.join(plan.mode)}")
     stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}
