@@ -1,0 +1,1 @@
+"""What an upsampler is worth: measured without training, and inside a small network."""
