@@ -1,0 +1,274 @@
+"""Trains the network with an operator and scores it: one training, in this process, on one thread.
+
+Two tasks. *Shapes*: the class of each pixel of a scene. *Reconstruction*: the image itself, in grey, from an encoder
+that has it at an eighth of its size.
+
+Reconstruction is the toy that FADE (Lu et al., ECCV 2022) and others studied their operators with. FADE reports 24.35 dB
+with kernels from the decoder's feature alone, 32.25 dB from the encoder's alone and 33.83 dB from both; beside these
+stand our `carafe` (decoder), `indexnet` and `a2u` (encoder), and `fade` and `sapa-b` (both). Published values are
+another protocol's: theirs trains a larger network of growing width over many passes through all 60,000 images, and its
+three rows are variants of one operator. Here there are 32 channels at every stage and some hundred steps, and rows are
+different operators. Only the order and the rough size of the gaps can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from upsampler_bench.quality.training import scenes, scores
+from upsampler_bench.quality.training.fashion import Images
+from upsampler_bench.quality.training.network import STRIDE, Network, build
+
+SHAPES, RECONSTRUCTION = "shapes", "reconstruction"
+# Long enough for operators to separate, at the price of about half a minute of one core an operator.
+STEPS, SIZE = 400, 48
+QUICK_STEPS, QUICK_SIZE = 100, 32
+BATCH = {SHAPES: 8, RECONSTRUCTION: 16}
+LEARNING_RATE = 4e-3
+WARM_UP = 0.1  # of the steps
+# A loss of so many times the first one is no longer training.
+DIVERGED = 10
+TEST_SCENES = 256
+# Of the test set, whose predictions are kept.
+SHOWN = 4
+EVALUATION_BATCH = 32
+OnStep = Callable[[int, float], None]
+Picture = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training gave.
+
+    Attributes:
+        operator, task, seed, steps: what was trained; `steps` as asked for.
+        losses: of each step that was taken.
+        scores: by name, shares in 0..1, pixels or dB; empty after a failure.
+        seconds: wall time of training and scoring.
+        parameters: of the three upsamplers together.
+        predictions: the first test images' label maps, or reconstructed grey values in 0..255; empty after a failure.
+        failure: why there are no scores, or None.
+    """
+
+    operator: str
+    task: str
+    seed: int
+    steps: int
+    losses: tuple[float, ...]
+    scores: dict[str, float]
+    seconds: float
+    parameters: int
+    predictions: tuple[Picture, ...]
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test image beside its predictions: colours in 0..255 by channel, and its label map, None if there is none."""
+
+    image: tuple[Picture, ...]
+    labels: Picture | None
+
+
+def train_shapes(
+    name: str,
+    seed: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    steps: int = STEPS,
+    size: int = SIZE,
+    learning_rate: float = LEARNING_RATE,
+    on_step: OnStep | None = None,
+) -> Training:
+    """Trains to label scenes of `size` x `size` pixels, then scores 256 others, the same in every run.
+
+    Scores: `miou` over the five classes, `boundary_iou_1` and `boundary_iou_2` likewise, `thin_iou` of the bars,
+    `edge_displacement` and `edge_shift` in pixels, of predictions at twice the resolution (scores resized bilinearly)
+    beside the exact labels there.
+
+    Args:
+        name, options: of the operator, as `upsamplers.create` takes them.
+        seed: of weights, batches and whatever the operator draws.
+        steps: of the optimiser, AdamW with one cycle of the learning rate.
+        size: a multiple of 8.
+        learning_rate: the highest of the cycle.
+        on_step: called after each step with its number from 1 and its loss.
+
+    Raises:
+        upsamplers.UpsamplerError: there is no such operator, or it refuses the channels or an option. What the
+            operator raises while it runs is not caught.
+    """
+    assert size % STRIDE == 0
+    classes = len(scenes.CLASSES)
+
+    def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        drawn = scenes.draw(BATCH[SHAPES], size, generator)
+        return drawn.images, drawn.labels
+
+    def score(network: Network) -> tuple[dict[str, float], Tensor]:
+        test = scenes.draw(TEST_SCENES, size, scenes.evaluation_generator())
+        out = _outputs(network, test.images)  # (N, 5, S, S)
+        predicted = out.argmax(1)
+        fine = F.interpolate(out, scale_factor=2, mode="bilinear", align_corners=False).argmax(1)  # (N, 2S, 2S)
+        by_class = scores.iou(predicted, test.labels, classes)
+        edges = scores.edge_displacement(fine, test.fine_labels, classes, 0.5)
+        return {
+            "miou": float(by_class.nanmean()),
+            "boundary_iou_1": float(scores.boundary_iou(predicted, test.labels, classes, 1).nanmean()),
+            "boundary_iou_2": float(scores.boundary_iou(predicted, test.labels, classes, 2).nanmean()),
+            "thin_iou": float(by_class[scenes.THIN]),
+            "edge_displacement": edges.distance,
+            "edge_shift": edges.shift,
+        }, predicted
+
+    with _one_thread(seed):
+        network = build(name, seed, options=options or {}, image_channels=3, outputs=classes)
+        task = _Task(SHAPES, batch, F.cross_entropy, score)
+        return _trained(name, seed, network, task, steps, learning_rate, on_step)
+
+
+def train_reconstruction(
+    name: str,
+    seed: int,
+    *,
+    images: Images,
+    options: Mapping[str, Any] | None = None,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+    on_step: OnStep | None = None,
+) -> Training:
+    """Trains to reconstruct grey images by their mean absolute error, then scores the test images.
+
+    Scores: `psnr` (dB), `ssim`, `mae` and `rmse`, of values clipped to 0..1, without the images' margins.
+
+    Args:
+        images: by `fashion.load`.
+        name, seed, options, steps, learning_rate, on_step: see `train_shapes`, as are the errors.
+    """
+
+    def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        drawn = images.draw(BATCH[RECONSTRUCTION], generator)
+        return drawn, drawn
+
+    def score(network: Network) -> tuple[dict[str, float], Tensor]:
+        out, test = (_inner(x, images.margin) for x in (_outputs(network, images.test).clamp(0, 1), images.test))
+        found = {
+            "psnr": scores.psnr(out, test),
+            "ssim": scores.ssim(out, test),
+            "mae": scores.mae(out, test),
+            "rmse": scores.rmse(out, test),
+        }
+        return found, _bytes(out.squeeze(1))
+
+    with _one_thread(seed):
+        network = build(name, seed, options=options or {}, image_channels=1, outputs=1)
+        task = _Task(RECONSTRUCTION, batch, F.l1_loss, score)
+        return _trained(name, seed, network, task, steps, learning_rate, on_step)
+
+
+def shape_examples(size: int) -> tuple[Example, ...]:
+    """The scenes whose predictions a training on shapes of this size keeps."""
+    test = scenes.draw(TEST_SCENES, size, scenes.evaluation_generator())
+    pairs = zip(_bytes(test.images[:SHOWN]).tolist(), test.labels[:SHOWN].tolist(), strict=True)
+    return tuple(Example(tuple(image), labels) for image, labels in pairs)
+
+
+def reconstruction_examples(images: Images) -> tuple[Example, ...]:
+    """The images whose reconstructions a training keeps."""
+    return tuple(Example(tuple(image), None) for image in _bytes(_inner(images.test[:SHOWN], images.margin)).tolist())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A task: its batches of inputs and targets, its loss, and the scores and predictions of a trained network."""
+
+    name: str
+    batch: Callable[[torch.Generator], tuple[Tensor, Tensor]]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[Network], tuple[dict[str, float], Tensor]]
+
+
+def _trained(
+    name: str, seed: int, network: Network, task: _Task, steps: int, learning_rate: float, on_step: OnStep | None
+) -> Training:
+    start = time.perf_counter()
+    losses: list[float] = []
+    failure = None
+    for loss in _losses(network, task, seed, steps, learning_rate):
+        losses.append(loss)
+        if on_step is not None:
+            on_step(len(losses), loss)
+        if not loss <= DIVERGED * losses[0]:  # a loss that is not a number too
+            failure = f"diverged at step {len(losses)}: the loss is {loss:.3g}, at first it was {losses[0]:.3g}"
+            break
+    found, predictions = ({}, None) if failure else task.score(network)
+    if not all(map(math.isfinite, found.values())):
+        failure, found, predictions = "diverged: scores are not finite", {}, None
+    return Training(
+        operator=name,
+        task=task.name,
+        seed=seed,
+        steps=steps,
+        losses=tuple(losses),
+        scores=found,
+        seconds=time.perf_counter() - start,
+        parameters=sum(parameter.numel() for parameter in network.upsamplers.parameters()),
+        predictions=() if predictions is None else tuple(predictions[:SHOWN].tolist()),
+        failure=failure,
+    )
+
+
+def _losses(network: Network, task: _Task, seed: int, steps: int, learning_rate: float) -> Iterator[float]:
+    """Trains, and gives the loss of each step."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
+    )
+    generator = torch.Generator().manual_seed(seed)
+    network.train()
+    for _ in range(steps):
+        inputs, targets = task.batch(generator)
+        loss = task.loss(network(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        yield loss.item()
+
+
+@torch.inference_mode()
+def _outputs(network: Network, images: Tensor) -> Tensor:
+    network.eval()
+    return torch.cat([network(batch) for batch in images.split(EVALUATION_BATCH)])
+
+
+def _inner(images: Tensor, margin: int) -> Tensor:
+    height, width = images.shape[-2:]
+    return images[..., margin : height - margin, margin : width - margin]
+
+
+def _bytes(values: Tensor) -> Tensor:
+    """Values of 0..1 as 0..255."""
+    return values.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+@contextmanager
+def _one_thread(seed: int) -> Iterator[None]:
+    """Torch on one thread, its generator at a seed; as they were afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
