@@ -16,11 +16,13 @@ class Score:
 
     Attributes:
         unit: "share" (shown in per cent), "px" (of the image), "dB" or "1".
+        digits: after the point.
     """
 
     name: str
     title: str
     unit: str
+    digits: int
     description: str
     lower_is_better: bool = False
 
@@ -28,18 +30,18 @@ class Score:
 # The first score of a task is what operators are ranked by.
 SCORES = {
     SHAPES: (
-        Score("miou", "mIoU", "share", "intersection over union, mean over the five classes"),
-        Score("boundary_iou_1", "Boundary IoU, 1 px", "share", "IoU of the inner bands of 1 px of each class, mean"),
-        Score("boundary_iou_2", "Boundary IoU, 2 px", "share", "IoU of the inner bands of 2 px of each class, mean"),
-        Score("thin_iou", "Thin IoU", "share", "intersection over union of the class of bars of 1.8 px"),
-        Score("edge_displacement", "Edge distance", "px", "mean distance of a true edge to the predicted one", True),
-        Score("edge_shift", "Edge shift", "px", "length of the mean displacement of the edges found", True),
+        Score("miou", "mIoU", "share", 1, "intersection over union, mean over the five classes"),
+        Score("boundary_iou_1", "Boundary IoU, 1 px", "share", 1, "IoU of the inner bands of 1 px of each class, mean"),
+        Score("boundary_iou_2", "Boundary IoU, 2 px", "share", 1, "IoU of the inner bands of 2 px of each class, mean"),
+        Score("thin_iou", "Thin IoU", "share", 1, "intersection over union of the class of bars of 1.8 px"),
+        Score("edge_displacement", "Edge distance", "px", 2, "mean distance of a true edge to the predicted one", True),
+        Score("edge_shift", "Edge shift", "px", 2, "length of the mean displacement of the edges found", True),
     ),
     RECONSTRUCTION: (
-        Score("psnr", "PSNR", "dB", "peak signal-to-noise ratio, mean over images"),
-        Score("ssim", "SSIM", "1", "structural similarity, mean over images"),
-        Score("mae", "MAE", "1", "mean absolute error, of values from 0 to 1", True),
-        Score("rmse", "RMSE", "1", "root of the mean squared error, of values from 0 to 1", True),
+        Score("psnr", "PSNR", "dB", 2, "peak signal-to-noise ratio, mean over images"),
+        Score("ssim", "SSIM", "1", 4, "structural similarity, mean over images"),
+        Score("mae", "MAE", "1", 4, "mean absolute error, of values from 0 to 1", True),
+        Score("rmse", "RMSE", "1", 4, "root of the mean squared error, of values from 0 to 1", True),
     ),
 }
 TITLES = {SHAPES: "Shapes", RECONSTRUCTION: "Reconstruction"}
