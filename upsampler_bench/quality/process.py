@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import upsamplers
 from upsampler_bench.case import SHAPES, SIGNATURE, Case, Settings
@@ -53,7 +54,11 @@ def _train(case: Case, task: str, settings: Settings, emit: Emit) -> Message:
             reported = time.monotonic()
             emit(Message("at", case.key, facts={"share": number / settings.steps, "loss": loss}))
 
-    options = {"steps": settings.steps, "learning_rate": settings.learning_rate, "on_step": on_step}
+    options: dict[str, Any] = {
+        "steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "on_step": on_step,
+    }
     if task == SHAPES:
         made = train.train_shapes(case.upsampler, settings.seed, size=settings.size, **options)
         examples, data = train.shape_examples(settings.size), SHAPES

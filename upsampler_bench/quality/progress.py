@@ -43,8 +43,9 @@ class Progress:
             self._finish(words, case, _result(message.training))
         elif message.kind in (FAILED, SKIPPED):
             self._finish(words, case, f"{message.kind}: {message.text}")
-        elif message.reading is not None and (words, case.key) in self._work:
-            self._shares[words, case.key] = 1.0
+        elif message.reading is not None and self._shares.get((words, case.key), 0.0) < 1.0:
+            self._count += 1
+            self._advance(words, case, 1.0)
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Of groups, which there are none."""
@@ -59,8 +60,8 @@ class Progress:
     def _finish(self, words: str, case: Case, result: str) -> None:
         self._count += 1
         self._advance(words, case, 1.0)
-        left = self._left()
-        ending = f"; {left} left" if left and self._bar is None else ""
+        is_last = self._count == len(self._work)
+        ending = f"; {self._left()} left" if self._bar is None and not is_last else ""
         self._print(f"[{self._count}/{len(self._work)}] {case.upsampler}, {words}: {result}{ending}")
 
     def _advance(self, words: str, case: Case, share: float) -> None:

@@ -23,10 +23,9 @@ from upsampler_bench.runner.scheduler import OUTSIDE, State
 from upsampler_bench.runner.session import Session
 
 MEASURER = "upsampler_bench.quality.process:measure"
-# A signature takes about as long as so many steps of a training.
-SIGNATURE_STEPS = 15
-# Of one step of a training on one core, and of a process until it measures (s), by experience.
-STEP_SECONDS, START_SECONDS = 0.1, 4.0
+# On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a
+# process until it measures.
+SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.12, 3.0, 3.0
 # A slow operator takes so many times as long.
 LONGER = 4
 # The exit code of Python for an exception, whose text is the last line of what it wrote.
@@ -46,9 +45,11 @@ class Job:
     seed: int
     cases: tuple[Case, ...]
 
-    def work(self, steps: int) -> int:
-        """How long it takes, in steps of a training."""
-        return SIGNATURE_STEPS * len(self.cases) if self.task == SIGNATURE else steps
+    def seconds(self, steps: int) -> float:
+        """How long each of its cases takes on one core, about."""
+        if self.task == SIGNATURE:
+            return SIGNATURE_SECONDS + START_SECONDS / len(self.cases)
+        return START_SECONDS + STEP_SECONDS * steps + SCORE_SECONDS
 
     @property
     def words(self) -> str:
@@ -64,8 +65,7 @@ def run(session: Session, progress: Progress) -> Run:
 def expectation(session: Session) -> tuple[float, float]:
     """Seconds that a run will take: expected, and at most as long as no operator hangs."""
     jobs = [job for task in session.settings.tasks for job in _jobs(session, task, session.cases)]
-    work = sum(job.work(session.settings.steps) for job in jobs) * STEP_SECONDS
-    seconds = (work + START_SECONDS * len(jobs)) / _workers()
+    seconds = sum(len(job.cases) * job.seconds(session.settings.steps) for job in jobs) / _workers()
     return seconds, LONGER * seconds
 
 
@@ -109,7 +109,8 @@ def _has(measurement: Measurement, metrics: set[str]) -> bool:
 def _measure_jobs(state: State, progress: Progress) -> str:
     """Does what is missing and returns how that ended."""
     jobs = list(_missing(state))
-    progress.expect([(job.words, case, job.work(state.session.settings.steps)) for job in jobs for case in job.cases])
+    steps = state.session.settings.steps
+    progress.expect([(job.words, case, job.seconds(steps)) for job in jobs for case in job.cases])
     workers = _Workers(state.session)
     ended = COMPLETE
     with ThreadPoolExecutor(_workers()) as executor:

@@ -52,13 +52,12 @@ class Subject:
         with torch.no_grad():
             x = F.avg_pool2d(fine, self.scale)  # (1, C, H, W)
             if not self.module.needs_guide:
-                out = self.module(x)
-            else:
-                feature = fine if feature is None else feature
-                channels = torch.arange(self.module.guide_channels) % feature.shape[1]
-                out = self.module(x, self.module.make_guide(feature[:, channels]))
-        checked: Tensor = out
-        return checked
+                out: Tensor = self.module(x)
+                return out
+            feature = fine if feature is None else feature
+            channels = torch.arange(self.module.guide_channels) % feature.shape[1]
+            guided: Tensor = self.module(x, self.module.make_guide(feature[:, channels]))
+            return guided
 
     def inside(self, image: Tensor, margin: int = MARGIN) -> Tensor:
         """A high-resolution image without so many low-resolution pixels at each border."""
@@ -76,7 +75,8 @@ class Subject:
     def image(self, values: Tensor | float) -> Tensor:
         """Values of one channel, (sH, sW) or what expands to it, as a signal (1, C, sH, sW) that is alike in all."""
         size = self.scale * self.height, self.scale * self.width
-        return torch.as_tensor(values, dtype=torch.float64).expand(1, self.module.channels, *size).contiguous()
+        image = torch.as_tensor(values, dtype=torch.float64)
+        return image.expand(1, self.module.channels, *size).contiguous()
 
     def noise(self) -> Tensor:
         """White noise (1, C, sH, sW) of deviation 1."""

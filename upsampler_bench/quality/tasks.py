@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from upsampler_bench.case import RECONSTRUCTION, SHAPES
-from upsampler_bench.results import Training
+from upsampler_bench.results import COMPLETE, Run, Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +52,9 @@ def by_seed(trainings: Sequence[Training], task: str, score: str) -> dict[int, f
     return {
         one.seed: one.scores[score] for one in trainings if one.task == task and not one.failure and score in one.scores
     }
+
+
+def is_ranking(run: Run) -> bool:
+    """Whether a run's trainings are there to rank operators by: those of plan "quality", all of them."""
+    is_trained = any(measurement.trainings for measurement in run.measurements)
+    return is_trained and run.ended == COMPLETE and run.plan.get("name") == "quality"

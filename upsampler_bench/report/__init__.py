@@ -21,8 +21,14 @@ def from_run(run: Run) -> Report:
     return from_runs((run,))
 
 
-def from_runs(runs: Sequence[Run]) -> Report:
-    """One report of several runs: of other devices, dtypes or revisions, or of other models."""
+def from_runs(runs: Sequence[Run], stored: Sequence[Run] = ()) -> Report:
+    """One report of several runs: of other devices, dtypes or revisions, or of other models.
+
+    Args:
+        runs: what is reported.
+        stored: other runs, for the picture that needs both quality and costs.
+    """
+    stored_conditions = [one for run in stored for one in (*conditions(run), *conditions(run, [QUALITY]))]
     labels = facts.labels(runs)
     measured, probed = _measured(runs, labels), _of_mode(PROBE, runs, labels)
     of_quality = _of_mode(QUALITY, runs, labels)
@@ -36,7 +42,7 @@ def from_runs(runs: Sequence[Run]) -> Report:
             *(_titled(table, condition) for condition in of_quality for table in quality.tables(condition)),
         ),
         published=paper_tables.tables(runs),
-        pictures=pictures.pictures(measured),
+        pictures=pictures.pictures(measured, of_quality, stored_conditions),
         methods=tuple(dict.fromkeys(method for _, found in by_run for method in facts.methods(found))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),
         legend=tuple(

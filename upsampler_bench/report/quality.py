@@ -105,7 +105,7 @@ def _signature(condition: Condition) -> Table:
     rows = tuple(
         Row(
             line.name,
-            tuple(_measure(line, info) for info in infos),
+            tuple(measure_cell(line, info) for info in infos),
             line.status,
             line.reason,
             baseline=line == condition.baseline,
@@ -119,7 +119,8 @@ def _signature(condition: Condition) -> Table:
     return Table(title, columns, rows, stated(condition) | {"mode": QUALITY, "task": SIGNATURE})
 
 
-def _measure(line: Line, info: MetricInfo) -> Cell:
+def measure_cell(line: Line, info: MetricInfo) -> Cell:
+    """A number of the signature in its unit for people."""
     reading = line.reading(info)
     if reading is None:
         return Cell()
@@ -130,7 +131,8 @@ def _measure(line: Line, info: MetricInfo) -> Cell:
 
 def _task(condition: Condition, task: str, title: str, group: Sequence[Ranked], baseline: Ranked | None) -> Table:
     run = condition.run
-    columns, cells = [], []
+    columns: list[Column] = []
+    cells: list[list[Cell]] = []
     for score in SCORES[task]:
         unit, place = units.unit(score.unit).name, 2 * len(columns)
         name = f"{task}_{score.name}"

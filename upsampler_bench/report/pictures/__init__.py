@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from upsampler_bench import discovery
+from upsampler_bench.results import Raster
 
 if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
@@ -149,6 +150,7 @@ class Point:
         x_interval, y_interval: error bars, (low, high).
         hollow: a ring instead of a full circle.
         bold: the label is bold.
+        small: the circle is as small as can be seen, whatever its size.
         note: a line of its hover text, besides the name and both coordinates.
     """
 
@@ -161,6 +163,7 @@ class Point:
     y_interval: tuple[float, float] | None = None
     hollow: bool = False
     bold: bool = False
+    small: bool = False
     note: str = ""
 
 
@@ -202,13 +205,63 @@ class Plane:
     caption: str = ""
     slug: str = ""
 
-    def radius(self, size: float) -> float:
+    def radius(self, size: float, *, small: bool = False) -> float:
         """A circle's radius in points, such that its area is proportional to its size."""
+        if small:
+            return SMALLEST
         largest = max(point.size for point in self.points)
         return max(SMALLEST, LARGEST * math.sqrt(max(size, 0.0) / largest)) if largest > 0 else MEDIUM
 
 
-Picture: TypeAlias = Panel | Plane
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A table of numbers whose cells are coloured.
+
+    Attributes:
+        columns: titles with their units.
+        rows: an operator's name, and its cells: the text, and a level from 0 (white) to 1, or None for no colour.
+    """
+
+    name: str
+    title: str
+    subtitle: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, float | None], ...]], ...]
+    baseline: str = ""
+    caption: str = ""
+    slug: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of a mosaic, with a few words below it; without an image the words alone."""
+
+    raster: Raster | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Images in rows and columns, shown pixel by pixel.
+
+    Attributes:
+        rows: the text at the left, and the images, as many in each row.
+    """
+
+    name: str
+    title: str
+    subtitle: str
+    rows: tuple[tuple[str, tuple[Tile, ...]], ...]
+    caption: str = ""
+    slug: str = ""
+
+    @property
+    def columns(self) -> int:
+        """The images of a row."""
+        return max(len(tiles) for _, tiles in self.rows)
+
+
+Picture: TypeAlias = Panel | Plane | Heat | Mosaic
 
 
 def names() -> tuple[str, ...]:
@@ -216,7 +269,18 @@ def names() -> tuple[str, ...]:
     return discovery.modules(__name__)
 
 
-def pictures(conditions: Sequence[Condition]) -> tuple[Picture, ...]:
-    """All pictures of these conditions, in the order of the modules' `PLACE`."""
+def pictures(
+    conditions: Sequence[Condition], of_quality: Sequence[Condition] = (), stored: Sequence[Condition] = ()
+) -> tuple[Picture, ...]:
+    """All pictures, in the order of the modules' `PLACE`.
+
+    Args:
+        conditions: under which costs were measured.
+        of_quality: under which quality was measured; the modules with `OF = "quality"` draw them.
+        stored: of other runs, of either kind; those with `OF = "both"` draw these beside the report's own.
+    """
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
-    return tuple(picture for module in modules for picture in module.pictures(conditions))
+    drawn = {"costs": conditions, "quality": of_quality, "both": (*conditions, *of_quality, *stored)}
+    return tuple(
+        picture for module in modules for picture in module.pictures(drawn[getattr(module, "OF", "costs")])
+    )
