@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from upsampler_bench.case import PROBE, QUALITY
 from upsampler_bench.paper import tables as paper_tables
+from upsampler_bench.quality.choice import PHRASES, mious
 from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, profiles, quality, tables
 from upsampler_bench.report.lines import Condition, conditions
 from upsampler_bench.report.naming import distinguish, file_name
@@ -29,6 +30,7 @@ def from_runs(runs: Sequence[Run], stored: Sequence[Run] = ()) -> Report:
         stored: other runs, for the picture that needs both quality and costs.
     """
     stored_conditions = [one for run in stored for one in (*conditions(run), *conditions(run, [QUALITY]))]
+    source, known = mious([*runs, *stored])
     labels = facts.labels(runs)
     measured, probed = _measured(runs, labels), _of_mode(PROBE, runs, labels)
     of_quality = _of_mode(QUALITY, runs, labels)
@@ -49,7 +51,8 @@ def from_runs(runs: Sequence[Run], stored: Sequence[Run] = ()) -> Report:
             dict.fromkeys([*(one for _, found in by_run for one in facts.legend(found)), *quality.legend(of_quality)])
         ),
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
-        operators=operator_facts.operators(runs),
+        operators=operator_facts.operators(runs, known),
+        miou=PHRASES[source],
         profiles=tuple(profiles.tables(measured)),
     )
 

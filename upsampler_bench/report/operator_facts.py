@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from upsampler_bench.case import PROBE
-from upsampler_bench.paper import published
 from upsampler_bench.report.parts import OperatorFacts
 from upsampler_bench.results import Run, UpsamplerInfo
 
 
-def operators(runs: Sequence[Run]) -> tuple[OperatorFacts, ...]:
-    """Every row's operator once, in the order in which these runs first name it."""
+def operators(runs: Sequence[Run], known: Mapping[str, float]) -> tuple[OperatorFacts, ...]:
+    """Every row's operator once, in the order in which these runs first name it; `known` are the operators' mIoUs."""
     rows: dict[str, UpsamplerInfo] = {}
     for run in runs:
         infos = {info.name: info for info in run.upsamplers}
@@ -19,12 +18,10 @@ def operators(runs: Sequence[Run]) -> tuple[OperatorFacts, ...]:
             case = measurement.case
             if case.upsampler in infos:
                 rows.setdefault(case.label(run.backends), infos[case.upsampler])
-    return tuple(_facts(row, info, _capabilities(runs, info.name)) for row, info in rows.items())
-
-
-def _facts(row: str, info: UpsamplerInfo, capabilities: dict[str, bool | None]) -> OperatorFacts:
-    quality = published.segformer_b1_ade20k().get(info.name)
-    return OperatorFacts(row, info.needs_guide, info.paper, quality.miou if quality else None, capabilities)
+    return tuple(
+        OperatorFacts(row, info.needs_guide, info.paper, known.get(info.name), _capabilities(runs, info.name))
+        for row, info in rows.items()
+    )
 
 
 def _capabilities(runs: Sequence[Run], name: str) -> dict[str, bool | None]:
