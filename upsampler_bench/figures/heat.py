@@ -12,7 +12,7 @@ from upsampler_bench.figures.frame import INK, SMALL, TEXT, framed
 from upsampler_bench.report.pictures import Heat
 
 # Inches: of a cell, of the names, and of a line of a heading.
-WIDTH, HEIGHT, NAMES, LINE = 0.52, 0.165, 1.0, 0.11
+WIDTH, HEIGHT, NAMES, LINE = 0.6, 0.165, 1.0, 0.11
 # From white to dark; the levels at which letters are white.
 COLOURS = ("#ffffff", "#fdd0a2", "#f16913", "#7f2704")
 DARK = 0.8

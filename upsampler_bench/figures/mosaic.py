@@ -11,8 +11,8 @@ from upsampler_bench.figures.frame import INK, SMALL, framed
 from upsampler_bench.report.pictures import Mosaic
 from upsampler_bench.results import Raster
 
-# Inches: the side of a cell, and of the names where rows have some.
-CELL, NAMES = 0.62, 1.0
+# Inches: the side of a cell, of one with words below, and of the names where rows have some.
+CELL, WITH_TEXT, NAMES = 0.5, 0.74, 1.0
 # Of a tile's side: between tiles, and for the words below.
 GAP, BELOW = 0.06, 0.2
 
@@ -21,7 +21,8 @@ def draw(mosaic: Mosaic) -> Figure:
     """The sheet, with the names of rows at its left."""
     pixels, ratio = sheet(mosaic)
     rows, names = len(mosaic.rows), NAMES if any(name for name, _ in mosaic.rows) else 0.1
-    figure = framed(mosaic, names + CELL * mosaic.columns, CELL * ratio * rows + 0.1)
+    cell = WITH_TEXT if _has_text(mosaic) else CELL
+    figure = framed(mosaic, names + cell * mosaic.columns, cell * ratio * rows + 0.1)
     axes = figure.subplots()
     extent = (0.0, float(mosaic.columns), float(rows), 0.0)
     axes.imshow(pixels, extent=extent, interpolation="nearest", aspect=ratio)
@@ -41,9 +42,8 @@ def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
     """All tiles on one image (height, width, 4), transparent between them, and a cell's height over its width."""
     rasters = [tile.raster for _, tiles in mosaic.rows for tile in tiles if tile.raster]
     height, width = (max(getattr(raster, side) for raster in rasters) for side in ("height", "width"))
-    has_text = any(tile.text for _, tiles in mosaic.rows for tile in tiles)
     across = width + max(1, round(GAP * width))
-    down = height + max(1, round((GAP + (BELOW if has_text else 0.0)) * height))
+    down = height + max(1, round((GAP + (BELOW if _has_text(mosaic) else 0.0)) * height))
     pixels = np.zeros((down * len(mosaic.rows), across * mosaic.columns, 4), np.uint8)
     for row, (_, tiles) in enumerate(mosaic.rows):
         for column, tile in enumerate(tiles):
@@ -51,6 +51,10 @@ def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
                 top, left = down * row, across * column
                 pixels[top : top + tile.raster.height, left : left + tile.raster.width] = _opaque(tile.raster)
     return pixels, down / across
+
+
+def _has_text(mosaic: Mosaic) -> bool:
+    return any(tile.text for _, tiles in mosaic.rows for tile in tiles)
 
 
 def _opaque(raster: Raster) -> np.ndarray[Any, Any]:

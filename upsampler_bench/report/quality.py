@@ -16,8 +16,8 @@ from upsampler_bench.report.tables import stated
 from upsampler_bench.results import FAILED, MEASURED, MetricInfo, Run
 
 MINUS = "−"
-# A number of a signature that is smaller is rounding.
-ZERO = 1e-6
+# A number of a signature that is smaller is rounding; in its unit for people, one that is smaller is about zero.
+ZERO, NEGLIGIBLE = 1e-6, 5e-4
 # From so many seeds on, the ranking of their first half is compared with that of their second.
 SEEDS_TO_COMPARE = 6
 
@@ -125,8 +125,9 @@ def measure_cell(line: Line, info: MetricInfo) -> Cell:
     if reading is None:
         return Cell()
     value = units.convert(reading.estimate, units.unit(info.unit)).value
-    text = "0" if abs(value) < ZERO else units.rough(value).replace("-", MINUS)
-    return Cell(text, value)
+    if abs(value) < NEGLIGIBLE:
+        return Cell("0" if abs(value) < ZERO else "≈ 0", value)
+    return Cell(units.rough(value).replace("-", MINUS), value)
 
 
 def _task(condition: Condition, task: str, title: str, group: Sequence[Ranked], baseline: Ranked | None) -> Table:
