@@ -16,6 +16,8 @@ from upsampler_bench.commands.reporting import check_formats, report
 from upsampler_bench.errors import ResultsError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from upsampler_bench.results import Run
     from upsampler_bench.runner.session import Session
 
@@ -86,16 +88,17 @@ def expectation(ready: Session) -> tuple[float, float]:
     return session.expectation(ready)
 
 
-def measure(ready: Session) -> Run:
-    """Measures, and shows the progress on standard error."""
+def measure(ready: Session, shown: Console | None = None) -> Run:
+    """Measures, and shows the progress on a console, by default on standard error."""
+    shown = shown or console(stderr=True)
     if ready.is_quality:
         from upsampler_bench.quality import scheduler as quality
         from upsampler_bench.quality import progress
 
-        with progress.display(console(stderr=True)) as shown:
-            return quality.run(ready, shown)
+        with progress.display(shown) as listener:
+            return quality.run(ready, listener)
     from upsampler_bench.runner import scheduler
     from upsampler_bench.runner.progress import display
 
-    with display(console(stderr=True), len(ready.cases)) as listener:
-        return scheduler.run(ready, listener)
+    with display(shown, len(ready.cases)) as progress_listener:
+        return scheduler.run(ready, progress_listener)

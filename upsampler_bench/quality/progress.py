@@ -47,6 +47,11 @@ class Progress:
             self._count += 1
             self._advance(words, case, 1.0)
 
+    def note(self, text: str) -> None:
+        """Prints what a user must know before it begins; nothing if it is empty."""
+        if text:
+            self._print(text)
+
     def begin(self, cases: Sequence[Case]) -> None:
         """Of groups, which there are none."""
 

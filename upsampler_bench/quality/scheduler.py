@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
-from upsampler_bench.case import SIGNATURE, Case
+from upsampler_bench.case import RECONSTRUCTION, SIGNATURE, Case
 from upsampler_bench.device import processor
 from upsampler_bench.errors import BenchError, DeviceError
 from upsampler_bench.quality import signature
 from upsampler_bench.quality.progress import Progress
+from upsampler_bench.quality.training import fashion
 from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKIPPED, Measurement, Run, Training
 from upsampler_bench.runner import scheduler
 from upsampler_bench.runner.process import Ending, Process, follow
@@ -108,9 +110,12 @@ def _has(measurement: Measurement, metrics: set[str]) -> bool:
 
 def _measure_jobs(state: State, progress: Progress) -> str:
     """Does what is missing and returns how that ended."""
-    jobs = list(_missing(state))
-    steps = state.session.settings.steps
-    progress.expect([(job.words, case, job.seconds(steps)) for job in jobs for case in job.cases])
+    jobs, settings = list(_missing(state)), state.session.settings
+    if any(job.task == RECONSTRUCTION for job in jobs):
+        # Read here too, so that missing files are reported once and at once.
+        images = fashion.load(Path(settings.data) if settings.data else None, settings.size)
+        progress.note(images.note)
+    progress.expect([(job.words, case, job.seconds(settings.steps)) for job in jobs for case in job.cases])
     workers = _Workers(state.session)
     ended = COMPLETE
     with ThreadPoolExecutor(_workers()) as executor:
@@ -126,8 +131,11 @@ def _measure_jobs(state: State, progress: Progress) -> str:
             workers.stop()
     for case in state.session.cases:
         measurement = state.measurement(case)
-        if measurement.status == INTERRUPTED and (measurement.has_results or measurement.trainings):
+        if measurement.status == INTERRUPTED and measurement.has_results:
             state.store(replace(measurement, status=MEASURED, reason=""))
+        elif measurement.status == INTERRUPTED and measurement.trainings:
+            reasons = dict.fromkeys(f"{one.task}: {one.failure}" for one in measurement.trainings)
+            state.store(replace(measurement, status=FAILED, reason="; ".join(reasons)))
     return ended
 
 

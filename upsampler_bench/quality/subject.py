@@ -110,7 +110,7 @@ def make(case: Case, seed: int, weights: str = "") -> Subject:
     Args:
         case: its name, channels, size and scale.
         seed: of the initial weights and of the noise.
-        weights: a checkpoint whose weights take the place of the initial ones; empty: none.
+        weights: a checkpoint whose weights take the place of the initial ones, where there are any; empty: none.
 
     Raises:
         upsamplers.UpsamplerError: there is no such operator, it refuses the case, or the weights do not fit.
@@ -122,6 +122,6 @@ def make(case: Case, seed: int, weights: str = "") -> Subject:
         module = upsamplers.create(
             case.upsampler, case.channels, scale=case.scale, guide_channels=guide_channels, backend="torch"
         )
-    if weights:
+    if weights and module.state_dict():
         upsamplers.load_published(module, weights)
     return Subject(module.double().eval(), case.height, case.width, seed)

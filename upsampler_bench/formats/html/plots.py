@@ -25,8 +25,8 @@ from upsampler_bench.units import short
 Json: TypeAlias = dict[str, Any]
 # Pixels: the height of a bar, of what is around the bars, and of a plane.
 BAR, AROUND, PLANE = 21, 58, 480
-# Pixels: the side of a mosaic's tile.
-TILE = 72
+# Pixels: the side of a mosaic's tile, and of one with words below.
+TILE, WITH_TEXT = 72, 96
 # How many pixels a point of the printed picture is.
 SCALE = 1.8
 # In a crowd some labels are left out, and seen on hover: as shares of the axes, how near another label may be.
@@ -341,16 +341,16 @@ def _mosaic(mosaic: Mosaic) -> Plot:
         "sizing": "stretch",
         "layer": "below",
     }
-    bare = {"showgrid": False, "showline": False, "fixedrange": True}
+    bare = {"showgrid": False, "showline": False, "fixedrange": True, "constrain": "domain"}
     names = {"tickvals": [row + 0.47 for row in range(rows)], "ticktext": [plain(name, 40) for name, _ in mosaic.rows]}
     layout: Json = {
         "margin": {"l": 8, "r": 8, "t": 4, "b": 8},
         "dragmode": False,
         "images": [image],
-        "xaxis": {**bare, "showticklabels": False, "range": [0, columns]},
-        "yaxis": {**names, **bare, "range": [rows, 0], "scaleanchor": "x", "scaleratio": round(ratio, 4)},
+        "xaxis": {**bare, "showticklabels": False, "range": [0, columns], "constraintoward": "left"},
+        "yaxis": {**names, **bare, "constraintoward": "top", "range": [rows, 0], "scaleanchor": "x", "scaleratio": round(ratio, 4)},
     }
-    return Plot("", round(TILE * ratio * rows) + 40, {"data": [texts], "layout": layout})
+    return Plot("", round((WITH_TEXT if tiles else TILE) * ratio * rows) + 20, {"data": [texts], "layout": layout})
 
 
 def _label(point: Point) -> str:
