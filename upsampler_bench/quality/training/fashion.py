@@ -14,6 +14,7 @@ from torch import Tensor
 
 from upsampler_bench.errors import PlanError
 from upsampler_bench.quality.training import scenes
+from upsampler_bench.quality.training.network import require_size
 
 # Where Debian's package `dataset-fashion-mnist` puts the four original files.
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
@@ -25,8 +26,9 @@ MARGIN = 2
 TEST_IMAGES = 1000
 TEST_SCENES = 256
 HOW_TO_GET = (
-    "Install it by `apt-get install dataset-fashion-mnist`, or name a folder with\n"
-    "the four original files by --data FOLDER."
+    "Install them by `apt-get install\n"
+    "dataset-fashion-mnist`, or name a folder with the four original files by\n"
+    "--data FOLDER."
 )
 
 
@@ -57,16 +59,17 @@ def load(folder: Path | None, size: int) -> Images:
         size: of the scenes in their place.
 
     Raises:
-        PlanError: a folder was given and has no such files.
+        PlanError: a folder was given and has no such files, or the size does not fit.
     """
+    require_size(size)
     source = folder or INSTALLED
     missing = [name for name in (TRAIN, TEST) if _file(source, name) is None]
     if not missing:
         return _fashion(source)
-    found = f"No Fashion-MNIST in {source}: {missing[0]}.gz is missing."
+    found = f"No Fashion-MNIST in {source}:\n{missing[0]}.gz is missing."
     if folder is not None:
-        raise PlanError(f"{found}\n{HOW_TO_GET}")
-    return _grey_scenes(size, f"{found} Grey scenes are reconstructed instead.\n{HOW_TO_GET}")
+        raise PlanError(f"{found} {HOW_TO_GET}")
+    return _grey_scenes(size, f"{found}\nGrey scenes are reconstructed instead. {HOW_TO_GET}")
 
 
 def _fashion(folder: Path) -> Images:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import upsamplers
+from upsampler_bench.errors import PlanError
 from upsampler_bench.models import IMAGE_CHANNELS
 from upsamplers import Upsampler
 
@@ -75,11 +76,19 @@ def build(name: str, seed: int, *, options: Mapping[str, Any], image_channels: i
         network = Network(image_channels, outputs)
         torch.manual_seed(seed)
         for _ in range(STAGES):
-            upsampler = upsamplers.create(
-                name, CHANNELS, guide_channels=guide_channels, backend="torch", **options
-            )
+            upsampler = upsamplers.create(name, CHANNELS, guide_channels=guide_channels, backend="torch", **options)
             network.upsamplers.append(upsampler)
     return network
+
+
+def require_size(size: int) -> None:
+    """Refuses images that three stages do not fit, or that SSIM's window does not.
+
+    Raises:
+        PlanError: naming what is accepted.
+    """
+    if size < 2 * STRIDE or size % STRIDE:
+        raise PlanError(f"no training on images of {size}x{size} pixels; expected a multiple of {STRIDE} from 16 on")
 
 
 def _block(channels: int) -> nn.Sequential:

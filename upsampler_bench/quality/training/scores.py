@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Pixels up to which a true edge is looked for; one that is not found counts as displaced by them.
+# Pixels up to which the predicted edge of a true one is looked for: half a cell of the coarsest feature.
 REACH = 4
 # Of SSIM: window, its standard deviation in pixels, and the constants for values in 0..1 (Wang et al., TIP 2004).
 WINDOW, WINDOW_STD, C1, C2 = 11, 1.5, 0.01**2, 0.03**2
@@ -18,17 +18,16 @@ LEAST_SQUARE = 1e-10
 
 
 @dataclass(frozen=True)
-class Displacement:
-    """Where predicted edges lie, in pixels.
+class Edges:
+    """Where predicted edges lie beside the true ones.
 
     Attributes:
-        distance: mean distance of a true edge to the predicted one, both directions and signs alike.
-        shift: length of the mean displacement vector of the edges found: what errors to all sides cancel in, but not
-            one that moves everything.
+        found: share of the true edges that are predicted at all.
+        displacement: mean distance of those to the predicted ones, in pixels; NaN if none is found.
     """
 
-    distance: float
-    shift: float
+    found: float
+    displacement: float
 
 
 def iou(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -55,42 +54,32 @@ def _bands(labels: Tensor, classes: int, distance: int) -> Tensor:
     return masks.bool() & (others > 0)
 
 
-def edge_displacement(predicted: Tensor, labels: Tensor, classes: int, cell: float) -> Displacement:
+def edges(predicted: Tensor, labels: Tensor, classes: int, cell: float) -> Edges:
     """Where edges of predicted labels lie beside true ones, along rows and along columns.
 
     An edge is a step between two neighbours of different class. The predicted edge of a true one is the nearest between
-    the same two classes, in the same order, in the same row (or column), at most REACH pixels away; of two at the same
-    distance, both count half.
+    the same two classes, in the same order, in the same row (or column), at most REACH pixels away. Distances are
+    absolute: a constant shift is what the convolutions around an upsampler learn to undo, and the signed mean tends to
+    zero even for one that is shifted by half a pixel; what remains is how far single edges scatter.
 
     Args:
         predicted, labels: (B, H, W).
         classes: K.
         cell: the side of an element, in pixels: 0.5 for labels of twice the resolution.
     """
-    along_rows = _along_rows(predicted, labels, classes, round(REACH / cell))
-    along_columns = _along_rows(predicted.mT, labels.mT, classes, round(REACH / cell))
-    count = along_rows["edges"] + along_columns["edges"]
-    distance = (along_rows["distance"] + along_columns["distance"]) / count
-    shifts = [cell * sums["shift"] / max(sums["found"], 1) for sums in (along_rows, along_columns)]
-    return Displacement(cell * distance, math.hypot(*shifts))
-
-
-def _along_rows(predicted: Tensor, labels: Tensor, classes: int, reach: int) -> dict[str, float]:
-    """Sums over the true edges of rows, in cells."""
-    true, ours = _edges(labels, classes), F.pad(_edges(predicted, classes), (reach, reach))
-    open_edges, width = true > 0, true.shape[-1]
-    sums = {"edges": float(open_edges.sum()), "found": 0.0, "distance": 0.0, "shift": 0.0}
-    for step in range(reach + 1):
-        before = open_edges & (true == ours[..., reach - step : reach - step + width])
-        after = open_edges & (true == ours[..., reach + step : reach + step + width])
-        found = before | after
-        sums["found"] += float(found.sum())
-        sums["distance"] += step * float(found.sum())
-        # An edge with one on both sides adds nothing here.
-        sums["shift"] += step * float(after.sum() - before.sum())
-        open_edges = open_edges & ~found
-    sums["distance"] += reach * float(open_edges.sum())
-    return sums
+    true, found, distance = 0, 0, 0
+    for ours, theirs in ((predicted, labels), (predicted.mT, labels.mT)):
+        at, reach = _edges(theirs, classes), round(REACH / cell)
+        near = F.pad(_edges(ours, classes), (reach, reach))
+        is_open, width = at > 0, at.shape[-1]
+        true += int(is_open.sum())
+        for step in range(reach + 1):
+            before, after = (near[..., start : start + width] for start in (reach - step, reach + step))
+            is_found = is_open & ((at == before) | (at == after))
+            found += int(is_found.sum())
+            distance += step * int(is_found.sum())
+            is_open = is_open & ~is_found
+    return Edges(found / true, cell * distance / found if found else math.nan)
 
 
 def _edges(labels: Tensor, classes: int) -> Tensor:
