@@ -267,8 +267,8 @@ def _setting(key: str, value: object, given: str) -> object:
     if not isinstance(value, accepted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
         least = "above 0" if key in _POSITIVE else "from 0"
         raise PlanError(f"{given} is {value!r}; expected a number {least}")
-    if key == "size" and value % SIZE_MULTIPLE:
-        raise PlanError(f"{given} is {value!r}; expected a multiple of {SIZE_MULTIPLE}")
+    if key == "size" and (value % SIZE_MULTIPLE or value < 2 * SIZE_MULTIPLE):
+        raise PlanError(f"{given} is {value!r}; expected a multiple of {SIZE_MULTIPLE} from {2 * SIZE_MULTIPLE} on")
     if value >= 2**63 or (key == "threads" and value > MOST_THREADS):
         raise PlanError(f"{given} is {value!r}, which is too large")
     return type(default)(value)

@@ -34,8 +34,8 @@ SCORES = {
         Score("boundary_iou_1", "Boundary IoU, 1 px", "share", 1, "IoU of the inner bands of 1 px of each class, mean"),
         Score("boundary_iou_2", "Boundary IoU, 2 px", "share", 1, "IoU of the inner bands of 2 px of each class, mean"),
         Score("thin_iou", "Thin IoU", "share", 1, "intersection over union of the class of bars of 1.8 px"),
-        Score("edge_displacement", "Edge distance", "px", 2, "mean distance of a true edge to the predicted one", True),
-        Score("edge_shift", "Edge shift", "px", 2, "length of the mean displacement of the edges found", True),
+        Score("edges_found", "Edges found", "share", 1, "true edges that are predicted within 4 px"),
+        Score("edge_displacement", "Edge displacement", "px", 2, "mean distance of these to the predicted ones", True),
     ),
     RECONSTRUCTION: (
         Score("psnr", "PSNR", "dB", 2, "peak signal-to-noise ratio, mean over images"),
