@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, QUALITY, TORCH, Case
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, QUALITY, TASKS, TORCH, Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Measurement, Raster, Reading, Run, Training
 from upsampler_bench.text import cleaned
@@ -240,6 +240,8 @@ def _check_values(run: Run) -> None:
 
 
 def _check_training(training: Training, path: str) -> None:
+    if training.task not in TASKS:
+        raise ValueError(f"{path}, task: expected {', '.join(TASKS)}, found {training.task[:40]!r}")
     if not all(map(math.isfinite, (*training.losses, *training.scores.values(), training.seconds))):
         raise ValueError(f"{path}: expected losses and scores that are finite")
     for raster in training.predictions:
