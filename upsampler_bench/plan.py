@@ -124,7 +124,7 @@ def parse(keys: Mapping[str, Any]) -> Plan:
     if QUALITY in parsed.mode and (len(parsed.mode) > 1 or parsed.device != "cpu"):
         raise PlanError(
             f"mode {QUALITY} was asked for with mode {', '.join(parsed.mode)} on device {parsed.device}; it is measured "
-            "alone and on device cpu: mode = [\"quality\"], device = \"cpu\""
+            'alone and on device cpu: mode = ["quality"], device = "cpu"'
         )
     return parsed
 

@@ -253,7 +253,9 @@ def _check_raster(raster: Raster | None, path: str) -> None:
         return
     if not (0 < raster.height <= LARGEST and 0 < raster.width <= LARGEST and raster.channels in (1, 3)):
         size = f"{raster.height}x{raster.width}x{raster.channels}"
-        raise ValueError(f"{path}: expected an image of 1 to {LARGEST} pixels a side with 1 or 3 channels, found {size}")
+        raise ValueError(
+            f"{path}: expected an image of 1 to {LARGEST} pixels a side with 1 or 3 channels, found {size}"
+        )
     try:
         len(raster.bytes)
     except ValueError as problem:

@@ -158,7 +158,10 @@ def _obstacles(axes: Axes, plane: Plane) -> list[Bbox]:
     pixels = axes.figure.dpi / 72
     boxes = []
     for point in plane.points:
-        (x, y), reach = axes.transData.transform((point.x, point.y)), (plane.radius(point.size, small=point.small) + 1) * pixels
+        (x, y), reach = (
+            axes.transData.transform((point.x, point.y)),
+            (plane.radius(point.size, small=point.small) + 1) * pixels,
+        )
         boxes.append(Bbox.from_extents(x - reach, y - reach, x + reach, y + reach))
     for line in plane.lines:
         for start, end in pairwise(axes.transData.transform(line.points)):

@@ -348,7 +348,14 @@ def _mosaic(mosaic: Mosaic) -> Plot:
         "dragmode": False,
         "images": [image],
         "xaxis": {**bare, "showticklabels": False, "range": [0, columns], "constraintoward": "left"},
-        "yaxis": {**names, **bare, "constraintoward": "top", "range": [rows, 0], "scaleanchor": "x", "scaleratio": round(ratio, 4)},
+        "yaxis": {
+            **names,
+            **bare,
+            "constraintoward": "top",
+            "range": [rows, 0],
+            "scaleanchor": "x",
+            "scaleratio": round(ratio, 4),
+        },
     }
     return Plot("", round((WITH_TEXT if tiles else TILE) * ratio * rows) + 20, {"data": [texts], "layout": layout})
 
@@ -395,7 +402,11 @@ def numbers(picture: Picture) -> tuple[list[str], list[list[str]]]:
         return ["Upsampler", *picture.columns], rows
     if isinstance(picture, Mosaic):
         return ["Row", "Images"], [
-            [name, ", ".join(tile.text for tile in tiles if tile.text) or str(sum(tile.raster is not None for tile in tiles))]
+            [
+                name,
+                ", ".join(tile.text for tile in tiles if tile.text)
+                or str(sum(tile.raster is not None for tile in tiles)),
+            ]
             for name, tiles in picture.rows
         ]
     if isinstance(picture, Plane):

@@ -281,6 +281,4 @@ def pictures(
     """
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
     drawn = {"costs": conditions, "quality": of_quality, "both": (*conditions, *of_quality, *stored)}
-    return tuple(
-        picture for module in modules for picture in module.pictures(drawn[getattr(module, "OF", "costs")])
-    )
+    return tuple(picture for module in modules for picture in module.pictures(drawn[getattr(module, "OF", "costs")]))
