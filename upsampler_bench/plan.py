@@ -121,12 +121,21 @@ def parse(keys: Mapping[str, Any]) -> Plan:
             known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
     parsed = replace(Plan(**plan), settings=Settings(**settings))
-    if QUALITY in parsed.mode and (len(parsed.mode) > 1 or parsed.device != "cpu"):
-        raise PlanError(
-            f"mode {QUALITY} was asked for with mode {', '.join(parsed.mode)} on device {parsed.device}; it is measured "
-            'alone and on device cpu: mode = ["quality"], device = "cpu"'
-        )
+    if QUALITY in parsed.mode:
+        _check_quality(parsed)
     return parsed
+
+
+def _check_quality(plan: Plan) -> None:
+    """Refuses what a plan of mode "quality" cannot have."""
+    if len(plan.mode) > 1 or plan.device != "cpu":
+        raise PlanError(
+            f"mode {QUALITY} was asked for among {', '.join(plan.mode)} on device {plan.device}; it is measured alone, "
+            "and on device cpu"
+        )
+    size = plan.settings.size
+    if size % SIZE_MULTIPLE or size < 2 * SIZE_MULTIPLE:
+        raise PlanError(f"size is {size}; expected a multiple of {SIZE_MULTIPLE} from {2 * SIZE_MULTIPLE} on")
 
 
 def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[Case, ...]:
@@ -251,10 +260,8 @@ def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
 
 
 def _setting(key: str, value: object, given: str) -> object:
-    if key == "metrics":
-        return tuple(_text(name, given) for name in _as_list(value, given))
-    if key == "tasks":
-        return tuple(dict.fromkeys(_choice(TASKS)(name, given) for name in _as_list(value, given)))
+    if key in _NAMES:
+        return tuple(dict.fromkeys(_NAMES[key](name, given) for name in _as_list(value, given)))
     if key in _CHOICES:
         return _choice(_CHOICES[key])(value, given)
     default = getattr(Settings(), key)
@@ -267,8 +274,6 @@ def _setting(key: str, value: object, given: str) -> object:
     if not isinstance(value, accepted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
         least = "above 0" if key in _POSITIVE else "from 0"
         raise PlanError(f"{given} is {value!r}; expected a number {least}")
-    if key == "size" and (value % SIZE_MULTIPLE or value < 2 * SIZE_MULTIPLE):
-        raise PlanError(f"{given} is {value!r}; expected a multiple of {SIZE_MULTIPLE} from {2 * SIZE_MULTIPLE} on")
     if value >= 2**63 or (key == "threads" and value > MOST_THREADS):
         raise PlanError(f"{given} is {value!r}, which is too large")
     return type(default)(value)
@@ -287,6 +292,7 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "model": _model,
     "image": _sizes("HxW", "512x512"),
 }
+_NAMES: dict[str, Callable[[object, str], str]] = {"metrics": _text, "tasks": _choice(TASKS)}
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
 _POSITIVE = ("max_time", "timeout", "min_samples", "seeds", "steps", "size", "learning_rate")
 _SETTINGS = tuple(setting.name for setting in fields(Settings))

@@ -131,3 +131,18 @@ def test_a_wildcard_over_what_runs_elsewhere_says_so():
     parsed = plan.parse({"upsampler": "*-triton"})
     with pytest.raises(PlanError, match=r"'\*-triton': none of a-triton, b-triton runs on cpu"):
         plan.cases(parsed, ("bilinear", "a-triton", "b-triton"), "cpu", ("bilinear",))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"mode": ["quality", "train"], "device": "cpu"}, "mode quality was asked for among quality, train on device cpu"),
+        ({"mode": "quality"}, "on device auto; it is measured alone, and on device cpu"),
+        ({"mode": "quality", "device": "cpu", "size": 20}, "size is 20; expected a multiple of 8 from 16 on"),
+        ({"tasks": "chess"}, "tasks is 'chess'; expected signature, shapes, reconstruction"),
+        ({"seeds": 0}, "seeds is 0; expected a number above 0"),
+    ],
+)
+def test_a_plan_of_quality_is_refused_with_what_is_accepted(keys, message):
+    with pytest.raises(PlanError, match=message):
+        plan.parse(keys)

@@ -92,8 +92,8 @@ def measure(ready: Session, shown: Console | None = None) -> Run:
     """Measures, and shows the progress on a console, by default on standard error."""
     shown = shown or console(stderr=True)
     if ready.is_quality:
-        from upsampler_bench.quality import scheduler as quality
         from upsampler_bench.quality import progress
+        from upsampler_bench.quality import scheduler as quality
 
         with progress.display(shown) as listener:
             return quality.run(ready, listener)

@@ -1,4 +1,4 @@
-"""How a run of mode "quality" goes, shown meanwhile: a bar on a terminal, plain lines elsewhere, both with the time left."""
+"""How a run of mode "quality" goes: a bar on a terminal, plain lines elsewhere, both with the time left."""
 
 from __future__ import annotations
 

@@ -92,11 +92,12 @@ class Subject:
         s = self.scale
         size = s * (self.height + 1), s * (self.width + 1)
         white = torch.randn(1, self.module.channels, *size, generator=self._generator(), dtype=torch.float64)
-        rows, columns = torch.fft.fftfreq(size[0], 1 / s), torch.fft.rfftfreq(size[1], 1 / s)
-        squares = rows.double().square().unsqueeze(1) + columns.double().square()
+        rows = torch.fft.fftfreq(size[0], 1 / s, dtype=torch.float64)
+        columns = torch.fft.rfftfreq(size[1], 1 / s, dtype=torch.float64)
+        squares = rows.square().unsqueeze(1) + columns.square()
         # The transform of a Gaussian of deviation σ is exp(-2π²σ²f²), f in cycles per low-resolution pixel.
         limited = torch.fft.rfft2(white) * torch.exp(-2 * (torch.pi * SMOOTHING) ** 2 * squares)
-        smooth = torch.fft.irfft2(limited, s=size)
+        smooth: Tensor = torch.fft.irfft2(limited, s=size)
         smooth = smooth / smooth.std()
         return smooth[..., s - down : size[0] - down, s - across : size[1] - across].contiguous()
 

@@ -26,9 +26,8 @@ MARGIN = 2
 TEST_IMAGES = 1000
 TEST_SCENES = 256
 HOW_TO_GET = (
-    "Install them by `apt-get install\n"
-    "dataset-fashion-mnist`, or name a folder with the four original files by\n"
-    "--data FOLDER."
+    "Install them, or name a folder with the four original files by --data FOLDER:\n"
+    "    apt-get install dataset-fashion-mnist\n"
 )
 
 
