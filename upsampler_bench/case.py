@@ -138,7 +138,7 @@ class Settings:
     tasks: tuple[str, ...] = TASKS
     seeds: int = 3
     steps: int = 400
-    size: int = 48
+    size: int = 72
     learning_rate: float = 0.004
     data: str = ""
     weights: str = ""

@@ -30,14 +30,15 @@ from upsampler_bench.quality.training.network import Network, build, require_siz
 
 SHAPES, RECONSTRUCTION = "shapes", "reconstruction"
 # Long enough for operators to separate, at the price of about half a minute of one core for most.
-STEPS, SIZE = 400, 48
+# At an eighth of the size an operator sees 9x9 pixels, as large as the largest window of one that needs as many.
+STEPS, SIZE = 400, 72
 QUICK_STEPS, QUICK_SIZE = 100, 32
-BATCH = {SHAPES: 8, RECONSTRUCTION: 16}
+BATCH = {SHAPES: 4, RECONSTRUCTION: 16}
 LEARNING_RATE = 4e-3
 WARM_UP = 0.1  # of the steps
 # A loss of so many times the first one is no longer training.
 DIVERGED = 10
-TEST_SCENES = 256
+TEST_SCENES = 128
 # Of the test set, whose predictions are kept.
 SHOWN = 4
 EVALUATION_BATCH = 32
@@ -90,7 +91,7 @@ def train_shapes(
     learning_rate: float = LEARNING_RATE,
     on_step: OnStep | None = None,
 ) -> Training:
-    """Trains to label scenes of `size` x `size` pixels, then scores 256 others, the same in every run.
+    """Trains to label scenes of `size` x `size` pixels, then scores 128 others, the same in every run.
 
     Scores: `miou` over the five classes, `boundary_iou_1` and `boundary_iou_2` likewise, `thin_iou` of the bars,
     and of predictions at twice the resolution (the network's output resized bilinearly) beside the exact labels there
