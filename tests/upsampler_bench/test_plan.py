@@ -136,7 +136,10 @@ def test_a_wildcard_over_what_runs_elsewhere_says_so():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"mode": ["quality", "train"], "device": "cpu"}, "mode quality was asked for among quality, train on device cpu"),
+        (
+            {"mode": ["quality", "train"], "device": "cpu"},
+            "mode quality was asked for among quality, train on device cpu",
+        ),
         ({"mode": "quality"}, "on device auto; it is measured alone, and on device cpu"),
         ({"mode": "quality", "device": "cpu", "size": 20}, "size is 20; expected a multiple of 8 from 16 on"),
         ({"tasks": "chess"}, "tasks is 'chess'; expected signature, shapes, reconstruction"),
