@@ -38,6 +38,10 @@ def run(
     layout: Annotated[list[str] | None, typer.Option(help="Memory layout: contiguous or channels_last.")] = None,
     model: Model = None,
     image: Image = None,
+    guide_image: Annotated[
+        list[str] | None,
+        typer.Option(help="Image size for operators guided by one; default: output, its size.", metavar="HxW"),
+    ] = None,
     mode: Annotated[
         list[str] | None, typer.Option(help="What to measure: inference, train, or probe (what works).")
     ] = None,
@@ -87,6 +91,7 @@ def run(
         "layout": layout,
         "model": model,
         "image": image,
+        "guide_image": guide_image,
         "mode": mode,
         "device": device,
         "metrics": metrics,

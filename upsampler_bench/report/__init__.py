@@ -65,7 +65,7 @@ def _identity(condition: Condition) -> tuple[str, ...]:
     """What tells a condition's pictures apart. Shape and model come first: they are always in their names."""
     case, where = condition.case, condition.run.environment
     shape = f"{case.batch}x{case.channels}x{case.height}x{case.width}"
-    what = (shape, case.model, case.dtype, case.layout, f"x{case.scale}")
+    what = (shape, case.model, case.dtype, case.layout, f"x{case.scale}", case.guide_image)
     return *what, where.slug, case.device, "-".join(condition.how), facts.subject(condition.run)
 
 
