@@ -76,8 +76,8 @@ def _anyup_and_unused(at: Shape) -> int:
 
 
 def _jbu_stack(at: Shape) -> int:
-    stages = sum((at.side * 2**n) ** 2 for n in range(1, at.ratio.bit_length()))
-    return stages * (at.channels**2 + at.channels + 7_800)
+    pixels = sum(at.keys * 4**n for n in range(1, at.ratio.bit_length()))  # of all stages
+    return int(pixels * (at.channels**2 + at.channels + 7_800))
 
 
 Seen = tuple[Callable[[Shape], int], str]
@@ -145,9 +145,9 @@ def _table(source: Source, records: Records) -> PublishedTable | None:
     for (operator, at), found in printed.items():
         if not _at(records, operator, at):
             continue
-        figures = [*([general[operator]] if operator in general else []), *found]
+        own = [*([general[operator]] if operator in general else []), *found]
         times = {row["metric"]: row for row in printed.get((COMMON, at), ()) if row["metric"] in TIMES}
-        cells = {cell.figure: cell for row in figures if (cell := _cell(source, records, row, at, times))}
+        cells = {cell.figure: cell for row in own if (cell := _cell(source, records, row, at, times))}
         rows.append(PublishedRow(f"{operator}, {at.channels}×{at.side}×{at.side}, ×{at.ratio}", tuple(cells.values())))
     figures = tuple(figure for figure in FIGURES if any(row.cell(figure) for row in rows))
     return PublishedTable(source.name, source.title, ABOUT, figures, tuple(rows)) if rows else None

@@ -54,4 +54,6 @@ def test_more_channels_than_the_feature_has_are_refused():
 
 
 def test_a_case_with_an_image_has_a_key_of_its_own():
-    assert replace(CASE, guide_image="20x10").key == "seen/torch/1x8x3x4/x2/image 20x10/float32/contiguous/cpu/inference"
+    assert (
+        replace(CASE, guide_image="20x10").key == "seen/torch/1x8x3x4/x2/image 20x10/float32/contiguous/cpu/inference"
+    )
