@@ -10,6 +10,8 @@ import pytest
 # Fused kernels are tested without a GPU too. Read when triton is first imported, and only then.
 if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
     os.environ.setdefault("TRITON_INTERPRET", "1")
+# More threads than cores wait for each other at full load. Read when torch is imported, also by processes of tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 

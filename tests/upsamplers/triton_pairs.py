@@ -20,6 +20,10 @@ if ON_GPU:  # every block is run, and none is timed: there are hundreds of kinds
     from triton.runtime import driver
 
     driver.active.get_benchmarker = lambda: lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
+elif VERSION > (0, 0):
+    from quick_interpreter import hasten
+
+    hasten()
 
 # Interpreters before 3.7 turn arrays of one element into numbers, which numpy refuses from 2.4 on.
 IS_BROKEN = not ON_GPU and VERSION < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4)

@@ -1,5 +1,6 @@
 """The measuring process, seen from outside: what it started ends with it, and only its own messages are believed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from upsampler_bench import plan
-from upsampler_bench.errors import BenchError, OutputError, PlanError
+from upsampler_bench.errors import BenchError, NothingMeasured, OutputError, PlanError
 from upsampler_bench.runner import scheduler, session
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
@@ -62,7 +63,8 @@ def wait_until(condition):
 
 @pytest.mark.parametrize("name", ["escapes", "escapes-and-stops"])
 def test_no_process_of_an_operator_lives_on(children, name):
-    measure(name, "good", timeout=4.0)
+    with contextlib.suppress(NothingMeasured):  # a busy machine may take so long for any step
+        measure(name, "good", timeout=4.0)
     assert len(children.read_text().split()) > 1
     assert living(children) == []
 
@@ -127,7 +129,9 @@ def test_a_process_that_cannot_start_later_on_hints_at_resume(tmp_path, monkeypa
     assert (tmp_path / "results.partial.json").exists()
 
 
-def test_what_was_killed_from_outside_is_measured_on_resume(tmp_path):
+def test_what_was_killed_from_outside_is_measured_on_resume(tmp_path, monkeypatch):
+    monkeypatch.setattr(scheduler, "LINGER_MARGIN", 0.0)  # no case alone ends a process, however long it lives
+
     class Kill(Silence):
         def update(self, message):
             if message.kind == "at" and message.key.startswith("good/") and message.step == "first call":
@@ -135,9 +139,9 @@ def test_what_was_killed_from_outside_is_measured_on_resume(tmp_path):
                     if process.parent() != psutil.Process():
                         os.kill(process.pid, signal.SIGKILL)
 
-    run = measure("good", "nearest", folder=tmp_path, listener=Kill())
+    run = measure("good", "nearest", folder=tmp_path, listener=Kill(), baseline="")
     assert "SIGKILL" in reasons(run)["good"]
-    parsed = plan.parse({**QUICK, "upsampler": ["good", "nearest"], "plugin": PLUGIN})
+    parsed = plan.parse({**QUICK, "upsampler": ["good", "nearest"], "plugin": PLUGIN, "baseline": ""})
     again = scheduler.run(session.prepare(parsed, tmp_path, resume=True), Silence())
     assert reasons(again) == {}
 
