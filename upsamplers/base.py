@@ -25,6 +25,9 @@ class Upsampler(nn.Module):
     One whose guide is an image sets `guide_is_image = True` too: it takes images (B, G, h, w) of any size, G is 3 by
     default, and its output is sH x sW all the same.
 
+    `unused_parameters` names what published checkpoints hold and the output does not depend on, as in `state_dict`; it
+    requires no gradient.
+
     Attributes:
         channels: C, the channels of x and of the output.
         scale: s, a positive integer.
@@ -35,6 +38,7 @@ class Upsampler(nn.Module):
 
     needs_guide: ClassVar[bool] = False
     guide_is_image: ClassVar[bool] = False
+    unused_parameters: ClassVar[tuple[str, ...]] = ()
     backends: ClassVar[tuple[str, ...]] = ("torch",)
     backend: str = "auto"
 

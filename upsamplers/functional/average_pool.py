@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.adaptive_pool import adaptive_average_pool
 from upsamplers.functional.backend import uses_triton
 
 
@@ -29,17 +28,4 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
 
         pooled, mean = fused.average_pool(dense(y), side)
         return pooled, mean
-    mean = y.mean((2, 3), keepdim=True)
-    # Exporters have no such pool for sizes that they do not know, the older one only for multiples of the bins.
-    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
-        return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).transpose(0, 1), mean
-    return F.adaptive_avg_pool2d(y, side), mean
-
-
-def _averages(size: int, side: int, like: Tensor) -> Tensor:
-    """A matrix (side, size) whose row i is 1/n on the n places from floor(i·size/side) to ceil((i+1)·size/side)."""
-    index = torch.arange(size, device=like.device)
-    row = torch.arange(side, device=like.device).unsqueeze(1)
-    first, end = row * size // side, ((row + 1) * size + side - 1) // side  # (side, 1) each
-    inside = ((index >= first) & (index < end)).to(like.dtype)
-    return inside / (end - first)
+    return adaptive_average_pool(y, (side, side)), y.mean((2, 3), keepdim=True)
