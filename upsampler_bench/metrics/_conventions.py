@@ -18,7 +18,7 @@ FREE = frozenset(
     Float FloatImplicit Int NumToTensor ScalarImplicit __and__ __or__ abs adaptive_avg_pool2d adaptive_max_pool2d add
     add_ alias amax amin arange argmax avg_pool2d batch_norm bitwise_not broadcast_to cat ceil chunk clamp clamp_
     clamp_max clamp_min clone constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu empty
-    empty_like eq exp expand expand_as feature_dropout fill_ flatten flip floor floor_divide full full_like gather
+    empty_like eq exp expand expand_as expm1 feature_dropout fill_ flatten flip floor floor_divide full full_like gather
     ge gelu group_norm gt hardsigmoid hardswish hardtanh hardtanh_ im2col index index_put_ index_select
     instance_norm layer_norm le leaky_relu leaky_relu_ lift_fresh linalg_vector_norm linspace log log_softmax lt masked_fill max
     max_pool2d max_pool2d_with_indices maximum mean meshgrid min minimum movedim narrow ne neg new_empty new_full

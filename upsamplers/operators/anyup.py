@@ -102,7 +102,8 @@ class AnyUp(Upsampler):
         require_values_to_norm(self.embedding_channels, guide)
         encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
         key = adaptive_average_pool(self.key_encoder(encoded), x.shape[2:])
-        key = self.aggregation(torch.cat((key, self.key_features_encoder(unit(x))), dim=1))
+        features = self.key_features_encoder(unit(x)) + 1 / self.embedding_channels
+        key = self.aggregation(torch.cat((key, features), dim=1))
         query = self.query_encoder(encoded)
         del encoded
         size = self.scale * x.shape[2], self.scale * x.shape[3]
@@ -123,7 +124,10 @@ class _Residual(nn.Module):
 
 
 class _Responses(nn.Module):
-    """Features of any number of channels described by their responses to learned filters."""
+    """Features of any number of channels described by their responses to learned filters, less the responses' mean.
+
+    The residual blocks that follow start with norms: they pass the mean on, so that it may as well be added after them.
+    """
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()

@@ -180,8 +180,7 @@ class _Attention:
         """Scaled queries (B · heads, d, n) and keys (B · heads, d, m) of a tile."""
         queries = _scaled(self.query[:, :, tile.rows, tile.columns], self.heads)
         keys = self.key[:, :, tile.key_rows, tile.key_columns].to(queries.dtype)
-        depth, count = queries.shape[1] // self.heads, len(queries) * self.heads
-        return queries.reshape(count, depth, queries[0, 0].numel()), keys.reshape(count, depth, keys[0, 0].numel())
+        return _by_head(queries, self.heads), _by_head(keys, self.heads)
 
     def weights(self, tile: _Tile, queries: Tensor, keys: Tensor) -> Tensor:
         """The weights of a tile, of each head: (B, heads, n, m)."""
@@ -235,6 +234,12 @@ def _gradients(
         part = grad_key[:, :, tile.key_rows, tile.key_columns]
         part.add_(torch.bmm(queries, grad_logits).view(part.shape))
     return grad_query.mul_((query.shape[1] // heads) ** -0.5), grad_key.to(key.dtype), grad_value.to(value.dtype)
+
+
+def _by_head(part: Tensor, heads: int) -> Tensor:
+    """A part of a map (B, E, ., .) as (B · heads, d, pixels)."""
+    batch, channels, height, width = part.shape
+    return part.reshape(batch * heads, channels // heads, height * width)
 
 
 def _values(value: Tensor, tile: _Tile, like: Tensor) -> Tensor:
