@@ -185,8 +185,8 @@ def create(
         name: a registered name, e.g. "dysample+".
         channels: C of x (B, C, H, W).
         scale: s; the output is (B, C, sH, sW).
-        guide_channels: G of the guide (B, G, sH, sW); by default C, and 3 where it is an image; ignored where no guide
-            is taken.
+        guide_channels: G of the guide (B, G, sH, sW); C by default, 3 where it is an image; ignored where no guide is
+            taken.
         backend: "torch", "triton", or "auto": Triton where it can, else PyTorch. Also `module.backend`, later.
         options: the operator's own, see its class.
 

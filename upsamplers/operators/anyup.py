@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_guide_of_any_size, require_option, require_window
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.adaptive_pool import adaptive_average_pool
+from upsamplers.functional.average_pool import pool_to
 from upsamplers.functional.filter_responses import filter_responses
 from upsamplers.operators._image_attention import (
     CrossDecoder,
@@ -47,6 +47,7 @@ class AnyUp(Upsampler):
 
     needs_guide = True
     guide_is_image = True
+    least_size = 2
     unused_parameters = (
         "cross_decode.cross_attn.attention.out_proj.weight",
         "cross_decode.cross_attn.attention.out_proj.bias",
@@ -101,14 +102,12 @@ class AnyUp(Upsampler):
         require_window(x, 3, "reflection")
         require_values_to_norm(self.embedding_channels, guide)
         encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
-        key = adaptive_average_pool(self.key_encoder(encoded), x.shape[2:])
+        key = pool_to(self.key_encoder(encoded), x.shape[2], x.shape[3])
         features = self.key_features_encoder(unit(x)) + 1 / self.embedding_channels
         key = self.aggregation(torch.cat((key, features), dim=1))
         query = self.query_encoder(encoded)
         del encoded
-        size = self.scale * x.shape[2], self.scale * x.shape[3]
-        if query.shape[2:] != size:
-            query = adaptive_average_pool(query, size)
+        query = pool_to(query, self.scale * x.shape[2], self.scale * x.shape[3])
         return self.cross_decode(query, key, x)  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features, require_guide_of_any_size, require_option
-from upsamplers.functional._torch.adaptive_pool import adaptive_average_pool
+from upsamplers.functional.average_pool import pool_to
 from upsamplers.operators._image_attention import (
     GROUPS,
     CrossDecoder,
@@ -84,13 +84,11 @@ class JAFAR(Upsampler):
         require_guide_of_any_size(guide, x, self.guide_channels)
         require_values_to_norm(self.embedding_channels, x, guide)
         encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
-        key = adaptive_average_pool(self.key_encoder(encoded), x.shape[2:])
+        key = pool_to(self.key_encoder(encoded), x.shape[2], x.shape[3])
         key = self.sft_key(key, self.key_features_encoder(unit(x)))
         query = self.query_encoder(encoded)
         del encoded
-        size = self.scale * x.shape[2], self.scale * x.shape[3]
-        if query.shape[2:] != size:
-            query = adaptive_average_pool(query, size)
+        query = pool_to(query, self.scale * x.shape[2], self.scale * x.shape[3])
         return self.cross_decode(F.group_norm(query, GROUPS), key, x)  # type: ignore[no-any-return]
 
 

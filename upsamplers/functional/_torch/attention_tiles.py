@@ -274,8 +274,12 @@ def _alike(axis: Bounds, device: torch.device) -> tuple[list[tuple[Tensor, Tenso
         pixels = range(first, first + len(list(run)))
         kinds[len(pixels), end - start].append((pixels, range(start, end)))
         first = pixels.stop
-    index = [tuple(torch.tensor(side, device=device) for side in zip(*runs, strict=True)) for runs in kinds.values()]
-    return index, torch.cat([pixels.flatten() for pixels, _ in index]).argsort()
+    places = {pixel: place for place, pixel in enumerate(p for runs in kinds.values() for run, _ in runs for p in run)}
+    order = torch.tensor([places[pixel] for pixel in range(len(axis))], device=device)
+    return [
+        (torch.tensor([pixels for pixels, _ in runs], device=device), torch.tensor([keys for _, keys in runs], device=device))
+        for runs in kinds.values()
+    ], order
 
 
 def _rectangles(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
