@@ -43,10 +43,9 @@ def rms(v, weight):
 
 def attended(query, key, x, heads, seen=None):
     """`seen` (sH, sW, H, W): which keys each output pixel sees."""
-    parts = [torch.einsum("bdij,bdkl->bijkl", q, k) for q, k in zip(query.chunk(heads, 1), key.chunk(heads, 1))]
     total = 0
-    for logits in parts:
-        logits = logits / math.sqrt(query.shape[1] // heads)
+    for q, k in zip(query.chunk(heads, 1), key.chunk(heads, 1), strict=True):
+        logits = torch.einsum("bdij,bdkl->bijkl", q, k) / math.sqrt(q.shape[1])
         if seen is not None:
             logits = logits.masked_fill(~seen, -torch.inf)
         total = total + logits.flatten(3).softmax(3).view(logits.shape)
@@ -110,7 +109,9 @@ def anyup(x, image, state, scale, heads=4, ratio=0.1):
     e = turned(encoded(image, state, "image_encoder", layers), state["rope.freqs"])
     query = F.adaptive_avg_pool2d(encoded(e, state, "query_encoder", layers), size)
     key = F.adaptive_avg_pool2d(encoded(e, state, "key_encoder", layers), x.shape[2:])
-    f = residuals(responses(normalised(x), state["key_features_encoder.0.basis"]), state, "key_features_encoder", layers)
+    f = residuals(
+        responses(normalised(x), state["key_features_encoder.0.basis"]), state, "key_features_encoder", layers
+    )
     both = F.pad(torch.cat((key, f), 1), (1, 1, 1, 1), mode="reflect")
     key = residuals(F.conv2d(both, state["aggregation.0.weight"]), state, "aggregation", layers)
     seen = None

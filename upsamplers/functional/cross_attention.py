@@ -13,9 +13,8 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 def cross_attention(query: Tensor, key: Tensor, value: Tensor, *, heads: int = 4, window: float = 0.0) -> Tensor:
     """The mean of the heads' weights, times the value (JAFAR, NeurIPS 2025, section 3; AnyUp, ICLR 2026, section 3).
 
-    A head's weights are the softmax over the keys of query · key / √d, d = E / heads. With a window an output pixel sees
-    the keys of rows ⌊max(p - ρ, 0) · H⌋ to ⌈min(p + ρ, 1) · H⌉ - 1 around its own place p = (i + ½) / h, likewise
-    columns.
+    A head's weights are the softmax over the keys of query · key / √d, d = E / heads. With a window output pixel (i, j)
+    sees the keys of rows ⌊max(p - ρ, 0) · H⌋ to ⌈min(p + ρ, 1) · H⌉ - 1, where p = (i + ½) / h, likewise columns.
 
     The weights are computed tile by tile of the output, in float32 at least, and again in backward; there are never
     more than a few MiB of them. A program that is being compiled or exported gets all of them at once. Second

@@ -81,9 +81,7 @@ class AnyUp(Upsampler):
             embedding_channels, heads, embedding_channels, has_value_norm=False, window=window_ratio
         )
         self.aggregation = nn.Sequential(
-            nn.Conv2d(
-                2 * embedding_channels, embedding_channels, 3, padding=1, padding_mode="reflect", bias=False
-            ),
+            nn.Conv2d(2 * embedding_channels, embedding_channels, 3, padding=1, padding_mode="reflect", bias=False),
             _Residual(embedding_channels),
             _Residual(embedding_channels),
         )

@@ -41,7 +41,9 @@ def in_tiles(query, key, value, heads, window):
 def test_tiles_of_any_size_have_the_values_and_the_gradients_of_the_formula(most, high, low, window, monkeypatch):
     monkeypatch.setattr(attention_tiles, "MOST_WEIGHTS_CPU", most)
     inputs = make(high, low)
-    torch.testing.assert_close(results(in_tiles, inputs, 2, window), results(naive, inputs, 2, window), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        results(in_tiles, inputs, 2, window), results(naive, inputs, 2, window), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("form", [dense_attention, windowed_attention])

@@ -75,7 +75,9 @@ def test_parameters_are_those_that_are_published_for_any_channels(channels):
 
 
 def test_filters_start_from_a_normal_distribution():
-    assert float(upsamplers.create("anyup", 8).key_features_encoder[0].basis.detach().std()) == pytest.approx(1, rel=0.1)
+    assert float(upsamplers.create("anyup", 8).key_features_encoder[0].basis.detach().std()) == pytest.approx(
+        1, rel=0.1
+    )
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0])

@@ -113,7 +113,9 @@ def bounds(high: int, low: int, window: float) -> Bounds:
 
 def seen(high: int, low: int, window: float, device: torch.device) -> Tensor:
     """The same as a mask (high, low), of operations on the device."""
-    middle = torch.arange(high, dtype=torch.float32, device=device).add(0.5).div(high).unsqueeze(1)
+    # A division by a number would be a product with its reciprocal on CUDA, which rounds otherwise.
+    sides = torch.full((high, 1), high, dtype=torch.float32, device=device)
+    middle = torch.arange(high, dtype=torch.float32, device=device).add(0.5).unsqueeze(1) / sides
     key = torch.arange(low, dtype=torch.float32, device=device)
     first = ((middle - window).clamp(0, 1) * low).floor()
     last = ((middle + window).clamp(0, 1) * low).ceil()
@@ -165,7 +167,9 @@ class _Attention:
         most //= max(1, len(self.query)) * self.heads
         for band in _cuts(slice(0, self.query.shape[2]), tall):
             for part in _cuts(slice(0, self.query.shape[3]), wide):
-                keys = math.prod(_length(_union(axis, cut)) for axis, cut in zip(self.bounds, (band, part), strict=True))
+                keys = math.prod(
+                    _length(_union(axis, cut)) for axis, cut in zip(self.bounds, (band, part), strict=True)
+                )
                 for rows in _cuts(band, most // (keys * _length(part))):
                     for columns in _cuts(part, most // (keys * _length(rows))):
                         yield self._tile(rows, columns)
@@ -277,7 +281,10 @@ def _alike(axis: Bounds, device: torch.device) -> tuple[list[tuple[Tensor, Tenso
     places = {pixel: place for place, pixel in enumerate(p for runs in kinds.values() for run, _ in runs for p in run)}
     order = torch.tensor([places[pixel] for pixel in range(len(axis))], device=device)
     return [
-        (torch.tensor([pixels for pixels, _ in runs], device=device), torch.tensor([keys for _, keys in runs], device=device))
+        (
+            torch.tensor([pixels for pixels, _ in runs], device=device),
+            torch.tensor([keys for _, keys in runs], device=device),
+        )
         for runs in kinds.values()
     ], order
 
