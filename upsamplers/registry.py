@@ -207,7 +207,8 @@ def create(
     step = arguments.pop("step", step)
     if reason := spec.why_not(scale=scale, step=step, backend=backend):
         raise Unsupported(reason)
-    guide_channels = guide_channels or arguments.pop("guide_channels", None)
+    own_channels = arguments.pop("guide_channels", None)
+    guide_channels = guide_channels or own_channels
     _require_options(spec, arguments)
     if spec.needs_guide and (guide_channels or not spec.cls.guide_is_image):
         arguments["guide_channels"] = guide_channels or channels

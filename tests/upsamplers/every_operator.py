@@ -48,6 +48,11 @@ def fit_for(values: Iterable[Tensor], target: torch.dtype | str) -> tuple[Tensor
     return tuple(one if keeps_integers and not one.is_floating_point() else one.to(target) for one in values)
 
 
+def learnt(module: Upsampler) -> list[tuple[str, torch.nn.Parameter]]:
+    """The parameters by name, but those that only checkpoints hold."""
+    return [(key, one) for key, one in module.named_parameters() if key not in module.unused_parameters]
+
+
 def differentiable(values: Iterable[Tensor]) -> tuple[Tensor, ...]:
     """Leaves of their own, with gradients where there can be any."""
     return tuple(one.detach().requires_grad_(one.is_floating_point()) for one in values)

@@ -147,7 +147,7 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
     if not case.model:
         assert isinstance(module, upsamplers.Upsampler)
         x, feature, image = inputs
-        inputs = (x, _guide(module, feature, image)) if module.needs_guide else (x,)
+        inputs = (x, _guide(module, feature, image, case)) if module.needs_guide else (x,)
     if case.mode == TRAIN:
         takes_image = bool(case.model) and not models.get(case.model).features
         if not takes_image:
@@ -160,17 +160,22 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
     return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
 
 
-def _guide(module: upsamplers.Upsampler, feature: Tensor, image: Tensor) -> Tensor:
+def _guide(module: upsamplers.Upsampler, feature: Tensor, image: Tensor, case: Case) -> Tensor:
     """What an operator takes as its guide, of an encoder feature (B, C, sH, sW) or of an image (B, 3, h, w)."""
-    channels = module.guide_channels
     # Revisions of the operators that `compare` measures may not know images.
     source = image if getattr(module, "guide_is_image", False) else feature
-    if channels > source.shape[1]:
-        raise upsamplers.Unsupported(f"a guide of {channels} channels is asked for; there are {source.shape[1]}")
-    if channels < source.shape[1]:
-        source = source[:, :channels].clone(memory_format=torch.preserve_format)
+    if module.guide_channels > source.shape[1]:
+        raise upsamplers.Unsupported(
+            f"a guide of {module.guide_channels} channels is asked for; there are {source.shape[1]}"
+        )
     with torch.no_grad():
-        return module.make_guide(source)
+        return module.make_guide(guide_of(source, module, case))
+
+
+def guide_of(feature: Tensor, module: nn.Module, case: Case) -> Tensor:
+    """The first channels of a feature or an image (B, C, h, w), as many as an operator's guide has."""
+    part = feature[:, : module.guide_channels]  # type: ignore[misc]
+    return part.contiguous(memory_format=LAYOUTS[case.layout])
 
 
 def make(case: Case, settings: Settings) -> nn.Module:

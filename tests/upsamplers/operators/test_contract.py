@@ -17,6 +17,7 @@ from every_operator import (
     differentiable,
     fit_for,
     inputs,
+    learnt,
     output_and_gradients,
     size_out,
     trained,
@@ -133,8 +134,10 @@ def test_gradients_reach_x_and_every_parameter(name: str) -> None:
     module = trained(name)
     x, *guide = differentiable(inputs(module))
     module(x, *guide).square().sum().backward()
-    silent = [key for key, one in module.named_parameters() if one.grad is None or not one.grad.any()]
+    silent = [key for key, one in learnt(module) if one.grad is None or not one.grad.any()]
     assert not silent
+    frozen = {key for key, one in module.named_parameters() if not one.requires_grad}
+    assert frozen == set(module.unused_parameters)
     assert x.grad is not None
     assert x.grad.any()
 
@@ -266,7 +269,7 @@ def test_upsample_to_an_odd_level_gives_its_size(name: str, small: tuple[int, in
     module = trained(name)
     if module.scale != 2:
         pytest.skip("does not double")
-    x, feature = torch.randn(1, module.channels, *small), torch.randn(1, module.channels, *large)
+    x, feature = torch.randn(1, module.channels, *small), torch.randn(1, module.guide_channels, *large)
     with torch.no_grad():
         out = module.upsample_to(x, feature)
         rows, columns = (torch.arange(2 * side).clamp_max(end - 1) for side, end in zip(small, large, strict=True))
@@ -281,7 +284,7 @@ def test_upsample_to_an_odd_level_gives_its_size(name: str, small: tuple[int, in
 @pytest.mark.parametrize("size", [(24, 26), (26, 28), (13, 13)])
 def test_upsample_to_a_feature_of_another_size_names_both_shapes(name: str, size: tuple[int, int]) -> None:
     module = build(name)
-    x, feature = torch.randn(1, module.channels, 13, 13), torch.randn(1, module.channels, *size)
+    x, feature = torch.randn(1, module.channels, 13, 13), torch.randn(1, module.guide_channels, *size)
     with pytest.raises(Unsupported) as refusal:
         module.upsample_to(x, feature)
     assert str(tuple(x.shape)) in str(refusal.value)
