@@ -105,6 +105,7 @@ def check(name, channels, guide_channels, scale, symbols, batch, height, width):
     row, module = COSTS[name], created(name, channels, guide_channels, scale)
     values = {**row.symbols, "C": channels, "G": guide_channels, "s": scale, **symbols}
     assert parameter_counts(module) == (evaluate(row.weights, values), evaluate(row.others, values))
+    height, width = (max(side, module.least_size) for side in (height, width))
     inputs = [torch.zeros(batch, channels, height, width)]
     if module.needs_guide:
         inputs.append(module.make_guide(torch.zeros(batch, guide_channels, scale * height, scale * width)))

@@ -185,7 +185,8 @@ def create(
         name: a registered name, e.g. "dysample+".
         channels: C of x (B, C, H, W).
         scale: s; the output is (B, C, sH, sW).
-        guide_channels: G of the guide (B, G, sH, sW); C by default; ignored where no guide is taken.
+        guide_channels: G of the guide (B, G, sH, sW); C by default, 3 where it is an image; ignored where no guide is
+            taken.
         backend: "torch", "triton", or "auto": Triton where it can, else PyTorch. Also `module.backend`, later.
         options: the operator's own, see its class.
 
@@ -203,7 +204,7 @@ def create(
         raise Unsupported(reason)
     arguments = {**spec.options, **options}
     _require_options(spec, arguments)
-    if spec.needs_guide:
+    if spec.needs_guide and (guide_channels or not spec.cls.guide_is_image):
         arguments["guide_channels"] = guide_channels or channels
     module = _built(spec, channels, scale, arguments)
     if backend != "auto":

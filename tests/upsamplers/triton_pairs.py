@@ -47,7 +47,7 @@ def pair(name, channels, seed=0, dtype=torch.float32, **options):
     up.to(dtype)
     reference.load_state_dict(copy.deepcopy(up.state_dict()))
     for module in (*up.modules(), *reference.modules()):
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, torch.nn.Dropout2d):
             module.p = 0.0
     return up.to(DEVICE), reference.to(DEVICE, torch.float64)
 

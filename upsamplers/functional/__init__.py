@@ -9,6 +9,7 @@ from upsamplers.functional.attended_points import attended_points
 from upsamplers.functional.filter_per_image import filter_per_image
 from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.functional.local_affinity import local_affinity
+from upsamplers.functional.neighbourhood_attention import neighbourhood_attention
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import normalised_points, sample_points
 from upsamplers.functional.selected_points import selected_points
@@ -19,6 +20,7 @@ __all__ = [
     "filter_per_image",
     "interpolate_bilinear",
     "local_affinity",
+    "neighbourhood_attention",
     "normalised_points",
     "reassemble",
     "sample_points",
