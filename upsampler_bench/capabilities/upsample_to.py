@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.device import Device
 from upsampler_bench.results import Reading
-from upsampler_bench.workloads.workload import LAYOUTS, Workload
+from upsampler_bench.workloads.workload import Workload, guide_of
 
 HEIGHT, WIDTH = 13, 7
 INFO = _probing.info(
@@ -33,7 +33,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     height, width = case.scale * HEIGHT - 1, case.scale * WIDTH - 1
     generator = torch.Generator().manual_seed(1)
     feature = torch.randn(case.batch, case.channels, height, width, generator=generator)  # (B, C, sH - 1, sW - 1)
-    feature = feature.to(x).contiguous(memory_format=LAYOUTS[case.layout])
+    feature = guide_of(feature.to(x), module, case)
     with torch.no_grad():
         if guide:
             padded = F.pad(feature, (0, 1, 0, 1), mode="replicate")  # (B, C, sH, sW)

@@ -143,9 +143,11 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
     gradient = step = None
     if not case.model:
         x, feature = inputs
-        with torch.no_grad():
-            guide = (module.make_guide(feature),) if upsamplers.get(case.upsampler).needs_guide else ()  # type: ignore[operator]
-        inputs = (x, *guide)
+        if upsamplers.get(case.upsampler).needs_guide:
+            with torch.no_grad():
+                inputs = (x, module.make_guide(guide_of(feature, module, case)))  # type: ignore[operator]
+        else:
+            inputs = (x,)
     if case.mode == TRAIN:
         takes_image = bool(case.model) and not models.get(case.model).features
         if not takes_image:
@@ -156,6 +158,12 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
             gradient = torch.ones_like(feature)
     call = backends.get(case.backend).prepare(module, inputs)
     return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
+
+
+def guide_of(feature: Tensor, module: nn.Module, case: Case) -> Tensor:
+    """The channels of an encoder feature (B, C, h, w) that an operator's guide has: fewer where it is an image."""
+    part = feature[:, : module.guide_channels]  # type: ignore[misc]
+    return part.contiguous(memory_format=LAYOUTS[case.layout])
 
 
 def make(case: Case, settings: Settings) -> nn.Module:
