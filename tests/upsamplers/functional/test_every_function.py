@@ -11,6 +11,7 @@ from upsamplers.functional import (
     attended_points,
     filter_per_image,
     local_affinity,
+    neighbourhood_attention,
     reassemble,
     sample_points,
     selected_points,
@@ -30,6 +31,10 @@ FUNCTIONS = {
     "attended_points": (
         lambda *tensors: attended_points(*tensors, HOOD),
         lambda b, c, h, w: [(b, c, h, w), (b, 4, h, w), (b, 4, 2 * h, 2 * w), (9, 4), (b, 36, 2 * h, 2 * w)],
+    ),
+    "neighbourhood_attention": (
+        lambda *tensors: neighbourhood_attention(*tensors, 3, heads=2),
+        lambda b, c, h, w: [(b, 8, 2 * h, 2 * w), (b, 8, h, w), (b, c, h, w)],
     ),
     "filter_per_image": (
         lambda y, filters: torch.stack(filter_per_image(y, filters)),
