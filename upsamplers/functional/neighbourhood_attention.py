@@ -1,4 +1,4 @@
-"""Neighbourhood attention: each output pixel a sum of the low-resolution pixels around it, by how well they answer it."""
+"""Neighbourhood attention: each output pixel a sum of the pixels of x around it, by how well they answer it."""
 
 from __future__ import annotations
 

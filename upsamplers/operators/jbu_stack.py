@@ -28,8 +28,8 @@ DROPOUT, FIXUP_SHARE = 0.2, 0.1
 class JBUStack(Upsampler):
     """The stack of learned joint bilateral upsamplers of FeatUp (ICLR 2024, section 3.2).
 
-    Each of log2(s) stages is a JBU of its own weights that doubles what the stage before made, guided by the image averaged
-    to its output's size. A tenth of a 1 × 1 convolution is added to the last.
+    Each of log2(s) stages is a JBU of its own weights that doubles what the stage before made, guided by the image
+    averaged to its output's size. A tenth of a 1 × 1 convolution is added to the last.
 
     Args:
         channels: C.

@@ -147,8 +147,8 @@ class _RotaryPosition(nn.Module):
         self.periods.copy_(LONGEST_PERIOD**steps)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(B, E, h, w) -> (B, E, h, w); in training positions are stretched by a factor of 1/2 to 2, drawn each call."""
-        angles = self._angles(*z.shape[2:], coordinate_dtype(z))  # (D / 2, h, w) for D channels a head
+        """(B, E, h, w) -> (B, E, h, w); in training positions are stretched by 1/2 to 2, drawn at each call."""
+        angles = self._angles(z.shape[2], z.shape[3], coordinate_dtype(z))  # (D / 2, h, w) for D channels a head
         cos, sin = angles.cos().to(z.dtype), angles.sin().to(z.dtype)
         del angles
         first, second = z.unflatten(1, (self.heads, 2, -1)).unbind(2)  # (B, N, D / 2, h, w) each

@@ -34,7 +34,11 @@ def layers(module: nn.Module) -> list[nn.Module]:
 
 def matrices(module: nn.Module) -> list[nn.Module]:
     """The convolutions and linear layers inside."""
-    return [layer for layer in layers(module) if isinstance(getattr(layer, "weight", None), Tensor) and layer.weight.dim() > 1]
+    return [
+        layer
+        for layer in layers(module)
+        if isinstance(getattr(layer, "weight", None), Tensor) and layer.weight.dim() > 1
+    ]
 
 
 def step(module: Upsampler) -> None:
