@@ -56,7 +56,7 @@ def small(name, scale=2):
     """The channels and options of an operator with which the interpreter is quick."""
     if name == "a2u":
         return 4, {"guide_channels": 32}
-    if name == "jbu":
+    if name in ("jbu", "jbu-stack"):
         return 4, {"guide_channels": 3, "radius": 1, "key_channels": 4}
     if name == "lda-aqu":
         return 16, {"kernel": 1}

@@ -36,6 +36,11 @@ def plus_first(out, feature):
     return out + torch.cat((feature[:, :count], torch.zeros_like(out[:, count:])), 1)
 
 
+def at(feature, size):
+    rows, columns = (torch.arange(out) * own // out for out, own in zip(size, feature.shape[2:], strict=True))
+    return feature[:, :, rows][..., columns]
+
+
 def naive(up, x, image):
     """As published, step by step; without gradients for running statistics."""
     state = {**dict(up.named_parameters()), **dict(up.named_buffers())}
@@ -54,10 +59,6 @@ def naive(up, x, image):
             z = F.relu((z - mean) / (variance + 1e-5).sqrt() * weight + bias)
         last = 6 if f"{name}.6.weight" in state else 3
         return plus_first(convolved(f"{name}.{last}", z), feature)
-
-    def at(feature, size):
-        rows, columns = (torch.arange(out) * own // out for out, own in zip(size, feature.shape[2:], strict=True))
-        return feature[:, :, rows][..., columns]
 
     features = [image]
     for index in range(5):
