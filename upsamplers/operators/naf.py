@@ -75,7 +75,7 @@ class NAF(Upsampler):
         require_divisible(embedding_channels, 2 * NORM_GROUPS, "the groups of the norms of two encoders")
         require_divisible(embedding_channels, 4 * heads, "pairs for rows and columns in each head")
         require_divisible(channels, heads, "the heads of the attention")
-        self.heads, self.least_size = heads, up_kernel
+        self.heads, self.up_kernel, self.least_size = heads, up_kernel, up_kernel
         self.image_encoder = _ImageEncoder(self.guide_channels, embedding_channels, heads)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class NAF(Upsampler):
         height, width = x.shape[2:]
         query = self.image_encoder(guide, self.scale * height, self.scale * width)  # (B, E, sH, sW)
         key = pool_to(query, height, width)
-        return neighbourhood_attention(query, key, x, self.least_size, heads=self.heads, scale=self.scale)
+        return neighbourhood_attention(query, key, x, self.up_kernel, heads=self.heads, scale=self.scale)
 
 
 class _ImageEncoder(nn.Module):
