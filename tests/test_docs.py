@@ -27,6 +27,8 @@ OTHERWISE = {
     "a2u": (144, 96, 2, {}),
     "fade-gated": (144, 144, 3, {}),
     "freqfusion": (144, 96, 2, {}),
+    "jbu-stack": (144, 96, 4, {"n": 2}),
+    "uplift": (144, 96, 4, {}),
     "sapa-b": (160, 96, 3, {}),
     "resfu": (160, 96, 4, {}),
     "lda-aqu": (144, 96, 3, {"D": 36}),
@@ -115,6 +117,7 @@ def check(name, channels, guide_channels, scale, symbols, batch, height, width):
     if "N" in row.symbols:
         values["N"] = pairs_seen(scale, height, width)
     assert parameter_counts(module) == (evaluate(row.weights, values), evaluate(row.others, values))
+    height, width = (max(side, module.least_size) for side in (height, width))
     inputs = [torch.zeros(batch, channels, height, width)]
     if module.needs_guide:
         inputs.append(module.make_guide(torch.zeros(batch, guide_channels, scale * height, scale * width)))

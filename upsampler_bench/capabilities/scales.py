@@ -12,7 +12,7 @@ from upsampler_bench.workloads import output_check
 from upsampler_bench.workloads.workload import Workload
 
 TESTED = (1, 2, 3, 4)
-SIZE = {"height": 5, "width": 4}
+SIZE = (5, 4)
 INFO = MetricInfo(
     "scales",
     "×s",
@@ -50,4 +50,7 @@ def _why_not(workload: Workload, scale: int) -> str | None:
 
 
 def _why_wrong(workload: Workload, scale: int, channels: int) -> str | None:
-    return output_check.why_wrong(_probing.variant(workload, scale=scale, channels=channels, **SIZE))
+    height, width = (max(side, workload.module.least_size) for side in SIZE)  # type: ignore[call-overload]
+    return output_check.why_wrong(
+        _probing.variant(workload, scale=scale, channels=channels, height=height, width=width)
+    )

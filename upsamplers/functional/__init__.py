@@ -11,6 +11,7 @@ from upsamplers.functional.filter_per_image import filter_per_image
 from upsamplers.functional.filter_responses import filter_responses
 from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.functional.local_affinity import local_affinity
+from upsamplers.functional.neighbourhood_attention import neighbourhood_attention
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import normalised_points, sample_points
 from upsamplers.functional.selected_points import selected_points
@@ -23,6 +24,7 @@ __all__ = [
     "filter_responses",
     "interpolate_bilinear",
     "local_affinity",
+    "neighbourhood_attention",
     "normalised_points",
     "reassemble",
     "sample_points",

@@ -36,8 +36,8 @@ def reassemble(
     """Content-aware reassembly (CARAFE, ICCV 2019, section 3.2.2).
 
     out[b, c, i, j] = Σ_m weights[b, g·k² + m, i, j] · x[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
-    window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or reflected at them. No window
-    of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
+    window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or continued beyond them. No
+    window of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
     backward also that of x.
 
     A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions, on the
@@ -49,7 +49,7 @@ def reassemble(
         kernel: k, odd.
         groups: Z, dividing C; each of the Z contiguous channel groups has weights of its own.
         scale: s.
-        border: what lies beyond the borders of x: "zeros" or "reflection" (which needs H, W > k // 2).
+        border: what lies beyond the borders of x: "zeros", "reflection" (which needs H, W > k // 2) or "replication".
         normalize: "softmax": `weights` are logits, of which each window takes the softmax; "sigmoid-softmax": of their
             sigmoids; None: they are weights.
         shared: (B, Zk², H, W), added to `weights` for all s² output pixels of an input pixel.
@@ -68,7 +68,7 @@ def reassemble(
         _require(x, weights, kernel, groups, scale, border, normalize)
     is_shuffled = scale == 1 or _is_shuffled(x, weights)
     others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
-    if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
+    if border != "replication" and uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
         from upsamplers.functional._triton.windows import window_sum
 
         sizes = kernel, groups, scale
@@ -86,8 +86,8 @@ def reassemble(
     if gate is not None:
         weights = weights * (1 - gate)
     weights = weights.to(x.dtype)
-    if border == "reflection":
-        weights = fold_taps(weights, kernel, scale)
+    if border != "zeros":
+        weights = fold_taps(weights, kernel, scale, border)
     out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
     return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 

@@ -13,6 +13,7 @@ from upsamplers.functional import (
     filter_per_image,
     filter_responses,
     local_affinity,
+    neighbourhood_attention,
     reassemble,
     sample_points,
     selected_points,
@@ -36,6 +37,10 @@ FUNCTIONS = {
     "cross_attention": (
         lambda *tensors: cross_attention(*tensors, heads=2, window=0.2),
         lambda b, c, h, w: [(b, 4, 2 * h, 2 * w), (b, 4, h, w), (b, c, h, w)],
+    ),
+    "neighbourhood_attention": (
+        lambda *tensors: neighbourhood_attention(*tensors, 3, heads=2),
+        lambda b, c, h, w: [(b, 8, 2 * h, 2 * w), (b, 8, h, w), (b, c, h, w)],
     ),
     "filter_per_image": (
         lambda y, filters: torch.stack(filter_per_image(y, filters)),

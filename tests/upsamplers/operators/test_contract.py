@@ -1,5 +1,6 @@
 """What every registered operator promises: each claim is tested for every name."""
 
+import contextlib
 import copy
 import io
 import pickle
@@ -66,8 +67,8 @@ def test_a_scale_that_it_does_not_list_is_refused(name: str) -> None:
 def test_any_size_is_accepted(name: str, height: int, width: int) -> None:
     module = trained(name).train()
     # A norm over one value and a reflection of a one-pixel side are impossible; only guided operators have them.
-    may_refuse = module.needs_guide and min(height, width) == 1
-    given = inputs(module, height, width, batch=1)
+    may_refuse = (module.needs_guide and min(height, width) == 1) or min(height, width) < module.least_size
+    given = module.example_inputs(1, height, width)
     try:
         out = module(*given)
     except Unsupported:
@@ -75,6 +76,18 @@ def test_any_size_is_accepted(name: str, height: int, width: int) -> None:
         return
     assert out.shape == size_out(module, given[0])
     assert out.isfinite().all()
+
+
+@every_operator
+def test_the_least_size_is_accepted_and_a_smaller_one_refused(name: str) -> None:
+    module = trained(name)
+    least = module.least_size
+    given = module.example_inputs(2, least, least + 1)
+    with contextlib.suppress(Unsupported) if module.needs_guide and least == 1 else contextlib.nullcontext():
+        assert module(*given).shape == size_out(module, given[0])
+    if least > 1:
+        with pytest.raises(Unsupported, match=f"expected at least {least} x {least}"):
+            module(*module.example_inputs(2, least + 1, least - 1))
 
 
 @every_operator
@@ -234,12 +247,13 @@ def test_reset_parameters_gives_what_the_constructor_gives_under_that_seed(name:
 @every_operator
 def test_example_inputs_are_drawn_from_torchs_generator_and_fit(name: str) -> None:
     module = trained(name)
+    size = max(4, module.least_size), max(6, module.least_size)
     torch.manual_seed(4)
-    first = module.example_inputs(2, 4, 6)
+    first = module.example_inputs(2, *size)
     torch.manual_seed(4)
-    again = module.example_inputs(2, 4, 6)
+    again = module.example_inputs(2, *size)
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-    assert first[0].shape == (2, module.channels, 4, 6)
+    assert first[0].shape == (2, module.channels, *size)
     assert len(first) == 1 + module.needs_guide
     assert not any(one.requires_grad for one in first)
     assert module(*first).shape == size_out(module, first[0])
