@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from upsampler_bench.commands.options import (
+    FORMATS,
     Batch,
     Device,
     Formats,
@@ -20,6 +21,9 @@ from upsampler_bench.commands.options import (
     Threads,
     Timeout,
 )
+
+# Written besides the formats of every report.
+TRACE = "trace"
 
 
 def profile(
@@ -76,4 +80,4 @@ def profile(
         "timeout": timeout,
         "plugin": plugin,
     }
-    perform("profile", keys, output_dir, formats, resume=resume)
+    perform("profile", keys, output_dir, formats or [*FORMATS, TRACE], resume=resume)

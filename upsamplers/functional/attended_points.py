@@ -10,9 +10,11 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_attention import AttendedPoints
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.portable_points import sampled_sum
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("attention")
 def attended_points(
     x: Tensor,
     key: Tensor,

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("pooling")
 def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor, Tensor]:
     """The adaptive average pool of an image, as of F.adaptive_avg_pool2d, and the average of all its pixels.
 

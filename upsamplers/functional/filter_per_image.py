@@ -6,9 +6,11 @@ from torch import Tensor
 
 from upsamplers.functional._torch.image_filters import ImageFilters, shifted_filters
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("filtering")
 def filter_per_image(y: Tensor, filters: Tensor, *, backend: str = "auto") -> tuple[Tensor, ...]:
     """Every channel of each image filtered with stride 2 by that image's own filters (A2U, CVPR 2021, section 4.2).
 

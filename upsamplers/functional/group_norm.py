@@ -12,9 +12,11 @@ from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("norm")
 def group_norm(x: Tensor, norm: nn.GroupNorm, *, backend: str = "auto") -> Tensor:
     """norm(x), on CUDA without the wait for one block a group, which is how torch takes the statistics.
 
@@ -54,6 +56,7 @@ def group_norm(x: Tensor, norm: nn.GroupNorm, *, backend: str = "auto") -> Tenso
     return torch.addcmul(shift[:, :, None, None], x, scale[:, :, None, None])
 
 
+@stage("norm")
 def norm_scale_and_shift(norm: nn.GroupNorm, x: Tensor, backend: str = "auto") -> tuple[Tensor, Tensor]:
     """A group norm of x as one multiply-add for each channel: norm(x) = x · scale + shift, without gradients.
 
@@ -83,6 +86,7 @@ def norm_scale_and_shift(norm: nn.GroupNorm, x: Tensor, backend: str = "auto") -
     return scale, norm.bias - mean.repeat_interleave(x.shape[1] // norm.num_groups, 1) * scale
 
 
+@stage("norm")
 def normalised_product(
     u: Tensor, v: Tensor, norm_u: nn.GroupNorm, norm_v: nn.GroupNorm, slope: float, *, backend: str = "auto"
 ) -> Tensor:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("interpolation")
 def interpolate_bicubic(x: Tensor, scale: int, *, backend: str = "auto") -> Tensor:
     """Bicubic interpolation (Keys, TASSP 1981), as torch's with align_corners=False; the border is repeated.
 

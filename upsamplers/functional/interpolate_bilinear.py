@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("interpolation")
 def interpolate_bilinear(x: Tensor, scale: int, *, backend: str = "auto") -> Tensor:
     """`torch.nn.functional.interpolate` with half-pixel centres (align_corners=False).
 

@@ -9,10 +9,12 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_dots
 from upsamplers.functional._torch.reflection import mirror_taps
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional._torch.window_products import Affinity
 from upsamplers.functional.backend import uses_triton
 
 
+@stage("affinity")
 def local_affinity(
     query: Tensor,
     key: Tensor,
@@ -66,6 +68,7 @@ def local_affinity(
     return logits.softmax(1) if softmax else logits
 
 
+@stage("affinity")
 def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, backend: str = "auto") -> Tensor:
     """The softmax of `local_affinity` in whichever of the shapes that `reassemble` takes is faster.
 

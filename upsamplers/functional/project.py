@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.group_norm import folds, group_norm, norm_scale_and_shift
 
 
+@stage("projection")
 def project(x: Tensor, *layers: nn.Module, norm: nn.GroupNorm | None = None, backend: str = "auto") -> Tensor:
     """What one or two 1x1 convolutions make of x, or of its norm, side by side.
 

@@ -12,6 +12,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_sum
 from upsamplers.functional._torch.reflection import fold_taps
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional._torch.window_products import Reassembly
 from upsamplers.functional._torch.window_weights import window_weights
 from upsamplers.functional.backend import uses_triton
@@ -19,6 +20,7 @@ from upsamplers.functional.backend import uses_triton
 NORMALIZATIONS = (None, "softmax", "sigmoid-softmax")
 
 
+@stage("reassembly")
 def reassemble(
     x: Tensor,
     weights: Tensor,
@@ -92,6 +94,7 @@ def reassemble(
     return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
 
+@stage("softmax")
 def _weights_on_triton(
     x: Tensor,
     weights: Tensor,

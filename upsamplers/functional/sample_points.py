@@ -11,6 +11,7 @@ from upsamplers.functional._torch.finite_points import are_finite, sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -50,6 +51,7 @@ def displacement(offsets: Tensor, scopes: Tensor | None, initial: Tensor | None,
     return torch.addcmul(start, offsets, scopes.to(offsets.dtype).sigmoid(), value=factor)
 
 
+@stage("sampling")
 def sample_points(
     x: Tensor,
     offsets: Tensor,

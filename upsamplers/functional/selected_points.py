@@ -8,8 +8,10 @@ from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_selection import SelectedPoints, sampled_selection
+from upsamplers.functional._torch.stage import stage
 
 
+@stage("selection")
 def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, groups: int, scale: int) -> Tensor:
     """Dynamic selection (SAPA-D, "On Point Affiliation").
 

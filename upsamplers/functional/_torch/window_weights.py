@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
+from upsamplers.functional._torch.stage import stage
 
 
+@stage("softmax")
 def window_weights(
     logits: Tensor,
     kernel: int,
