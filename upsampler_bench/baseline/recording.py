@@ -24,7 +24,7 @@ from upsampler_bench.workloads.workload import Workload
 CASE = Case("", INFERENCE, batch=1, channels=64, height=32, width=32)
 # The default heap: nothing is timed, and the process may go on to other things.
 SETTINGS = Settings(threads=1, malloc="default")
-METRICS = ("flops", "params", "memory", "train_memory", "traffic")
+METRICS = ("flops", "params", "memory", "train_memory", "traffic", "allocations", "train_allocations")
 
 
 def record(case: Case) -> OperatorBaseline:
