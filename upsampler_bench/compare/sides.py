@@ -85,9 +85,12 @@ def profile_revisions(base: str, head: str | None, options: Options, say: Say) -
         SideError: a side cannot be built, loaded or profiled.
     """
     with worktrees.sides(base, head, options.plugins, say, own_environment=options.own_environment) as pair:
-        names = [name for name in registered.names(pair[0], options.device) if name in registered.names(pair[1])]
-        cases = plan.cases(plan.parse({**plan.read("profile"), **options.plan}), names, options.device)
-        cases = [case for case in cases if metrics.for_case(case, process.PROFILES)]
+        base_names, head_names = (registered.names(side, options.device) for side in pair)
+        names = [name for name in base_names if name in head_names]
+        planned = plan.cases(
+            plan.parse({**plan.read("profile"), **options.plan, "baseline": ""}), names, options.device
+        )
+        cases = [case for case in planned if metrics.for_case(case, process.PROFILES)]
         groups = [
             [case for case in cases if case.group == group] for group in dict.fromkeys(one.group for one in cases)
         ]
