@@ -10,7 +10,6 @@ from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
-@stage("pooling")
 def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor, Tensor]:
     """The adaptive average pool of an image, as of F.adaptive_avg_pool2d, and the average of all its pixels.
 
@@ -25,17 +24,18 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
     Raises:
         Unsupported: the backend cannot take y.
     """
-    if uses_triton(backend, y):
-        from upsamplers.functional._triton import average_pool as fused
-        from upsamplers.functional._triton.launch import dense
+    with stage("pooling"):
+        if uses_triton(backend, y):
+            from upsamplers.functional._triton import average_pool as fused
+            from upsamplers.functional._triton.launch import dense
 
-        pooled, mean = fused.average_pool(dense(y), side)
-        return pooled, mean
-    mean = y.mean((2, 3), keepdim=True)
-    # Exporters have no such pool for sizes that they do not know, the older one only for multiples of the bins.
-    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
-        return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).transpose(0, 1), mean
-    return F.adaptive_avg_pool2d(y, side), mean
+            pooled, mean = fused.average_pool(dense(y), side)
+            return pooled, mean
+        mean = y.mean((2, 3), keepdim=True)
+        # Exporters have no such pool for sizes that they do not know, the older one only for multiples of the bins.
+        if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+            return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).transpose(0, 1), mean
+        return F.adaptive_avg_pool2d(y, side), mean
 
 
 def _averages(size: int, side: int, like: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
-@stage("interpolation")
 def interpolate_bicubic(x: Tensor, scale: int, *, backend: str = "auto") -> Tensor:
     """Bicubic interpolation (Keys, TASSP 1981), as torch's with align_corners=False; the border is repeated.
 
@@ -24,10 +23,11 @@ def interpolate_bicubic(x: Tensor, scale: int, *, backend: str = "auto") -> Tens
     Raises:
         Unsupported: the backend cannot run.
     """
-    if uses_triton(backend, x, scale=scale):
-        from upsamplers.functional._triton import bicubic
+    with stage("interpolation"):
+        if uses_triton(backend, x, scale=scale):
+            from upsamplers.functional._triton import bicubic
 
-        out: Tensor = bicubic.interpolate_bicubic(x, scale)
-        return out
-    # Under autocast torch interpolates in float32.
-    return F.interpolate(x, scale_factor=float(scale), mode="bicubic", align_corners=False).to(x.dtype)
+            out: Tensor = bicubic.interpolate_bicubic(x, scale)
+            return out
+        # Under autocast torch interpolates in float32.
+        return F.interpolate(x, scale_factor=float(scale), mode="bicubic", align_corners=False).to(x.dtype)

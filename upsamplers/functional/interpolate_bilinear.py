@@ -9,7 +9,6 @@ from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
-@stage("interpolation")
 def interpolate_bilinear(x: Tensor, scale: int, *, backend: str = "auto") -> Tensor:
     """`torch.nn.functional.interpolate` with half-pixel centres (align_corners=False).
 
@@ -24,10 +23,11 @@ def interpolate_bilinear(x: Tensor, scale: int, *, backend: str = "auto") -> Ten
     Raises:
         Unsupported: the backend cannot run.
     """
-    if uses_triton(backend, x, scale=scale):
-        from upsamplers.functional._triton import points
-        from upsamplers.functional._triton.launch import dense
+    with stage("interpolation"):
+        if uses_triton(backend, x, scale=scale):
+            from upsamplers.functional._triton import points
+            from upsamplers.functional._triton.launch import dense
 
-        out: Tensor = points.bilinear(dense(x), scale)
-        return out
-    return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)
+            out: Tensor = points.bilinear(dense(x), scale)
+            return out
+        return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)

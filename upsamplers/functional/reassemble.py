@@ -20,7 +20,6 @@ from upsamplers.functional.backend import uses_triton
 NORMALIZATIONS = (None, "softmax", "sigmoid-softmax")
 
 
-@stage("reassembly")
 def reassemble(
     x: Tensor,
     weights: Tensor,
@@ -66,35 +65,37 @@ def reassemble(
         Unsupported: kernel is even, the groups do not divide C, the weights do not fit, x is too small to reflect, or
             the backend cannot run.
     """
-    if not needs_plain_operations():
-        _require(x, weights, kernel, groups, scale, border, normalize)
-    is_shuffled = scale == 1 or _is_shuffled(x, weights)
-    others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
-    if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
-        from upsamplers.functional._triton.windows import window_sum
+    with stage("reassembly"):
+        if not needs_plain_operations():
+            _require(x, weights, kernel, groups, scale, border, normalize)
+        is_shuffled = scale == 1 or _is_shuffled(x, weights)
+        others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
+        if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
+            from upsamplers.functional._triton.windows import window_sum
 
-        sizes = kernel, groups, scale
-        # In the place of the logits, so that these are freed.
-        weights = _weights_on_triton(x, weights, sizes, normalize, shared, gate, is_shuffled=is_shuffled)
-        return window_sum(x, weights, guide, gate, *sizes, border == "reflection")  # type: ignore[no-any-return]
+            sizes = kernel, groups, scale
+            # In the place of the logits, so that these are freed.
+            weights = _weights_on_triton(x, weights, sizes, normalize, shared, gate, is_shuffled=is_shuffled)
+            return window_sum(x, weights, guide, gate, *sizes, border == "reflection")  # type: ignore[no-any-return]
 
-    weights = window_weights(
-        weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
-    )  # (B, Zk², sH, sW)
-    if needs_plain_operations():
-        shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
-        return shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
-    # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
-    if gate is not None:
-        weights = weights * (1 - gate)
-    weights = weights.to(x.dtype)
-    if border == "reflection":
-        weights = fold_taps(weights, kernel, scale)
-    out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
-    return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
+        weights = window_weights(
+            weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
+        )  # (B, Zk², sH, sW)
+        if needs_plain_operations():
+            shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
+            return (
+                shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
+            )
+        # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
+        if gate is not None:
+            weights = weights * (1 - gate)
+        weights = weights.to(x.dtype)
+        if border == "reflection":
+            weights = fold_taps(weights, kernel, scale)
+        out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
+        return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
 
-@stage("softmax")
 def _weights_on_triton(
     x: Tensor,
     weights: Tensor,
@@ -106,22 +107,23 @@ def _weights_on_triton(
     is_shuffled: bool,
 ) -> Tensor:
     """The weights of a window sum, normalised and gated by kernels; sizes: kernel, groups and scale."""
-    from upsamplers.functional._triton import windows
+    with stage("softmax"):
+        from upsamplers.functional._triton import windows
 
-    scale = sizes[2]
-    height, width = x.shape[2:]
-    is_gated = gate is None
-    if normalize is not None:
-        # The kernel of the weights gives the gate no gradient.
-        is_gated = is_gated or not torch.is_grad_enabled()
-        sigmoid = normalize == "sigmoid-softmax"
-        own_gate = gate if is_gated else None
-        weights = windows.window_weights(weights, shared, own_gate, *sizes, height, width, sigmoid, x.dtype)
-    elif shared is not None:
-        weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
-    if gate is not None and not is_gated:
-        weights = windows.gated(weights, gate, scale, height)
-    return weights
+        scale = sizes[2]
+        height, width = x.shape[2:]
+        is_gated = gate is None
+        if normalize is not None:
+            # The kernel of the weights gives the gate no gradient.
+            is_gated = is_gated or not torch.is_grad_enabled()
+            sigmoid = normalize == "sigmoid-softmax"
+            own_gate = gate if is_gated else None
+            weights = windows.window_weights(weights, shared, own_gate, *sizes, height, width, sigmoid, x.dtype)
+        elif shared is not None:
+            weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
+        if gate is not None and not is_gated:
+            weights = windows.gated(weights, gate, scale, height)
+        return weights
 
 
 def _require(

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch.profiler import record_function
 
-P = ParamSpec("P")
-T = TypeVar("T")
+NOTHING = nullcontext()
 
 
-def stage(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Makes a function a range of that name while a profiler records; else it is called as it is."""
+def stage(name: str) -> AbstractContextManager[object]:
+    """A range of that name while a profiler records; else nothing, since a range takes microseconds.
 
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        @wraps(function)
-        def staged(*args: P.args, **kwargs: P.kwargs) -> T:
-            # A compiler takes the first branch; a range that nobody records would cost microseconds.
-            if torch.compiler.is_compiling() or not torch._C._autograd._profiler_enabled():
-                return function(*args, **kwargs)
-            with record_function(name):
-                return function(*args, **kwargs)
-
-        return staged
-
-    return decorate
+    A decorator would keep the arguments of a function alive, and with them tensors that it drops.
+    """
+    if torch.compiler.is_compiling() or not torch._C._autograd._profiler_enabled():
+        return NOTHING
+    return record_function(name)
