@@ -101,6 +101,8 @@ def profiled(
     module: nn.Module,
     activities: Sequence[ProfilerActivity] = (ProfilerActivity.CPU,),
     synchronize: Callable[[], None] = lambda: None,
+    *,
+    warm: int = 0,
 ) -> Profile:
     """Profiles one step.
 
@@ -109,11 +111,13 @@ def profiled(
         module: whose submodules become ranges.
         activities: of the profiler.
         synchronize: waits until the step has ended on its device.
+        warm: steps before it, since the profiler's first events take longer, and its start leaves the caches cold.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else each start and stop is a line on standard error
     paths = {submodule: path for path, submodule in module.named_modules() if path}
     with _named(paths), profile(activities=[*activities]) as profiler:
-        torch.empty(0)  # the first event of a thread takes longer
+        for _ in range(warm):
+            step()
         with record_function(STEP):
             out = step()
         synchronize()
@@ -125,6 +129,8 @@ def profiled(
         for event in events
         if event.sequence_nr >= 0 and event.scope == FUNCTION and not event.name.startswith(EVALUATION)
     }
+    begin = next(event.time_range.start for event in events if event.name == STEP)
+    events = [event for event in events if event.time_range.start >= begin]
     return Profile(tuple(events), frozenset(paths.values()), forwards)
 
 

@@ -32,7 +32,7 @@ from upsampler_bench.workloads.workload import Workload
 from upsamplers import Upsampler
 
 # Profiled steps: at least so many, and more in so many seconds.
-STEPS, MOST_STEPS, SECONDS = 5, 30, 0.5
+STEPS, MOST_STEPS, SECONDS = 5, 30, 1.0
 # Of which the last ones are stored one by one.
 TRACED = 3
 BETWEEN = "between operations"
@@ -202,7 +202,7 @@ def _on_cpu(step: Callable[[], object], module: nn.Module) -> tuple[list[list[Pa
         out = step()
         unrecorded.append(time.perf_counter() - begin)
         del out
-        traced = [*traced, profiled(step, module)][-TRACED:]
+        traced = [*traced, profiled(step, module, warm=1)][-TRACED:]
         steps.append(_by_operation(costs, traced[-1], overhead))
     return steps, traced, {"unrecorded": median(unrecorded)}
 
