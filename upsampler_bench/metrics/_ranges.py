@@ -36,6 +36,8 @@ CALLS, REPEATS = 100, 5
 # The profiler's scopes of an operation and of a node of backward.
 FUNCTION, BACKWARD = 0, 1
 MICROSECONDS = 1e6
+# Of a step, what is stored of it: so a step of thousands of operations is no larger than others.
+SHORTEST = 1e-3
 # Between two stored steps (µs).
 APART = 10.0
 Event = Any
@@ -217,15 +219,14 @@ def short_name(name: str) -> str:
 
 
 def spans(profiles: Sequence[Profile]) -> Iterator[Span]:
-    """What began when and took how long, of several steps one after the other."""
+    """What began when and took how long, of several steps one after the other; the shortest are left out."""
     origin = 0.0
     for one in profiles:
         start, end = one.step.time_range.start, one.step.time_range.end
         operations = set(map(id, one.operations()))
         for event in one.events:
-            kind = _kind(event, operations) if event.time_range.start >= start else ""
-            if kind:
-                begin, length = origin + event.time_range.start - start, event.time_range.elapsed_us()
+            begin, length = origin + event.time_range.start - start, event.time_range.elapsed_us()
+            if (kind := _kind(event, operations)) and length >= SHORTEST * (one.step.time_range.end - start):
                 name = short_name(event.name) if kind == OPERATION else event.name
                 yield Span(name, kind, one.within(event), begin / MICROSECONDS, length / MICROSECONDS)
                 end = max(end, event.time_range.end)

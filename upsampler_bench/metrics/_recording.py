@@ -34,7 +34,7 @@ from upsamplers import Upsampler
 # Profiled steps: at least so many, and more in so many seconds.
 STEPS, MOST_STEPS, SECONDS = 5, 30, 1.0
 # Of which the last ones are stored one by one.
-TRACED = 3
+TRACED = 2
 BETWEEN = "between operations"
 # Operations that move nothing: what they take is the host's time.
 VIEW = "views"

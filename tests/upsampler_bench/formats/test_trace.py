@@ -53,5 +53,11 @@ def test_kernels_have_a_row_of_their_own():
     assert rows["step"] == rows["softmax"] == rows["_softmax"] != rows["softmax_warp_forward"]
 
 
+def test_the_file_is_the_same_each_time_and_described():
+    files = [formats.get("trace").files(report.from_run(profiled_run())) for _ in range(2)]
+    assert files[0] == files[1]
+    assert formats.get("trace").ABOUT
+
+
 def test_a_run_without_profiles_has_no_trace():
     assert formats.get("trace").files(report.from_run(plain_run(FIGURES))) == {}
