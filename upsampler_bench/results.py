@@ -59,12 +59,12 @@ class Part:
     Attributes:
         name: of the operation or kernel, shortened.
         category: the kind of work: "convolution", "softmax", "copy", ...
-        within: the path of the submodule that called it; empty: the operator itself.
+        within: the path of the submodule that called it, with the stage of it that the operator names, such as
+            "softmax"; empty: the operator or model itself.
         calls: a step.
         seconds: a step.
         traffic: bytes that it reads and writes, each tensor once per operation.
         multiply_adds: of products and convolutions.
-        live: bytes that it made of those that are alive at the peak of memory.
     """
 
     name: str
@@ -74,7 +74,6 @@ class Part:
     seconds: float
     traffic: int = 0
     multiply_adds: int = 0
-    live: int = 0
 
     def plus(self, other: Part) -> Part:
         """Both together, by the name of this one."""
@@ -84,8 +83,40 @@ class Part:
             seconds=self.seconds + other.seconds,
             traffic=self.traffic + other.traffic,
             multiply_adds=self.multiply_adds + other.multiply_adds,
-            live=self.live + other.live,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Tensors that are alive when a step's memory is at its peak.
+
+    Attributes:
+        name: of the operation that made them.
+        within: as of a part.
+        bytes: of all together.
+    """
+
+    name: str
+    within: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One thing that took place in a step.
+
+    Attributes:
+        name: of the operation, range or kernel.
+        kind: "operation", "range" (a submodule, a stage of an operator, a node of backward) or "kernel".
+        within: as of a part.
+        begin: seconds after the first step began.
+    """
+
+    name: str
+    kind: str
+    within: str
+    begin: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +131,8 @@ class Reading:
         notes: what a reader must know ("launches not hidden", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
         parts: of a profile, what the step consists of, longest first.
+        live: of a profile, what is alive at the peak of memory, largest first.
+        spans: of a profile, some steps as they took place.
     """
 
     metric: str
@@ -108,6 +141,8 @@ class Reading:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, float | str] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
+    live: tuple[Live, ...] = ()
+    spans: tuple[Span, ...] = field(default=(), repr=False)
 
     @property
     def samples(self) -> tuple[float, ...]:

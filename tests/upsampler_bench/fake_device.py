@@ -41,7 +41,7 @@ class FakeDevice:
     def peak(self, step: Step) -> Peak:
         with LiveStorages() as storages:
             step(storages.mark)
-        return Peak(storages.peak, storages.marked, "live storages")
+        return Peak(storages.peak, storages.marked, storages.allocations, "live storages")
 
     def captured(self, call: Call) -> Call:
         return call

@@ -90,7 +90,7 @@ class Greedy:
             raise MemoryError
         with LiveStorages() as storages:
             step(storages.mark)
-        return Peak(storages.peak + self.more, 0, "fake")
+        return Peak(storages.peak + self.more, 0, 0, "fake")
 
 
 def test_a_gpu_that_takes_more_lowers_the_size_to_one_that_fits():

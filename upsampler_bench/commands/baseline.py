@@ -31,9 +31,9 @@ File = Annotated[Path, typer.Option("--file", help="The baseline file.")]
 def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
     """Compare every operator with the baseline.
 
-    Multiply-adds, parameters, peak memory and ATen operations must be equal;
-    outputs and gradients must agree within rounding. Added or removed
-    operators are listed but do not fail the check.
+    Multiply-adds, parameters, peak memory, allocations and ATen operations
+    must be equal; outputs and gradients must agree within rounding. Added or
+    removed operators are listed but do not fail the check.
 
     Exit codes: 0 no change, 1 something changed, 2 misuse or no baseline,
     4 an output or a gradient is wrong.

@@ -50,7 +50,7 @@ class Cpu:
         with LiveStorages() as storages:
             out = step(storages.mark)
         del out
-        return Peak(storages.peak, storages.marked, "live storages (no scratch inside kernels)")
+        return Peak(storages.peak, storages.marked, storages.allocations, "live storages (no scratch inside kernels)")
 
     def captured(self, call: Call) -> Call:
         """A CPU has no graphs: the call itself."""

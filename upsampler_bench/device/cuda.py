@@ -124,14 +124,19 @@ class Cuda:
             step(lambda: None)
         self.synchronize()
         torch.cuda.reset_peak_memory_stats(self._device)
-        before, levels = torch.cuda.memory_allocated(self._device), []
+        before, levels, allocations = torch.cuda.memory_allocated(self._device), [], self._allocations()
         out = step(lambda: levels.append(torch.cuda.memory_allocated(self._device)))
         self.synchronize()
         peak = torch.cuda.max_memory_allocated(self._device) - before
         del out
         marked = levels[-1] - before if levels else 0
         reserved = torch.cuda.memory_reserved(self._device) - reserved_before
-        return Peak(peak, marked, "CUDA allocator's peak", reserved=reserved)
+        made = self._allocations() - allocations
+        return Peak(peak, marked, made, "CUDA allocator's peak", reserved=reserved)
+
+    def _allocations(self) -> int:
+        """How many there have been in this process."""
+        return int(torch.cuda.memory_stats(self._device).get("allocation.all.allocated", 0))
 
     def captured(self, call: Call) -> Call:
         """With --cuda-graph the replay of the captured call, else the call itself."""

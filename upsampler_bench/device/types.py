@@ -36,10 +36,15 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Bytes beyond what was allocated before: the peak, those at the mark, and those reserved from the driver."""
+    """Bytes beyond what was allocated before: the peak, those at the mark, and those reserved from the driver.
+
+    Attributes:
+        allocations: how many there were.
+    """
 
     peak: int
     marked: int
+    allocations: int
     method: str
     reserved: int | None = None
 

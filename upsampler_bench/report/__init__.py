@@ -38,6 +38,7 @@ def from_runs(runs: Sequence[Run]) -> Report:
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
         operators=operator_facts.operators(runs),
         profiles=tuple(profiles.tables(measured)),
+        traces=tuple(profiles.traces(measured)),
     )
 
 

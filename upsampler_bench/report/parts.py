@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from upsampler_bench.paper.parts import PublishedTable
 from upsampler_bench.report.pictures import Picture
+from upsampler_bench.results import Span
 
 NOTHING = "–"
 
@@ -142,6 +143,14 @@ class OperatorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """Some steps of one operator as they took place."""
+
+    title: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A report's parts, each in the order in which it is shown.
 
@@ -151,7 +160,8 @@ class Report:
         legend: (title, text) pairs: what each column means, and the conventions.
         warning: that a run is incomplete, or empty.
         operators: what is known of each besides its measurements.
-        profiles: where the time goes, a table for each operator that was profiled.
+        profiles: where the time goes, a table or several for each operator that was profiled.
+        traces: the steps that were profiled, as they took place.
     """
 
     title: str
@@ -165,3 +175,4 @@ class Report:
     warning: str = ""
     operators: tuple[OperatorFacts, ...] = ()
     profiles: tuple[Table, ...] = ()
+    traces: tuple[Trace, ...] = ()

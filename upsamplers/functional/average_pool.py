@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -23,13 +24,14 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
     Raises:
         Unsupported: the backend cannot take y.
     """
-    if uses_triton(backend, y):
-        from upsamplers.functional._triton import average_pool as fused
-        from upsamplers.functional._triton.launch import dense
+    with stage("pooling"):
+        if uses_triton(backend, y):
+            from upsamplers.functional._triton import average_pool as fused
+            from upsamplers.functional._triton.launch import dense
 
-        pooled, mean = fused.average_pool(dense(y), side)
-        return pooled, mean
-    return _pooled(y, side, side), y.mean((2, 3), keepdim=True)
+            pooled, mean = fused.average_pool(dense(y), side)
+            return pooled, mean
+        return _pooled(y, side, side), y.mean((2, 3), keepdim=True)
 
 
 def pool_to(y: Tensor, height: int, width: int) -> Tensor:

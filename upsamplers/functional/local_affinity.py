@@ -9,6 +9,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_dots
 from upsamplers.functional._torch.reflection import mirror_taps
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional._torch.window_products import Affinity
 from upsamplers.functional.backend import uses_triton
 
@@ -50,21 +51,22 @@ def local_affinity(
         Unsupported: kernel is even, query and key do not fit, the keys are too few to reflect, or the backend cannot
             run.
     """
-    if not needs_plain_operations():
-        _require(query, key, kernel, scale, border)
-    if border != "replication" and uses_triton(backend, key, query, kernel=kernel, scale=scale):
-        from upsamplers.functional._triton.windows import window_dots
+    with stage("affinity"):
+        if not needs_plain_operations():
+            _require(query, key, kernel, scale, border)
+        if border != "replication" and uses_triton(backend, key, query, kernel=kernel, scale=scale):
+            from upsamplers.functional._triton.windows import window_dots
 
-        reflect = border == "reflection"
-        affinity: Tensor = window_dots(key, query, kernel, 1, scale, reflect, softmax, True, query.dtype)
-        return affinity
-    if needs_plain_operations():
-        logits = shifted_dots(query, key, kernel, scale=scale, border=border)
-    else:
-        logits = Affinity.apply(query, key, kernel, scale)  # type: ignore[no-untyped-call]
-        if border != "zeros":
-            logits = mirror_taps(logits, kernel, scale, border)
-    return logits.softmax(1) if softmax else logits
+            reflect = border == "reflection"
+            affinity: Tensor = window_dots(key, query, kernel, 1, scale, reflect, softmax, True, query.dtype)
+            return affinity
+        if needs_plain_operations():
+            logits = shifted_dots(query, key, kernel, scale=scale, border=border)
+        else:
+            logits = Affinity.apply(query, key, kernel, scale)  # type: ignore[no-untyped-call]
+            if border != "zeros":
+                logits = mirror_taps(logits, kernel, scale, border)
+        return logits.softmax(1) if softmax else logits
 
 
 def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, backend: str = "auto") -> Tensor:
@@ -79,13 +81,14 @@ def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2,
     Raises:
         Unsupported: as there.
     """
-    if not uses_triton(backend, key, query, kernel=kernel, scale=scale):
-        return local_affinity(query, key, kernel, scale=scale, softmax=True, backend=backend)
-    from upsamplers.functional._triton.windows import window_dots
+    with stage("affinity"):
+        if not uses_triton(backend, key, query, kernel=kernel, scale=scale):
+            return local_affinity(query, key, kernel, scale=scale, softmax=True, backend=backend)
+        from upsamplers.functional._triton.windows import window_dots
 
-    _require(query, key, kernel, scale, "zeros")
-    weights: Tensor = window_dots(key, query, kernel, 1, scale, False, True, False, query.dtype)
-    return weights
+        _require(query, key, kernel, scale, "zeros")
+        weights: Tensor = window_dots(key, query, kernel, 1, scale, False, True, False, query.dtype)
+        return weights
 
 
 def _require(query: Tensor, key: Tensor, kernel: int, scale: int, border: str) -> None:

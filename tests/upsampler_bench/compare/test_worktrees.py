@@ -15,6 +15,12 @@ pytestmark = pytest.mark.slow
 PLUGIN = """import torch, upsamplers
 upsamplers.register_module({name!r}, lambda channels, scale: torch.nn.Upsample(scale_factor=scale))
 """
+COPYING = """import torch, upsamplers
+class Mine(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.interpolate({}, scale_factor=2)
+upsamplers.register_module("mine", lambda channels, scale: Mine())
+"""
 
 
 def git(folder, *arguments):
@@ -141,3 +147,19 @@ def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, 
     ):
         pass
     assert len(lines) == 1
+
+
+def test_profiles_of_revisions_name_a_planted_copy(tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for planted in ("x", "x.clone()"):
+        (folder / "mine.py").write_text(COPYING.format(planted))
+        git(folder, "add", "-A")
+        git(folder, "commit", "--quiet", "-m", planted)
+    monkeypatch.chdir(folder)
+    keys = {"upsampler": ["mine"], "shape": ["4x6x5"], "mode": ["inference"], "device": "cpu"}
+    changes = sides.profile_revisions("HEAD~1", None, sides.Options(keys, ("mine.py",)), print)
+    (table,) = changes.profiles
+    assert [row.name for row in table.rows if row.cells[-1].text != "time"] == ["clone"]
+    assert table.rows[0].cells[-1].text == "new"

@@ -11,7 +11,7 @@ from upsampler_bench.paper import published
 from upsampler_bench.report.pictures import Panel, Picture, Plane, Point
 from upsampler_bench.report.pictures.pareto import front
 from upsampler_bench.report.pictures.sweep import slope
-from upsampler_bench.results import Run
+from upsampler_bench.results import MetricInfo, Reading, Run
 
 MINUS = "−"
 
@@ -180,6 +180,22 @@ def test_the_pareto_picture_names_the_front_of_all_and_that_of_those_with_parame
     assert [point.name for point in pareto.points if point.bold] == ["nearest"]
     assert "Not measured: mine (failed)." in pareto.caption
     assert {one.name for one in pareto.points} == set(FIGURES) - {"mine"}
+
+
+def test_energy_has_a_front_of_its_own_where_it_was_measured() -> None:
+    run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe", "dysample")})
+    joules = {"bilinear": 0.2, "carafe": 0.9, "dysample": 0.5}
+    measurements = tuple(
+        replace(one, readings=(*one.readings, Reading("energy", ((joules[one.case.upsampler],),), "counter")))
+        if one.case.mode == "inference"
+        else one
+        for one in run.measurements
+    )
+    assert "energy" not in pictures(run)
+    energy = MetricInfo("energy", "Energy", "J", "inference", relative=True)
+    plane = pictures(replace(run, metrics=(*run.metrics, energy), measurements=measurements))["energy"]
+    assert fronts(plane)[0] == ["bilinear"]
+    assert plane.y.label.startswith("Energy (mJ")
 
 
 def test_in_a_model_those_have_parameters_that_add_some_to_the_baselines() -> None:

@@ -81,6 +81,11 @@ class BarChart:
         return [group if middle[group] == place else "" for place, group in enumerate(groups)]
 
     @property
+    def ticks(self) -> tuple[float, ...]:
+        """The numbers at an axis of shares (%); empty: the renderer chooses."""
+        return (0, 25, 50, 75, 100) if any(bar.segments for bar in self.bars) else ()
+
+    @property
     def range(self) -> tuple[float, float]:
         """The ends of the value axis, with room for the numbers behind the bars."""
         ends = [
