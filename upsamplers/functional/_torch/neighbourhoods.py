@@ -61,7 +61,7 @@ def gathered_attention(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads
     logits = cells @ gathered(key).transpose(3, 4) / cells.shape[4] ** 0.5
     values = gathered(x)
     sums = logits.softmax(4).to(values.dtype) @ values  # (B·N, H, W, s², C / N)
-    out = sums.unflatten(3, (scale, scale)).permute(0, 5, 1, 3, 2, 4)  # (B·N, C / N, H, s, W, s)
+    out: Tensor = sums.unflatten(3, (scale, scale)).permute(0, 5, 1, 3, 2, 4)  # (B·N, C / N, H, s, W, s)
     return out.reshape(batch, channels, scale * height, scale * width).to(x.dtype)
 
 
