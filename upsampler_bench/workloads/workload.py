@@ -162,7 +162,7 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
 
 def guide_of(feature: Tensor, module: nn.Module, case: Case) -> Tensor:
     """The channels of an encoder feature (B, C, h, w) that an operator's guide has: fewer where it is an image."""
-    part = feature[:, : module.guide_channels]  # type: ignore[misc]
+    part = feature[:, : module.guide_channels]
     return part.contiguous(memory_format=LAYOUTS[case.layout])
 
 
