@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import upsamplers
 from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.case import PROBE
 from upsampler_bench.device import Device
@@ -50,7 +51,8 @@ def _why_not(workload: Workload, scale: int) -> str | None:
 
 
 def _why_wrong(workload: Workload, scale: int, channels: int) -> str | None:
-    height, width = (max(side, workload.module.least_size) for side in SIZE)  # type: ignore[call-overload]
+    least = upsamplers.get(workload.case.upsampler).cls.least_size
+    height, width = (max(side, least) for side in SIZE)
     return output_check.why_wrong(
         _probing.variant(workload, scale=scale, channels=channels, height=height, width=width)
     )

@@ -10,13 +10,13 @@ from upsampler_bench.device import Device
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload, guide_of
 
-HEIGHT, WIDTH = 13, 7
+HEIGHT, WIDTH = 13, 9
 INFO = _probing.info(
     "upsample_to",
     "to odd",
     206,
-    "upsample_to() brings 13×7 pixels to the size of an encoder feature one row and one column smaller than s times "
-    "that (25×13 at s = 2), with the values of the full output.",
+    "upsample_to() brings 13×9 pixels to the size of an encoder feature one row and one column smaller than s times "
+    "that (25×17 at s = 2), with the values of the full output.",
 )
 INFOS = (INFO,)
 METHOD = "one upsample_to, compared with the cropped full output"

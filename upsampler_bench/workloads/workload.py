@@ -172,9 +172,9 @@ def _guide(module: upsamplers.Upsampler, feature: Tensor, image: Tensor, case: C
         return module.make_guide(guide_of(source, module, case))
 
 
-def guide_of(feature: Tensor, module: nn.Module, case: Case) -> Tensor:
+def guide_of(feature: Tensor, module: upsamplers.Upsampler, case: Case) -> Tensor:
     """The first channels of a feature or an image (B, C, h, w), as many as an operator's guide has."""
-    part = feature[:, : module.guide_channels]  # type: ignore[misc]
+    part = feature[:, : module.guide_channels]
     return part.contiguous(memory_format=LAYOUTS[case.layout])
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.attention_tiles import Attention, dense_attention, windowed_attention
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
+from upsamplers.functional._torch.stage import stage
 
 
 def cross_attention(query: Tensor, key: Tensor, value: Tensor, *, heads: int = 4, window: float = 0.0) -> Tensor:
@@ -33,12 +34,13 @@ def cross_attention(query: Tensor, key: Tensor, value: Tensor, *, heads: int = 4
     Raises:
         Unsupported: the shapes do not fit.
     """
-    if not needs_plain_operations():
-        _require(query, key, value, heads)
-        out: Tensor = Attention.apply(query, key, value, heads, window)  # type: ignore[no-untyped-call]
-        return out
-    form = windowed_attention if torch.jit.is_tracing() and window > 0 else dense_attention  # type: ignore[attr-defined, no-untyped-call]
-    return form(query, key, value, heads, window)
+    with stage("attention"):
+        if not needs_plain_operations():
+            _require(query, key, value, heads)
+            out: Tensor = Attention.apply(query, key, value, heads, window)  # type: ignore[no-untyped-call]
+            return out
+        form = windowed_attention if torch.jit.is_tracing() and window > 0 else dense_attention  # type: ignore[attr-defined, no-untyped-call]
+        return form(query, key, value, heads, window)
 
 
 def _require(query: Tensor, key: Tensor, value: Tensor, heads: int) -> None:

@@ -8,6 +8,7 @@ from upsamplers.checks import require_divisible, require_option, require_size
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.neighbourhoods import NeighbourhoodAttention, gathered_attention
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
+from upsamplers.functional._torch.stage import stage
 
 
 def neighbourhood_attention(
@@ -42,18 +43,21 @@ def neighbourhood_attention(
         Unsupported: k is even, x has fewer than k rows or columns, the heads do not divide C and D, or something does
             not fit x.
     """
-    if needs_plain_operations():
-        return gathered_attention(query, key, x, kernel, heads, scale)
-    require_option("the kernel of a neighbourhood", kernel, odd=True)
-    require_size(x, kernel, "windows are pushed inside")
-    batch, channels, height, width = key.shape
-    for count in (x.shape[1], channels):
-        require_divisible(count, heads, "the heads of the attention")
-    for name, tensor, expected in (
-        ("keys", key, (len(x), channels, *x.shape[2:])),
-        ("a query", query, (batch, channels, scale * height, scale * width)),
-    ):
-        if tuple(tensor.shape) != expected:
-            raise Unsupported(f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}")
-    out: Tensor = NeighbourhoodAttention.apply(query, key, x, kernel, heads, scale)  # type: ignore[no-untyped-call]
-    return out
+    with stage("attention"):
+        if needs_plain_operations():
+            return gathered_attention(query, key, x, kernel, heads, scale)
+        require_option("the kernel of a neighbourhood", kernel, odd=True)
+        require_size(x, kernel, "windows are pushed inside")
+        batch, channels, height, width = key.shape
+        for count in (x.shape[1], channels):
+            require_divisible(count, heads, "the heads of the attention")
+        for name, tensor, expected in (
+            ("keys", key, (len(x), channels, *x.shape[2:])),
+            ("a query", query, (batch, channels, scale * height, scale * width)),
+        ):
+            if tuple(tensor.shape) != expected:
+                raise Unsupported(
+                    f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
+                )
+        out: Tensor = NeighbourhoodAttention.apply(query, key, x, kernel, heads, scale)  # type: ignore[no-untyped-call]
+        return out

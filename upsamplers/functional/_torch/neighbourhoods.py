@@ -53,15 +53,15 @@ def gathered_attention(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads
         """The windows of an image (B, C, H, W): (B·N, H, W, k², C / N)."""
         copies = image.index_select(2, rows).index_select(3, columns)  # (B, C, H·k, W·k)
         split = copies.reshape(batch * heads, -1, height, kernel, width, kernel)
-        by_cell: Tensor = split.permute(0, 2, 4, 3, 5, 1)
-        return by_cell.flatten(3, 4)
+        by_cell: Tensor = split.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+        return by_cell
 
     split = query.reshape(batch * heads, query.shape[1] // heads, height, scale, width, scale)
     cells = split.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)  # (B·N, H, W, s², D / N)
     logits = cells @ gathered(key).transpose(3, 4) / cells.shape[4] ** 0.5
     values = gathered(x)
     sums = logits.softmax(4).to(values.dtype) @ values  # (B·N, H, W, s², C / N)
-    out = sums.unflatten(3, (scale, scale)).permute(0, 5, 1, 3, 2, 4)  # (B·N, C / N, H, s, W, s)
+    out: Tensor = sums.unflatten(3, (scale, scale)).permute(0, 5, 1, 3, 2, 4)  # (B·N, C / N, H, s, W, s)
     return out.reshape(batch, channels, scale * height, scale * width).to(x.dtype)
 
 
