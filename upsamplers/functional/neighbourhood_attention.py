@@ -14,7 +14,7 @@ from upsamplers.functional._torch.stage import stage
 def neighbourhood_attention(
     query: Tensor, key: Tensor, x: Tensor, kernel: int, *, heads: int = 1, scale: int = 2
 ) -> Tensor:
-    """Attention of each output pixel to the k x k window of x around its own pixel (NAF, CVPR 2026, section 3.2).
+    """Attention of each output pixel to the k x k window of x around its own pixel (NAF, CVPR 2026).
 
     Output pixel (i, j) attends to rows r..r+k-1 of x, r = min(max(i//s - k//2, 0), H - k), columns likewise: near a
     border the window is pushed inside, never padded. Head n: out = Σ_m softmax_m(query · key_m / √(D/N)) · x_m, with

@@ -34,7 +34,7 @@ LARGEST_IMAGE = 4
 
 @register("naf", paper="Chambon et al., CVPR 2026", year=2026)
 class NAF(Upsampler):
-    """Neighbourhood attention filtering (CVPR 2026, section 3).
+    """Neighbourhood attention filtering (CVPR 2026).
 
     An image is encoded pixel by pixel and by windows of 3 × 3, and turned by its position. Each pixel attends to the
     k × k pixels of x around it, whose keys are the average of the queries inside them. No weight depends on x, so that
