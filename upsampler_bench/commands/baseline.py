@@ -16,8 +16,8 @@ from upsampler_bench.baseline.baseline_file import COMMAND, FILE, Baseline, Oper
 from upsampler_bench.baseline.difference import ADDED, REMOVED, WRONG, Change, Difference, diff, keep_rounding
 from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
-from upsampler_bench.commands.options import Plugin, Upsampler
-from upsampler_bench.errors import PlanError, ResultsError
+from upsampler_bench.commands.options import Plugin, Timeout, Upsampler
+from upsampler_bench.errors import ResultsError
 
 METRIC_WIDTH = 18
 
@@ -28,7 +28,7 @@ File = Annotated[Path, typer.Option("--file", help="The baseline file.")]
 
 
 @app.command()
-def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
+def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE, timeout: Timeout = None) -> None:
     """Compare every operator with the baseline.
 
     Multiply-adds, parameters, peak memory and ATen operations must be equal;
@@ -40,16 +40,21 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE)
     """
     old = baseline_file.load(file)
     _check_condition(old, file)
-    new = _record(upsampler or (), plugin or ())
+    new = _record(upsampler or (), plugin or (), timeout)
     difference = diff(_only(old, new.operators) if upsampler else old, new)
     _print_changes(difference)
     count = len({*old.operators} & {*new.operators})
+    if not count:
+        raise ResultsError(
+            f"nothing was compared: {file} has none of {', '.join(new.operators)}; "
+            f"record them with '{baseline_file.update_command(file)}'"
+        )
     _say(_conclusion(difference, count, file, upsampler or (), plugin or ()))
     raise typer.Exit(WRONG_OUTPUT if difference.is_wrong else FAILED if difference.failures else FINE)
 
 
 @app.command()
-def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
+def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE, timeout: Timeout = None) -> None:
     """Record all operators, or those named, and print what changed.
 
     Commit the file with the reason. An operator that fails or whose output is
@@ -61,7 +66,7 @@ def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE
     old = baseline_file.load(file) if file.exists() else None
     if old is not None and upsampler:
         _check_condition(old, file)
-    new = _record(upsampler or (), plugin or ())
+    new = _record(upsampler or (), plugin or (), timeout)
     failed = {name: operator.failed for name, operator in new.operators.items() if operator.failed}
     new = _only(new, [name for name in new.operators if name not in failed])
     for name, reason in failed.items():
@@ -91,30 +96,25 @@ def _merge(old: Baseline, new: Baseline, file: Path, *, partial: bool) -> Baseli
     return replace(new, operators={**old.operators, **new.operators}) if partial else new
 
 
-def _record(names: Sequence[str], plugins: Sequence[str]) -> Baseline:
+def _record(names: Sequence[str], plugins: Sequence[str], timeout: float | None) -> Baseline:
     """These operators, or all, as they are now.
 
     Raises:
         PlanError: there is no such operator or plug-in.
+        BenchError: a plug-in ended the measuring process or did not respond.
     """
     from upsampler_bench import plan
     from upsampler_bench.baseline import recording
     from upsampler_bench.runner import isolated, operators
 
-    specs = operators.pickled(operators.names())
-    wanted = [recording.CASE.of(name) for name in names or [""]]
-    lists: list[tuple[str, ...] | str] = isolated.ask(
-        "upsampler_bench.runner.operators:names_of", wanted, tuple[str, ...], str, plugins=plugins, specs=specs
-    )
-    if isinstance(lists[0], str):
-        raise PlanError(f"operators cannot be loaded: {lists[0]}")
+    known = [one.name for one in isolated.registered(names, plugins=plugins, timeout=timeout)]
     selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
-    chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, lists[0], recording.CASE.device))
+    chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, known, recording.CASE.device))
     with console(stderr=True).status("recording") as status:
         recorded = isolated.ask(
             "upsampler_bench.baseline.recording:record", [recording.CASE.of(name) for name in chosen], OperatorBaseline,
-            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=specs,
-            begin=lambda case: status.update(case.upsampler),
+            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=operators.pickled(list(chosen)),
+            timeout=timeout, begin=lambda case: status.update(case.upsampler),
         )  # fmt: skip
     return recording.baseline(dict(zip(chosen, recorded, strict=True)))
 

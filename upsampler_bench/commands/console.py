@@ -26,4 +26,10 @@ def console(*, stderr: bool = False) -> Console:
     """Where to print."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    class Piped(Console):
+        """A console whose closed pipe is an error, as that of `print` is; rich would end the process."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Piped(stderr=stderr, markup=False, highlight=False, emoji=False)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import upsamplers
 from upsampler_bench import device, plan
 from upsampler_bench.case import Case
 from upsampler_bench.compare import process, registered, schedule, worktrees
@@ -19,7 +18,7 @@ from upsampler_bench.compare.schedule import Schedule
 from upsampler_bench.device import quota
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
-from upsampler_bench.runner import operators
+from upsampler_bench.runner import isolated
 
 THROTTLED = "A CPU quota throttled this comparison, which changes times and their ratios."
 FILES_SHOWN = 3
@@ -82,13 +81,12 @@ def compare_operators(base: str, head: str, options: Options, say: Say) -> list[
     Raises:
         PlanError: there is no such operator, or the time budget is too small.
     """
-    operators.load(options.plugins)
-    operators.add_variants((base, head))
-    known = operators.names()
+    operators = {one.name: one for one in isolated.registered((base, head), plugins=options.plugins)}
+    known = tuple(operators)
     plan.cases(plan.parse({"upsampler": [base, head], "baseline": ""}), known, "cpu")  # refuses unknown names
     for name in (base, head):
-        if name not in operators.names(options.device):
-            devices = " or ".join(upsamplers.get(name).devices)
+        if not operators[name].runs_on(options.device):
+            devices = " or ".join(operators[name].devices)
             raise PlanError(f"{name} runs on {devices}, not on {options.device}; compare operators that run there")
     before = Side(base, plugins=options.plugins)
     after = Side(head, plugins=options.plugins, renamed={base: head})
