@@ -56,7 +56,7 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
     """Compares two revisions of the operators; no head: the working tree as it is.
 
     Raises:
-        PlanError: there is no such revision or operator, or the time budget is too small.
+        PlanError: there is no such revision or operator.
         SideError: a side cannot be built or loaded.
     """
     own_environment = options.own_environment
@@ -79,7 +79,7 @@ def compare_operators(base: str, head: str, options: Options, say: Say) -> list[
     """Compares two operators, or one with two sets of options.
 
     Raises:
-        PlanError: there is no such operator, or the time budget is too small.
+        PlanError: there is no such operator.
     """
     operators = {one.name: one for one in isolated.registered((base, head), plugins=options.plugins)}
     known = tuple(operators)

@@ -96,6 +96,13 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     return tuple((title, text) for title, text in stated if text)
 
 
+def tested(run: Run) -> tuple[str, str]:
+    """Title and text of a run whose capabilities are taken in."""
+    where = run.environment
+    when = run.started.partition("T")[0]
+    return "Capabilities", f"tested on {where.device_name} on {when}, torch {where.versions.get('torch', '?')}"
+
+
 def protocol(run: Run) -> str:
     """In which order a run measures, and how a call is executed."""
     settings, where = run.settings, run.environment
