@@ -18,6 +18,7 @@ from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
 from upsampler_bench.commands.options import Plugin, Timeout, Upsampler
 from upsampler_bench.errors import ResultsError
+from upsampler_bench.units import counted
 
 METRIC_WIDTH = 18
 
@@ -72,7 +73,7 @@ def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE
     for name, reason in failed.items():
         _say(f"{name} was not recorded: {reason}")
     if old is None:
-        _say(f"Recorded {_operators(len(new.operators))}")
+        _say(f"Recorded {counted(len(new.operators), 'operator')}")
     else:
         new = _merge(old, new, file, partial=bool(upsampler or failed))
     baseline_file.save(new, file)
@@ -106,15 +107,16 @@ def _record(names: Sequence[str], plugins: Sequence[str], timeout: float | None)
     from upsampler_bench import plan
     from upsampler_bench.baseline import recording
     from upsampler_bench.runner import isolated, operators
+    from upsampler_bench.runner.progress import steps
 
     known = [one.name for one in isolated.registered(names, plugins=plugins, timeout=timeout)]
     selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
     chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, known, recording.CASE.device))
-    with console(stderr=True).status("recording") as status:
+    with steps(console(stderr=True), len(chosen)) as begin:
         recorded = isolated.ask(
             "upsampler_bench.baseline.recording:record", [recording.CASE.of(name) for name in chosen], OperatorBaseline,
             lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=operators.pickled(list(chosen)),
-            timeout=timeout, begin=lambda case: status.update(case.upsampler),
+            timeout=timeout, begin=lambda case: begin(case.upsampler),
         )  # fmt: skip
     return recording.baseline(dict(zip(chosen, recorded, strict=True)))
 
@@ -174,17 +176,13 @@ def _conclusion(
     if not failures:
         others = len(difference.changes)
         match = "matches" if count == 1 else "match"
-        return f"{_operators(count)} {match} {file}" + (f"; {others} added or removed" if others else "")
-    summary = f"{len({change.operator for change in failures})} of {_operators(count)} changed since {file}"
+        return f"{counted(count, 'operator')} {match} {file}" + (f"; {others} added or removed" if others else "")
+    summary = f"{len({change.operator for change in failures})} of {counted(count, 'operator')} changed since {file}"
     if any(change.metric == "failed" and change.new for change in failures):
         return summary
     options = [f"-u {shlex.quote(name)}" for name in names] + [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
     options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
     return f"{summary}; if this is intended: {' '.join([COMMAND, *options])}"
-
-
-def _operators(count: int) -> str:
-    return "1 operator" if count == 1 else f"{count} operators"
 
 
 def _say(text: str) -> None:

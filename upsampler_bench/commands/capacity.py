@@ -15,6 +15,7 @@ from upsampler_bench.case import TORCH
 from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Timeout, Upsampler
+from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
     from upsampler_bench.capacity import Capacity
@@ -80,6 +81,7 @@ def _counted(
     from upsampler_bench import capacity as counting
     from upsampler_bench import plan
     from upsampler_bench.runner import isolated, operators
+    from upsampler_bench.runner.progress import steps
 
     known = isolated.registered(upsampler or (), plugins=plugin, timeout=timeout)
     name, is_present = counting.resolve(keys["device"])
@@ -95,12 +97,12 @@ def _counted(
     stderr = console(stderr=True)
     if confirm and not is_present:
         stderr.print(f"{name} is not present: sizes are counted but not confirmed.")
-    with stderr.status("counting") as status:
+    with steps(stderr, len(cases)) as begin:
         capacities = isolated.ask(
             "upsampler_bench.capacity:largest_here", cases, counting.Capacity, lambda reason: reason,
             arguments={"memory": memory, "confirm": confirm and is_present}, plugins=plugin,
             specs=operators.pickled([case.upsampler for case in cases]), timeout=timeout,
-            begin=lambda case: status.update(f"{case.upsampler}, {case.mode}"),
+            begin=lambda case: begin(f"{case.upsampler}, {case.mode}"),
         )  # fmt: skip
     return tuple(
         counting.Capacity(case, reason=capacity) if isinstance(capacity, str) else capacity
@@ -170,7 +172,8 @@ def _confirmations(capacities: Sequence[Capacity]) -> Iterator[str]:
     if all(step.measured == step.predicted for _, step in steps):
         sides = sorted({step.side for _, step in steps})
         span = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
-        yield from wrap(f"Confirmed by {len(steps)} real steps at H = {span}: measured bytes equal the counted.", WIDTH)
+        count = counted(len(steps), "real step")
+        yield from wrap(f"Confirmed by {count} at H = {span}: measured bytes equal the counted.", WIDTH)
         return
     yield "Real steps, measured bytes compared with counted:"
     for case, step in steps:

@@ -1,4 +1,4 @@
-"""Printing: where to, how wide, durations in words."""
+"""Printing: where to, and how wide."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ def fitted(text: str) -> str:
     """A message within the width, line by line; no word or path is broken."""
     lines = [textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in text.splitlines()]
     return "\n".join(lines)
-
-
-def minutes(seconds: float) -> str:
-    """Seconds in words."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -183,4 +183,5 @@ def _rows_by_method(info: MetricInfo, found: Sequence[Condition]) -> dict[str, l
 
 def _pairs(values: Mapping[str, object]) -> str:
     texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return ", ".join(f"{name} {text}" for name, text in texts.items() if text)
+    # A text that has its name in it is not given it twice: "libc glibc 2.36".
+    return ", ".join(text if name in text else f"{name} {text}" for name, text in texts.items() if text)
