@@ -238,6 +238,11 @@ def searched(plugins: Sequence[str], cases: Sequence[Case]) -> tuple[str, ...]:
 
 
 def environment(side: Side) -> dict[str, str]:
-    """The environment of a process of that side, in which no Python searches the folder that it stands in."""
+    """The environment of a process of that side: its folder is not searched for modules, no warning is an error."""
     path = [*side.path, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    return {
+        **os.environ,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "").replace("error", "default"),
+    }
