@@ -16,6 +16,7 @@ from pathlib import Path
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.device import environment
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
 from upsampler_bench.results import Environment, Run, UpsamplerInfo
@@ -231,11 +232,14 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
 
 
 def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_name: str) -> list[str]:
-    """Which keys of a stored run differ from a plan, settings, a device (resolved) and the installed torch."""
+    """Which keys of a stored run differ from a plan, settings, a resolved device, this machine and the torch here."""
     stored, current = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
     keys = sorted(key for key in current if _as_list(current[key]) != _as_list(stored.get(key)))
     if device.label(device_name) != run.environment.device_name:
         keys.append("device_name")
+    elif device_name == "cpu":
+        stored_machine, here = run.environment.machine, environment.identity()
+        keys += [key for key in here if stored_machine.get(key, here[key]) != here[key]]
     if version("torch") != run.environment.versions.get("torch", ""):
         keys.append("torch")
     return keys
