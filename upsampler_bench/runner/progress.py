@@ -86,7 +86,7 @@ class Plain:
         self._clock = clock
         self._begun = self._printed = clock()
         self._shares = Shares()
-        self._count = 0
+        self._finished: set[str] = set()
         self._names: dict[str, str] = {}
         self._refused: dict[str, list[str]] = {}
 
@@ -100,32 +100,32 @@ class Plain:
         self._shares.update(message)
         if self._clock() - self._printed > QUIET_SECONDS:
             self._print_time_left()
-        reading, name = message.reading, self._names.get(message.key, "")
+        reading = message.reading
         if message.kind == "probed":
             refused = ", ".join(self._refused.pop(message.key, ()))
-            self._print_case(name, f"probed; no {refused}" if refused else "probed")
+            self._print_case(message.key, f"probed; no {refused}" if refused else "probed")
         elif reading is not None and "stop" in reading.facts:
             estimate = reading.estimate
             time = seconds(estimate.value)
             if estimate.is_bounded:
                 time += f" ±{estimate.half_width:.1%}"
-            self._print_case(name, f"{time}, {len(reading.samples)} samples, {reading.facts['stop']}")
+            self._print_case(message.key, f"{time}, {len(reading.samples)} samples, {reading.facts['stop']}")
         elif reading is not None and reading.notes and reading.samples == (0.0,):
             self._refused.setdefault(message.key, []).append(reading.metric)
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""
         self._shares.finish(case.key)
-        self._print_case(self._names[case.key], reason)
+        self._print_case(case.key, reason)
 
     def _print_time_left(self) -> None:
         share = self._shares.done / self._total
         left = (self._clock() - self._begun) * (1 / share - 1) if share else 0.0
         self._print(f"{share:.0%} done" + (f", about {minutes(left)} left" if share >= LEAST_SHARE else ""))
 
-    def _print_case(self, name: str, text: str) -> None:
-        self._count += 1
-        self._print(f"[{self._count}/{self._total}] {name}: {text}")
+    def _print_case(self, key: str, text: str) -> None:
+        self._finished.add(key)  # one that another's end cost its timing is measured again
+        self._print(f"[{len(self._finished)}/{self._total}] {self._names.get(key, '')}: {text}")
 
     def _print(self, line: str) -> None:
         self._printed = self._clock()

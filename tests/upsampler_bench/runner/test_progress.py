@@ -80,6 +80,14 @@ def test_without_a_terminal_the_time_left_is_printed_when_nothing_else_is():
     ]
 
 
+def test_a_case_that_is_measured_again_is_counted_once():
+    assert [line[:5] for line in shown(False, CASE, [DONE, DONE], lost=["broken"]).splitlines()[1:]] == [
+        "[1/2]",
+        "[1/2]",
+        "[2/2]",
+    ]
+
+
 def test_steps_of_a_command_are_shown_with_the_time_left():
     out = io.StringIO()
     with progress.steps(Console(file=out, force_terminal=True, width=80), 3) as begin:
