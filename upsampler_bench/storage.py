@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FILE, PARTIAL_FILE = "results.json", "results.partial.json"
 # Every run gets a folder of its own in RUNS; REPORTS holds the reports that are published with the code.
 RUNS, REPORTS = Path("runs"), Path("reports")
+# The folder beside a published report that has the capabilities of its device.
+CAPABILITIES = "capabilities"
 COLUMNS = (
     *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples",
     "ratio", "ratio_low", "ratio_high", "method", "notes", "status", "reason",

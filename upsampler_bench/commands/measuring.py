@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from upsampler_bench import storage
-from upsampler_bench.commands.console import console, minutes
+from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import INTERRUPTED
 from upsampler_bench.commands.reporting import check_formats, report
 from upsampler_bench.errors import ResultsError
+from upsampler_bench.units import counted, minutes
 
 if TYPE_CHECKING:
     from upsampler_bench.results import Run
@@ -49,7 +50,7 @@ def perform(
     operators = len({case.upsampler for case in ready.cases})
     messages = console(stderr=True)
     messages.print(
-        f"{len(ready.cases)} cases of {operators} operators on {ready.cases[0].device}: "
+        f"{counted(len(ready.cases), 'case')} of {counted(operators, 'operator')} on {ready.cases[0].device}: "
         f"about {minutes(expected)}, at most {minutes(most)}",
     )
     if ready.writer.folder is None:

@@ -12,6 +12,7 @@ from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.measuring import measure
 from upsampler_bench.commands.options import Device, Formats, OutputDir, Plugin, Threads
 from upsampler_bench.commands.reporting import check_formats, report
+from upsampler_bench.units import counted
 
 
 def paper(
@@ -58,7 +59,7 @@ def paper(
         folder = storage.new_folder("reproduction")
     runs, messages = [], console(stderr=True)
     for name, (ready, run) in prepared.items():
-        messages.print(f"{name}: {'already measured' if run else f'{len(ready.cases)} cases'}")
+        messages.print(f"{name}: {'already measured' if run else counted(len(ready.cases), 'case')}")
         if run is None and ready.writer.folder is None:
             session.check_writable(folder / name)
             ready = replace(ready, writer=session.ResultWriter(folder / name))

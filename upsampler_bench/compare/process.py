@@ -144,6 +144,8 @@ def _messages(cases: Sequence[Case], side: Side, how: Settings, plugins: tuple[s
         messages.append(message)
 
     ending = runner.follow(runner.Process(request, side.code), receive, finish_call=False)
+    if ending.last.kind == "start":
+        raise SideError(f"{side.name} cannot be measured: {ending.why_not_started()}")
     if ending.code or ending.stopped or not messages:
         reason = f"{ending.reason(ending.last.step)}\n{ending.errors}".strip()
         messages.append(Message("failed", ending.last.key, text=reason))

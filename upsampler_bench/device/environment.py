@@ -35,10 +35,8 @@ def capture(device: Device) -> Environment:
         versions={"python": platform.python_version(), **installed, **versions},
         machine={
             "system": f"{platform.system()} {platform.release()}",
-            "architecture": platform.machine(),
-            "cores": f"{usable_cores():g}",
+            **identity(),
             "threads": str(torch.get_num_threads()),
-            "memory": f"{(quota.memory_limit() or psutil.virtual_memory().total) / 2**30:.1f} GiB",
             "governor": governor(),
             "libc": " ".join(platform.libc_ver()),
             "ci": "yes" if os.environ.get("CI") else "no",
@@ -46,6 +44,15 @@ def capture(device: Device) -> Environment:
         },
         conditions=({"at": "start", **device.conditions()},),
     )
+
+
+def identity() -> dict[str, str]:
+    """What tells machines apart whose processors have one name, such as "AMD EPYC"."""
+    return {
+        "architecture": platform.machine(),
+        "cores": f"{usable_cores():g}",
+        "memory": f"{(quota.memory_limit() or psutil.virtual_memory().total) / 2**30:.1f} GiB",
+    }
 
 
 def governor() -> str:

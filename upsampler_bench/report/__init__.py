@@ -20,15 +20,20 @@ def from_run(run: Run) -> Report:
     return from_runs((run,))
 
 
-def from_runs(runs: Sequence[Run]) -> Report:
-    """One report of several runs: of other devices, dtypes or revisions, or of other models."""
+def from_runs(runs: Sequence[Run], tested: Sequence[Run] = ()) -> Report:
+    """One report of several runs: of other devices, dtypes or revisions, or of other models.
+
+    Args:
+        runs: in the order in which they are shown.
+        tested: runs of the same devices whose capabilities are taken in; they are not shown themselves.
+    """
     labels = facts.labels(runs)
     measured, probed = _measured(runs, labels), _probed(runs, labels)
     by_run = [(run, [one for one in (*measured, *probed) if one.run is run]) for run in runs]
     marks = footnotes.marks([*measured, *probed])
     return Report(
         title=facts.title(runs),
-        facts=facts.all_facts(labels, by_run),
+        facts=(*facts.all_facts(labels, by_run), *map(facts.tested, tested)),
         tables=tuple(_table(condition, marks) for condition in (*measured, *probed)),
         published=paper_tables.tables(runs),
         pictures=pictures.pictures(measured),
@@ -36,7 +41,7 @@ def from_runs(runs: Sequence[Run]) -> Report:
         footnotes=tuple((mark, text) for text, mark in marks.items()),
         legend=tuple(dict.fromkeys(meaning for _, found in by_run for meaning in facts.legend(found))),
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
-        operators=operator_facts.operators(runs),
+        operators=operator_facts.operators(runs, tested),
         profiles=tuple(profiles.tables(measured)),
         traces=tuple(profiles.traces(measured)),
     )

@@ -96,6 +96,13 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     return tuple((title, text) for title, text in stated if text)
 
 
+def tested(run: Run) -> tuple[str, str]:
+    """Title and text of a run whose capabilities are taken in."""
+    where = run.environment
+    when = run.started.partition("T")[0]
+    return "Capabilities", f"tested on {where.device_name} on {when}, torch {where.versions.get('torch', '?')}"
+
+
 def protocol(run: Run) -> str:
     """In which order a run measures, and how a call is executed."""
     settings, where = run.settings, run.environment
@@ -176,4 +183,5 @@ def _rows_by_method(info: MetricInfo, found: Sequence[Condition]) -> dict[str, l
 
 def _pairs(values: Mapping[str, object]) -> str:
     texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return ", ".join(f"{name} {text}" for name, text in texts.items() if text)
+    # A text that has its name in it is not given it twice: "libc glibc 2.36".
+    return ", ".join(text if name in text else f"{name} {text}" for name, text in texts.items() if text)

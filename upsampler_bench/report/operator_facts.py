@@ -10,8 +10,13 @@ from upsampler_bench.report.parts import OperatorFacts
 from upsampler_bench.results import Run, UpsamplerInfo
 
 
-def operators(runs: Sequence[Run]) -> tuple[OperatorFacts, ...]:
-    """Every row's operator once, in the order in which these runs first name it."""
+def operators(runs: Sequence[Run], tested: Sequence[Run] = ()) -> tuple[OperatorFacts, ...]:
+    """Every row's operator once, in the order in which these runs first name it.
+
+    Args:
+        runs: whose rows they are.
+        tested: further runs, in which capabilities were tested.
+    """
     rows: dict[str, UpsamplerInfo] = {}
     for run in runs:
         infos = {info.name: info for info in run.upsamplers}
@@ -19,7 +24,7 @@ def operators(runs: Sequence[Run]) -> tuple[OperatorFacts, ...]:
             case = measurement.case
             if case.upsampler in infos:
                 rows.setdefault(case.label(run.backends), infos[case.upsampler])
-    return tuple(_facts(row, info, _capabilities(runs, info.name)) for row, info in rows.items())
+    return tuple(_facts(row, info, _capabilities([*runs, *tested], info.name)) for row, info in rows.items())
 
 
 def _facts(row: str, info: UpsamplerInfo, capabilities: dict[str, bool | None]) -> OperatorFacts:

@@ -168,7 +168,8 @@ class Group:
         self.emit(Message("at", key, step, facts=facts))
 
     def _emit_readings(self, case: Case, readings: Sequence[Reading]) -> None:
-        for reading in readings:
+        """Sends the readings of a metric, the first one last: where it has arrived, none is missing."""
+        for reading in reversed(readings):
             self.emit(Message("reading", case.key, reading=reading))
 
     def _give_up(self, key: str, kind: str, reason: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -11,8 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from upsampler_bench.case import INFERENCE, PROBE, TRAIN, Case
 from upsampler_bench.runner.protocol import Message
+from upsampler_bench.units import counted, minutes
 
 REFRESH_SECONDS = 0.5
+# Without a line for so long (s), the time left is printed; from this share of the work on it is an estimate.
+QUIET_SECONDS, LEAST_SHARE = 20.0, 0.05
 # Of a case's work, what is done when it is first timed; and the samples that most cases need.
 PREPARED, USUAL_SAMPLES = 0.1, 60
 DOING = {INFERENCE: "forward", TRAIN: "forward + backward", PROBE: "probing"}
@@ -38,7 +42,29 @@ def display(console: Console, total: int) -> Iterator[Plain | Live]:
     if not console.is_terminal:
         yield Plain(console, total)
         return
-    bar = Progress(
+    with _bar(console) as bar:
+        yield Live(bar, total)
+
+
+@contextmanager
+def steps(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal how many steps of a command are done, and the time left; is called when one begins."""
+    if not console.is_terminal:
+        yield lambda name: None
+        return
+    with _bar(console) as bar:
+        task = bar.add_task("starting", total=total)
+        begun: set[str] = set()
+
+        def begin(name: str) -> None:
+            bar.update(task, completed=len(begun), description=f"{name:24.24s}")
+            begun.add(name)
+
+        yield begin
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
@@ -49,17 +75,18 @@ def display(console: Console, total: int) -> Iterator[Plain | Live]:
         refresh_per_second=1 / REFRESH_SECONDS,
         transient=True,
     )
-    with bar:
-        yield Live(bar, total)
 
 
 class Plain:
-    """One line per finished or lost case: for logs and pipes."""
+    """One line per finished or lost case, and now and then the time left: for logs and pipes."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._total = total
-        self._count = 0
+        self._clock = clock
+        self._begun = self._printed = clock()
+        self._shares = Shares()
+        self._finished: set[str] = set()
         self._names: dict[str, str] = {}
         self._refused: dict[str, list[str]] = {}
 
@@ -69,30 +96,63 @@ class Plain:
         self._print(f"{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
-        """Prints each finished timing, and each operator that is completely probed."""
-        reading, name = message.reading, self._names.get(message.key, "")
+        """Prints finished timings, operators that are completely probed, and after a silence the time left."""
+        self._shares.update(message)
+        if self._clock() - self._printed > QUIET_SECONDS:
+            self._print_time_left()
+        reading = message.reading
         if message.kind == "probed":
             refused = ", ".join(self._refused.pop(message.key, ()))
-            self._print_case(name, f"probed; no {refused}" if refused else "probed")
+            self._print_case(message.key, f"probed; no {refused}" if refused else "probed")
         elif reading is not None and "stop" in reading.facts:
             estimate = reading.estimate
             time = seconds(estimate.value)
             if estimate.is_bounded:
                 time += f" ±{estimate.half_width:.1%}"
-            self._print_case(name, f"{time}, {len(reading.samples)} samples, {reading.facts['stop']}")
+            self._print_case(message.key, f"{time}, {len(reading.samples)} samples, {reading.facts['stop']}")
         elif reading is not None and reading.notes and reading.samples == (0.0,):
             self._refused.setdefault(message.key, []).append(reading.metric)
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""
-        self._print_case(self._names[case.key], reason)
+        self._shares.finish(case.key)
+        self._print_case(case.key, reason)
 
-    def _print_case(self, name: str, text: str) -> None:
-        self._count += 1
-        self._print(f"[{self._count}/{self._total}] {name}: {text}")
+    def _print_time_left(self) -> None:
+        share = self._shares.done / self._total
+        left = (self._clock() - self._begun) * (1 / share - 1) if share else 0.0
+        self._print(f"{share:.0%} done" + (f", about {minutes(left)} left" if share >= LEAST_SHARE else ""))
+
+    def _print_case(self, key: str, text: str) -> None:
+        self._finished.add(key)  # one that another's end cost its timing is measured again
+        self._print(f"[{len(self._finished)}/{self._total}] {self._names.get(key, '')}: {text}")
 
     def _print(self, line: str) -> None:
+        self._printed = self._clock()
         self._console.print(line, markup=False, highlight=False, soft_wrap=False)
+
+
+class Shares:
+    """How much of each case's work is done."""
+
+    def __init__(self) -> None:
+        self._by_case: dict[str, float] = {}
+
+    @property
+    def done(self) -> float:
+        """The sum over all cases."""
+        return sum(self._by_case.values())
+
+    def update(self, message: Message) -> None:
+        """Takes in how far a case is."""
+        if message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts)):
+            self._by_case[message.key] = max(_share(message), self._by_case.get(message.key, 0.0))
+        elif message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
+            self.finish(message.key)
+
+    def finish(self, key: str) -> None:
+        """A case is measured or lost."""
+        self._by_case[key] = 1.0
 
 
 class Live:
@@ -102,7 +162,7 @@ class Live:
         self._bar = bar
         self._task = bar.add_task("starting", total=total)
         self._names: dict[str, str] = {}
-        self._shares: dict[str, float] = {}
+        self._shares = Shares()
 
     def begin(self, cases: Sequence[Case]) -> None:
         """Prints the group."""
@@ -112,19 +172,16 @@ class Live:
 
     def update(self, message: Message) -> None:
         """Shows the current step, and the interval as it narrows."""
-        if message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts)):
-            self._advance(message.key, _share(message), _doing(self._names.get(message.key, ""), message))
-        elif message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
-            self._advance(message.key, 1.0)
+        self._shares.update(message)
+        is_shown = message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts))
+        doing = _doing(self._names.get(message.key, ""), message) if is_shown else None
+        self._bar.update(self._task, completed=self._shares.done, description=doing)
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""
         self._bar.console.print(f"{self._names[case.key]}: {reason}", markup=False, highlight=False)
-        self._advance(case.key, 1.0)
-
-    def _advance(self, key: str, share: float, doing: str | None = None) -> None:
-        self._shares[key] = max(share, self._shares.get(key, 0.0))
-        self._bar.update(self._task, completed=sum(self._shares.values()), description=doing)
+        self._shares.finish(case.key)
+        self._bar.update(self._task, completed=self._shares.done)
 
 
 def _labels(cases: Sequence[Case]) -> dict[str, str]:
@@ -160,8 +217,3 @@ def seconds(value: float) -> str:
     """A time as a person writes it: 12.3 ms."""
     factor, unit = next(((factor, unit) for factor, unit in UNITS if value * factor >= 1), UNITS[-1])
     return f"{value * factor:.3g} {unit}"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things: 1 operator, 2 operators."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

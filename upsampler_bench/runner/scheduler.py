@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +22,7 @@ from upsampler_bench.results import (
     Run,
 )
 from upsampler_bench.runner.group import OUT_OF_MEMORY
-from upsampler_bench.runner.process import Ending, Process, follow
+from upsampler_bench.runner.process import Ending, Process, follow, searched
 from upsampler_bench.runner.progress import ProgressListener
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import Session
@@ -206,7 +204,7 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
         done=done,
         plugins=state.session.plugins,
         specs=state.session.specs,
-        path=(*filter(None, sys.path), os.getcwd()),
+        path=searched(state.session.plugins, cases),
     )
     begun, built = time.monotonic(), {}
 
@@ -219,8 +217,7 @@ def _run_process(state: _State, cases: list[Case], settings: Settings, done: dic
     if ending.interrupted:
         raise Interrupted
     if ending.last.kind == "start":
-        error = ending.errors.rpartition("\n")[2]
-        raise BenchError(f"the measuring process could not start: {error or ending.reason()}")
+        raise BenchError(ending.why_not_started())
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
     if blamed is not None and others and blamed.mode != PROBE and ending.last.kind != "end":
@@ -316,8 +313,10 @@ def _is_interrupted(reading: Reading) -> bool:
 
 
 def _paired_metrics(run: Run) -> set[str]:
-    """The metrics whose readings pair with the others' of one process."""
-    return {info.name for info in run.metrics if not info.exact and info.mode != PROBE}
+    """The metrics whose readings pair with the others' of one process: those that are timed in rounds."""
+    wanted = map(metrics.get, metrics.names())
+    timed = {info.name for metric in wanted if metrics.is_timed(metric) for info in metric.INFOS}
+    return timed & {info.name for info in run.metrics}
 
 
 def _is_complete(case: Case, done: Sequence[str], settings: Settings) -> bool:

@@ -9,16 +9,18 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.device import environment
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
 from upsampler_bench.results import Environment, Run, UpsamplerInfo
-from upsampler_bench.runner import operators
+from upsampler_bench.runner import isolated, operators
 
 WRITING_SHARE = 20
 # Of one group's process, until it measures (s), by experience.
@@ -134,12 +136,11 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
-    operators.load(plan.plugin)
-    operators.add_variants(plan.upsampler)
-    for model in filter(None, plan.model):
-        models.check(model)
+    timeout = plan.settings.timeout
+    known = {one.name: one for one in isolated.registered(plan.upsampler, plugins=plan.plugin, timeout=timeout)}
+    _check_models(plan)
     device_name = device.resolve(plan.device)
-    names, runnable = operators.names(), operators.names(device_name)
+    names, runnable = tuple(known), [name for name, operator in known.items() if operator.runs_on(device_name)]
     plan = replace(plan, backend=plans.backends(plan, device_name))
     cases = plans.cases(plan, names, device_name, runnable)
     cases = tuple(case for case in cases if metrics.for_case(case, plan.settings.metrics))
@@ -155,7 +156,7 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     return Session(
         cases=cases,
         settings=plan.settings,
-        upsamplers=tuple(operators.info(name) for name in measured),
+        upsamplers=tuple(known[name].info for name in measured),
         requested=plans.requested(plan, names, device_name, runnable),
         plan=stored,
         plugins=plan.plugin,
@@ -165,11 +166,38 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     )
 
 
+def _check_models(plan: Plan) -> None:
+    """Refuses models that do not exist; a user's own are imported in a measuring process."""
+    own = [name for name in plan.model if ":" in name]
+    for model in filter(None, plan.model):
+        if model not in own:
+            models.check(model)
+    if not own:
+        return
+    answers: list[bool | str] = isolated.ask(
+        "upsampler_bench.models:check_in", [Case("", model=name) for name in own], bool, str,
+        plugins=plan.plugin, timeout=plan.settings.timeout,
+    )  # fmt: skip
+    for name, answer in zip(own, answers, strict=True):
+        if isinstance(answer, str):
+            raise PlanError(f"cannot load model {name!r}: {answer}")
+
+
 def _checksum(plugin: str) -> str:
     """Of a plug-in's source, so that measurements of two versions of it are never mixed."""
-    spec = None if plugin.endswith(".py") else importlib.util.find_spec(plugin)
-    source = Path(spec.origin if spec and spec.origin else plugin)
-    return hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    source = plugin if plugin.endswith(".py") else _source(plugin)
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12]
+
+
+def _source(module: str) -> str:
+    """The file of a module, which is not imported, nor are the packages that it is in."""
+    names = module.split(".")
+    spec = importlib.util.find_spec(names[0]) or PathFinder.find_spec(names[0], [os.getcwd()])
+    for depth in range(2, len(names) + 1):
+        spec = spec and PathFinder.find_spec(".".join(names[:depth]), spec.submodule_search_locations or [])
+    if spec is None or spec.origin is None:
+        raise PlanError(f"plug-in {module!r} has no file; expected a module or a .py file")
+    return spec.origin
 
 
 def output_folder(output: str | Path, device_name: str) -> Path:
@@ -204,11 +232,14 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
 
 
 def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_name: str) -> list[str]:
-    """Which keys of a stored run differ from a plan, settings, a device (resolved) and the installed torch."""
+    """Which keys of a stored run differ from a plan, settings, a resolved device, this machine and the torch here."""
     stored, current = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
     keys = sorted(key for key in current if _as_list(current[key]) != _as_list(stored.get(key)))
     if device.label(device_name) != run.environment.device_name:
         keys.append("device_name")
+    elif device_name == "cpu":
+        stored_machine, here = run.environment.machine, environment.identity()
+        keys += [key for key in here if stored_machine.get(key, here[key]) != here[key]]
     if version("torch") != run.environment.versions.get("torch", ""):
         keys.append("torch")
     return keys

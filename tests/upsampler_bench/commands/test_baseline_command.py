@@ -178,7 +178,15 @@ def test_a_file_that_is_not_a_baseline_is_misuse_and_stays(command, tmp_path, te
 
 
 @pytest.mark.parametrize(
-    "corrupt", [{"counts": {"flops_mac": "many"}}, {"output": {"rms": None}}, {"operations": 3}, 7]
+    "corrupt",
+    [
+        {"counts": {"flops_mac": "many"}},
+        {"output": {"rms": None}},
+        {"output": {"rms": float("nan")}},
+        {"gradient": {"rms": float("inf")}},
+        {"operations": 3},
+        7,
+    ],
 )
 def test_a_corrupt_operator_is_misuse(command, stored, corrupt):
     data = json.loads(stored.read_text())

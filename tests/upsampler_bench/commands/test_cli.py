@@ -48,8 +48,15 @@ def test_a_run_writes_into_a_folder_of_its_own_and_leaves_a_checkout_clean(invok
     for _ in range(2):
         code, _, _ = invoke("run", *QUICK, "-u", "dysample", "--metrics", "latency", "-f", "csv", "-f", "png")
         assert code == 0
-    assert git("status", "--porcelain") == ""
     first, second = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    for command in (
+        ("report", f"runs/{first}", f"runs/{second}", "-f", "csv"),
+        ("capabilities", "-u", "nearest", "--metrics", "bfloat16", "--device", "cpu", "-f", "csv"),
+        ("run", *QUICK[2:], "--model", "stages(4x2x2/4)", "-u", "nearest", "--metrics", "params", "-f", "csv"),
+    ):
+        code, _, error = invoke(*command)
+        assert code == 0, error
+    assert git("status", "--porcelain") == ""
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d{4}-paper", first)
     assert second != first
     assert {path.name for path in (tmp_path / "runs" / first).iterdir()} >= {"results.json", "report.csv", "panel.png"}

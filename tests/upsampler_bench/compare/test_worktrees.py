@@ -78,6 +78,7 @@ def test_an_interruption_cleans_up_too(repository, problem):
 def test_a_shallow_clone_is_not_compared_with_itself(repository, tmp_path, monkeypatch):
     git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
+    Path("built.txt").write_text("as a CI leaves it")
     with (
         pytest.raises(PlanError, match="origin/main is the head itself in this shallow clone"),
         both_sides("origin/main"),

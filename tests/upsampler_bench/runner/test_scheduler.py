@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import plan, storage
+from upsampler_bench import metrics, plan, storage
 from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
 from upsampler_bench.runner import scheduler, session
 
@@ -102,6 +102,28 @@ def test_ctrl_c_leaves_a_readable_run_that_resume_completes(tmp_path):
     resumed = measure(tmp_path, "good", "nearest", resume=True, listener=InterruptAfter(), **keys)
     assert resumed.started == run.started
     assert len(resumed.measurements) == 3
+
+
+class InterruptAtSecond(Silence):
+    """Ctrl-C arrives when the first operator is prepared and the second is about to be."""
+
+    def update(self, message):
+        if message.kind == "at" and message.step == "build" and message.key.startswith("good/"):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("mode", ["inference", "train"])
+def test_resume_keeps_every_reading_of_every_metric(tmp_path, mode):
+    wanted = [name for name in metrics.names() if metrics.get(name).INFOS[0].mode == mode]
+    keys = {"metrics": wanted, "mode": mode, "max_time": 1.0}
+    interrupted = measure(tmp_path, "good", listener=InterruptAtSecond(), **keys)
+    assert interrupted.ended == "interrupted"
+    before = {reading.metric: reading for reading in interrupted.measurements[0].readings}
+    assert before
+    resumed = measure(tmp_path, "good", resume=True, **keys)
+    bilinear, good = ({reading.metric: reading for reading in row.readings} for row in resumed.measurements)
+    assert set(bilinear) == set(good)
+    assert before.items() <= bilinear.items()
 
 
 def test_resume_measures_only_what_is_missing(tmp_path):

@@ -158,10 +158,49 @@ def test_resume_refuses_another_version_of_a_plug_in(tmp_path):
         session.prepare(parsed, tmp_path / "run", resume=True)
 
 
-def test_files_of_the_current_folder_do_not_replace_modules(tmp_path):
-    for name in ("random", "json", "statistics", "torch", "typing", "numpy", "socket"):
+# Before 3.11, `python -m` itself imports some from the current folder.
+STANDARD = sys.stdlib_module_names if sys.version_info >= (3, 11) else {"random", "json", "statistics", "typing"}
+SCRIPT = Path(sys.executable).with_name("upsampler-bench")
+
+
+@pytest.mark.parametrize("command", [[SCRIPT], [sys.executable, "-m", "upsampler_bench"]], ids=["script", "module"])
+@pytest.mark.parametrize("plugins", [[], ["--plugin", "mine"]], ids=["alone", "with a plug-in"])
+def test_files_of_the_current_folder_do_not_replace_modules(tmp_path, command, plugins):
+    installed = {"torch", "numpy", "rich", "typer", "click", "msgspec", "psutil", "cloudpickle", "fvcore", "upsamplers"}
+    for name in {*STANDARD, *installed}:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('hostile')")
-    command = [Path(sys.executable).with_name("upsampler-bench"), "run", "--shape", "8x6x5", "--device", "cpu"]
-    command += ["-u", "nearest", "--metrics", "params", "--mode", "inference", "-f", "csv"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (tmp_path / "mine.py").write_text(
+        "import upsamplers\n@upsamplers.register('mine')\nclass Mine(upsamplers.Upsampler): ..."
+    )
+    arguments = [
+        "run",
+        "--shape",
+        "8x6x5",
+        "--device",
+        "cpu",
+        "--metrics",
+        "params",
+        "--mode",
+        "inference",
+        "-f",
+        "csv",
+    ]
+    done = subprocess.run(
+        [*command, *arguments, "-u", "nearest", *plugins], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_installed_is_not_looked_for_in_the_current_folder(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (here / "not_installed.py").write_text("raise SystemExit('hostile')")
+    (there / "mine.py").write_text(
+        "import importlib.util, upsamplers\n"
+        "@upsamplers.register(f'finds {importlib.util.find_spec(\"not_installed\")}')\n"
+        "class Mine(upsamplers.Upsampler): ...\n"
+    )
+    command = [SCRIPT, "list", "--plugin", "../there/mine.py"]
+    listed = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    assert "finds None" in listed.stdout

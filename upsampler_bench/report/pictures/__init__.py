@@ -222,6 +222,13 @@ def names() -> tuple[str, ...]:
 
 
 def pictures(conditions: Sequence[Condition]) -> tuple[Picture, ...]:
-    """All pictures of these conditions, in the order of the modules' `PLACE`."""
+    """All pictures of these conditions, in the order of the modules' `PLACE`.
+
+    What a sweep shows in one picture has no pictures of its own at each size, but at one.
+    """
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
-    return tuple(picture for module in modules for picture in module.pictures(conditions))
+    swept = {id(condition) for module in modules if hasattr(module, "swept") for condition in module.swept(conditions)}
+    apart = [condition for condition in conditions if id(condition) not in swept]
+    return tuple(
+        picture for module in modules for picture in module.pictures(conditions if hasattr(module, "swept") else apart)
+    )
