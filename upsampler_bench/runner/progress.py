@@ -16,14 +16,16 @@ REFRESH_SECONDS = 0.5
 # Of a case's work, what is done when it is first timed; and the samples that most cases need.
 PREPARED, USUAL_SAMPLES = 0.1, 60
 DOING = {INFERENCE: "forward", TRAIN: "forward + backward", PROBE: "probing"}
+# Of the text beside a bar, in letters.
+WIDTH = 48
 UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 
 
 class ProgressListener(Protocol):
     """Is called while a run goes on."""
 
-    def begin(self, cases: Sequence[Case]) -> None:
-        """A group begins."""
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
+        """A group begins, on one of several devices."""
 
     def update(self, message: Message) -> None:
         """The measuring process sent a message."""
@@ -33,8 +35,8 @@ class ProgressListener(Protocol):
 
 
 @contextmanager
-def display(console: Console, total: int) -> Iterator[Plain | Live]:
-    """Shows the progress of a run of so many cases in the way that fits the console."""
+def display(console: Console, total: int, devices: Sequence[str] = ()) -> Iterator[Plain | Live]:
+    """Shows the progress of a run of so many cases in the way that fits the console, each of several devices apart."""
     if not console.is_terminal:
         yield Plain(console, total)
         return
@@ -50,7 +52,7 @@ def display(console: Console, total: int) -> Iterator[Plain | Live]:
         transient=True,
     )
     with bar:
-        yield Live(bar, total)
+        yield Live(bar, total, devices)
 
 
 class Plain:
@@ -63,10 +65,11 @@ class Plain:
         self._names: dict[str, str] = {}
         self._refused: dict[str, list[str]] = {}
 
-    def begin(self, cases: Sequence[Case]) -> None:
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
         """Prints the group."""
-        self._names |= _labels(cases)
-        self._print(f"{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
+        self._names |= _labels(cases, device)
+        on = f"{device}: " if device else ""
+        self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
         """Prints each finished timing, and each operator that is completely probed."""
@@ -96,19 +99,27 @@ class Plain:
 
 
 class Live:
-    """A bar with the time left, and below it the current step."""
+    """A bar with the time left, and the current step; of several devices a line each."""
 
-    def __init__(self, bar: Progress, total: int) -> None:
+    def __init__(self, bar: Progress, total: int, devices: Sequence[str] = ()) -> None:
         self._bar = bar
-        self._task = bar.add_task("starting", total=total)
+        self._all = bar.add_task(f"{'all':{WIDTH}s}" if devices else "starting", total=total)
+        self._lines = {name: bar.add_task(f"{name:{WIDTH}s}", total=None, start=False) for name in devices}
         self._names: dict[str, str] = {}
         self._shares: dict[str, float] = {}
+        self._devices: dict[str, str] = {}
+        self._groups: dict[str, list[str]] = {}
 
-    def begin(self, cases: Sequence[Case]) -> None:
-        """Prints the group."""
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
+        """Prints the group; a device's line begins again with each of its groups."""
         self._names |= _labels(cases)
-        line = f"{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
+        self._devices |= dict.fromkeys((case.key for case in cases), device)
+        on = f"{device}: " if device else ""
+        line = f"{on}{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
         self._bar.console.print(line, markup=False, highlight=False)
+        if device in self._lines:
+            self._groups[device] = [case.key for case in cases]
+            self._bar.reset(self._lines[device], total=len(cases))
 
     def update(self, message: Message) -> None:
         """Shows the current step, and the interval as it narrows."""
@@ -124,13 +135,20 @@ class Live:
 
     def _advance(self, key: str, share: float, doing: str | None = None) -> None:
         self._shares[key] = max(share, self._shares.get(key, 0.0))
-        self._bar.update(self._task, completed=sum(self._shares.values()), description=doing)
+        device = self._devices.get(key, "")
+        if device not in self._lines:
+            self._bar.update(self._all, completed=sum(self._shares.values()), description=doing)
+            return
+        text = f"{f'{device} {doing}':{WIDTH}.{WIDTH}s}" if doing else None
+        done = sum(self._shares.get(other, 0.0) for other in self._groups[device])
+        self._bar.update(self._lines[device], completed=done, description=text)
+        self._bar.update(self._all, completed=sum(self._shares.values()))
 
 
-def _labels(cases: Sequence[Case]) -> dict[str, str]:
-    """What the cases of a group are called, by key."""
+def _labels(cases: Sequence[Case], device: str = "") -> dict[str, str]:
+    """What the cases of a group are called, by key; of several devices with the one that measures them."""
     backends = {case.backend for case in cases}
-    return {case.key: case.label(backends) for case in cases}
+    return {case.key: f"{device} {case.label(backends)}".strip() for case in cases}
 
 
 def _extent(cases: Sequence[Case]) -> str:
@@ -153,7 +171,7 @@ def _doing(name: str, message: Message) -> str:
     text = f"{name:14.14s} {message.step}"
     if "value" in facts:
         text += f" {facts['rounds']:>3} {seconds(float(facts['value']))} ±{float(facts['half_width']):.1%}"
-    return f"{text:48.48s}"
+    return f"{text:{WIDTH}.{WIDTH}s}"
 
 
 def seconds(value: float) -> str:
