@@ -61,7 +61,8 @@ app = typer.Typer(
 
 for command in (
     run.run, profile.profile, capabilities.capabilities, paper.paper, report.report, merge.merge,
-    status.status, collect.collect, compare.compare, recommend.recommend, capacity.capacity, export.export, doctor.doctor,
+    status.status, collect.collect, compare.compare, recommend.recommend, capacity.capacity, export.export,
+    doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
 app.command(context_settings={"allow_extra_args": True})(submit.submit)

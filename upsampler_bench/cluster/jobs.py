@@ -195,7 +195,7 @@ def _executor(submitit: ModuleType, engine: str, logs: Path, parameters: Mapping
         executor = submitit.SlurmExecutor(logs, max_num_timeout=MOST_TIMEOUTS)
     except RuntimeError as problem:
         raise BenchError(f"no Slurm here ({problem}); submit from a machine that has sbatch and srun") from problem
-    extra = {"requeue": True, **parameters.get("additional_parameters", {})}
+    extra = {"requeue": True, "ntasks": 1, **parameters.get("additional_parameters", {})}
     executor.update_parameters(**{**parameters, "additional_parameters": extra})
     return executor
 
