@@ -31,6 +31,7 @@ RUNS, REPORTS = Path("runs"), Path("reports")
 COLUMNS = (
     *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples",
     "ratio", "ratio_low", "ratio_high", "method", "notes", "status", "reason",
+    "host", "origin_device", "uuid",
 )  # fmt: skip
 # What schema 1 called by other names.
 CASE_FIELDS = {"host": "model"}
@@ -245,7 +246,8 @@ def to_frame(run: Run) -> pd.DataFrame:
     """The run as a tidy pandas table: one row per reading, and one without a value per case that has none.
 
     Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
-    ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason. Seconds and bytes.
+    ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason, and the device that the row was
+    measured on: host, origin_device, uuid. Seconds and bytes.
     """
     import pandas as pd
 
@@ -256,6 +258,8 @@ def to_frame(run: Run) -> pd.DataFrame:
 def _row(run: Run, measurement: Measurement, reading: Reading | None) -> dict[str, object]:
     row: dict[str, object] = asdict(measurement.case)
     row |= {"status": measurement.status, "reason": measurement.reason}
+    origin = measurement.origin
+    row |= {"host": origin.host, "origin_device": origin.device, "uuid": origin.uuid}
     if reading is None:
         return row
     info = run.metric(reading.metric)

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "upsampler_bench")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "upsampler_bench"))
 
 from fake_process import FakeProcess
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -33,9 +32,13 @@ UNDER_WAY = {
 ENDED = "ENDED"
 # A time-out requeues a shard so often: each time it goes on where it was.
 MOST_TIMEOUTS = 20
+# How long before the end of its time a signal makes a job write what it has (s): at most, and per minute of its time.
+LONGEST_NOTICE, NOTICE_PER_MINUTE = 90, 15
 # What stopped the command stops its job too, unless the scheduler has nothing to do with it (s).
 SCHEDULERS_TURN = 60.0
 INTERRUPTED = 130
+# What the command may take to write what it has.
+GRACE_SECONDS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,11 @@ class Shard:
         """Before a time-out or a preemption: lets the command write what it has, and asks to be run again."""
         from submitit.helpers import DelayedSubmission
 
-        if self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)
-            self._child.wait()
+        with contextlib.suppress(psutil.Error):
+            # This is a signal's handler: what it interrupted waits for the child too, and holds the lock of Popen.wait.
+            child = psutil.Process(self._child.pid)
+            child.send_signal(signal.SIGINT)
+            child.wait(timeout=GRACE_SECONDS)
         return DelayedSubmission(Shard(self._command, self._engine))
 
 
@@ -184,7 +189,7 @@ def _cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [*range(os.cpu_count() or 1)]
 
 
-def _executor(submitit: ModuleType, engine: str, logs: Path, parameters: Mapping[str, Any]) -> Any:
+def _executor(submitit: Any, engine: str, logs: Path, parameters: Mapping[str, Any]) -> Any:
     if engine == DEBUG:
         return submitit.DebugExecutor(logs)
     if engine == LOCAL:
@@ -196,16 +201,17 @@ def _executor(submitit: ModuleType, engine: str, logs: Path, parameters: Mapping
     except RuntimeError as problem:
         raise BenchError(f"no Slurm here ({problem}); submit from a machine that has sbatch and srun") from problem
     extra = {"requeue": True, "ntasks": 1, **parameters.get("additional_parameters", {})}
-    executor.update_parameters(**{**parameters, "additional_parameters": extra})
+    delay = min(LONGEST_NOTICE, NOTICE_PER_MINUTE * parameters["time"])
+    executor.update_parameters(**{**parameters, "additional_parameters": extra, "signal_delay_s": delay})
     return executor
 
 
-def _submitit() -> ModuleType:
+def _submitit() -> Any:
     try:
         import submitit
     except ModuleNotFoundError as problem:
         raise MissingPackage("submit needs submitit: pip install 'upsampler-bench[cluster]'") from problem
-    return submitit  # type: ignore[no-any-return]
+    return submitit
 
 
 def load(folder: Path) -> Jobs:

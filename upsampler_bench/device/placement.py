@@ -18,7 +18,7 @@ class Placement:
     """A device, and what its measuring process may use of the host.
 
     Attributes:
-        name: "cuda:3", as torch counts here, or "cpu:1" for one core; empty: wherever the process happens to run.
+        name: "cuda:3", as torch counts here, or "cpu:1" for one core; empty: of no run on several devices.
         uuid: of a GPU, the only one that the process sees.
         cores: of the host, the only ones that it runs on; empty: any.
     """
