@@ -124,8 +124,8 @@ class Reading:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there are samples, with a finite median."""
-        return bool(self.samples) and math.isfinite(self.estimate.value)
+        """Whether there are samples, all of them finite."""
+        return any(self.rounds) and all(math.isfinite(sample) for samples in self.rounds for sample in samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Plans of many conditions, measured by a process that answers at once: nothing is lost, measured twice or drawn in vain."""
+"""Plans of many conditions, measured by processes that answer at once: nothing is lost or measured twice."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_a_report_of_many_conditions_draws_some_and_says_how_many(whole):
     content = report.from_run(whole)
     assert len(content.tables) == 20
     assert len([picture for picture in content.pictures if picture.name == "panel"]) == pictures.MOST
-    assert ("Pictures", "At most 16 of each kind, of 20 conditions.") in content.facts
+    assert ("Pictures", f"At most {pictures.MOST} of each kind, of 20 conditions.") in content.facts
 
 
 def test_the_conditions_of_many_processes_are_printed_as_ranges(whole):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
 
 # Pictures of one kind: nobody looks at hundreds, and each takes half a second to draw.
-MOST = 16
+MOST = 12
 # The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
 FILLED = 0.74
 # Between groups of bars, in bars.
