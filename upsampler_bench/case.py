@@ -69,6 +69,11 @@ class Case:
         """Cases of one group are built together and timed interleaved."""
         return f"{self.condition}/{self.mode}"
 
+    @property
+    def elements(self) -> int:
+        """Of the output, in the bare operator."""
+        return self.batch * self.channels * self.height * self.width * self.scale**2
+
     def of(self, upsampler: str) -> Case:
         """The same case for another operator."""
         return replace(self, upsampler=upsampler)

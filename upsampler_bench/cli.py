@@ -17,14 +17,18 @@ from upsampler_bench.commands import (
     baseline,
     capabilities,
     capacity,
+    collect,
     compare,
     doctor,
     export,
+    merge,
     paper,
     profile,
     recommend,
     report,
     run,
+    status,
+    submit,
 )
 from upsampler_bench.commands import list as listing
 from upsampler_bench.commands.console import fitted
@@ -68,10 +72,12 @@ def options(
 
 
 for command in (
-    run.run, profile.profile, capabilities.capabilities, paper.paper, report.report, compare.compare,
-    recommend.recommend, capacity.capacity, export.export, doctor.doctor,
+    run.run, profile.profile, capabilities.capabilities, paper.paper, report.report, merge.merge,
+    status.status, collect.collect, compare.compare, recommend.recommend, capacity.capacity, export.export,
+    doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True})(submit.submit)
 app.command("list")(listing.list_operators)
 app.add_typer(baseline.app, name="baseline")
 

@@ -154,6 +154,26 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
     )
 
 
+def conditions(cases: Iterable[Case]) -> tuple[tuple[Case, ...], ...]:
+    """What is measured together, so that its ratios are paired: the cases of each group, small outputs first."""
+    groups: dict[str, list[Case]] = {}
+    for case in sorted(cases, key=lambda case: case.elements):
+        groups.setdefault(case.group, []).append(case)
+    return tuple(map(tuple, groups.values()))
+
+
+def shard(text: str) -> tuple[int, int]:
+    """The number of a shard and the number of all, of "2/8".
+
+    Raises:
+        PlanError: it is written otherwise, or out of range.
+    """
+    parts = text.split("/")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
+        raise PlanError(f"shard is {text!r}; expected i/n with i from 1 to n, such as 2/8")
+    return int(parts[0]), int(parts[1])
+
+
 def backends(plan: Plan, device: str) -> tuple[str, ...]:
     """The plan's backends, or the device's default; torch first, which the others are compared with."""
     return tuple(sorted(plan.backend or (default_backend(device),), key=lambda name: name != TORCH))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from upsampler_bench.case import TORCH, Case, Settings
 from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
@@ -12,6 +13,8 @@ from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 SCHEMA = 3
 MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
 COMPLETE, PARTIAL = "complete", "partial"
+# The moment of a condition that is the same call timed on each of several devices.
+CONTROL = "control"
 # The unit of a relative error.
 ERROR = "error"
 # How the note begins that a reading has if the device, or the process by its CPU quota, was throttled.
@@ -156,18 +159,41 @@ class Reading:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there are samples, with a finite median."""
-        return bool(self.samples) and math.isfinite(self.estimate.value)
+        """Whether there are samples, all of them finite."""
+        return any(self.rounds) and all(math.isfinite(sample) for samples in self.rounds for sample in samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The one device that something was measured on; empty in runs of before.
+
+    Attributes:
+        host: its host's name.
+        device: the device as the host counts it, e.g. "cuda:3"; of a process that was bound to one core, e.g. "cpu:1".
+        uuid: a GPU's, as its driver prints it.
+    """
+
+    host: str = ""
+    device: str = ""
+    uuid: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.host, self.device, self.uuid) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One case's readings, and why it is incomplete if it is."""
+    """One case's readings, and why it is incomplete if it is.
+
+    Attributes:
+        origin: of its timed readings; deterministic ones are the same on every device of a model.
+    """
 
     case: Case
     status: str = MEASURED
     reason: str = ""
     readings: tuple[Reading, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     def reading(self, metric: str) -> Reading | None:
         """The reading of this metric, or None."""
@@ -193,6 +219,8 @@ class Environment:
         versions: of python, torch, the driver and so on.
         machine: what stays as it is during a run (processor, cores, governor, allocator, TF32).
         conditions: readings at moments of the run ("at": "start", "end"): load, clocks, temperature, throttling.
+            Of a run on several devices also "control": the time of the same call on each.
+        origin: the device of the first process.
     """
 
     device_name: str
@@ -200,6 +228,7 @@ class Environment:
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Mapping[str, float | str], ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def slug(self) -> str:
@@ -208,7 +237,7 @@ class Environment:
         return "-".join(part for part in kept.split("-") if part) or "device"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """Everything that one run measured, self-describing: a report needs nothing else."""
 
@@ -229,13 +258,17 @@ class Run:
 
     def measurement(self, case: Case) -> Measurement | None:
         """The measurement of exactly this case, or None."""
-        return next((measurement for measurement in self.measurements if measurement.case == case), None)
+        return self._by_case.get(case)
+
+    @cached_property
+    def _by_case(self) -> dict[Case, Measurement]:
+        return {measurement.case: measurement for measurement in self.measurements}
 
     def readings(self) -> Iterator[tuple[Measurement, Reading]]:
         """Every reading with the measurement it belongs to."""
         return ((measurement, reading) for measurement in self.measurements for reading in measurement.readings)
 
-    @property
+    @cached_property
     def backends(self) -> tuple[str, ...]:
         """The backends of its cases, in order."""
         return tuple(dict.fromkeys(measurement.case.backend for measurement in self.measurements))
@@ -251,7 +284,7 @@ class Run:
         return baseline.on(TORCH) if self.measurement(baseline.on(TORCH)) else baseline
 
     def ratio(self, case: Case, metric: str, to: Case | None = None) -> Estimate | None:
-        """This case's metric over another case's of the same group, paired by round, or None.
+        """This case's metric over another case's of the same group and device, paired by round, or None.
 
         Args:
             case: of this operator.
@@ -259,7 +292,9 @@ class Run:
             to: the other case; by default the baseline's.
         """
         ours, theirs = self.measurement(case), self.measurement(to or self.baseline_of(case))
-        mine, base = ours and ours.reading(metric), theirs and theirs.reading(metric)
+        if ours is None or theirs is None or ours.origin != theirs.origin:
+            return None
+        mine, base = ours.reading(metric), theirs.reading(metric)
         if not (mine and base and mine.method == base.method and all(base.samples)):
             return None
         return paired_ratio(mine.rounds, base.rounds)

@@ -62,5 +62,8 @@ class FakeDevice:
     def seconds(self, begin: float, end: float) -> float:
         return end - begin
 
+    def identity(self) -> tuple[str, str]:
+        return "fake:0", "FAKE-1000"
+
     def conditions(self) -> Mapping[str, float | str]:
         return {"load_1min": 0.0}

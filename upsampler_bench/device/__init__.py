@@ -49,8 +49,8 @@ def resolve(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """The name of a resolved device as its maker prints it."""
-    return processor.name() if name == "cpu" else str(torch.cuda.get_device_name(name))
+    """The name of a resolved device, or of one core such as "cpu:1", as its maker prints it."""
+    return processor.name() if name.startswith("cpu") else str(torch.cuda.get_device_name(name))
 
 
 def create(name: str, settings: Settings) -> Device:

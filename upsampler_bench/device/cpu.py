@@ -72,6 +72,11 @@ class Cpu:
         """The processor."""
         return processor.name(), {}, {"heap": self._heap}
 
+    def identity(self) -> tuple[str, str]:
+        """Its core, if this process is bound to one."""
+        cores = processor.cores()
+        return (f"cpu:{cores[0]}" if len(cores) == 1 else "cpu"), ""
+
     def conditions(self) -> Mapping[str, float | str]:
         """The load average over the last minute."""
         return {"load_1min": round(psutil.getloadavg()[0], 2)}

@@ -184,6 +184,11 @@ class Cuda:
         }
         return str(self._properties.name), versions, machine
 
+    def identity(self) -> tuple[str, str]:
+        """The driver's index, which does not depend on what this process may see, and the UUID."""
+        index = nvml.index(self._uuid)
+        return (self.name if index is None else f"cuda:{index}"), self._uuid
+
     def conditions(self) -> Mapping[str, float | str]:
         """The driver's readings, and the load of the host."""
         return {"load_1min": round(psutil.getloadavg()[0], 2), **nvml.conditions(self._uuid)}
@@ -194,7 +199,7 @@ class Cuda:
 
     @property
     def _uuid(self) -> str:
-        return f"GPU-{str(getattr(self._properties, 'uuid', '')).removeprefix('GPU-')}"
+        return nvml.uuid(self._properties)
 
     def _flush(self) -> None:
         """Replaces what L2 holds: by a write, and by a read, after which no line has to be written back."""

@@ -82,6 +82,9 @@ class Device(Protocol):
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         """The device's name, its versions, and properties of the machine that do not change."""
 
+    def identity(self) -> tuple[str, str]:
+        """The device as its host counts it, such as "cuda:3", and a GPU's UUID."""
+
     def conditions(self) -> Mapping[str, float | str]:
         """What may change during a run: load, clocks, temperature, throttling."""
 

@@ -33,7 +33,7 @@ def from_runs(runs: Sequence[Run], tested: Sequence[Run] = ()) -> Report:
     marks = footnotes.marks([*measured, *probed])
     return Report(
         title=facts.title(runs),
-        facts=(*facts.all_facts(labels, by_run), *map(facts.tested, tested)),
+        facts=(*facts.all_facts(labels, by_run), *map(facts.tested, tested), *_left_out(measured)),
         tables=tuple(_table(condition, marks) for condition in (*measured, *probed)),
         published=paper_tables.tables(runs),
         pictures=pictures.pictures(measured),
@@ -52,6 +52,12 @@ def _measured(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
     found = _labelled([conditions(run) for run in runs], labels)
     names = distinguish([_identity(condition) for condition in found], always=2)
     return [replace(condition, slug=file_name(name)) for condition, name in zip(found, names, strict=True)]
+
+
+def _left_out(measured: Sequence[Condition]) -> list[tuple[str, str]]:
+    if len(measured) <= pictures.MOST:
+        return []
+    return [("Pictures", f"At most {pictures.MOST} of each kind, of {len(measured)} conditions.")]
 
 
 def _probed(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from upsampler_bench.case import PROBE, TORCH, Settings
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.naming import distinguish
 from upsampler_bench.report.parts import Method
 from upsampler_bench.report.tables import LAUNCH, shows_throughput
-from upsampler_bench.results import COMPLETE, INTERRUPTED, PARTIAL, MetricInfo, Run
+from upsampler_bench.results import COMPLETE, CONTROL, INTERRUPTED, PARTIAL, MetricInfo, Origin, Run
 
+# So many readings of one moment are printed one by one.
+FEW = 4
 WARNINGS = {
     INTERRUPTED: "The run was interrupted; results so far are shown.",
     PARTIAL: "The run is incomplete; results so far are shown.",
@@ -90,7 +92,8 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         ("Protocol", protocol(run) if is_timed else ""),
         ("Sampling", sampling(settings) if is_timed else ""),
         ("Probing", PROBING if any(condition.is_probed for condition in found) else ""),
-        *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
+        ("Devices", _origins(run)),
+        *((f"Conditions, {moment}", text) for moment, text in _conditions(where.conditions)),
         ("When", " to ".join(moment for moment in (run.started, run.finished) if moment)),
     ]
     return tuple((title, text) for title, text in stated if text)
@@ -179,6 +182,37 @@ def _rows_by_method(info: MetricInfo, found: Sequence[Condition]) -> dict[str, l
                 name = line.name if len(found) == 1 else f"{line.name} ({condition.words})"
                 rows.setdefault(reading.method, []).append(name)
     return rows
+
+
+def _origins(run: Run) -> str:
+    """The devices that shared the work, where there were several."""
+    origins = dict.fromkeys(one.origin for one in run.measurements if one.origin != Origin())
+    hosts: dict[str, list[str]] = {}
+    for origin in origins:
+        hosts.setdefault(origin.host, []).append(origin.device)
+    listed = "; ".join(f"{host}: {', '.join(devices)}" for host, devices in hosts.items())
+    return f"{len(origins)}. {listed}" if len(origins) > 1 else ""
+
+
+def _conditions(stated: Sequence[Mapping[str, float | str]]) -> Iterator[tuple[str, str]]:
+    """The readings of each moment; of a moment with many, the range of each reading."""
+    moments: dict[str, list[Mapping[str, float | str]]] = {}
+    for one in stated:
+        moments.setdefault(str(one.get("at", "during")), []).append(one)
+    for moment, readings in moments.items():
+        if moment == CONTROL or len(readings) <= FEW:
+            yield from ((moment, _pairs({**one, "at": ""})) for one in readings)
+            continue
+        names = [name for name in dict.fromkeys(name for one in readings for name in one) if name != "at"]
+        yield moment, _pairs({name: _range([one[name] for one in readings if name in one]) for name in names})
+
+
+def _range(values: Sequence[float | str]) -> str:
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values):
+        return " or ".join(dict.fromkeys(map(str, values)))
+    low, high = min(numbers), max(numbers)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _pairs(values: Mapping[str, object]) -> str:

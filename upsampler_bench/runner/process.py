@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from upsampler_bench.case import Case
+from upsampler_bench.device.placement import ANYWHERE, Placement
 from upsampler_bench.runner.protocol import INTERRUPT, Message, Request, read_message, write_request
 
 # Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
@@ -25,7 +26,10 @@ SLICE_SECONDS = 0.5
 TAIL_LINES = 12
 # The folder that a process stands in is not searched for modules: a random.py in it would replace Python's own.
 BOOT = """
-import sys
+import os, sys
+cores = {cores!r}
+if cores and hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, cores)
 sys.path[:] = [*filter(None, sys.path), {root!r}]
 from upsampler_bench.runner.supervisor import main
 main()
@@ -58,16 +62,16 @@ HERE = Side()
 class Process:
     """One measuring process."""
 
-    def __init__(self, request: Request, side: Side = HERE) -> None:
+    def __init__(self, request: Request, side: Side = HERE, placement: Placement = ANYWHERE) -> None:
         self._token = request.token
         self._limit = max(START_SECONDS, request.settings.timeout)
         self._step_limit = request.settings.timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
-            [side.python or sys.executable, "-c", BOOT.format(root=ROOT)],
+            [side.python or sys.executable, "-c", BOOT.format(root=ROOT, cores=placement.cores)],
             cwd=side.cwd or None,
-            env=environment(side),
+            env=environment(side, placement),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -110,7 +114,7 @@ class Process:
         """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; its pipe may be closed
             self._child.stdin.write(INTERRUPT.encode())
             self._child.stdin.flush()
 
@@ -237,11 +241,13 @@ def searched(plugins: Sequence[str], cases: Sequence[Case]) -> tuple[str, ...]:
     return (*filter(None, sys.path), *([os.getcwd()] if is_searched else []))
 
 
-def environment(side: Side) -> dict[str, str]:
+def environment(side: Side, placement: Placement = ANYWHERE) -> dict[str, str]:
     """The environment of a process of that side: its folder is not searched for modules, no warning is an error."""
     path = [*side.path, os.environ.get("PYTHONPATH", "")]
+    visible = {"CUDA_VISIBLE_DEVICES": placement.uuid} if placement.uuid else {}
     return {
         **os.environ,
+        **visible,
         "PYTHONSAFEPATH": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "").replace("error", "default"),

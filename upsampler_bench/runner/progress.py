@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -20,14 +20,16 @@ QUIET_SECONDS, LEAST_SHARE = 20.0, 0.05
 # Of a case's work, what is done when it is first timed; and the samples that most cases need.
 PREPARED, USUAL_SAMPLES = 0.1, 60
 DOING = {INFERENCE: "forward", TRAIN: "forward + backward", PROBE: "probing"}
+# Of the text beside a bar, in letters.
+WIDTH = 48
 UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 
 
 class ProgressListener(Protocol):
     """Is called while a run goes on."""
 
-    def begin(self, cases: Sequence[Case]) -> None:
-        """A group begins."""
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
+        """A group begins, on one of several devices."""
 
     def update(self, message: Message) -> None:
         """The measuring process sent a message."""
@@ -37,13 +39,13 @@ class ProgressListener(Protocol):
 
 
 @contextmanager
-def display(console: Console, total: int) -> Iterator[Plain | Live]:
-    """Shows the progress of a run of so many cases in the way that fits the console."""
+def display(console: Console, total: int, devices: Sequence[str] = ()) -> Iterator[Plain | Live]:
+    """Shows the progress of a run of so many cases in the way that fits the console, each of several devices apart."""
     if not console.is_terminal:
         yield Plain(console, total)
         return
     with _bar(console) as bar:
-        yield Live(bar, total)
+        yield Live(bar, total, devices)
 
 
 @contextmanager
@@ -90,10 +92,11 @@ class Plain:
         self._names: dict[str, str] = {}
         self._refused: dict[str, list[str]] = {}
 
-    def begin(self, cases: Sequence[Case]) -> None:
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
         """Prints the group."""
-        self._names |= _labels(cases)
-        self._print(f"{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
+        self._names |= _labels(cases, device)
+        on = f"{device}: " if device else ""
+        self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
         """Prints finished timings, operators that are completely probed, and after a silence the time left."""
@@ -143,6 +146,10 @@ class Shares:
         """The sum over all cases."""
         return sum(self._by_case.values())
 
+    def of(self, keys: Iterable[str]) -> float:
+        """The sum over these cases."""
+        return sum(self._by_case.get(key, 0.0) for key in keys)
+
     def update(self, message: Message) -> None:
         """Takes in how far a case is."""
         if message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts)):
@@ -156,38 +163,55 @@ class Shares:
 
 
 class Live:
-    """A bar with the time left, and below it the current step."""
+    """A bar with the time left, and the current step; of several devices a line each."""
 
-    def __init__(self, bar: Progress, total: int) -> None:
+    def __init__(self, bar: Progress, total: int, devices: Sequence[str] = ()) -> None:
         self._bar = bar
-        self._task = bar.add_task("starting", total=total)
+        self._all = bar.add_task(f"{'all':{WIDTH}s}" if devices else "starting", total=total)
+        self._lines = {name: bar.add_task(f"{name:{WIDTH}s}", total=None, start=False) for name in devices}
         self._names: dict[str, str] = {}
         self._shares = Shares()
+        self._devices: dict[str, str] = {}
+        self._groups: dict[str, list[str]] = {}
 
-    def begin(self, cases: Sequence[Case]) -> None:
-        """Prints the group."""
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
+        """Prints the group; a device's line begins again with each of its groups."""
         self._names |= _labels(cases)
-        line = f"{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
+        self._devices |= dict.fromkeys((case.key for case in cases), device)
+        on = f"{device}: " if device else ""
+        line = f"{on}{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
         self._bar.console.print(line, markup=False, highlight=False)
+        if device in self._lines:
+            self._groups[device] = [case.key for case in cases]
+            self._bar.reset(self._lines[device], total=len(cases))
 
     def update(self, message: Message) -> None:
         """Shows the current step, and the interval as it narrows."""
         self._shares.update(message)
         is_shown = message.kind == "at" and (not message.facts or {"value", "share"} & set(message.facts))
         doing = _doing(self._names.get(message.key, ""), message) if is_shown else None
-        self._bar.update(self._task, completed=self._shares.done, description=doing)
+        self._advance(message.key, doing)
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""
         self._bar.console.print(f"{self._names[case.key]}: {reason}", markup=False, highlight=False)
         self._shares.finish(case.key)
-        self._bar.update(self._task, completed=self._shares.done)
+        self._advance(case.key)
+
+    def _advance(self, key: str, doing: str | None = None) -> None:
+        device = self._devices.get(key, "")
+        if device not in self._lines:
+            self._bar.update(self._all, completed=self._shares.done, description=doing)
+            return
+        text = f"{f'{device} {doing}':{WIDTH}.{WIDTH}s}" if doing else None
+        self._bar.update(self._lines[device], completed=self._shares.of(self._groups[device]), description=text)
+        self._bar.update(self._all, completed=self._shares.done)
 
 
-def _labels(cases: Sequence[Case]) -> dict[str, str]:
-    """What the cases of a group are called, by key."""
+def _labels(cases: Sequence[Case], device: str = "") -> dict[str, str]:
+    """What the cases of a group are called, by key; of several devices with the one that measures them."""
     backends = {case.backend for case in cases}
-    return {case.key: case.label(backends) for case in cases}
+    return {case.key: f"{device} {case.label(backends)}".strip() for case in cases}
 
 
 def _extent(cases: Sequence[Case]) -> str:
@@ -210,7 +234,7 @@ def _doing(name: str, message: Message) -> str:
     text = f"{name:14.14s} {message.step}"
     if "value" in facts:
         text += f" {facts['rounds']:>3} {seconds(float(facts['value']))} ±{float(facts['half_width']):.1%}"
-    return f"{text:48.48s}"
+    return f"{text:{WIDTH}.{WIDTH}s}"
 
 
 def seconds(value: float) -> str:

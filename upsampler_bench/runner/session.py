@@ -16,7 +16,8 @@ from pathlib import Path
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, Case, Settings
-from upsampler_bench.device import environment
+from upsampler_bench.device import environment, placement
+from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
 from upsampler_bench.results import Environment, Run, UpsamplerInfo
@@ -43,16 +44,17 @@ class ResultWriter:
 
     folder: Path | None = None
     _next: float = field(default=0.0, init=False)
-    _written: Run | None = field(default=None, init=False)
+
+    def is_due(self) -> bool:
+        """Whether there is a folder, and the last writing was long enough ago."""
+        return self.folder is not None and time.monotonic() >= self._next
 
     def write_partial(self, run: Run) -> None:
-        """Writes the run as it stands, unless that was done a moment ago."""
-        now = time.monotonic()
-        if self.folder is None or not run.environment.device_name or now < self._next or run is self._written:
-            return
+        """Writes the run as it stands."""
+        assert self.folder is not None
+        begun = time.monotonic()
         storage.save(run, self.folder / storage.PARTIAL_FILE)
-        self._written = run
-        self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - now)
+        self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - begun)
 
     def has_partial(self) -> bool:
         """Whether there is a partial file, from which the run can be resumed."""
@@ -112,6 +114,8 @@ class Session:
         specs: pickled operators that only this process knows.
         previous: a run to continue, or None.
         writer: writes the results.
+        placements: the devices that share the work; empty: one process at a time, on the cases' own device.
+        control: what these measured of the same call.
     """
 
     cases: tuple[Case, ...]
@@ -123,15 +127,21 @@ class Session:
     specs: bytes = b""
     previous: Run | None = None
     writer: ResultWriter = field(default_factory=ResultWriter)
+    placements: tuple[Placement, ...] = ()
+    control: tuple[Mapping[str, float | str], ...] = ()
 
 
-def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = False) -> Session:
+def prepare(
+    plan: Plan, output: str | Path | None = None, *, resume: bool = False, shard: str = "", devices: str = ""
+) -> Session:
     """Checks everything that can be checked before the first measurement.
 
     Args:
         plan: what to measure.
         output: the folder of results.json, with "{device}" for the device's name; None: nothing is written.
-        resume: continue the run in that folder.
+        resume: continue the run in that folder; a shard that has not begun begins.
+        shard: "i/n": every n-th condition from the i-th on; there may be none. Empty: all.
+        devices: that share the work, such as "0,1", "all" or "cpu:0,cpu:1"; empty: the plan's device.
 
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
@@ -139,7 +149,8 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     timeout = plan.settings.timeout
     known = {one.name: one for one in isolated.registered(plan.upsampler, plugins=plan.plugin, timeout=timeout)}
     _check_models(plan)
-    device_name = device.resolve(plan.device)
+    placements = placed(devices, plan)
+    device_name = placements[0].device if placements else device.resolve(plan.device)
     names, runnable = tuple(known), [name for name, operator in known.items() if operator.runs_on(device_name)]
     plan = replace(plan, backend=plans.backends(plan, device_name))
     cases = plans.cases(plan, names, device_name, runnable)
@@ -149,7 +160,14 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}
     if plan.plugin:
         stored["plugins"] = [f"{plugin} {_checksum(plugin)}" for plugin in plan.plugin]
-    folder = None if output is None else output_folder(output, device_name)
+    if shard:
+        number, count = plans.shard(shard)
+        groups = plans.conditions(cases)
+        stored |= {"shard": shard, "conditions": [group[0].group for group in groups]}
+        chosen = {case for group in groups[number - 1 :: count] for case in group}
+        cases = tuple(case for case in cases if case in chosen)
+    measuring = placements[0].name if placements else device_name
+    folder = None if output is None else output_folder(output, measuring)
     if folder is not None:
         check_writable(folder)
     measured = list(dict.fromkeys(case.upsampler for case in cases))
@@ -161,8 +179,9 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
         plan=stored,
         plugins=plan.plugin,
         specs=operators.pickled(measured),
-        previous=_previous(folder, plan, stored, device_name) if folder is not None and resume else None,
+        previous=_previous(folder, plan, stored, measuring) if folder is not None and resume else None,
         writer=ResultWriter(folder),
+        placements=placements,
     )
 
 
@@ -181,6 +200,24 @@ def _check_models(plan: Plan) -> None:
     for name, answer in zip(own, answers, strict=True):
         if isinstance(answer, str):
             raise PlanError(f"cannot load model {name!r}: {answer}")
+
+
+def placed(devices: str, plan: Plan) -> tuple[Placement, ...]:
+    """The devices of that text; none for an empty text.
+
+    Raises:
+        DeviceError: there is no such device.
+        PlanError: the plan asks for another device, or for more threads than one core runs.
+    """
+    placements = placement.parse(devices) if devices else ()
+    if not placements:
+        return ()
+    kind = placements[0].device.partition(":")[0]
+    if plan.device not in ("auto", kind):
+        raise PlanError(f"--device is {plan.device} and --devices is {devices}; name one of them")
+    if kind == "cpu" and plan.settings.threads > 1:
+        raise PlanError(f"threads is {plan.settings.threads} on --devices {devices}; each of them is one core")
+    return placements
 
 
 def _checksum(plugin: str) -> str:
@@ -218,11 +255,16 @@ def expectation(session: Session) -> tuple[float, float]:
         for metric in metrics.for_case(case, settings.metrics).values()
     )
     start = START_SECONDS * len({case.group for case in session.cases})
-    return expected + start + read_once, most + PREPARING_SECONDS * count + start + LONGER * read_once
+    at_once = max(1, len(session.placements))
+    expected += start + read_once
+    most += PREPARING_SECONDS * count + start + LONGER * read_once
+    return expected / at_once, most / at_once
 
 
-def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run:
+def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run | None:
     files = [folder / name for name in (storage.PARTIAL_FILE, storage.FILE) if (folder / name).exists()]
+    if not files and "shard" in stored:
+        return None
     if not files:
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")
     run = storage.load(files[0])
@@ -233,7 +275,7 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
 
 def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_name: str) -> list[str]:
     """Which keys of a stored run differ from a plan, settings, a resolved device, this machine and the torch here."""
-    stored, current = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
+    stored, current = {**run.plan, **asdict(run.settings)}, {"shard": None, **plan, **asdict(settings)}
     keys = sorted(key for key in current if _as_list(current[key]) != _as_list(stored.get(key)))
     if device.label(device_name) != run.environment.device_name:
         keys.append("device_name")

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
 
 
 class Silence:
-    def begin(self, cases): ...
+    def begin(self, cases, device=""): ...
 
     def update(self, message): ...
 
@@ -105,7 +105,7 @@ def test_two_runs_into_one_folder_are_refused(tmp_path):
     refused = []
 
     class Second(Silence):
-        def begin(self, cases):
+        def begin(self, cases, device=""):
             with pytest.raises(OutputError, match="another run is writing into"):
                 measure("good", folder=tmp_path)
             refused.append(True)
@@ -119,7 +119,7 @@ def test_a_process_that_cannot_start_later_on_hints_at_resume(tmp_path, monkeypa
     class Break(Silence):
         groups = 0
 
-        def begin(self, cases):
+        def begin(self, cases, device=""):
             self.groups += 1
             if self.groups == 2:
                 monkeypatch.setattr(sys, "executable", "/bin/false")
