@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper sweep profile capabilities quality engines report test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper foundation sweep profile capabilities quality engines report test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,6 +29,9 @@ bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into runs/
 
 paper: $(STAMP)  ## Reproduce the paper's tables and figures, also inside SegFormer-B1 (10 minutes, once)
 	@$(BIN)/upsampler-bench paper --output-dir 'reports/{device}/paper' $(PUBLISHED) $(ARGS)
+
+foundation: $(STAMP)  ## Measure upsamplers for foundation features, beside their published costs, into reports/<device>/foundation
+	@$(BIN)/upsampler-bench run --plan foundation --output-dir 'reports/{device}/foundation' $(PUBLISHED) $(ARGS)
 
 bench-pytest: $(STAMP)  ## Time every operator with pytest-benchmark, into reports/local/
 	@mkdir -p reports/local && $(BIN)/python -m pytest -p benchmark tests/benchmarks --benchmark-json reports/local/pytest-benchmark.json $(ARGS)

@@ -1,6 +1,7 @@
 """Options and fixtures for all tests."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,11 @@ import pytest
 # Fused kernels are tested without a GPU too. Read when triton is first imported, and only then.
 if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
     os.environ.setdefault("TRITON_INTERPRET", "1")
+# More threads than cores wait for each other at full load. Read when torch is imported, also by processes of tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# `nohup make test &` ignores Ctrl-C, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 

@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 import upsamplers
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
+from upsamplers.functional._torch.attention_tiles import bounds
 
 DOCS = Path(__file__).parents[1] / "docs"
 OVERVIEW = (DOCS / "operators.md").read_text(encoding="utf-8")
@@ -25,6 +27,8 @@ OTHERWISE = {
     "a2u": (144, 96, 2, {}),
     "fade-gated": (144, 144, 3, {}),
     "freqfusion": (144, 96, 2, {}),
+    "jbu-stack": (144, 96, 4, {"n": 2}),
+    "uplift": (144, 96, 4, {}),
     "sapa-b": (160, 96, 3, {}),
     "resfu": (160, 96, 4, {}),
     "lda-aqu": (144, 96, 3, {"D": 36}),
@@ -75,18 +79,18 @@ PAGE_OF = {name: page for page in PAGES.values() for name in re.findall(r"`([^`]
 
 def evaluate(formula, values):
     """The value of a formula: sums, products, powers and fractions of whole numbers and one-letter symbols."""
-    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)//(\2))", formula)
+    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))", formula)
     tokens = []
-    for token in re.findall(r"\d+|[A-Za-z]|//|[-+^()]|\S", text):
+    for token in re.findall(r"\d+|[A-Za-z]|\S", text):
         is_operand = token.isalnum() or token == "("
-        if is_operand and tokens and (tokens[-1].isalnum() or tokens[-1] == ")"):
+        if is_operand and tokens and tokens[-1].endswith(")"):
             tokens.append("*")
-        if token.isalpha():
-            token = str(values[token])
-        elif not (token.isdigit() or token in ("//", "+", "-", "^", "(", ")")):
+        if token.isalnum():
+            token = f"Fraction({values[token] if token.isalpha() else token})"
+        elif token not in "/+-^()":
             raise ValueError(f"{formula}: {token!r} is not part of a formula")
         tokens.append(token.replace("^", "**"))
-    return int(eval("".join(tokens), {"__builtins__": {}}))
+    return eval("".join(tokens), {"__builtins__": {}, "Fraction": Fraction})
 
 
 def created(name, channels, guide_channels, scale):
@@ -100,18 +104,28 @@ def parameter_counts(module):
     return weights, sum(parameter.numel() for parameter in module.parameters()) - weights
 
 
+def pairs_seen(scale, height, width):
+    """How many keys the output pixels of AnyUp see together."""
+    down, across = (sum(last - first for first, last in bounds(scale * side, side, 0.1)) for side in (height, width))
+    return down * across
+
+
 def check(name, channels, guide_channels, scale, symbols, batch, height, width):
     """Holds every formula of an operator to its module, as integers."""
     row, module = COSTS[name], created(name, channels, guide_channels, scale)
-    values = {**row.symbols, "C": channels, "G": guide_channels, "s": scale, **symbols}
+    values = {**row.symbols, "C": channels, "G": guide_channels, "s": scale, "H": height, "W": width, **symbols}
+    if "N" in row.symbols:
+        values["N"] = pairs_seen(scale, height, width)
     assert parameter_counts(module) == (evaluate(row.weights, values), evaluate(row.others, values))
+    height, width = (max(side, module.least_size) for side in (height, width))
     inputs = [torch.zeros(batch, channels, height, width)]
     if module.needs_guide:
         inputs.append(module.make_guide(torch.zeros(batch, guide_channels, scale * height, scale * width)))
     once = batch * evaluate(row.per_image, values) + evaluate(row.per_call, values)
-    for formula, convention in ((row.mac, conventions.MAC), (row.paper, conventions.PAPER)):
-        expected = batch * height * width * evaluate(formula, values) + once
-        assert flops.count(module, tuple(inputs), convention) == (expected, ())
+    counted = flops.counts(module, tuple(inputs), {"mac": conventions.MAC, "paper": conventions.PAPER})
+    assert counted.unknown == ()
+    for convention, formula in (("mac", row.mac), ("paper", row.paper)):
+        assert counted.by_convention[convention] == batch * height * width * evaluate(formula, values) + once
 
 
 @pytest.mark.parametrize("name", COSTS)
@@ -139,8 +153,8 @@ def test_the_comparison_has_every_documented_operator_with_the_formulas_of_its_p
         assert PAGES[DOCS / link] == PAGE_OF[name]
         assert (formulas(weights)[0], formulas(mac)[0]) == (COSTS[name].weights, COSTS[name].mac)
         values = {**COMPARISON, **COSTS[name].symbols}
-        assert printed_weights == f"{evaluate(COSTS[name].weights, values):,}"
-        assert printed_mac == f"{evaluate(COSTS[name].mac, values):,}"
+        assert printed_weights == f"{int(evaluate(COSTS[name].weights, values)):,}"
+        assert printed_mac == f"{int(evaluate(COSTS[name].mac, values)):,}"
         assert (guide == "yes") == upsamplers.get(name).needs_guide
 
 

@@ -6,7 +6,14 @@
 Importing this package loads neither torch nor pandas; measuring does.
 """
 
-from __future__ import annotations
+import os
+import sys
+
+if sys.argv[:1] == ["-m"] and __name__ in sys.orig_argv:  # `python -m upsampler_bench`: Python begins with this file
+    # The current folder, where a random.py or a torch.py may lie, is searched last, or not at all if this is elsewhere.
+    folder = sys.path.pop(0) if sys.path and not getattr(sys.flags, "safe_path", False) else ""
+    if folder == os.path.dirname(os.path.dirname(__file__)):
+        sys.path.append(folder)
 
 from collections.abc import Sequence
 from pathlib import Path

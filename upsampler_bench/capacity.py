@@ -85,8 +85,8 @@ class Capacity:
     reason: str = ""
 
 
-def resolve(name: str) -> tuple[str, Device | None]:
-    """The device to count for, and the device itself where it is present: a GPU need not be.
+def resolve(name: str) -> tuple[str, bool]:
+    """The device to count for, and whether it is present: a GPU need not be.
 
     Raises:
         DeviceError: there is no device of that name.
@@ -99,8 +99,15 @@ def resolve(name: str) -> tuple[str, Device | None]:
         kind, _, index = name.partition(":")
         if kind != "cuda" or not (index.isdigit() or name == kind):
             raise
-        return f"cuda:{index or 0}", None
-    return resolved, device.create(resolved, Settings(cache="warm"))
+        return f"cuda:{index or 0}", False
+    return resolved, True
+
+
+def largest_here(case: Case, *, memory: int, confirm: bool) -> Capacity:
+    """`largest`, confirmed on the case's device if so wanted: a question for `isolated.ask`."""
+    from upsampler_bench import device
+
+    return largest(case, memory, device.create(case.device, Settings(cache="warm")) if confirm else None)
 
 
 def largest(case: Case, memory: int, device: Device | None) -> Capacity:

@@ -21,6 +21,7 @@ MOST_ELEMENTS = 2**48
 LAYOUTS = ("contiguous", "channels_last")
 # The backends with a role of their own: the reference of all others, and what a user gets from `upsamplers.create`.
 TORCH, AUTO = "torch", "auto"
+IMAGE_CHANNELS = 3
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,6 +39,7 @@ class Case:
         device: "cpu", or "cuda:0" and so on.
         model: the model the operator is measured in; empty: the bare operator.
         backend: how the operator is executed: a file's name in `backends`, such as "torch" or "triton".
+        guide_image: the size of the image that operators guided by one take, such as "448x448"; empty: the output's.
     """
 
     upsampler: str
@@ -52,6 +54,7 @@ class Case:
     device: str = "cpu"
     model: str = ""
     backend: str = TORCH
+    guide_image: str = ""
 
     @property
     def key(self) -> str:
@@ -62,13 +65,19 @@ class Case:
     def condition(self) -> str:
         """All but operator, backend and mode, e.g. '1x256x120x120/x2/float32/contiguous/cpu'."""
         shape = f"{self.batch}x{self.channels}x{self.height}x{self.width}"
-        parts = [shape, f"x{self.scale}", self.dtype, self.layout, self.device, self.model]
+        image = f"image {self.guide_image}" if self.guide_image else ""
+        parts = [shape, f"x{self.scale}", image, self.dtype, self.layout, self.device, self.model]
         return "/".join(part for part in parts if part)
 
     @property
     def group(self) -> str:
         """Cases of one group are built together and timed interleaved."""
         return f"{self.condition}/{self.mode}"
+
+    @property
+    def elements(self) -> int:
+        """Of the output, in the bare operator."""
+        return self.batch * self.channels * self.height * self.width * self.scale**2
 
     def of(self, upsampler: str) -> Case:
         """The same case for another operator."""

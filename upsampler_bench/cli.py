@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn
+from importlib import metadata
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -16,15 +17,19 @@ from upsampler_bench.commands import (
     baseline,
     capabilities,
     capacity,
+    collect,
     compare,
     doctor,
     export,
+    merge,
     paper,
     profile,
     quality,
     recommend,
     report,
     run,
+    status,
+    submit,
 )
 from upsampler_bench.commands import list as listing
 from upsampler_bench.commands.console import fitted
@@ -49,18 +54,31 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     name="upsampler-bench",
-    help="Measure feature upsamplers for PyTorch and compare them.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Measure feature upsamplers for PyTorch and compare them."""
+    if version:
+        print(f"upsampler-bench {metadata.version('upsampler-bench')}")
+        raise typer.Exit(FINE)
+
+
 for command in (
-    run.run, profile.profile, capabilities.capabilities, quality.quality, paper.paper, report.report, compare.compare,
-    recommend.recommend, capacity.capacity, export.export, doctor.doctor,
+    run.run, profile.profile, capabilities.capabilities, quality.quality, paper.paper, report.report,
+    merge.merge, status.status, collect.collect, compare.compare, recommend.recommend, capacity.capacity, export.export,
+    doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True})(submit.submit)
 app.command("list")(listing.list_operators)
 app.add_typer(baseline.app, name="baseline")
 
@@ -69,6 +87,8 @@ def main() -> NoReturn:
     """Runs the command line; the one place where the process is ended."""
     import warnings
 
+    if any(action == "error" for action, *_ in warnings.filters):  # PYTHONWARNINGS: other packages warn
+        warnings.simplefilter("default")
     warnings.filterwarnings("ignore", message=".*NumPy.*", category=UserWarning)
     # A notebook's backend, or one that does not exist, would end the import of matplotlib.
     os.environ["MPLBACKEND"] = "agg"
@@ -97,6 +117,8 @@ def _exit_code(problem: BaseException) -> int:
         text = "an operator or a plug-in ended the command by sys.exit()"
     elif isinstance(problem, OSError) and not isinstance(problem, BenchError):
         text = ": ".join(str(part) for part in (problem.filename, problem.strerror or problem) if part)
+    elif isinstance(problem, ModuleNotFoundError) and not (problem.name or "").startswith("upsampler"):
+        text = f"the package {problem.name} is not installed: pip install {problem.name}"
     elif isinstance(problem, BenchError) or "upsamplers" in type(problem).__module__:
         text = str(problem)
     else:

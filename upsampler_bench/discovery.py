@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+from functools import cache
 from types import ModuleType
 
 from upsampler_bench.errors import MissingPackage, PlanError
@@ -15,7 +16,12 @@ def modules(package: str) -> tuple[str, ...]:
     """The modules of a package, sorted, without helpers (`_name`); nothing is imported but the package."""
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
-    names = (module.name for module in pkgutil.iter_modules(folders or []))
+    return _names(tuple(folders or ()))
+
+
+@cache
+def _names(folders: tuple[str, ...]) -> tuple[str, ...]:
+    names = (module.name for module in pkgutil.iter_modules(folders))
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 

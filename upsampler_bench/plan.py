@@ -14,6 +14,7 @@ from typing import Any
 from upsampler_bench import discovery
 from upsampler_bench.case import (
     DTYPES,
+    IMAGE_CHANNELS,
     INFERENCE,
     LAYOUTS,
     MODES,
@@ -37,11 +38,12 @@ else:
 PLANS = Path(__file__).parent / "plans"
 BACKENDS = "upsampler_bench.backends"
 MOST_THREADS = 4096
-IMAGE_CHANNELS, MODEL_SCALE = 3, 2
+MODEL_SCALE = 2
 MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"
 # The network that is trained to measure quality has three stages of scale 2.
 SIZE_MULTIPLE = 8
+OUTPUT = "output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Plan:
         batch: empty: 1, in models on a GPU 4 and 16.
         model: models to measure the operators in; "" (given as "none") is the bare operator.
         image: (H, W) of a model's image.
+        guide_image: HxW of the image that operators guided by one take; "" (given as "output"): the output's size.
         device: "auto", "cpu", "cuda" or "cuda:i".
         plugin: modules or files to load first.
         settings: how to measure.
@@ -72,6 +75,7 @@ class Plan:
     mode: tuple[str, ...] = (INFERENCE, TRAIN)
     model: tuple[str, ...] = ("",)
     image: tuple[tuple[int, int], ...] = ((512, 512),)
+    guide_image: tuple[str, ...] = ("",)
     device: str = "auto"
     plugin: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
@@ -169,6 +173,26 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
     )
 
 
+def conditions(cases: Iterable[Case]) -> tuple[tuple[Case, ...], ...]:
+    """What is measured together, so that its ratios are paired: the cases of each group, small outputs first."""
+    groups: dict[str, list[Case]] = {}
+    for case in sorted(cases, key=lambda case: case.elements):
+        groups.setdefault(case.group, []).append(case)
+    return tuple(map(tuple, groups.values()))
+
+
+def shard(text: str) -> tuple[int, int]:
+    """The number of a shard and the number of all, of "2/8".
+
+    Raises:
+        PlanError: it is written otherwise, or out of range.
+    """
+    parts = text.split("/")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
+        raise PlanError(f"shard is {text!r}; expected i/n with i from 1 to n, such as 2/8")
+    return int(parts[0]), int(parts[1])
+
+
 def backends(plan: Plan, device: str) -> tuple[str, ...]:
     """The plan's backends, or the device's default; torch first, which the others are compared with."""
     return tuple(sorted(plan.backend or (default_backend(device),), key=lambda name: name != TORCH))
@@ -191,8 +215,8 @@ def requested(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str]
 def _inputs(plan: Plan, model: str, device: str) -> Iterable[Case]:
     """The inputs that an operator, or a model with it in, gets; every other part of a case is still the default's."""
     if not model:
-        for shape, scale, batch in product(plan.shape, plan.scale, plan.batch or (1,)):
-            yield Case("", "", batch, *shape, scale=scale, device=device)
+        for shape, scale, batch, image in product(plan.shape, plan.scale, plan.batch or (1,), plan.guide_image):
+            yield Case("", "", batch, *shape, scale=scale, device=device, guide_image=image)
         return
     if plan.scale != (MODEL_SCALE,):
         raise PlanError(f"scale is {', '.join(map(str, plan.scale))} in model {model}, whose stages are x{MODEL_SCALE}")
@@ -250,6 +274,10 @@ def _model(value: object, key: str) -> str:
     return "" if name == NO_MODEL else name
 
 
+def _guide_image(value: object, key: str) -> str:
+    return "" if value == OUTPUT else "x".join(map(str, IMAGE_SIZE(value, key)))
+
+
 def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
     def read(value: object, key: str) -> str:
         if value not in choices:
@@ -279,6 +307,7 @@ def _setting(key: str, value: object, given: str) -> object:
     return type(default)(value)
 
 
+IMAGE_SIZE = _sizes("HxW", "512x512")
 _LISTS: dict[str, Callable[[object, str], Any]] = {
     "upsampler": _text,
     "backend": _backend,
@@ -290,7 +319,8 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "mode": _choice(MODES),
     "plugin": _text,
     "model": _model,
-    "image": _sizes("HxW", "512x512"),
+    "image": IMAGE_SIZE,
+    "guide_image": _guide_image,
 }
 _NAMES: dict[str, Callable[[object, str], str]] = {"metrics": _text, "tasks": _choice(TASKS)}
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}

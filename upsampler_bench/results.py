@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from upsampler_bench.case import SHAPES, TORCH, Case, Settings
 from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
@@ -14,6 +15,8 @@ from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 SCHEMA = 3
 MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
 COMPLETE, PARTIAL = "complete", "partial"
+# The moment of a condition that is the same call timed on each of several devices.
+CONTROL = "control"
 # The unit of a relative error.
 ERROR = "error"
 # How the note begins that a reading has if the device, or the process by its CPU quota, was throttled.
@@ -64,12 +67,12 @@ class Part:
     Attributes:
         name: of the operation or kernel, shortened.
         category: the kind of work: "convolution", "softmax", "copy", ...
-        within: the path of the submodule that called it; empty: the operator itself.
+        within: the path of the submodule that called it, with the stage of it that the operator names, such as
+            "softmax"; empty: the operator or model itself.
         calls: a step.
         seconds: a step.
         traffic: bytes that it reads and writes, each tensor once per operation.
         multiply_adds: of products and convolutions.
-        live: bytes that it made of those that are alive at the peak of memory.
     """
 
     name: str
@@ -79,7 +82,6 @@ class Part:
     seconds: float
     traffic: int = 0
     multiply_adds: int = 0
-    live: int = 0
 
     def plus(self, other: Part) -> Part:
         """Both together, by the name of this one."""
@@ -89,7 +91,6 @@ class Part:
             seconds=self.seconds + other.seconds,
             traffic=self.traffic + other.traffic,
             multiply_adds=self.multiply_adds + other.multiply_adds,
-            live=self.live + other.live,
         )
 
 
@@ -134,6 +135,39 @@ class Raster:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """Tensors that are alive when a step's memory is at its peak.
+
+    Attributes:
+        name: of the operation that made them.
+        within: as of a part.
+        bytes: of all together.
+    """
+
+    name: str
+    within: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One thing that took place in a step.
+
+    Attributes:
+        name: of the operation, range or kernel.
+        kind: "operation", "range" (a submodule, a stage of an operator, a node of backward) or "kernel".
+        within: as of a part.
+        begin: seconds after the first step began.
+    """
+
+    name: str
+    kind: str
+    within: str
+    begin: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One metric of one case: raw samples by round (one sample in one round where exact).
 
@@ -146,6 +180,8 @@ class Reading:
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
         parts: of a profile, what the step consists of, longest first.
         picture: what the number was taken from, where that is an image.
+        live: of a profile, what is alive at the peak of memory, largest first.
+        spans: of a profile, some steps as they took place.
     """
 
     metric: str
@@ -155,6 +191,8 @@ class Reading:
     facts: Mapping[str, float | str] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
     picture: Raster | None = None
+    live: tuple[Live, ...] = ()
+    spans: tuple[Span, ...] = field(default=(), repr=False)
 
     @property
     def samples(self) -> tuple[float, ...]:
@@ -168,8 +206,26 @@ class Reading:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there are samples, with a finite median."""
-        return bool(self.samples) and math.isfinite(self.estimate.value)
+        """Whether there are samples, all of them finite."""
+        return any(self.rounds) and all(math.isfinite(sample) for samples in self.rounds for sample in samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The one device that something was measured on; empty in runs of before.
+
+    Attributes:
+        host: its host's name.
+        device: the device as the host counts it, e.g. "cuda:3"; of a process that was bound to one core, e.g. "cpu:1".
+        uuid: a GPU's, as its driver prints it.
+    """
+
+    host: str = ""
+    device: str = ""
+    uuid: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.host, self.device, self.uuid) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +270,18 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One case's readings and trainings, and why it is incomplete if it is."""
+    """One case's readings and trainings, and why it is incomplete if it is.
+
+    Attributes:
+        origin: of its timed readings; deterministic ones are the same on every device of a model.
+    """
 
     case: Case
     status: str = MEASURED
     reason: str = ""
     readings: tuple[Reading, ...] = ()
     trainings: tuple[Training, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def has_results(self) -> bool:
@@ -251,6 +312,8 @@ class Environment:
         versions: of python, torch, the driver and so on.
         machine: what stays as it is during a run (processor, cores, governor, allocator, TF32).
         conditions: readings at moments of the run ("at": "start", "end"): load, clocks, temperature, throttling.
+            Of a run on several devices also "control": the time of the same call on each.
+        origin: the device of the first process.
     """
 
     device_name: str
@@ -258,6 +321,7 @@ class Environment:
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Mapping[str, float | str], ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def slug(self) -> str:
@@ -266,7 +330,7 @@ class Environment:
         return "-".join(part for part in kept.split("-") if part) or "device"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """Everything that one run measured, self-describing: a report needs nothing else."""
 
@@ -288,13 +352,17 @@ class Run:
 
     def measurement(self, case: Case) -> Measurement | None:
         """The measurement of exactly this case, or None."""
-        return next((measurement for measurement in self.measurements if measurement.case == case), None)
+        return self._by_case.get(case)
+
+    @cached_property
+    def _by_case(self) -> dict[Case, Measurement]:
+        return {measurement.case: measurement for measurement in self.measurements}
 
     def readings(self) -> Iterator[tuple[Measurement, Reading]]:
         """Every reading with the measurement it belongs to."""
         return ((measurement, reading) for measurement in self.measurements for reading in measurement.readings)
 
-    @property
+    @cached_property
     def backends(self) -> tuple[str, ...]:
         """The backends of its cases, in order."""
         return tuple(dict.fromkeys(measurement.case.backend for measurement in self.measurements))
@@ -310,7 +378,7 @@ class Run:
         return baseline.on(TORCH) if self.measurement(baseline.on(TORCH)) else baseline
 
     def ratio(self, case: Case, metric: str, to: Case | None = None) -> Estimate | None:
-        """This case's metric over another case's of the same group, paired by round, or None.
+        """This case's metric over another case's of the same group and device, paired by round, or None.
 
         Args:
             case: of this operator.
@@ -318,7 +386,9 @@ class Run:
             to: the other case; by default the baseline's.
         """
         ours, theirs = self.measurement(case), self.measurement(to or self.baseline_of(case))
-        mine, base = ours and ours.reading(metric), theirs and theirs.reading(metric)
+        if ours is None or theirs is None or ours.origin != theirs.origin:
+            return None
+        mine, base = ours.reading(metric), theirs.reading(metric)
         if not (mine and base and mine.method == base.method and all(base.samples)):
             return None
         return paired_ratio(mine.rounds, base.rounds)

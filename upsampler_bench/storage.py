@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 FILE, PARTIAL_FILE = "results.json", "results.partial.json"
 # Every run gets a folder of its own in RUNS; REPORTS holds the reports that are published with the code.
 RUNS, REPORTS = Path("runs"), Path("reports")
+# The folder beside a published report that has the capabilities of its device.
+CAPABILITIES = "capabilities"
 COLUMNS = (
     *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples",
     "ratio", "ratio_low", "ratio_high", "method", "notes", "status", "reason",
+    "host", "origin_device", "uuid",
 )  # fmt: skip
 # What schema 1 called by other names.
 CASE_FIELDS = {"host": "model"}
@@ -57,7 +60,13 @@ def save(run: Run, path: str | Path) -> Path:
     """
     target = Path(path)
     target = target if target.suffix == ".json" else target / FILE
-    write_whole(target, json.dumps(asdict(run), indent=1, default=str).encode())
+    # A run of ten thousand cases has millions of numbers, which Python's own encoder indents in half a minute.
+    data = {field.name: msgspec.to_builtins(getattr(run, field.name), enc_hook=str) for field in fields(Run)}
+    try:
+        content = msgspec.json.format(json.dumps(data, allow_nan=False).encode(), indent=1)
+    except ValueError:  # a number that is not finite: Python reads and writes what JSON lacks
+        content = json.dumps(data, indent=1).encode()
+    write_whole(target, content)
     return target
 
 
@@ -277,7 +286,8 @@ def to_frame(run: Run) -> pd.DataFrame:
     """The run as a tidy pandas table: one row per reading, and one without a value per case that has none.
 
     Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
-    ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason. Seconds and bytes.
+    ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason, and the device that the row was
+    measured on: host, origin_device, uuid. Seconds and bytes.
     """
     import pandas as pd
 
@@ -288,6 +298,8 @@ def to_frame(run: Run) -> pd.DataFrame:
 def _row(run: Run, measurement: Measurement, reading: Reading | None) -> dict[str, object]:
     row: dict[str, object] = asdict(measurement.case)
     row |= {"status": measurement.status, "reason": measurement.reason}
+    origin = measurement.origin
+    row |= {"host": origin.host, "origin_device": origin.device, "uuid": origin.uuid}
     if reading is None:
         return row
     info = run.metric(reading.metric)

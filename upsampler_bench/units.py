@@ -106,3 +106,13 @@ def _three_digits(value: float) -> str:
 
 def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words: 42 s, 2.5 min."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 operator, 2 operators."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -14,6 +14,8 @@ from torch.fx import Proxy
 
 from upsamplers.errors import Unsupported
 
+IMAGE_CHANNELS = 3
+
 
 class Upsampler(nn.Module):
     """A feature upsampler: x (B, C, H, W) -> (B, C, sH, sW), guided by an encoder feature or not.
@@ -23,26 +25,31 @@ class Upsampler(nn.Module):
     raises Unsupported for an x or a guide that is not such a feature, or that a norm or a reflection cannot take.
 
     One whose guide is an image sets `guide_is_image = True` too: it takes images (B, G, h, w) of any size, G is 3 by
-    default, and its output is sH x sW all the same.
+    default, and its output is sH x sW all the same. One that needs more than a single pixel sets `least_size`.
 
     Attributes:
         channels: C, the channels of x and of the output.
         scale: s, a positive integer.
-        guide_channels: G, the channels of the guide; C by default, and where no guide is taken.
+        guide_channels: G, the channels of the guide; C by default (3 for an image), and where no guide is taken.
+        least_size: the fewest rows and columns of x; with default options also known of the class.
         backend: which form of `upsamplers.functional` runs: "torch", "triton", or "auto": what `use_backend` chose,
             else Triton where it can. A subclass with Triton forms lists both in `backends`.
+        unused_parameters: names, as in `state_dict`, of what published checkpoints hold and the output does not depend
+            on. They require no gradient.
     """
 
     needs_guide: ClassVar[bool] = False
     guide_is_image: ClassVar[bool] = False
     backends: ClassVar[tuple[str, ...]] = ("torch",)
+    least_size: int = 1
     backend: str = "auto"
+    unused_parameters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__()
         self.channels = channels
         self.scale = scale
-        self.guide_channels = guide_channels or channels
+        self.guide_channels = guide_channels or (IMAGE_CHANNELS if self.guide_is_image else channels)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module; `torch.fx` does not look inside, and records one call, as of torch's own layers."""

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from upsamplers.errors import Unsupported
 
-BORDERS = ("zeros", "reflection")
+BORDERS = ("zeros", "reflection", "replication")
+# The scales of operators that double x again and again.
+POWERS_OF_TWO = tuple(2**stages for stages in range(1, 8))
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -21,6 +23,23 @@ def require_features(x: Tensor, channels: int | None, what: str = "x") -> None:
         raise Unsupported(f"{what} has shape {tuple(x.shape)}; expected (B, {channels or 'C'}, H, W) with H, W >= 1")
     if x.dtype not in DTYPES:
         raise Unsupported(f"{what} has dtype {x.dtype}; expected float16, bfloat16, float32 or float64")
+
+
+def require_size(x: Tensor, least: int, why: str) -> None:
+    """Refuses an x (B, C, H, W) with fewer rows or columns than `least`, which are needed for `why`."""
+    if min(x.shape[2:]) < least:
+        raise Unsupported(f"x has {x.shape[2]} x {x.shape[3]} pixels; expected at least {least} x {least} ({why})")
+
+
+def require_stages(name: str, scale: int, stages: int | None = None) -> int:
+    """How many doublings make a scale: refuses a scale that is no power of two, and another number of stages."""
+    require_option(f"{name}: scale", scale)
+    count = scale.bit_length() - 1
+    if scale == 1 or scale != 2**count:
+        raise Unsupported(f"{name} upsamples by powers of two only, not by {scale}; expected 2, 4, 8, 16, ...")
+    if stages not in (None, count):
+        raise Unsupported(f"{name} takes {count} stages at scale {scale}, not {stages!r}")
+    return count
 
 
 def require_guide_of_any_size(guide: Tensor, x: Tensor, channels: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from upsamplers.base import Upsampler
+from upsamplers.chain import Chain, GuidedChain
 from upsamplers.checks import require_option
 from upsamplers.errors import DuplicateUpsampler, NotAnUpsampler, PluginError, UnknownUpsampler, Unsupported
 from upsamplers.functional.backend import require_backend
@@ -176,6 +177,7 @@ def create(
     *,
     scale: int = 2,
     guide_channels: int | None = None,
+    step: int | None = None,
     backend: str = "auto",
     **options: Any,
 ) -> Upsampler:
@@ -185,7 +187,9 @@ def create(
         name: a registered name, e.g. "dysample+".
         channels: C of x (B, C, H, W).
         scale: s; the output is (B, C, sH, sW).
-        guide_channels: G of the guide (B, G, sH, sW); C by default; ignored where no guide is taken.
+        guide_channels: G of the guide; by default C, of an image 3; ignored where no guide is taken.
+        step: reaches the scale by a chain of operators of this one: with 2, scale 8 by three, as papers do. A guided
+            chain takes a guide (B, G, sH, sW), which is averaged to the size of each.
         backend: "torch", "triton", or "auto": Triton where it can, else PyTorch. Also `module.backend`, later.
         options: the operator's own, see its class.
 
@@ -199,16 +203,20 @@ def create(
     if guide_channels is not None:
         require_option(f"{name}: guide_channels", guide_channels)
     require_backend(backend)
-    if reason := spec.why_not(scale=scale, backend=backend):
-        raise Unsupported(reason)
     arguments = {**spec.options, **options}
+    step = arguments.pop("step", step)
+    if reason := spec.why_not(scale=scale, step=step, backend=backend):
+        raise Unsupported(reason)
+    own_channels = arguments.pop("guide_channels", None)
+    guide_channels = guide_channels or own_channels
     _require_options(spec, arguments)
-    if spec.needs_guide:
+    if spec.needs_guide and (guide_channels or not spec.cls.guide_is_image):
         arguments["guide_channels"] = guide_channels or channels
-    module = _built(spec, channels, scale, arguments)
-    if backend != "auto":
-        module.backend = backend
-    return module
+    if step is None or step == scale:
+        return _built(spec, channels, scale, arguments, backend)
+    length = round(math.log(scale, step))
+    links = [_built(spec, channels, step, arguments, backend) for _ in range(length)]
+    return GuidedChain(links) if spec.needs_guide else Chain(links)
 
 
 def _require_options(spec: Spec, options: Iterable[str]) -> None:
@@ -221,14 +229,17 @@ def _require_options(spec: Spec, options: Iterable[str]) -> None:
             raise Unsupported(f"{spec.name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
 
 
-def _built(spec: Spec, channels: int, scale: int, arguments: Mapping[str, Any]) -> Upsampler:
+def _built(spec: Spec, channels: int, scale: int, arguments: Mapping[str, Any], backend: str) -> Upsampler:
     try:
-        return spec.cls(channels, scale=scale, **arguments)
+        module = spec.cls(channels, scale=scale, **arguments)
     except (RuntimeError, TypeError) as problem:
         if not any(sign in str(problem) for sign in TOO_LARGE):
             raise
         size = f"{channels} channels at scale {scale}"
         raise Unsupported(f"{spec.name}: {size} take more memory than there is") from problem
+    if backend != "auto":
+        module.backend = backend
+    return module
 
 
 def load_plugin(path: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,8 +35,11 @@ class Spec:
         """Whether forward takes a guide."""
         return self.cls.needs_guide
 
-    def why_not(self, *, scale: int, device: str = "", backend: str = "auto") -> str | None:
-        """Why it cannot run at this scale, on this kind of device or on this backend, or None."""
+    def why_not(self, *, scale: int, step: int | None = None, device: str = "", backend: str = "auto") -> str | None:
+        """Why it cannot run at this scale, by these steps, on this kind of device or on this backend, or None."""
+        if reason := self._why_not_steps(scale, step or self.options.get("step")):
+            return reason
+        scale = step or self.options.get("step") or scale
         if self.scales and scale not in self.scales:
             return f"{self.name} upsamples by {_listed(self.scales)} only, not by {scale}"
         if device and device not in self.devices:
@@ -48,6 +52,15 @@ class Spec:
             if device and device != "cuda" and not is_interpreted():
                 return f"{self.name} on backend triton needs cuda, not {device}"
         return None
+
+    def _why_not_steps(self, scale: int, step: Any) -> str | None:
+        if step is None:
+            return None
+        if not isinstance(step, int) or step < 2:
+            return f"step must be an integer of at least 2, not {step!r}"
+        if step ** max(1, round(math.log(scale, step))) != scale:
+            return f"scale {scale} is no power of step={step}"
+        return f"{self.name}: no chain of operators whose guide is an image" if self.cls.guide_is_image else None
 
 
 def _listed(values: Iterable[object]) -> str:

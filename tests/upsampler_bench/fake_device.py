@@ -41,7 +41,7 @@ class FakeDevice:
     def peak(self, step: Step) -> Peak:
         with LiveStorages() as storages:
             step(storages.mark)
-        return Peak(storages.peak, storages.marked, "live storages")
+        return Peak(storages.peak, storages.marked, storages.allocations, "live storages")
 
     def captured(self, call: Call) -> Call:
         return call
@@ -61,6 +61,9 @@ class FakeDevice:
 
     def seconds(self, begin: float, end: float) -> float:
         return end - begin
+
+    def identity(self) -> tuple[str, str]:
+        return "fake:0", "FAKE-1000"
 
     def conditions(self) -> Mapping[str, float | str]:
         return {"load_1min": 0.0}

@@ -49,6 +49,13 @@ def page_report() -> Report:
     )
 
 
+def long_report() -> Report:
+    """More tables than a page loads at once."""
+    run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe", "nearest")})
+    cases = [replace(one, case=replace(one.case, height=height)) for height in range(8, 60) for one in run.measurements]
+    return replace(report.from_run(replace(run, measurements=tuple(cases))), pictures=())
+
+
 def stranger_report() -> Report:
     """Whatever a file may say is an attack: names, reasons, versions, titles, units, conditions."""
     nasty = NASTY[1]

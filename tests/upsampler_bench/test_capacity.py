@@ -9,8 +9,8 @@ import pytest
 import torch
 from sample_choice import measured_run
 
-from upsampler_bench import capacity, storage
-from upsampler_bench.case import INFERENCE, TRAIN, Case
+from upsampler_bench import capacity, device, storage
+from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
 from upsampler_bench.commands.capacity import text
 from upsampler_bench.device import Peak
 from upsampler_bench.device.tensor_memory import LiveStorages
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("registry_restored")
 
 @pytest.fixture
 def cpu():
-    return capacity.resolve("cpu")[1]
+    return device.create("cpu", Settings(cache="warm"))
 
 
 def case_of(name, mode=INFERENCE, side=17, **changes):
@@ -90,7 +90,7 @@ class Greedy:
             raise MemoryError
         with LiveStorages() as storages:
             step(storages.mark)
-        return Peak(storages.peak + self.more, 0, "fake")
+        return Peak(storages.peak + self.more, 0, 0, "fake")
 
 
 def test_a_gpu_that_takes_more_lowers_the_size_to_one_that_fits():
@@ -114,7 +114,7 @@ def test_an_operator_that_refuses_or_does_not_fit_gets_a_reason():
 
 def test_sizes_are_counted_for_a_gpu_that_is_not_present():
     if not torch.cuda.is_available():
-        assert capacity.resolve("cuda") == ("cuda:0", None)
+        assert capacity.resolve("cuda") == ("cuda:0", False)
     with pytest.raises(DeviceError):
         capacity.resolve("tpu")
 

@@ -133,6 +133,25 @@ def test_a_wildcard_over_what_runs_elsewhere_says_so():
         plan.cases(parsed, ("bilinear", "a-triton", "b-triton"), "cpu", ("bilinear",))
 
 
+def test_conditions_are_what_is_measured_together_small_outputs_first():
+    parsed = plan.parse({"upsampler": ["a", "b"], "shape": ["8x40x40", "8x20x20"], "baseline": ""})
+    conditions = plan.conditions(plan.cases(parsed, ("a", "b"), "cpu"))
+    assert [[case.upsampler for case in cases] for cases in conditions] == [["a", "b"]] * 4
+    assert [(cases[0].height, cases[0].mode) for cases in conditions] == [
+        (20, "inference"), (20, "train"), (40, "inference"), (40, "train"),
+    ]  # fmt: skip
+
+
+def test_a_shard_is_its_number_and_the_number_of_all():
+    assert plan.shard("2/8") == (2, 8)
+
+
+@pytest.mark.parametrize("text", ["0/8", "9/8", "8", "1/2/3", "a/b", ""])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(PlanError, match="expected i/n with i from 1 to n"):
+        plan.shard(text)
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -63,8 +63,12 @@ def hostile_run(tmp_path, text):
     return storage.load(storage.save(run, tmp_path))
 
 
-@pytest.mark.parametrize("name", [name for name in formats.names() if name != "png"])
-@pytest.mark.parametrize("text", NAMES, ids=lambda text: ascii(text)[:20])
+# Drawing takes seconds: all letters at once. What is more in a name, the next test draws.
+DRAWN = [("".join(LETTERS), "svg")]
+PRINTED = [(text, name) for text in NAMES for name in formats.names() if name not in ("png", "svg")]
+
+
+@pytest.mark.parametrize(("text", "name"), DRAWN + PRINTED, ids=lambda text: ascii(text)[:20])
 def test_no_format_prints_a_stranger_s_text_as_anything_but_text(tmp_path, name, text):
     files = formats.write(report.from_run(hostile_run(tmp_path, text)), tmp_path / "report", [name])
     for file in files:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import upsamplers
 from upsamplers import Unsupported, Upsampler
@@ -27,25 +27,38 @@ def build(name: str, scale: int | None = None) -> Upsampler:
 
 
 def trained(name: str, scale: int | None = None) -> Upsampler:
-    """The operator as if trained: no parameter at the zero that it may start from."""
+    """The operator as if trained: no parameter at the zero that it may start from, and batch norms that normalise."""
     torch.manual_seed(0)
     module = build(name, scale)
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
+        for norm in norms:
+            norm.momentum = 1.0
+        if norms:
+            module(*inputs(module))
+        for norm in norms:
+            norm.momentum = 0.1
     return module.eval()
 
 
 def inputs(module: Upsampler, height: int = 5, width: int = 7, *, batch: int = 2) -> tuple[Tensor, ...]:
-    """What forward takes: x, and the guide where there is one."""
+    """What forward takes: x, of more rows and columns where it needs them, and the guide where there is one."""
+    more = max(0, module.least_size - min(height, width))
     torch.manual_seed(1)
-    return module.example_inputs(batch, height, width)
+    return module.example_inputs(batch, height + more, width + more)
 
 
 def fit_for(values: Iterable[Tensor], target: torch.dtype | str) -> tuple[Tensor, ...]:
     """The values on a device or in a dtype; a guide of indices keeps its own dtype."""
     keeps_integers = isinstance(target, torch.dtype)
     return tuple(one if keeps_integers and not one.is_floating_point() else one.to(target) for one in values)
+
+
+def learnt(module: Upsampler) -> list[tuple[str, torch.nn.Parameter]]:
+    """The parameters by name, but those that only checkpoints hold."""
+    return [(key, one) for key, one in module.named_parameters() if key not in module.unused_parameters]
 
 
 def differentiable(values: Iterable[Tensor]) -> tuple[Tensor, ...]:

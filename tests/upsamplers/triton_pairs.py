@@ -20,6 +20,10 @@ if ON_GPU:  # every block is run, and none is timed: there are hundreds of kinds
     from triton.runtime import driver
 
     driver.active.get_benchmarker = lambda: lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
+elif VERSION > (0, 0):
+    from quick_interpreter import hasten
+
+    hasten()
 
 # Interpreters before 3.7 turn arrays of one element into numbers, which numpy refuses from 2.4 on.
 IS_BROKEN = not ON_GPU and VERSION < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4)
@@ -47,7 +51,7 @@ def pair(name, channels, seed=0, dtype=torch.float32, **options):
     up.to(dtype)
     reference.load_state_dict(copy.deepcopy(up.state_dict()))
     for module in (*up.modules(), *reference.modules()):
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, torch.nn.Dropout2d):
             module.p = 0.0
     return up.to(DEVICE), reference.to(DEVICE, torch.float64)
 
@@ -56,7 +60,7 @@ def small(name, scale=2):
     """The channels and options of an operator with which the interpreter is quick."""
     if name == "a2u":
         return 4, {"guide_channels": 32}
-    if name == "jbu":
+    if name in ("jbu", "jbu-stack"):
         return 4, {"guide_channels": 3, "radius": 1, "key_channels": 4}
     if name == "lda-aqu":
         return 16, {"kernel": 1}

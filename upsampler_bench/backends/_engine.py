@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # From opset 20 on GridSample's mode is called "linear", which some runtimes read as nearest and others refuse.
 OPSET = 18
-# That export; an engine's own package comes before them.
+# What exports that.
 EXPORTER = ("onnx", "onnxscript")
 
 
@@ -43,12 +43,14 @@ class Engine:
         return self.run(*inputs)
 
 
-def why_not(case: Case, package: str, extra: str, dtypes: Sequence[str], devices: Sequence[str]) -> str | None:
+def why_not(
+    case: Case, packages: Sequence[str], extra: str, dtypes: Sequence[str], devices: Sequence[str]
+) -> str | None:
     """Why an engine cannot run a case, whatever the operator, or None.
 
     Args:
         case: asked for.
-        package: that the engine is imported from.
+        packages: that it needs, its own first.
         extra: of this project, which installs it.
         dtypes, devices: that the engine runs here.
     """
@@ -57,7 +59,7 @@ def why_not(case: Case, package: str, extra: str, dtypes: Sequence[str], devices
         return f"backend {case.backend} is timed, not tested; the capability 'onnx_export' tests the export"
     if case.mode != INFERENCE:
         return f"backend {case.backend} runs inference alone"
-    if missing := [name for name in (package, *EXPORTER) if find_spec(name) is None]:
+    if missing := [name for name in packages if find_spec(name) is None]:
         return f"backend {case.backend} needs {', '.join(missing)}: pip install 'upsampler-bench[{extra}]'"
     if device not in devices:
         return f"backend {case.backend} runs on {' and '.join(devices)} here, not on {device}"

@@ -34,7 +34,7 @@ def why_not(case: Case) -> str | None:
 
         available = onnxruntime.get_available_providers()
     devices = [device for device, provider in PROVIDERS.items() if provider in available]
-    return _engine.why_not(case, "onnxruntime", "onnxruntime", DTYPES, devices)
+    return _engine.why_not(case, ("onnxruntime", *_engine.EXPORTER), "onnxruntime", DTYPES, devices)
 
 
 def prepare(module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ PLAIN = "ref"
 
 def why_not(case: Case) -> str | None:
     """Engines run inference, of exported files, where they are installed."""
-    return _engine.why_not(case, "openvino", "openvino", DTYPES, ("cpu",))
+    return _engine.why_not(case, ("openvino", *_engine.EXPORTER), "openvino", DTYPES, ("cpu",))
 
 
 def prepare(module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ IS_ENGINE = True
 
 def why_not(case: Case) -> str | None:
     """Engines run inference, of exported files, where they are installed."""
-    return _engine.why_not(case, "tensorrt", "tensorrt", ("float32", "float16"), ("cuda",))
+    return _engine.why_not(case, ("tensorrt", *_engine.EXPORTER), "tensorrt", ("float32", "float16"), ("cuda",))
 
 
 def prepare(module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,8 +111,8 @@ def load(path: Path) -> Baseline:
 def _operator(data: Mapping[str, Any]) -> OperatorBaseline:
     return OperatorBaseline(
         counts=_values(data, "counts", _integer),
-        output=_values(data, "output", float),
-        gradient=_values(data, "gradient", float),
+        output=_values(data, "output", _finite),
+        gradient=_values(data, "gradient", _finite),
         operations=_values(data, "operations", _integer),
         uncounted=str(data.get("uncounted", "")),
         failed=str(data.get("failed", "")),
@@ -120,6 +121,12 @@ def _operator(data: Mapping[str, Any]) -> OperatorBaseline:
 
 def _values(data: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> dict[str, T]:
     return {name: kind(value) for name, value in data.get(key, {}).items()}
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{value!r} is not a finite number")
+    return float(value)
 
 
 def _integer(value: object) -> int:

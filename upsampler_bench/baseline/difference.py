@@ -77,11 +77,11 @@ def keep_rounding(old: Baseline, new: Baseline) -> Baseline:
 def signature_change(operator: str, part: str, old: Mapping[str, float], new: Mapping[str, float]) -> Change | None:
     """The number of a signature that differs most, if by more than the tolerance."""
     scale = max(abs(old.get("rms", 0.0)), abs(new.get("rms", 0.0))) or 1.0
-    deviations = {key: abs(new[key] - value) / scale if key in new else 1.0 for key, value in old.items()}
+    deviations = {key: abs(new[key] - old[key]) / scale if key in new and key in old else 1.0 for key in {**old, **new}}
     worst = max(deviations, key=deviations.__getitem__, default="")
     if not worst or deviations[worst] <= SIGNATURE_TOLERANCE:
         return None
-    return Change(operator, f"{part} {worst}", WRONG, old[worst], new.get(worst))
+    return Change(operator, f"{part} {worst}", WRONG, old.get(worst), new.get(worst))
 
 
 def _operator_changes(name: str, old: OperatorBaseline, new: OperatorBaseline, same_torch: bool) -> Iterator[Change]:

@@ -25,6 +25,8 @@ CASE = Case("", INFERENCE, batch=1, channels=64, height=32, width=32)
 # The default heap: nothing is timed, and the process may go on to other things.
 SETTINGS = Settings(threads=1, malloc="default")
 METRICS = ("flops", "params", "memory", "train_memory", "traffic")
+# Read after the signatures: with dropout these depend on how often a step ran before.
+ALLOCATIONS = ("allocations", "train_allocations")
 
 
 def record(case: Case) -> OperatorBaseline:
@@ -55,10 +57,11 @@ def _record(case: Case) -> OperatorBaseline:
         return OperatorBaseline(failed=wrong)
     training = _workload(replace(case, mode=TRAIN))
     training.step()
-    readings = [*_readings(forward, run_on), *_readings(training, run_on)]
+    readings = [*_readings(forward, run_on, METRICS), *_readings(training, run_on, METRICS)]
     signed = signatures(_workload(case), _workload(replace(case, mode=TRAIN)), SETTINGS.seed)
     if isinstance(signed, str):
         return OperatorBaseline(failed=signed)
+    readings += [*_readings(forward, run_on, ALLOCATIONS), *_readings(training, run_on, ALLOCATIONS)]
     uncounted = {str(reading.facts["uncounted"]) for reading in readings if "uncounted" in reading.facts}
     return OperatorBaseline(
         counts={reading.metric: int(reading.samples[0]) for reading in readings},
@@ -74,10 +77,10 @@ def _workload(case: Case) -> Workload:
     return workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
 
 
-def _readings(built: Workload, run_on: device.Device) -> list[Reading]:
-    deterministic = {info.name for info in metrics.infos(METRICS) if info.exact}
+def _readings(built: Workload, run_on: device.Device, wanted: tuple[str, ...]) -> list[Reading]:
+    deterministic = {info.name for info in metrics.infos(wanted) if info.exact}
     readings: list[Reading] = []
-    for metric in metrics.for_case(built.case, METRICS).values():
+    for metric in metrics.for_case(built.case, wanted).values():
         if metrics.is_once(metric):
             readings += metric.measure(built, run_on)
     return [reading for reading in readings if reading.metric in deterministic]

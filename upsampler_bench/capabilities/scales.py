@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import upsamplers
 from upsampler_bench.capabilities import No, _probing
 from upsampler_bench.case import PROBE
 from upsampler_bench.device import Device
@@ -12,7 +13,7 @@ from upsampler_bench.workloads import output_check
 from upsampler_bench.workloads.workload import Workload
 
 TESTED = (1, 2, 3, 4)
-SIZE = {"height": 5, "width": 4}
+SIZE = (5, 4)
 INFO = MetricInfo(
     "scales",
     "×s",
@@ -50,4 +51,8 @@ def _why_not(workload: Workload, scale: int) -> str | None:
 
 
 def _why_wrong(workload: Workload, scale: int, channels: int) -> str | None:
-    return output_check.why_wrong(_probing.variant(workload, scale=scale, channels=channels, **SIZE))
+    least = upsamplers.get(workload.case.upsampler).cls.least_size
+    height, width = (max(side, least) for side in SIZE)
+    return output_check.why_wrong(
+        _probing.variant(workload, scale=scale, channels=channels, height=height, width=width)
+    )

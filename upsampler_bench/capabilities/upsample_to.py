@@ -8,15 +8,15 @@ import torch.nn.functional as F
 from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.device import Device
 from upsampler_bench.results import Reading
-from upsampler_bench.workloads.workload import LAYOUTS, Workload
+from upsampler_bench.workloads.workload import Workload, guide_of
 
-HEIGHT, WIDTH = 13, 7
+HEIGHT, WIDTH = 13, 9
 INFO = _probing.info(
     "upsample_to",
     "to odd",
     206,
-    "upsample_to() brings 13×7 pixels to the size of an encoder feature one row and one column smaller than s times "
-    "that (25×13 at s = 2), with the values of the full output.",
+    "upsample_to() brings 13×9 pixels to the size of an encoder feature one row and one column smaller than s times "
+    "that (25×17 at s = 2), with the values of the full output.",
 )
 INFOS = (INFO,)
 METHOD = "one upsample_to, compared with the cropped full output"
@@ -33,7 +33,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     height, width = case.scale * HEIGHT - 1, case.scale * WIDTH - 1
     generator = torch.Generator().manual_seed(1)
     feature = torch.randn(case.batch, case.channels, height, width, generator=generator)  # (B, C, sH - 1, sW - 1)
-    feature = feature.to(x).contiguous(memory_format=LAYOUTS[case.layout])
+    feature = guide_of(feature.to(x), module, case)
     with torch.no_grad():
         if guide:
             padded = F.pad(feature, (0, 1, 0, 1), mode="replicate")  # (B, C, sH, sW)

@@ -16,8 +16,9 @@ from upsampler_bench.baseline.baseline_file import COMMAND, FILE, Baseline, Oper
 from upsampler_bench.baseline.difference import ADDED, REMOVED, WRONG, Change, Difference, diff, keep_rounding
 from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
-from upsampler_bench.commands.options import Plugin, Upsampler
-from upsampler_bench.errors import PlanError, ResultsError
+from upsampler_bench.commands.options import Plugin, Timeout, Upsampler
+from upsampler_bench.errors import ResultsError
+from upsampler_bench.units import counted
 
 METRIC_WIDTH = 18
 
@@ -28,28 +29,33 @@ File = Annotated[Path, typer.Option("--file", help="The baseline file.")]
 
 
 @app.command()
-def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
+def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE, timeout: Timeout = None) -> None:
     """Compare every operator with the baseline.
 
-    Multiply-adds, parameters, peak memory and ATen operations must be equal;
-    outputs and gradients must agree within rounding. Added or removed
-    operators are listed but do not fail the check.
+    Multiply-adds, parameters, peak memory, allocations and ATen operations
+    must be equal; outputs and gradients must agree within rounding. Added or
+    removed operators are listed but do not fail the check.
 
     Exit codes: 0 no change, 1 something changed, 2 misuse or no baseline,
     4 an output or a gradient is wrong.
     """
     old = baseline_file.load(file)
     _check_condition(old, file)
-    new = _record(upsampler or (), plugin or ())
+    new = _record(upsampler or (), plugin or (), timeout)
     difference = diff(_only(old, new.operators) if upsampler else old, new)
     _print_changes(difference)
     count = len({*old.operators} & {*new.operators})
+    if not count:
+        raise ResultsError(
+            f"nothing was compared: {file} has none of {', '.join(new.operators)}; "
+            f"record them with '{baseline_file.update_command(file)}'"
+        )
     _say(_conclusion(difference, count, file, upsampler or (), plugin or ()))
     raise typer.Exit(WRONG_OUTPUT if difference.is_wrong else FAILED if difference.failures else FINE)
 
 
 @app.command()
-def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE) -> None:
+def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE, timeout: Timeout = None) -> None:
     """Record all operators, or those named, and print what changed.
 
     Commit the file with the reason. An operator that fails or whose output is
@@ -61,13 +67,13 @@ def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE
     old = baseline_file.load(file) if file.exists() else None
     if old is not None and upsampler:
         _check_condition(old, file)
-    new = _record(upsampler or (), plugin or ())
+    new = _record(upsampler or (), plugin or (), timeout)
     failed = {name: operator.failed for name, operator in new.operators.items() if operator.failed}
     new = _only(new, [name for name in new.operators if name not in failed])
     for name, reason in failed.items():
         _say(f"{name} was not recorded: {reason}")
     if old is None:
-        _say(f"Recorded {_operators(len(new.operators))}")
+        _say(f"Recorded {counted(len(new.operators), 'operator')}")
     else:
         new = _merge(old, new, file, partial=bool(upsampler or failed))
     baseline_file.save(new, file)
@@ -91,30 +97,26 @@ def _merge(old: Baseline, new: Baseline, file: Path, *, partial: bool) -> Baseli
     return replace(new, operators={**old.operators, **new.operators}) if partial else new
 
 
-def _record(names: Sequence[str], plugins: Sequence[str]) -> Baseline:
+def _record(names: Sequence[str], plugins: Sequence[str], timeout: float | None) -> Baseline:
     """These operators, or all, as they are now.
 
     Raises:
         PlanError: there is no such operator or plug-in.
+        BenchError: a plug-in ended the measuring process or did not respond.
     """
     from upsampler_bench import plan
     from upsampler_bench.baseline import recording
     from upsampler_bench.runner import isolated, operators
+    from upsampler_bench.runner.progress import steps
 
-    specs = operators.pickled(operators.names())
-    wanted = [recording.CASE.of(name) for name in names or [""]]
-    lists: list[tuple[str, ...] | str] = isolated.ask(
-        "upsampler_bench.runner.operators:names_of", wanted, tuple[str, ...], str, plugins=plugins, specs=specs
-    )
-    if isinstance(lists[0], str):
-        raise PlanError(f"operators cannot be loaded: {lists[0]}")
+    known = [one.name for one in isolated.registered(names, plugins=plugins, timeout=timeout)]
     selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
-    chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, lists[0], recording.CASE.device))
-    with console(stderr=True).status("recording") as status:
+    chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, known, recording.CASE.device))
+    with steps(console(stderr=True), len(chosen)) as begin:
         recorded = isolated.ask(
             "upsampler_bench.baseline.recording:record", [recording.CASE.of(name) for name in chosen], OperatorBaseline,
-            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=specs,
-            begin=lambda case: status.update(case.upsampler),
+            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=operators.pickled(list(chosen)),
+            timeout=timeout, begin=lambda case: begin(case.upsampler),
         )  # fmt: skip
     return recording.baseline(dict(zip(chosen, recorded, strict=True)))
 
@@ -174,17 +176,13 @@ def _conclusion(
     if not failures:
         others = len(difference.changes)
         match = "matches" if count == 1 else "match"
-        return f"{_operators(count)} {match} {file}" + (f"; {others} added or removed" if others else "")
-    summary = f"{len({change.operator for change in failures})} of {_operators(count)} changed since {file}"
+        return f"{counted(count, 'operator')} {match} {file}" + (f"; {others} added or removed" if others else "")
+    summary = f"{len({change.operator for change in failures})} of {counted(count, 'operator')} changed since {file}"
     if any(change.metric == "failed" and change.new for change in failures):
         return summary
     options = [f"-u {shlex.quote(name)}" for name in names] + [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
     options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
     return f"{summary}; if this is intended: {' '.join([COMMAND, *options])}"
-
-
-def _operators(count: int) -> str:
-    return "1 operator" if count == 1 else f"{count} operators"
 
 
 def _say(text: str) -> None:

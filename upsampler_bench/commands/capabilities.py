@@ -9,11 +9,13 @@ import typer
 from upsampler_bench.commands.measuring import perform
 from upsampler_bench.commands.options import (
     Device,
+    Devices,
     Formats,
     OutputDir,
     Plugin,
     Resume,
     Shape,
+    Shard,
     Threads,
     Timeout,
     Upsampler,
@@ -27,6 +29,8 @@ def capabilities(
         list[str] | None, typer.Option(help="Test only this, such as bfloat16 or onnx_export. Repeat for more.")
     ] = None,
     device: Device = None,
+    devices: Devices = None,
+    shard: Shard = None,
     threads: Threads = None,
     timeout: Timeout = None,
     plugin: Plugin = None,
@@ -50,4 +54,4 @@ def capabilities(
         "timeout": timeout,
         "plugin": plugin,
     }
-    perform("capabilities", keys, output_dir, formats, resume=resume)
+    perform("capabilities", keys, output_dir, formats, resume=resume, shard=shard, devices=devices)

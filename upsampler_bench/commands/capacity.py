@@ -14,7 +14,8 @@ import typer
 from upsampler_bench.case import TORCH
 from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
-from upsampler_bench.commands.options import Json, Plugin, Upsampler
+from upsampler_bench.commands.options import Json, Plugin, Timeout, Upsampler
+from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
     from upsampler_bench.capacity import Capacity
@@ -45,6 +46,7 @@ def capacity(
         Path | None, typer.Option("--from", help="Estimate from a stored run instead; needs no torch.")
     ] = None,
     plugin: Plugin = None,
+    timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
     """Find the largest input (H = W) whose forward or training step fits in a memory.
@@ -59,7 +61,7 @@ def capacity(
         capacities = _estimated(stored, available, upsampler)
     else:
         keys = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
-        capacities = _counted(available, upsampler, keys, plugin or (), confirm=confirm)
+        capacities = _counted(available, upsampler, keys, plugin or (), timeout, confirm=confirm)
     if as_json:
         print(json.dumps([_data(one, available) for one in capacities], indent=1))
     else:
@@ -68,15 +70,21 @@ def capacity(
 
 
 def _counted(
-    memory: int, upsampler: Sequence[str] | None, keys: dict[str, Any], plugin: Sequence[str], *, confirm: bool
+    memory: int,
+    upsampler: Sequence[str] | None,
+    keys: dict[str, Any],
+    plugin: Sequence[str],
+    timeout: float | None,
+    *,
+    confirm: bool,
 ) -> tuple[Capacity, ...]:
     from upsampler_bench import capacity as counting
     from upsampler_bench import plan
-    from upsampler_bench.runner import operators
+    from upsampler_bench.runner import isolated, operators
+    from upsampler_bench.runner.progress import steps
 
-    operators.load(plugin)
-    operators.add_variants(upsampler or ())
-    name, device = counting.resolve(keys["device"])
+    known = isolated.registered(upsampler or (), plugins=plugin, timeout=timeout)
+    name, is_present = counting.resolve(keys["device"])
     parsed = {
         "upsampler": list(upsampler or ["*"]),
         "shape": f"{keys['channels']}x1x1",
@@ -84,16 +92,22 @@ def _counted(
         "backend": TORCH,
     }
     parsed |= {key: keys[key] for key in ("batch", "scale", "dtype")}
-    cases = plan.cases(plan.parse(parsed), operators.names(), name, operators.names(name))
+    runnable = [operator.name for operator in known if operator.runs_on(name)]
+    cases = plan.cases(plan.parse(parsed), [operator.name for operator in known], name, runnable)
     stderr = console(stderr=True)
-    if confirm and device is None:
+    if confirm and not is_present:
         stderr.print(f"{name} is not present: sizes are counted but not confirmed.")
-    capacities = []
-    with stderr.status("counting") as status:
-        for case in cases:
-            status.update(f"{case.upsampler}, {case.mode}")
-            capacities.append(counting.largest(case, memory, device if confirm else None))
-    return tuple(capacities)
+    with steps(stderr, len(cases)) as begin:
+        capacities = isolated.ask(
+            "upsampler_bench.capacity:largest_here", cases, counting.Capacity, lambda reason: reason,
+            arguments={"memory": memory, "confirm": confirm and is_present}, plugins=plugin,
+            specs=operators.pickled([case.upsampler for case in cases]), timeout=timeout,
+            begin=lambda case: begin(f"{case.upsampler}, {case.mode}"),
+        )  # fmt: skip
+    return tuple(
+        counting.Capacity(case, reason=capacity) if isinstance(capacity, str) else capacity
+        for case, capacity in zip(cases, capacities, strict=True)
+    )
 
 
 def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tuple[Capacity, ...]:
@@ -158,7 +172,8 @@ def _confirmations(capacities: Sequence[Capacity]) -> Iterator[str]:
     if all(step.measured == step.predicted for _, step in steps):
         sides = sorted({step.side for _, step in steps})
         span = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
-        yield from wrap(f"Confirmed by {len(steps)} real steps at H = {span}: measured bytes equal the counted.", WIDTH)
+        count = counted(len(steps), "real step")
+        yield from wrap(f"Confirmed by {count} at H = {span}: measured bytes equal the counted.", WIDTH)
         return
     yield "Real steps, measured bytes compared with counted:"
     for case, step in steps:

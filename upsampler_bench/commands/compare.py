@@ -16,6 +16,7 @@ from upsampler_bench.commands.exit_codes import FAILED, FINE, INCONCLUSIVE, INTE
 from upsampler_bench.commands.options import Batch, Device, Plugin, Shape, Upsampler
 from upsampler_bench.commands.reporting import check_formats
 from upsampler_bench.errors import PlanError
+from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
     from upsampler_bench.compare.outcome import Outcome
@@ -143,7 +144,9 @@ def _check(
             raise PlanError(f"--base compares revisions; choose operators with -u, not {' '.join(names)!r}")
         return
     if len(names) != 2:
-        raise PlanError(f"got {len(names)} names; expected two stored runs, two operators, or --base REVISION")
+        raise PlanError(
+            f"got {counted(len(names), 'name')}; expected two stored runs, two operators, or --base REVISION"
+        )
     if head:
         raise PlanError("--head needs a revision to compare with: give --base REVISION too")
     if has_upsamplers:

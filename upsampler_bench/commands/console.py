@@ -1,4 +1,4 @@
-"""Printing: where to, how wide, durations in words."""
+"""Printing: where to, and how wide."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ def fitted(text: str) -> str:
     return "\n".join(lines)
 
 
-def minutes(seconds: float) -> str:
-    """Seconds in words."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
 def console(*, stderr: bool = False) -> Console:
     """Where to print."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    class Piped(Console):
+        """A console whose closed pipe is an error, as that of `print` is; rich would end the process."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Piped(stderr=stderr, markup=False, highlight=False, emoji=False)

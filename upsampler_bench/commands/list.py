@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from upsampler_bench.case import AUTO
+from upsampler_bench.case import AUTO, Case
 from upsampler_bench.commands.console import console
-from upsampler_bench.commands.options import Plugin
+from upsampler_bench.commands.options import Plugin, Timeout
 from upsampler_bench.formats.markdown import escaped
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+    from upsampler_bench.runner.operators import Operator, Parameters
+
 # So that no author's name is cut.
 LONGEST_NAME = 14
+Row = tuple["Operator", "Parameters"]
 
 
 def list_operators(
     channels: Annotated[int, typer.Option(help="Channels C to count the parameters for.", min=1)] = 256,
     scale: Annotated[int, typer.Option(help="Upsampling factor s to count the parameters for.", min=1)] = 2,
     plugin: Plugin = None,
+    timeout: Timeout = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
     """List the operators (paper, needs, scales, parameters) and the backends."""
-    from upsampler_bench.runner import operators
-
-    operators.load(plugin or ())
+    operators = rows(channels, scale, plugin or (), timeout)
     if as_markdown:
-        print(markdown(channels, scale))
+        print(markdown(operators))
     else:
-        console().print(table(channels, scale))
-        console().print("", backends())
+        console().print(table(operators, channels, scale))
+        console().print("", backends([operator for operator, _ in operators]))
 
 
-def table(channels: int, scale: int) -> Group:
+def rows(channels: int, scale: int, plugins: Sequence[str] = (), timeout: float | None = None) -> list[Row]:
+    """Every operator with its parameters, which are counted in a measuring process."""
+    from upsampler_bench.runner import isolated
+    from upsampler_bench.runner.operators import Parameters, pickled
+
+    known = isolated.registered(plugins=plugins, timeout=timeout)
+    names = [operator.name for operator in known]
+    counts = isolated.ask(
+        "upsampler_bench.runner.operators:parameters",
+        [Case(name, channels=channels, scale=scale) for name in names], Parameters,
+        lambda reason: Parameters(refusal=reason), plugins=plugins, specs=pickled(names), timeout=timeout,
+    )  # fmt: skip
+    return list(zip(known, counts, strict=True))
+
+
+def table(rows: Sequence[Row], channels: int, scale: int) -> Group:
     """All operators as a table for a terminal, and below it why some have no parameters at these channels and scale."""
     from rich.console import Group
     from rich.table import Table
-
-    import upsamplers
 
     operators = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     operators.add_column("operator", no_wrap=True)
@@ -49,33 +65,29 @@ def table(channels: int, scale: int) -> Group:
     operators.add_column("needs")
     operators.add_column("scales")
     operators.add_column(f"weights, C={channels} s={scale}", justify="right")
-    operators.add_column("all", justify="right")
+    operators.add_column("parameters", justify="right")
     refusals = []
-    for name in upsamplers.names():
-        weights, parameters, refusal = _parameters(name, channels, scale)
-        operators.add_row(name, *_facts(name), weights, parameters)
-        if refusal:
-            refusals.append(f"{name}: {refusal}")
+    for operator, parameters in rows:
+        operators.add_row(operator.name, *_facts(operator), *_numbers(parameters))
+        if parameters.refusal:
+            refusals.append(f"{operator.name}: {parameters.refusal}")
     return Group(operators, *(["", *refusals] if refusals else []))
 
 
-def markdown(channels: int = 256, scale: int = 2) -> str:
+def markdown(rows: Sequence[Row]) -> str:
     """All operators as a Markdown table."""
-    import upsamplers
-
     lines = ["| operator | paper | needs | scales | weights | parameters |", f"|{' :-- |' * 4} --: | --: |"]
-    for name in upsamplers.names():
-        weights, parameters, refusal = _parameters(name, channels, scale)
-        cells = [f"`{name}`", *map(escaped, (*_facts(name), weights, refusal or parameters))]
+    for operator, parameters in rows:
+        weights, total = _numbers(parameters)
+        cells = [f"`{operator.name}`", *map(escaped, (*_facts(operator), weights, parameters.refusal or total))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def backends() -> Table:
+def backends(operators: Sequence[Operator]) -> Table:
     """All backends as a table for a terminal, with the operators of one that does not run all."""
     from rich.table import Table
 
-    import upsamplers
     from upsampler_bench import backends
 
     rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -83,38 +95,20 @@ def backends() -> Table:
     rows.add_column("what runs")
     for name in backends.names():
         backend = backends.get(name)
-        operators = [
-            operator
-            for operator in upsamplers.names()
-            if backend.OPERATORS in (AUTO, *upsamplers.get(operator).cls.backends)
-        ]
-        is_for_all = len(operators) == len(upsamplers.names())
-        rows.add_row(name, backend.DESCRIPTION + ("" if is_for_all else f": {', '.join(operators)}"))
+        served = [operator.name for operator in operators if backend.OPERATORS in (AUTO, *operator.backends)]
+        is_for_all = len(served) == len(operators)
+        rows.add_row(name, backend.DESCRIPTION + ("" if is_for_all else f": {', '.join(served)}"))
     return rows
 
 
-def _facts(name: str) -> tuple[str, str, str]:
+def _facts(operator: Operator) -> tuple[str, str, str]:
     """An operator's paper, what it needs, and its scales."""
-    import upsamplers
-
-    spec = upsamplers.get(name)
-    needs = ["guide"] if spec.needs_guide else []
-    if "cpu" not in spec.devices:
-        needs += [device.upper() for device in spec.devices]
-    return spec.paper or "-", ", ".join(needs) or "-", ", ".join(map(str, spec.scales)) or "any"
+    needs = ["guide"] if operator.needs_guide else []
+    if "cpu" not in operator.devices:
+        needs += [device.upper() for device in operator.devices]
+    return operator.paper or "-", ", ".join(needs) or "-", ", ".join(map(str, operator.scales)) or "any"
 
 
-def _parameters(name: str, channels: int, scale: int) -> tuple[str, str, str]:
-    """The number of parameters of two or more dimensions, of all, and why there are none if the operator refuses."""
-    import torch
-
-    import upsamplers
-
-    try:
-        with torch.device("meta"):
-            module = upsamplers.create(name, channels, scale=scale)
-    except (upsamplers.UpsamplerError, RuntimeError, TypeError, ValueError) as refusal:
-        return "-", "-", str(refusal)
-    sizes = [(parameter.dim(), parameter.numel()) for parameter in module.parameters()]
-    weights = sum(size for dimensions, size in sizes if dimensions > 1)
-    return f"{weights:,}", f"{sum(size for _, size in sizes):,}", ""
+def _numbers(parameters: Parameters) -> tuple[str, str]:
+    """The weights and all parameters, or a dash where the operator refuses."""
+    return ("-", "-") if parameters.refusal else (f"{parameters.weights:,}", f"{parameters.all:,}")

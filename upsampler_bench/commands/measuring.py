@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from upsampler_bench import storage
-from upsampler_bench.commands.console import console, minutes
-from upsampler_bench.commands.exit_codes import INTERRUPTED
+from upsampler_bench.commands.console import console
+from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.reporting import check_formats, report
 from upsampler_bench.errors import ResultsError
+from upsampler_bench.units import counted, minutes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
 
 def perform(
-    plan_name: str, keys: Mapping[str, object], output: Path | None, formats: Sequence[str] | None, *, resume: bool
+    plan_name: str,
+    keys: Mapping[str, object],
+    output: Path | None,
+    formats: Sequence[str] | None,
+    *,
+    resume: bool,
+    shard: str | None = None,
+    devices: str | None = None,
 ) -> Run:
     """Measures a plan, writes and prints the report, also of an interrupted run.
 
@@ -33,10 +41,11 @@ def perform(
         output: the folder to write to; None: a new one in runs/, or with `resume` that of the newest unfinished run.
         formats: of the report; empty or None: the default ones.
         resume: continue an earlier run.
+        shard, devices: see `session.prepare`.
 
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
-        typer.Exit: it was interrupted.
+        typer.Exit: it was interrupted, or the shard is empty.
     """
     from upsampler_bench import plan
     from upsampler_bench.runner import session
@@ -45,13 +54,16 @@ def perform(
     plan_keys = {key.replace("-", "_"): value for key, value in plan.read(plan_name).items()}
     parsed = plan.parse({**plan_keys, **{key: value for key, value in keys.items() if value is not None}})
     if resume and output is None:
-        output = _unfinished(parsed.name)
-    ready = session.prepare(parsed, output, resume=resume)
+        output = _unfinished(parsed.name, shard)
+    ready = session.prepare(parsed, output, resume=resume, shard=shard or "", devices=devices or "")
+    if not ready.cases:
+        print(f"Nothing to measure: shard {shard} of {parsed.name or 'the plan'} holds no condition.")
+        raise typer.Exit(FINE)
     expected, most = expectation(ready)
     operators = len({case.upsampler for case in ready.cases})
     messages = console(stderr=True)
     messages.print(
-        f"{len(ready.cases)} cases of {operators} operators on {ready.cases[0].device}: "
+        f"{counted(len(ready.cases), 'case')} of {counted(operators, 'operator')} on {ready.cases[0].device}: "
         f"about {minutes(expected)}, at most {minutes(most)}",
     )
     if ready.writer.folder is None:
@@ -65,13 +77,14 @@ def perform(
     return run
 
 
-def _unfinished(plan_name: str) -> Path:
-    """The folder of the newest unfinished run of a plan."""
+def _unfinished(plan_name: str, shard: str | None) -> Path:
+    """The folder of the newest unfinished run of a plan, or of a shard of it."""
     from upsampler_bench.results import COMPLETE
 
-    newest = storage.newest_run(
-        storage.RUNS, suits=lambda run: run.ended != COMPLETE and run.plan.get("name") == plan_name
-    )
+    def suits(run: Run) -> bool:
+        return run.ended != COMPLETE and (run.plan.get("name"), run.plan.get("shard")) == (plan_name, shard)
+
+    newest = storage.newest_run(storage.RUNS, suits=suits)
     if newest is None:
         raise ResultsError(f"no unfinished run of plan {plan_name!r} in {storage.RUNS}/; run without --resume")
     return newest[0]
@@ -100,5 +113,28 @@ def measure(ready: Session, shown: Console | None = None) -> Run:
     from upsampler_bench.runner import scheduler
     from upsampler_bench.runner.progress import display
 
-    with display(shown, len(ready.cases)) as progress_listener:
+    names = [placement.name for placement in ready.placements]
+    if ready.placements:
+        ready = replace(ready, control=_prepare_devices(ready, shown))
+    with display(shown, len(ready.cases), names if len(names) > 1 else ()) as progress_listener:
         return scheduler.run(ready, progress_listener)
+
+
+def _prepare_devices(ready: Session, messages: Console) -> tuple[Mapping[str, float | str], ...]:
+    """Prints what is set aside for each device and what they share, and how far they differ; returns the latter."""
+    from upsampler_bench.device import placement
+    from upsampler_bench.runner import control
+
+    for one in ready.placements:
+        messages.print(placement.cores_in_words(one))
+    for warning in placement.warnings(ready.placements):
+        messages.print(f"warning: {warning}")
+    if len(ready.placements) < 2:
+        return ()
+    measured = control.measure(ready)
+    if measured is None:
+        messages.print("No control: nothing is timed, or its operator cannot run.")
+        return ()
+    for line in measured.lines():
+        messages.print(line)
+    return measured.conditions()

@@ -46,5 +46,13 @@ Resume = Annotated[
     bool,
     typer.Option("--resume", help="Continue the run in --output-dir, or else the newest unfinished run of the plan."),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(help="Measure every n-th condition only, from the i-th on; 'merge' joins the shards.", metavar="I/N"),
+]
+Devices = Annotated[
+    str | None,
+    typer.Option(help="Share the conditions among GPUs, such as 0,1 or all; or cores, cpu:0,cpu:1.", metavar="0,1"),
+]
 Timeout = Annotated[float | None, typer.Option(help="Stop an operator that does not respond for this many seconds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

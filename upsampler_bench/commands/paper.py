@@ -10,8 +10,9 @@ import typer
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.measuring import measure
-from upsampler_bench.commands.options import Device, Formats, OutputDir, Plugin, Threads
+from upsampler_bench.commands.options import Device, Devices, Formats, OutputDir, Plugin, Threads
 from upsampler_bench.commands.reporting import check_formats, report
+from upsampler_bench.units import counted
 
 
 def paper(
@@ -20,6 +21,7 @@ def paper(
         typer.Option("--upsampler", "-u", help="Operator to add to the paper's twelve. Repeat for more."),
     ] = None,
     device: Device = None,
+    devices: Devices = None,
     threads: Threads = None,
     batch: Annotated[
         list[int] | None, typer.Option(help="Batch size in the model. Default: 1; on a GPU 4 and 16.")
@@ -38,18 +40,21 @@ def paper(
     Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted (the same
     command continues).
     """
-    from upsampler_bench import device as devices
-    from upsampler_bench import storage
+    from upsampler_bench import plan, storage
+    from upsampler_bench.device import resolve
     from upsampler_bench.paper import sections
     from upsampler_bench.results import COMPLETE
     from upsampler_bench.runner import session
 
     check_formats(formats)
+    placements = session.placed(devices or "", plan.parse({"device": device or "auto", "threads": threads or 1}))
+    if placements:
+        device = placements[0].device
     options = {"device": device, "threads": threads, "batch": batch, "plugin": plugin}
     keys = {key: value for key, value in options.items() if value is not None}
     folder = None
     if output_dir is not None:
-        folder = session.output_folder(output_dir, devices.resolve(device or "auto"))
+        folder = session.output_folder(output_dir, resolve(device or "auto"))
     own = [] if again else storage.stored_runs(folder or storage.RUNS, nested=True)
     stored = own if again else [*own, *storage.stored_runs(storage.REPORTS, nested=True)]
     unfinished = [(path, run) for path, run in own if run.ended != COMPLETE]
@@ -58,11 +63,11 @@ def paper(
         folder = storage.new_folder("reproduction")
     runs, messages = [], console(stderr=True)
     for name, (ready, run) in prepared.items():
-        messages.print(f"{name}: {'already measured' if run else f'{len(ready.cases)} cases'}")
+        messages.print(f"{name}: {'already measured' if run else counted(len(ready.cases), 'case')}")
         if run is None and ready.writer.folder is None:
             session.check_writable(folder / name)
             ready = replace(ready, writer=session.ResultWriter(folder / name))
-        runs.append(run or measure(ready))
+        runs.append(run or measure(replace(ready, placements=placements)))
         if runs[-1].ended == "interrupted":
             messages.print("Interrupted; the same command continues.")
             break

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from upsampler_bench import storage
+from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import (
+    FORMATS,
+    Backend,
     Batch,
     Device,
     Formats,
@@ -20,10 +24,17 @@ from upsampler_bench.commands.options import (
     Threads,
     Timeout,
 )
+from upsampler_bench.errors import PlanError, ResultsError
+
+# Of `--compare`, what stands for the files as they are.
+WORKING_TREE = "."
+# Written besides the formats of every report.
+TRACE = "trace"
 
 
 def profile(
     upsampler: Annotated[list[str] | None, typer.Argument(help="Operators to profile. Default: all.")] = None,
+    backend: Backend = None,
     shape: Shape = None,
     batch: Batch = None,
     dtype: Annotated[
@@ -37,8 +48,10 @@ def profile(
     timeout: Timeout = None,
     plugin: Plugin = None,
     compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(help="Compare two stored runs with profiles instead: BEFORE AFTER."),
+        tuple[str, str] | None,
+        typer.Option(
+            help="Compare two stored runs with profiles, or two revisions (. is the working tree): BEFORE AFTER."
+        ),
     ] = None,
     output_dir: OutputDir = None,
     formats: Formats = None,
@@ -46,25 +59,15 @@ def profile(
 ) -> None:
     """Measure where the time of operators goes, operation by operation.
 
-    On a GPU kernel by kernel. The same as `run --plan profile`.
+    On a GPU kernel by kernel. The same as `run --plan profile`, and a trace
+    for Perfetto (trace.json.gz). With --compare, what was added, removed, or
+    takes another time.
 
     Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted.
     """
-    if compare is not None:
-        from upsampler_bench import formats as rendering
-        from upsampler_bench import storage
-        from upsampler_bench.compare import profiles
-        from upsampler_bench.errors import ResultsError
-
-        changes = profiles.changes(*(storage.load(path) for path in compare))
-        if not changes.profiles:
-            raise ResultsError("no case was profiled in both runs; `upsampler-bench profile` makes such runs")
-        typer.echo(rendering.render("terminal", changes))
-        return
-    from upsampler_bench.commands.measuring import perform
-
     keys = {
         "upsampler": upsampler,
+        "backend": backend,
         "shape": shape,
         "batch": batch,
         "dtype": dtype,
@@ -76,4 +79,41 @@ def profile(
         "timeout": timeout,
         "plugin": plugin,
     }
-    perform("profile", keys, output_dir, formats, resume=resume)
+    if compare is not None:
+        _compare(*compare, {key: value for key, value in keys.items() if value is not None}, output_dir, formats)
+        return
+    from upsampler_bench.commands.measuring import perform
+
+    perform("profile", keys, output_dir, formats or [*FORMATS, TRACE], resume=resume)
+
+
+def _compare(
+    before: str, after: str, keys: dict[str, Any], output_dir: Path | None, formats: list[str] | None
+) -> None:  # fmt: skip
+    """Prints how two profiles differ, and writes it if a folder is given."""
+    from upsampler_bench import formats as rendering
+    from upsampler_bench.compare import profiles
+
+    stored = [_is_stored_run(name) for name in (before, after)]
+    if any(stored) and not all(stored):
+        other = after if stored[0] else before
+        raise PlanError(f"--compare got a stored run and {other!r}; expected two stored runs or two revisions")
+    if all(stored):
+        changes = profiles.changes(*(storage.load(name) for name in (before, after)))
+    else:
+        from upsampler_bench.compare import sides
+
+        options = sides.Options(keys, tuple(keys.pop("plugin", ())), threads=keys.pop("threads", 1))
+        say = console(stderr=True).print
+        changes = sides.profile_revisions(before, None if after == WORKING_TREE else after, options, say)
+    if not changes.profiles:
+        raise ResultsError("no case was profiled on both sides; `upsampler-bench profile` makes runs with profiles")
+    typer.echo(rendering.render("terminal", changes))
+    if output_dir:
+        for path in rendering.write(changes, output_dir, formats or ["markdown"]):
+            console(stderr=True).print(f"Wrote {path}", soft_wrap=True)
+
+
+def _is_stored_run(name: str) -> bool:
+    path = Path(name)
+    return path.suffix == ".json" or any((path / file).exists() for file in (storage.FILE, storage.PARTIAL_FILE))

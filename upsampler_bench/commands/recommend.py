@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upsampler_bench.case import PROBE, TIMED
-from upsampler_bench.commands.console import console, minutes
+from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import measure
 from upsampler_bench.commands.options import Json
@@ -125,6 +125,7 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
     """
     from upsampler_bench import plan
     from upsampler_bench.runner import session
+    from upsampler_bench.units import minutes
 
     sessions = [session.prepare(plan.parse(one)) for one in _plans(criteria, keys)]
     expected, longest = (sum(seconds) for seconds in zip(*map(session.expectation, sessions), strict=True))

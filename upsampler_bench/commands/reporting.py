@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import FORMATS
 from upsampler_bench.errors import ResultsError
@@ -28,7 +30,7 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> 
     from upsampler_bench import report as reports
 
     try:
-        content = reports.from_runs(runs, _stored(runs))
+        content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
     except (TypeError, ValueError, AttributeError, KeyError) as problem:
         raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
     written = all_formats.write(content, folder, formats or FORMATS)
@@ -41,6 +43,19 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> 
     else:
         messages.print(f"Wrote {len(names)} files to {folder}", soft_wrap=True)
         messages.print(f"Open {folder / first}", soft_wrap=True)
+
+
+def _tested(runs: Sequence[Run], folder: Path) -> list[Run]:
+    """The capabilities of the devices of these runs: stored beside the report, or among the published ones."""
+    tested: dict[str, Run] = {}
+    for run in runs:
+        name = run.environment.device_name
+        for parent in (folder, storage.REPORTS / run.environment.slug):
+            with contextlib.suppress(ResultsError):
+                stored = storage.load(parent / storage.CAPABILITIES)
+                if stored.environment.device_name == name:
+                    tested.setdefault(name, stored)
+    return list(tested.values())
 
 
 def _stored(runs: Sequence[Run]) -> list[Run]:

@@ -12,6 +12,7 @@ from upsampler_bench.commands.options import (
     Backend,
     Batch,
     Device,
+    Devices,
     Formats,
     Image,
     Model,
@@ -19,6 +20,7 @@ from upsampler_bench.commands.options import (
     Plugin,
     Resume,
     Shape,
+    Shard,
     Threads,
     Timeout,
     Upsampler,
@@ -38,10 +40,16 @@ def run(
     layout: Annotated[list[str] | None, typer.Option(help="Memory layout: contiguous or channels_last.")] = None,
     model: Model = None,
     image: Image = None,
+    guide_image: Annotated[
+        list[str] | None,
+        typer.Option(help="Image size for operators guided by one; default: output, its size.", metavar="HxW"),
+    ] = None,
     mode: Annotated[
         list[str] | None, typer.Option(help="What to measure: inference, train, or probe (what works).")
     ] = None,
     device: Device = None,
+    devices: Devices = None,
+    shard: Shard = None,
     metrics: Annotated[list[str] | None, typer.Option(help="Measure only this metric. Repeat for more.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Operator that ratios are relative to.")] = None,
     threads: Threads = None,
@@ -87,6 +95,7 @@ def run(
         "layout": layout,
         "model": model,
         "image": image,
+        "guide_image": guide_image,
         "mode": mode,
         "device": device,
         "metrics": metrics,
@@ -103,6 +112,6 @@ def run(
         "memory_limit": memory_limit,
         "plugin": plugin,
     }
-    measured = perform(plan, keys, output_dir, formats, resume=resume)
+    measured = perform(plan, keys, output_dir, formats, resume=resume, shard=shard, devices=devices)
     incomplete = any(measurement.reason for measurement in measured.measurements)
     raise typer.Exit(FAILED if strict and incomplete else FINE)

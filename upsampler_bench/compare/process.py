@@ -12,7 +12,7 @@ from upsampler_bench.case import TIMED, TORCH, Case, Settings
 from upsampler_bench.compare.samples import Sample, Timing
 from upsampler_bench.errors import BenchError
 from upsampler_bench.metrics import infos
-from upsampler_bench.results import Environment, Reading
+from upsampler_bench.results import Environment, Measurement, Reading, Run
 from upsampler_bench.runner import process as runner
 from upsampler_bench.runner.protocol import Message, Request
 
@@ -21,6 +21,7 @@ REFERENCE, REFERENCE_PLUGIN = "compare-reference", "upsampler_bench.compare.refe
 # The most elements of an output for so many calls per round.
 CALLS_PER_ROUND = ((2**20, 8), (2**23, 2))
 NOT_MEASURED = ("failed", "skipped", "incomplete")
+PROFILES = ("profile", "train_profile")
 DETERMINISTIC = ("flops", "params", "memory", "train_memory")
 
 
@@ -110,6 +111,23 @@ def count(cases: Sequence[Case], side: Side, how: Settings) -> dict[str, dict[st
     return counts
 
 
+def profile(cases: Sequence[Case], side: Side, how: Settings) -> Run:
+    """The profiles of cases of one group, each as the base calls it.
+
+    Raises:
+        SideError: the process cannot measure anything.
+    """
+    by_key = {side.case(case).key: case for case in cases}
+    how = replace(how, metrics=PROFILES, baseline="")
+    measured = []
+    for message in _messages([*map(side.case, cases)], side, how, side.plugins):
+        if message.reading and message.key in by_key and message.reading.metric in PROFILES:
+            measured.append(Measurement(by_key[message.key], readings=(message.reading,)))
+        elif message.kind in NOT_MEASURED and message.text:
+            raise SideError(f"{side.name} cannot be profiled: {message.text}")
+    return Run(Environment("", cases[0].device), how, infos(PROFILES), (), tuple(measured))
+
+
 def _messages(cases: Sequence[Case], side: Side, how: Settings, plugins: tuple[str, ...]) -> list[Message]:
     """All messages of a process, and a last one of the kind "failed" if it crashed or timed out.
 
@@ -126,6 +144,8 @@ def _messages(cases: Sequence[Case], side: Side, how: Settings, plugins: tuple[s
         messages.append(message)
 
     ending = runner.follow(runner.Process(request, side.code), receive, finish_call=False)
+    if ending.last.kind == "start":
+        raise SideError(f"{side.name} cannot be measured: {ending.why_not_started()}")
     if ending.code or ending.stopped or not messages:
         reason = f"{ending.reason(ending.last.step)}\n{ending.errors}".strip()
         messages.append(Message("failed", ending.last.key, text=reason))

@@ -18,12 +18,13 @@ COLUMNS = (
 )
 # Of the time before: a smaller change is listed among the others.
 SMALL = 0.01
+TIME = "time"
 
 
 def changes(before: Run, after: Run) -> Report:
-    """A table for each case that both runs profiled, the largest change first.
+    """A table for each case that both runs profiled: what is called more or less often first, then by time.
 
-    A case of another backend or device is the same case: then kernels are compared.
+    A case on another device is the same case, and so is one on another backend if each run has a single one.
     """
     tables = []
     for metric in METRICS:
@@ -39,19 +40,26 @@ def _profiles(run: Run, metric: str) -> dict[str, tuple[Part, ...]]:
         if reading.metric == metric and reading.parts:
             case = measurement.case
             shape = f"{case.batch}×{case.channels}×{case.height}×{case.width}"
+            name = f"{case.upsampler} · {case.backend}" if len(run.backends) > 1 else case.upsampler
             where = f"{case.model}, {shape}" if case.model else shape
-            found[f"{case.upsampler}, {where}, ×{case.scale}, {case.dtype}, {case.mode}"] = reading.parts
+            found[f"{name}, {where}, ×{case.scale}, {case.dtype}, {case.mode}"] = reading.parts
     return found
 
 
 def _table(name: str, old: tuple[Part, ...], new: tuple[Part, ...]) -> Table:
     before, after = _by_key(old), _by_key(new)
     total, now = (sum(part.seconds for part in parts) for parts in (old, new))
-    keys = sorted(dict.fromkeys([*before, *after]), key=lambda key: -abs(_change(before.get(key), after.get(key))))
+    keys = sorted(
+        dict.fromkeys([*before, *after]),
+        key=lambda key: (
+            _what(before.get(key), after.get(key)) == TIME,
+            -abs(_change(before.get(key), after.get(key))),
+        ),
+    )
     rows = tuple(
         _row(key, before.get(key), after.get(key))
         for key in keys
-        if key not in before or key not in after or abs(_change(before[key], after[key])) >= SMALL * total
+        if _what(before.get(key), after.get(key)) != TIME or abs(_change(before[key], after[key])) >= SMALL * total
     )
     title = f"{name}: {units.rough(1e3 * total)} ms before, {units.rough(1e3 * now)} ms after"
     return Table(title, COLUMNS, rows, subject="Operation")
@@ -87,4 +95,4 @@ def _what(old: Part | None, new: Part | None) -> str:
         return "new"
     if new is None:
         return "removed"
-    return "calls" if old.calls != new.calls else "time"
+    return "calls" if old.calls != new.calls else TIME

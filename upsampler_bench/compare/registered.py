@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from upsampler_bench.case import Case
 from upsampler_bench.compare.process import Side, SideError
 from upsampler_bench.errors import BenchError
 from upsampler_bench.runner import isolated
-
-QUESTION = "upsampler_bench.runner.operators:names_of"
 
 
 def names(side: Side, device: str = "") -> tuple[str, ...]:
@@ -17,12 +14,7 @@ def names(side: Side, device: str = "") -> tuple[str, ...]:
         SideError: its code cannot be imported, or does not respond.
     """
     try:
-        answers: list[tuple[str, ...] | str] = isolated.ask(
-            QUESTION, [Case("", device=device)], tuple[str, ...], str,
-            plugins=side.plugins, side=side.code, path=side.path,
-        )  # fmt: skip
+        known = isolated.registered(plugins=side.plugins, side=side.code, path=side.path)
     except BenchError as problem:
         raise SideError(f"{side.name} cannot be loaded: {problem}") from problem
-    if isinstance(answers[0], str):
-        raise SideError(f"{side.name} cannot be loaded: {answers[0]}")
-    return answers[0]
+    return tuple(operator.name for operator in known if not device or operator.runs_on(device))

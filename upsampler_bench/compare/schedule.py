@@ -12,7 +12,6 @@ from upsampler_bench.compare.comparison import BUDGET, DECIDED, INTERRUPTED, MOS
 from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import LOOKS, UNCLEAR, Result, Rule, judge, look
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample
-from upsampler_bench.errors import PlanError
 
 WRONG = "wrong output"
 Measure = Callable[[Sequence[Case], Side, str, Settings], Sample]
@@ -57,7 +56,6 @@ def compare(
         measure, clock: replaced in tests.
 
     Raises:
-        PlanError: the budget is too small for the first look.
         SideError: a side cannot be measured.
     """
     begun = clock() - schedule.spent
@@ -71,7 +69,7 @@ def compare(
                 break
             longest = _measure_pass(schedule, cases, number, samples, say, measure, clock)
             if number == 0:
-                _check_budget(schedule, clock() - begun)
+                _warn_of_budget(schedule, clock() - begun, say)
             if number + 1 in LOOKS:
                 results = look(samples, keys, schedule.rule, results)
                 cases = tuple(case for case in cases if case.key in results and results[case.key].verdict == UNCLEAR)
@@ -106,13 +104,14 @@ def _measure_pass(
     return longest
 
 
-def _check_budget(schedule: Schedule, elapsed: float) -> None:
-    """Refuses after the first pass what cannot reach the first look."""
+def _warn_of_budget(schedule: Schedule, elapsed: float, say: Callable[[str], None]) -> None:
+    """Says after the first pass if the first look cannot be reached: fewer processes decide large differences only."""
     needed = schedule.spent + (elapsed - schedule.spent) * LOOKS[0]
     if not schedule.fits(needed):
-        raise PlanError(
-            f"--budget is {schedule.budget:g} s; {LOOKS[0]} processes per side need about {needed:.0f} s here: "
-            f"expected more, or fewer operators or a smaller shape"
+        say(
+            f"The budget for this condition is {schedule.budget:.0f} s; {LOOKS[0]} processes per side need about "
+            f"{needed:.0f} s here. Going on with fewer: what they do not decide is {UNCLEAR}. To decide more, give "
+            f"a larger --budget, fewer operators or a smaller shape."
         )
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import upsamplers
-from upsampler_bench import device, plan
+from upsampler_bench import device, metrics, plan
 from upsampler_bench.case import Case
-from upsampler_bench.compare import process, registered, schedule, worktrees
+from upsampler_bench.compare import process, profiles, registered, schedule, worktrees
 from upsampler_bench.compare.comparison import INTERRUPTED, Comparison, changes
 from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import DEFAULT, Rule
@@ -19,7 +18,8 @@ from upsampler_bench.compare.schedule import Schedule
 from upsampler_bench.device import quota
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
-from upsampler_bench.runner import operators
+from upsampler_bench.report.parts import Report
+from upsampler_bench.runner import isolated
 
 THROTTLED = "A CPU quota throttled this comparison, which changes times and their ratios."
 FILES_SHOWN = 3
@@ -57,7 +57,7 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
     """Compares two revisions of the operators; no head: the working tree as it is.
 
     Raises:
-        PlanError: there is no such revision or operator, or the time budget is too small.
+        PlanError: there is no such revision or operator.
         SideError: a side cannot be built or loaded.
     """
     own_environment = options.own_environment
@@ -76,19 +76,45 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
         ]
 
 
+def profile_revisions(base: str, head: str | None, options: Options, say: Say) -> Report:
+    """Profiles two revisions of the operators, and compares them part by part; no head: the working tree as it is.
+
+    Raises:
+        PlanError: there is no such revision or operator.
+        SideError: a side cannot be built, loaded or profiled.
+    """
+    with worktrees.sides(base, head, options.plugins, say, own_environment=options.own_environment) as pair:
+        base_names, head_names = (registered.names(side, options.device) for side in pair)
+        names = [name for name in base_names if name in head_names]
+        planned = plan.cases(
+            plan.parse({**plan.read("profile"), **options.plan, "baseline": ""}), names, options.device
+        )
+        cases = [case for case in planned if metrics.for_case(case, process.PROFILES)]
+        groups = [
+            [case for case in cases if case.group == group] for group in dict.fromkeys(one.group for one in cases)
+        ]
+        settings = process.settings(threads=options.threads)
+        runs = []
+        for side in pair:
+            profiled = [process.profile(group, side, settings) for group in groups]
+            measured = [measurement for run in profiled for measurement in run.measurements]
+            runs.append(replace(profiled[0], measurements=tuple(measured)))
+            say(f"profiled {side.name}: {len(measured)} cases")
+    return profiles.changes(*runs)
+
+
 def compare_operators(base: str, head: str, options: Options, say: Say) -> list[Comparison]:
     """Compares two operators, or one with two sets of options.
 
     Raises:
-        PlanError: there is no such operator, or the time budget is too small.
+        PlanError: there is no such operator.
     """
-    operators.load(options.plugins)
-    operators.add_variants((base, head))
-    known = operators.names()
+    operators = {one.name: one for one in isolated.registered((base, head), plugins=options.plugins)}
+    known = tuple(operators)
     plan.cases(plan.parse({"upsampler": [base, head], "baseline": ""}), known, "cpu")  # refuses unknown names
     for name in (base, head):
-        if name not in operators.names(options.device):
-            devices = " or ".join(upsamplers.get(name).devices)
+        if not operators[name].runs_on(options.device):
+            devices = " or ".join(operators[name].devices)
             raise PlanError(f"{name} runs on {devices}, not on {options.device}; compare operators that run there")
     before = Side(base, plugins=options.plugins)
     after = Side(head, plugins=options.plugins, renamed={base: head})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,8 @@ def _refuse_itself(root: Path, base: str, commits: Mapping[str, str]) -> None:
         PlanError: base and head are the same commit of a shallow clone.
     """
     head = commits["head"] or resolve(root, "HEAD")
-    is_changed = not commits["head"] and changed_files(root)
+    # Untracked files do not count: a CI leaves what it built.
+    is_changed = not commits["head"] and _git(root, "diff", "--quiet", "HEAD").returncode
     if base == "HEAD" or commits["base"] != head or is_changed:
         return
     if _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
@@ -148,7 +150,7 @@ def _interpreter(root: Path, tree: Path, name: str, say: Say) -> str:
         packages = [line for line in dependencies if not line.startswith("#")] + _own_dependencies()
         done = subprocess.run(
             [str(python), "-m", "pip", "install", "--quiet", *limits, *packages],
-            capture_output=True, text=True, cwd=tree, check=False,
+            capture_output=True, text=True, cwd=tree, check=False, env={**os.environ, "PYTHONSAFEPATH": "1"},
         )  # fmt: skip
         if done.returncode:
             raise SideError(f"{name} does not install: {_last_lines(done.stderr)}")

@@ -11,6 +11,7 @@ from upsampler_bench.device.cuda import Cuda
 from upsampler_bench.device.energy import EnergyCounter
 from upsampler_bench.device.types import OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
 from upsampler_bench.errors import DeviceError
+from upsampler_bench.units import counted
 
 __all__ = [
     "OUT_OF_MEMORY_ERRORS",
@@ -43,13 +44,13 @@ def resolve(name: str) -> str:
         raise DeviceError(f"no device {name!r}; expected auto, cpu, cuda or cuda:i")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(index or 0) >= count:
-        raise DeviceError(f"no device {name!r}: this machine has {count} CUDA GPUs; --device cpu works")
+        raise DeviceError(f"no device {name!r}: this machine has {counted(count, 'CUDA GPU')}; --device cpu works")
     return f"cuda:{index or 0}"
 
 
 def label(name: str) -> str:
-    """The name of a resolved device as its maker prints it."""
-    return processor.name() if name == "cpu" else str(torch.cuda.get_device_name(name))
+    """The name of a resolved device, or of one core such as "cpu:1", as its maker prints it."""
+    return processor.name() if name.startswith("cpu") else str(torch.cuda.get_device_name(name))
 
 
 def create(name: str, settings: Settings) -> Device:

@@ -50,7 +50,7 @@ class Cpu:
         with LiveStorages() as storages:
             out = step(storages.mark)
         del out
-        return Peak(storages.peak, storages.marked, "live storages (no scratch inside kernels)")
+        return Peak(storages.peak, storages.marked, storages.allocations, "live storages (no scratch inside kernels)")
 
     def captured(self, call: Call) -> Call:
         """A CPU has no graphs: the call itself."""
@@ -71,6 +71,11 @@ class Cpu:
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         """The processor."""
         return processor.name(), {}, {"heap": self._heap}
+
+    def identity(self) -> tuple[str, str]:
+        """Its core, if this process is bound to one."""
+        cores = processor.cores()
+        return (f"cpu:{cores[0]}" if len(cores) == 1 else "cpu"), ""
 
     def conditions(self) -> Mapping[str, float | str]:
         """The load average over the last minute."""

@@ -124,14 +124,19 @@ class Cuda:
             step(lambda: None)
         self.synchronize()
         torch.cuda.reset_peak_memory_stats(self._device)
-        before, levels = torch.cuda.memory_allocated(self._device), []
+        before, levels, allocations = torch.cuda.memory_allocated(self._device), [], self._allocations()
         out = step(lambda: levels.append(torch.cuda.memory_allocated(self._device)))
         self.synchronize()
         peak = torch.cuda.max_memory_allocated(self._device) - before
         del out
         marked = levels[-1] - before if levels else 0
         reserved = torch.cuda.memory_reserved(self._device) - reserved_before
-        return Peak(peak, marked, "CUDA allocator's peak", reserved=reserved)
+        made = self._allocations() - allocations
+        return Peak(peak, marked, made, "CUDA allocator's peak", reserved=reserved)
+
+    def _allocations(self) -> int:
+        """How many there have been in this process."""
+        return int(torch.cuda.memory_stats(self._device).get("allocation.all.allocated", 0))
 
     def captured(self, call: Call) -> Call:
         """With --cuda-graph the replay of the captured call, else the call itself."""
@@ -179,6 +184,11 @@ class Cuda:
         }
         return str(self._properties.name), versions, machine
 
+    def identity(self) -> tuple[str, str]:
+        """The driver's index, which does not depend on what this process may see, and the UUID."""
+        index = nvml.index(self._uuid)
+        return (self.name if index is None else f"cuda:{index}"), self._uuid
+
     def conditions(self) -> Mapping[str, float | str]:
         """The driver's readings, and the load of the host."""
         return {"load_1min": round(psutil.getloadavg()[0], 2), **nvml.conditions(self._uuid)}
@@ -189,7 +199,7 @@ class Cuda:
 
     @property
     def _uuid(self) -> str:
-        return f"GPU-{str(getattr(self._properties, 'uuid', '')).removeprefix('GPU-')}"
+        return nvml.uuid(self._properties)
 
     def _flush(self) -> None:
         """Replaces what L2 holds: by a write, and by a read, after which no line has to be written back."""

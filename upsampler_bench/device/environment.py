@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +16,8 @@ import psutil
 import torch
 
 from upsampler_bench.device import Device, quota
-from upsampler_bench.device.processor import usable_cores
-from upsampler_bench.results import Environment
+from upsampler_bench.device.processor import cores, usable_cores
+from upsampler_bench.results import Environment, Origin
 
 # The kernel counts the time of processes in ticks of about 10 ms: over shorter spans (s) it says little.
 SHORTEST_SPAN = 1.0
@@ -35,17 +36,25 @@ def capture(device: Device) -> Environment:
         versions={"python": platform.python_version(), **installed, **versions},
         machine={
             "system": f"{platform.system()} {platform.release()}",
-            "architecture": platform.machine(),
-            "cores": f"{usable_cores():g}",
+            **identity(),
             "threads": str(torch.get_num_threads()),
-            "memory": f"{(quota.memory_limit() or psutil.virtual_memory().total) / 2**30:.1f} GiB",
             "governor": governor(),
             "libc": " ".join(platform.libc_ver()),
             "ci": "yes" if os.environ.get("CI") else "no",
             **machine,
         },
         conditions=({"at": "start", **device.conditions()},),
+        origin=Origin(socket.gethostname(), *device.identity()),
     )
+
+
+def identity() -> dict[str, str]:
+    """What tells machines apart whose processors have one name, such as "AMD EPYC"."""
+    return {
+        "architecture": platform.machine(),
+        "cores": f"{usable_cores():g}",
+        "memory": f"{(quota.memory_limit() or psutil.virtual_memory().total) / 2**30:.1f} GiB",
+    }
 
 
 def governor() -> str:
@@ -65,15 +74,21 @@ def installed_version(package: str) -> str:
 
 
 def seconds_of_others() -> float:
-    """Core seconds since the system started, of any priority, that neither this process nor its two parents used."""
-    total = psutil.cpu_times()
-    seconds = total.user + getattr(total, "nice", 0.0) + total.system + getattr(total, "steal", 0.0)
+    """Core seconds since the system started, of any priority, that neither this process nor its two parents used.
+
+    On the cores that this process may run on: processes that measure on other devices are bound to others.
+    """
+    each, mine = psutil.cpu_times(percpu=True), cores()
+    seconds = 0.0
+    for total in (each[core] for core in mine if core < len(each)):
+        seconds += total.user + getattr(total, "nice", 0.0) + total.system + getattr(total, "steal", 0.0)
     this = psutil.Process()
     for process in (this, *this.parents()[:2]):  # the parent supervises, its parent reads what this one measures
         with contextlib.suppress(psutil.Error):
-            own = process.cpu_times()
-            seconds -= own.user + own.system
-    return float(seconds)
+            if {*getattr(process, "cpu_affinity", tuple)()} <= {*mine}:
+                own = process.cpu_times()
+                seconds -= own.user + own.system
+    return seconds
 
 
 class ConditionMonitor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from itertools import combinations
 from typing import Any
 
 from upsampler_bench.errors import DeviceError
@@ -16,6 +17,10 @@ THROTTLE_REASONS = {
     0x80: "power brake",
     0x4: "power cap",
 }
+# NVML's levels of the nearest thing that two GPUs share: up to these they are on one board, or below one PCIe switch.
+# Several switches in a row count too: their GPUs share the uppermost one's link to the host.
+SAME_BOARD, SAME_SWITCH = 0, 20
+WORD_BITS = 64
 
 
 @cache
@@ -65,6 +70,43 @@ def joules(uuid: str) -> float:
         return float(driver.nvmlDeviceGetTotalEnergyConsumption(driver.nvmlDeviceGetHandleByUUID(uuid))) / 1000
     except driver.NVMLError as problem:
         raise DeviceError(f"the driver does not count this GPU's energy: {problem}") from problem
+
+
+def uuid(properties: Any) -> str:
+    """The UUID of a GPU by torch's properties of it, as the driver prints it."""
+    return f"GPU-{str(getattr(properties, 'uuid', '')).removeprefix('GPU-')}"
+
+
+def index(uuid: str) -> int | None:
+    """How the driver counts a GPU, or None without a driver."""
+    driver = _driver()
+    number = driver and _read(driver, lambda: driver.nvmlDeviceGetIndex(driver.nvmlDeviceGetHandleByUUID(uuid)))
+    return None if number is None else int(number)
+
+
+def shared(uuids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """The pairs of these GPUs that share something by which one slows the other, and what it is."""
+    driver, pairs = _driver(), []
+
+    def ancestor(first: str, second: str) -> int:
+        handles = map(driver.nvmlDeviceGetHandleByUUID, (first, second))
+        return int(driver.nvmlDeviceGetTopologyCommonAncestor(*handles))
+
+    for first, second in combinations(uuids if driver else (), 2):
+        level = _read(driver, partial(ancestor, first, second))
+        if level is not None and level <= SAME_SWITCH:
+            pairs.append((first, second, "the power of one board" if level == SAME_BOARD else "a PCIe switch"))
+    return pairs
+
+
+def near_cores(uuid: str, count: int) -> frozenset[int]:
+    """The host's cores nearest to a GPU, of `count` in all; empty if the driver does not say."""
+    driver = _driver()
+    words = driver and _read(
+        driver,
+        lambda: driver.nvmlDeviceGetCpuAffinity(driver.nvmlDeviceGetHandleByUUID(uuid), -(-count // WORD_BITS)),
+    )
+    return frozenset(core for core in range(count) if words and words[core // WORD_BITS] >> core % WORD_BITS & 1)
 
 
 def driver_version() -> str:

@@ -13,9 +13,16 @@ from upsampler_bench.device import quota
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
+def cores() -> tuple[int, ...]:
+    """The numbers of the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
 def allowed_cores() -> int:
-    """The cores that this process may run on, whatever its quota of their time."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may run on, whatever its quota of their time."""
+    return len(cores())
 
 
 def usable_cores() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,12 +21,18 @@ class LiveStorages(TorchDispatchMode):
         live: bytes alive now, of storages made under this mode.
         peak: the most that were alive at once.
         marked: what was alive when `mark` was called last.
+        allocations: storages made so far.
+        operations: how many ran so far.
+        at_peak: of the bytes alive at the peak, those that each operation made, by its number (from 1).
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
-        self.live = self.peak = self.marked = 0
+        self.live = self.peak = self.marked = self.allocations = self.operations = 0
+        self.at_peak: Counter[int] = Counter()
         self._known: dict[int, weakref.finalize[Any, Any]] = {}
+        # Those alive: size and the number of the operation that made it.
+        self._made: dict[int, tuple[int, int]] = {}
 
     def mark(self) -> None:
         """Remembers what is alive now, e.g. between forward and backward."""
@@ -33,24 +40,32 @@ class LiveStorages(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs one operation and counts the storages it made."""
+        self.operations += 1
         for storage in _storages((args, kwargs)):
             self._follow(storage, 0)
         out = func(*args, **(kwargs or {}))
         for storage in _storages(out):
             self._follow(storage, storage.nbytes())
-        self.peak = max(self.peak, self.live)
+        if self.live > self.peak:
+            self.peak = self.live
+            self.at_peak.clear()
+            for size, number in self._made.values():
+                self.at_peak[number] += size
         return out
 
     def _follow(self, storage: torch.UntypedStorage, size: int) -> None:
         key = id(storage)  # the wrapper lives exactly as long as the storage
         if key in self._known:
             return
-        self._known[key] = weakref.finalize(storage, self._drop, key, size)
-        self.live += size
+        self._known[key] = weakref.finalize(storage, self._drop, key)
+        if size:
+            self._made[key] = size, self.operations
+            self.allocations += 1
+            self.live += size
 
-    def _drop(self, key: int, size: int) -> None:
+    def _drop(self, key: int) -> None:
         del self._known[key]
-        self.live -= size
+        self.live -= self._made.pop(key, (0, 0))[0]
 
 
 def _storages(values: Any) -> Iterator[torch.UntypedStorage]:

@@ -36,10 +36,15 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Bytes beyond what was allocated before: the peak, those at the mark, and those reserved from the driver."""
+    """Bytes beyond what was allocated before: the peak, those at the mark, and those reserved from the driver.
+
+    Attributes:
+        allocations: how many there were.
+    """
 
     peak: int
     marked: int
+    allocations: int
     method: str
     reserved: int | None = None
 
@@ -76,6 +81,9 @@ class Device(Protocol):
 
     def describe(self) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
         """The device's name, its versions, and properties of the machine that do not change."""
+
+    def identity(self) -> tuple[str, str]:
+        """The device as its host counts it, such as "cuda:3", and a GPU's UUID."""
 
     def conditions(self) -> Mapping[str, float | str]:
         """What may change during a run: load, clocks, temperature, throttling."""

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
 from upsampler_bench.figures.palette import colour, legend_colour
@@ -61,7 +61,8 @@ def _chart(axes: Axes, chart: BarChart) -> None:
     if chart.log:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(LogLocator(numticks=5) if chart.log else MaxNLocator(4))
+    linear = FixedLocator(chart.ticks) if chart.ticks else MaxNLocator(4)
+    axes.xaxis.set_major_locator(LogLocator(numticks=5) if chart.log else linear)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value).replace("-", "−")))
     axes.set(xlim=(left, right), ylim=(chart.places[-1] + 0.6, -0.6))
     for place, bar in zip(chart.places, chart.bars, strict=True):

@@ -37,6 +37,7 @@ WORK = {
     "copy": "#E69F00",
     "elementwise": "#999999",
     "views": "#DDDDDD",
+    "between operations": "#F0E6D2",
 }
 
 # Backends, where an operator's are beside each other; any other is one of OTHERS.

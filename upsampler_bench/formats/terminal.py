@@ -17,6 +17,8 @@ from upsampler_bench.report.parts import Report, Table
 ABOUT = "as wide as the terminal, with failures at the end (report.txt)"
 FILE = "report.txt"
 WIDTH = 80
+# Nobody scrolls through hundreds.
+MOST_TABLES = 40
 # Longer names of operators wrap.
 LONGEST = 36
 STYLES = {"failed": "red", "skipped": "yellow", "interrupted": "yellow"}
@@ -62,10 +64,7 @@ def _parts(report: Report, width: int) -> Iterator[Text | Grid]:
     yield from _section("How each column was measured", [method.words for method in report.methods])
     tested = {column.title for table in report.tables if table.compact for column in table.columns}
     yield from _section("What was tested", [(name, text) for name, text in report.legend if name in tested])
-    for table in report.tables:
-        yield from _grids(table, width)
-    for table in report.profiles:
-        yield from _grids(table, width)
+    yield from _tables(report, width)
     if report.footnotes:
         yield Text()
         yield from (Text(f"{mark}  {text}") for mark, text in report.footnotes)
@@ -95,6 +94,15 @@ def _paper_parts(report: Report, width: int) -> Iterator[Text | Grid]:
     for table in report.published:
         where = table.title.partition(":")[0]
         yield from (Text(f"{where}, {what}: {why}") for what, why in _paper.reasons(table, (DIFFERS, MISSING)))
+
+
+def _tables(report: Report, width: int) -> Iterator[Text | Grid]:
+    for table in report.tables[:MOST_TABLES]:
+        yield from _grids(table, width)
+    if left := report.tables[MOST_TABLES:]:
+        yield Text(f"\n{len(left)} more tables are in the report's files (csv, markdown, html).")
+    for table in report.profiles:
+        yield from _grids(table, width)
 
 
 def _grids(table: Table, width: int) -> Iterator[Text | Grid]:

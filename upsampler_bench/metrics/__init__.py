@@ -9,6 +9,7 @@ works: see `upsampler_bench.capabilities`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol, TypeGuard, cast
 
 from upsampler_bench import discovery
@@ -72,15 +73,19 @@ def is_once(metric: Metric) -> TypeGuard[Once]:
 def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
     """The metrics of a case by name: those wanted, or all, except those of another mode, subject or device."""
     subject, kind = MODEL if case.model else OPERATOR, case.device.partition(":")[0]
-    metrics = {name: get(name) for name in wanted or _default()}
     return {
         name: metric
-        for name, metric in metrics.items()
+        for name, metric in _loaded(wanted or _default())
         if metric.INFOS[0].mode == case.mode
         and getattr(metric, "SUBJECT", subject) == subject
         and getattr(metric, "DEVICE", kind) == kind
         and (not hasattr(metric, "applies") or metric.applies(case))
     }
+
+
+@cache
+def _loaded(names: tuple[str, ...]) -> tuple[tuple[str, Metric], ...]:
+    return tuple((name, get(name)) for name in names)
 
 
 def infos(wanted: tuple[str, ...] = ()) -> tuple[MetricInfo, ...]:

@@ -15,18 +15,19 @@ BILINEAR_TAPS, BICUBIC_TAPS, PAPER_SAMPLE = 4, 16, 11
 # Additions, norms, activations, pooling, comparisons and copies multiply nothing.
 FREE = frozenset(
     """
-    Float FloatImplicit Int NumToTensor ScalarImplicit __and__ __or__ abs adaptive_avg_pool2d adaptive_max_pool2d add
-    add_ alias amax amin arange argmax avg_pool2d batch_norm bitwise_not broadcast_to cat ceil chunk clamp clamp_
-    clamp_max clamp_min clone constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu empty
-    empty_like eq exp expand expand_as feature_dropout fill_ flatten flip floor floor_divide full full_like gather
-    ge gelu group_norm gt hardsigmoid hardswish hardtanh hardtanh_ im2col index index_put_ index_select
-    instance_norm layer_norm le leaky_relu leaky_relu_ lift_fresh linspace log log_softmax lt masked_fill max
-    max_pool2d max_pool2d_with_indices maximum mean meshgrid min minimum movedim narrow ne neg new_empty new_full
-    new_ones new_zeros nonzero norm numel ones ones_like pad permute pixel_shuffle pixel_unshuffle prelu reciprocal
-    reflection_pad2d relu relu6 relu_ remainder repeat repeat_interleave replication_pad2d reshape roll round rsqrt
-    rsub scatter scatter_ select sigmoid sigmoid_ silu sin size slice softmax softplus split split_with_sizes sqrt
-    squeeze stack std sub sub_ sum swapaxes t tanh tile to transpose type_as unbind unflatten unfold unsqueeze
-    unsqueeze_ upsample_nearest2d var view view_as where zero_ zeros zeros_like
+    Float FloatImplicit Int NumToTensor ScalarImplicit __and__ __or__ abs adaptive_avg_pool2d adaptive_max_pool2d
+    add add_ alias amax amin arange argmax avg_pool2d batch_norm bitwise_not broadcast_to cat ceil chunk clamp
+    clamp_ clamp_max clamp_min clone constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu empty
+    empty_like eq exp expand expand_as expm1 feature_dropout fill_ flatten flip floor floor_divide full full_like
+    gather ge gelu group_norm gt hardsigmoid hardswish hardtanh hardtanh_ im2col index index_put_ index_select
+    instance_norm layer_norm le leaky_relu leaky_relu_ lift_fresh linalg_vector_norm linspace log log_softmax lt
+    masked_fill max max_pool2d max_pool2d_with_indices maximum mean meshgrid min minimum movedim narrow ne neg
+    new_empty new_full new_ones new_zeros nonzero norm numel ones ones_like pad permute pixel_shuffle
+    pixel_unshuffle prelu reciprocal reflection_pad2d relu relu6 relu_ remainder repeat repeat_interleave
+    replication_pad2d reshape rms_norm roll round rsqrt rsub scatter scatter_ select sigmoid sigmoid_ silu sin size
+    slice softmax softplus split split_with_sizes sqrt squeeze stack std sub sub_ sum swapaxes t tanh tile to
+    transpose type_as unbind unflatten unfold unsqueeze unsqueeze_ upsample_nearest2d var view view_as where zero_
+    zeros zeros_like
 """.split()  # noqa: SIM905 - two hundred quotes read worse
 )
 

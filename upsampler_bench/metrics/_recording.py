@@ -1,31 +1,43 @@
-"""Records the operations of a step one by one: time, bytes, multiply-adds, and which module they belong to."""
+"""Where the time of a step goes, operation by operation, and what is alive at its peak of memory.
+
+Several runs of the same step are joined. A dispatch mode sees each operation's tensors, hence its bytes and
+multiply-adds, but takes longer than small operations do. So the times on a CPU are of torch's profiler alone, and on a
+GPU those of its kernels. Another mode counts live tensors. All name the range in which an operation ran: the submodule
+that was called, or the stage that the operator names.
+"""
 
 from __future__ import annotations
 
 import re
 import time
-import weakref
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch import nn
+from torch.profiler import ProfilerActivity, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
-from torch.utils.module_tracker import ModuleTracker
 
 from upsampler_bench.case import Case
 from upsampler_bench.device import Device
-from upsampler_bench.metrics import traffic
-from upsampler_bench.results import MetricInfo, Part, Reading
+from upsampler_bench.device.tensor_memory import LiveStorages
+from upsampler_bench.metrics import _ranges, traffic
+from upsampler_bench.metrics._ranges import MARK, MICROSECONDS, PROFILER, Overhead, Profile, profiled, short_name
+from upsampler_bench.results import Live, MetricInfo, Part, Reading
 from upsampler_bench.workloads.workload import Workload
+from upsamplers import Upsampler
 
-STEPS = 5
-MARK = "operation "
+# Profiled steps: at least so many, and more in so many seconds.
+STEPS, MOST_STEPS, SECONDS = 5, 30, 1.0
+# Of which the last ones are stored one by one.
+TRACED = 2
+BETWEEN = "between operations"
+# Operations that move nothing: what they take is the host's time.
+VIEW = "views"
 # What an operation is, by a part of its name; the first that fits, else ELEMENTWISE.
 CATEGORIES = {
     "convolution": ("conv",),
@@ -41,97 +53,89 @@ CATEGORIES = {
     ),
 }  # fmt: skip
 ELEMENTWISE = "elementwise"
-# Operations that move nothing: what they take is the host's time.
-VIEW = "views"
 # Of a CUDA kernel's name: what stands around the part that a person would search for.
 NOISE = re.compile(r"void |\(anonymous namespace\)::|at::|native::|cuda::|<.*|\(.*")
+Facts = dict[str, float | str]
 
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of a step.
+    """What one operation of a step costs.
 
     Attributes:
         name: without its namespace and overload.
-        within: the path of the innermost module that called it; empty: the outermost.
-        seconds: on the host's clock around it.
+        outer: the name of the composite operation that it is a part of, or its own.
         traffic: bytes that it reads and writes, each tensor once.
         multiply_adds: of products and convolutions.
-        live: bytes that it made and that were alive when most were.
+        within: the range that it ran in.
     """
 
     name: str
-    within: str
-    seconds: float
+    outer: str
     traffic: int
     multiply_adds: int
-    live: int = 0
+    within: str = ""
 
 
 class Recorder(TorchDispatchMode):
-    """Records the operations that run under it, in their order.
+    """Records the operations that run under it, in their order, and marks each for the profiler.
 
     Attributes:
         operations: so far.
     """
 
-    def __init__(self, tracker: ModuleTracker) -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.operations: list[Operation] = []
-        self._tracker = tracker
-        # By storage: its size, and the operation that made it.
-        self._live: dict[int, tuple[int, int]] = {}
-        self._now = self._peak = 0
+        self._composite = ""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs one operation, or those that it is composed of, and records them."""
         kwargs = kwargs or {}
+        if func.namespace == PROFILER:
+            return func(*args, **kwargs)
+        name = short_name(func.name())
         if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), traffic.COMPOSITE):
-            with self:
-                return func._op_dk(getattr(torch._C.DispatchKey, traffic.COMPOSITE), *args, **kwargs)
-        known = {storage._cdata for storage in _storages((args, kwargs))}
+            outermost, self._composite = self._composite, self._composite or name
+            try:
+                with self:
+                    return func._op_dk(getattr(torch._C.DispatchKey, traffic.COMPOSITE), *args, **kwargs)
+            finally:
+                self._composite = outermost
         with record_function(f"{MARK}{len(self.operations)}"):
-            begin = time.perf_counter()
             out = func(*args, **kwargs)
-            seconds = time.perf_counter() - begin
         formula = flop_registry.get(func._overloadpacket)
         flops = formula(*args, **kwargs, out_val=out) if formula else 0
-        name = func._schema.name.partition("::")[2]
         moved = traffic.moved(func, args, kwargs, out)
-        if not moved and not flops and func._schema.name not in traffic.UNWRITTEN:
-            name = VIEW
-        self.operations.append(Operation(name, self._within(), seconds, moved, int(flops) // 2))
-        for storage in _storages(out):
-            if storage._cdata not in known:
-                self._follow(storage)
+        self.operations.append(Operation(name, self._composite or name, moved, int(flops) // 2))
         return out
 
-    def _within(self) -> str:
-        innermost = max(self._tracker.parents - {"Global"}, key=len, default="")
-        return innermost.partition(".")[2]
 
-    def _follow(self, storage: torch.UntypedStorage) -> None:
-        key, size = id(storage), storage.nbytes()
-        if key in self._live:
-            return
-        self._live[key] = size, len(self.operations) - 1
-        weakref.finalize(storage, self._drop, key, size)
-        self._now += size
-        if self._now > self._peak:
-            self._peak = self._now
-            for operation in self.operations:
-                operation.live = 0
-            for made, index in self._live.values():
-                self.operations[index].live += made
+class Makers(LiveStorages):
+    """Counts live storages, and marks the operations that make them for the profiler.
 
-    def _drop(self, key: int, size: int) -> None:
-        del self._live[key]
-        self._now -= size
+    Attributes:
+        names: of the operations so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs one operation and counts the storages it made."""
+        if func.namespace == PROFILER:
+            return func(*args, **(kwargs or {}))
+        self.names.append(short_name(func.name()))
+        with record_function(f"{MARK}{len(self.names)}"):
+            return super().__torch_dispatch__(func, types, args, kwargs)
 
 
 def info(name: str, title: str, mode: str, what: str, place: int) -> MetricInfo:
     """The column of a profile: the sum of its parts."""
-    description = f"Time of the operations of {what}, added up; without what the host does between them."
+    description = (
+        f"Time of the operations of {what}, added up. On a CPU with that between operations, on a GPU without it."
+    )
     return MetricInfo(name, title, "s", mode, place=place, description=description)
 
 
@@ -141,43 +145,101 @@ def applies(case: Case) -> bool:
 
 
 def reading(metric: str, workload: Workload, device: Device) -> Reading:
-    """Records a workload's step."""
-    steps = _steps(workload.step, device)
-    parts = _middle(steps)
-    method = f"operations of {STEPS} steps one by one, {'kernels by CUPTI' if device.kind == 'cuda' else 'host clock'}"
-    return Reading(metric, tuple((sum(part.seconds for part in step),) for step in steps), method, parts=parts)
-
-
-def _steps(step: Callable[[], object], device: Device) -> list[list[Part]]:
-    """The parts of some steps, operation by operation; on a GPU kernel by kernel."""
-    _recorded(step)  # what only the first call does
+    """Profiles a workload's step."""
+    step, module = workload.step, workload.module
+    _recorded(step, module)  # what only the first call does
     if device.kind == "cpu":
-        return [_by_operation(_recorded(step)) for _ in range(STEPS)]
-    steps = []
-    for _ in range(STEPS):
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
-            operations = _recorded(step)
-            device.synchronize()
-        steps.append(_by_kernel(operations, profiler.events()))
-    return steps
+        steps, traced, facts = _on_cpu(step, module)
+        method = "torch.profiler without its own time"
+    else:
+        kinds = ProfilerActivity.CPU, ProfilerActivity.CUDA
+        recorded = [_recorded(step, module, kinds, device.synchronize) for _ in range(STEPS)]
+        steps = [_by_kernel(operations, recording.events) for operations, recording in recorded]
+        traced = [profiled(step, module, kinds, device.synchronize) for _ in range(TRACED)]
+        method, facts = "kernels by CUPTI", Facts()
+    return Reading(
+        metric,
+        tuple((sum(part.seconds for part in parts),) for parts in steps),
+        f"operations of single steps, {method}",
+        facts=facts | _upsamplers(workload),
+        parts=_middle(steps),
+        live=tuple(_live(workload)),
+        spans=tuple(_ranges.spans(traced)),
+    )
 
 
-def _recorded(step: Callable[[], object]) -> list[Operation]:
-    with ModuleTracker() as tracker:
-        recorder = Recorder(tracker)
+def _recorded(
+    step: Callable[[], object],
+    module: nn.Module,
+    activities: Sequence[ProfilerActivity] = (ProfilerActivity.CPU,),
+    synchronize: Callable[[], None] = lambda: None,
+) -> tuple[list[Operation], Profile]:
+    """What the operations of a step cost, and the profiler's events meanwhile."""
+    recorder = Recorder()
+
+    def recorded_step() -> None:
         with recorder:
             step()
-    return recorder.operations
+
+    recording = profiled(recorded_step, module, activities, synchronize)
+    for event in recording.events:
+        if event.name.startswith(MARK):
+            recorder.operations[int(event.name.removeprefix(MARK))].within = recording.within(event)
+    return recorder.operations, recording
 
 
-Key = tuple[str, str, str]
+def _on_cpu(step: Callable[[], object], module: nn.Module) -> tuple[list[list[Part]], list[Profile], Facts]:
+    """The parts of steps, the last of these steps, and how long the same steps took in between without the profiler."""
+    costs, _ = _recorded(step, module)
+    overhead = _ranges.overhead()
+    unrecorded: list[float] = []
+    steps: list[list[Part]] = []
+    traced: list[Profile] = []
+    end = time.perf_counter() + SECONDS
+    while len(steps) < STEPS or (len(steps) < MOST_STEPS and time.perf_counter() < end):
+        step()
+        begin = time.perf_counter()
+        out = step()
+        unrecorded.append(time.perf_counter() - begin)
+        del out
+        traced = [*traced, profiled(step, module, warm=1)][-TRACED:]
+        steps.append(_by_operation(costs, traced[-1], overhead))
+    return steps, traced, {"unrecorded": median(unrecorded)}
 
 
-def _by_operation(operations: Sequence[Operation]) -> list[Part]:
-    return [
-        Part(one.name, category(one.name), one.within, 1, one.seconds, one.traffic, one.multiply_adds, one.live)
-        for one in operations
-    ]
+def _by_operation(costs: Sequence[Operation], timed: Profile, overhead: Overhead) -> list[Part]:
+    """A part for each operation and range of a profiled step, and one for the time between operations.
+
+    What the profiler takes for the events within an operation is subtracted from its time, the rest from that between.
+    """
+    parts: dict[tuple[str, str], Part] = {}
+    events, total = 0, 0.0
+    for event in timed.operations():
+        name = VIEW if _ranges.is_view(event.name) else short_name(event.name)
+        inside = _descendants(event)
+        seconds = max(0.0, event.time_range.elapsed_us() / MICROSECONDS - inside * overhead.event)
+        part = Part(name, category(name), timed.within(event), 1, seconds)
+        key = part.name, part.within
+        parts[key] = parts[key].plus(part) if key in parts else part
+        events, total = events + inside, total + event.time_range.elapsed_us() / MICROSECONDS
+    for one in costs:
+        name = one.name if (one.name, one.within) in parts else one.outer
+        if (name, one.within) in parts:
+            cost = Part(name, "", one.within, 0, 0.0, one.traffic, one.multiply_adds)
+            parts[name, one.within] = parts[name, one.within].plus(cost)
+    all_events, ranges = _descendants(timed.step), sum(map(_ranges.is_range, timed.events))
+    own = (all_events - events - ranges) * overhead.event + ranges * overhead.range
+    between = timed.step.time_range.elapsed_us() / MICROSECONDS - total - own
+    return [*parts.values(), Part(BETWEEN, BETWEEN, "", 0, max(0.0, between))]
+
+
+def _descendants(event: Any) -> int:
+    count, waiting = 0, [event]
+    while waiting:
+        inside = waiting.pop().cpu_children
+        count += len(inside)
+        waiting += inside
+    return count
 
 
 def _by_kernel(operations: Sequence[Operation], events: Iterable[Any]) -> list[Part]:
@@ -190,8 +252,8 @@ def _by_kernel(operations: Sequence[Operation], events: Iterable[Any]) -> list[P
     for index, one in enumerate(operations):
         kernels = sorted(launched[index], key=lambda kernel: -kernel[1]) or [(one.name, 0.0)]
         for place, (name, seconds) in enumerate(kernels):
-            costs = (one.traffic, one.multiply_adds, one.live) if place == 0 else (0, 0, 0)
-            if seconds or any(costs[1:]):
+            costs = (one.traffic, one.multiply_adds) if place == 0 else (0, 0)
+            if seconds or costs[1]:
                 parts.append(Part(name, category(one.name), one.within, int(seconds > 0), seconds, *costs))
     return parts
 
@@ -206,10 +268,10 @@ def _operation_of(event: Any) -> int | None:
 
 
 def _middle(steps: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
-    """What is called the same in the same module as one part, its time the median over the steps."""
+    """What is called the same in the same range as one part, its time the median over the steps."""
     by_step = []
     for step in steps:
-        sums: dict[Key, Part] = {}
+        sums: dict[tuple[str, str, str], Part] = {}
         for part in step:
             key = part.name, part.category, part.within
             known = sums.get(key)
@@ -220,6 +282,33 @@ def _middle(steps: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
         for key, part in by_step[-1].items()
     ]
     return tuple(sorted(middle, key=lambda part: -part.seconds))
+
+
+def _upsamplers(workload: Workload) -> Facts:
+    """Of a model, the paths of its upsamplers."""
+    if not workload.case.model:
+        return {}
+    named = workload.module.named_modules()
+    return {"upsamplers": " ".join(path for path, module in named if isinstance(module, Upsampler))}
+
+
+def _live(workload: Workload) -> Iterator[Live]:
+    """What is alive at the peak of the step that memory is counted over, largest first."""
+    makers = Makers()
+
+    def counted_step() -> None:
+        with makers:
+            workload.step_for_memory(lambda: None)
+
+    recording = profiled(counted_step, workload.module)
+    found: Counter[tuple[str, str]] = Counter()
+    for event in recording.events:
+        if event.name.startswith(MARK):
+            number = int(event.name.removeprefix(MARK))
+            if makers.at_peak[number]:
+                found[makers.names[number - 1], recording.within(event)] += makers.at_peak[number]
+    for (name, within), size in found.most_common():
+        yield Live(name, within, size)
 
 
 def category(operation: str) -> str:
@@ -237,7 +326,3 @@ def kernel_name(name: str) -> str:
     functor = re.search(r"(\w+)Functor|(\w+_kernel)_cuda", name)
     short = NOISE.sub("", name).rpartition("::")[2] or name
     return f"{short} ({next(filter(None, functor.groups()))})" if functor else short
-
-
-def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
-    return (value.untyped_storage() for value in tree_iter(values) if isinstance(value, torch.Tensor))

@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from torch import nn
 
 from upsampler_bench import discovery
+from upsampler_bench.case import Case
 from upsampler_bench.errors import PlanError
 from upsamplers import Upsampler
 
@@ -110,6 +111,12 @@ def check(name: str) -> None:
     if match is None or match[1] not in names():
         hint = discovery.nearest(match[1] if match else name, names())
         raise PlanError(f"no model {name!r}; {hint} (or give your own as module:function)")
+
+
+def check_in(case: Case) -> bool:
+    """`check` of a case's model, true if it is one: a question for `isolated.ask`."""
+    check(case.model)
+    return True
 
 
 def get(name: str) -> Model:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from upsampler_bench import units
 from upsampler_bench.case import TORCH
-from upsampler_bench.paper import costs, ours, published
+from upsampler_bench.paper import costs, foundation, ours, published
 from upsampler_bench.paper.costs import BOXES, GFLOPS, PAPER, PARAMS_TABLES, WEIGHTS, row_name
 from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, Records
 from upsampler_bench.paper.parts import (
@@ -52,7 +52,7 @@ def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
     """The paper's tables of which a run measured something; empty if none did, as at any other shape.
 
     Bare operators on the paper's feature are compared with Fig. 1 and Table 4, variants of dysample with Tables 1 to 3,
-    each model with its own tables.
+    each model with its own tables; what upsamples foundation features with the tables of JAFAR, AnyUp and NAF.
     """
     found = [
         _fig1(runs),
@@ -62,7 +62,8 @@ def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
         _table5() if ours.in_model(runs, "maskformer-swin-b") else None,
         _table7() if ours.in_model(runs, "fpn-r50") else None,
     ]
-    return tuple(sorted((table for table in found if table), key=lambda table: table.name))
+    papers = sorted((table for table in found if table), key=lambda table: table.name)
+    return (*papers, *foundation.tables(runs))
 
 
 def summary(tables: Sequence[PublishedTable]) -> str:

@@ -52,7 +52,7 @@ class Progress:
         if text:
             self._print(text)
 
-    def begin(self, cases: Sequence[Case]) -> None:
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
         """Of groups, which there are none."""
 
     def update(self, message: Message) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,9 +15,9 @@ from upsampler_bench.errors import BenchError, DeviceError
 from upsampler_bench.quality import signature
 from upsampler_bench.quality.progress import Progress
 from upsampler_bench.quality.training import fashion
-from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKIPPED, Measurement, Run, Training
+from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKIPPED, Measurement, Origin, Run, Training
 from upsampler_bench.runner import scheduler
-from upsampler_bench.runner.process import Ending, Process, follow
+from upsampler_bench.runner.process import Ending, Process, follow, searched
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.scheduler import OUTSIDE, State
 from upsampler_bench.runner.session import Session
@@ -144,15 +142,13 @@ def _receive(state: State, job: Job, message: Message, progress: Progress) -> No
     if message.kind == "unusable":
         raise DeviceError(message.text)
     case = next((case for case in job.cases if case.key == message.key), None)
-    if message.environment is not None and not state.run.environment.device_name:
-        state.run = replace(state.run, environment=message.environment)
+    if message.environment is not None and not state.environment.device_name:
+        state.environment = message.environment
     elif case is not None and message.reading is not None:
-        state.add(case, message.reading)
+        state.add(case, message.reading, Origin())
     elif case is not None and message.training is not None:
         _add_training(state, case, message.training)
-        known = {scene.task for scene in state.run.scenes}
-        added = tuple(scene for scene in message.scenes if scene.task not in known)
-        state.run = replace(state.run, scenes=(*state.run.scenes, *added))
+        state.add_scenes(message.scenes)
     elif case is not None and message.kind in (FAILED, SKIPPED):
         if job.task == SIGNATURE:
             before = state.measurement(case)
@@ -161,7 +157,7 @@ def _receive(state: State, job: Job, message: Message, progress: Progress) -> No
             settings = state.session.settings
             failed = Training(job.task, job.seed, settings.steps, settings.size, failure=message.text)
             _add_training(state, case, failed)
-    state.session.writer.write_partial(state.run)
+    state.write_partial()
     if case is not None:
         progress.message(job.words, case, message)
 
@@ -210,7 +206,7 @@ class _Workers:
                 if ending.last.kind == "end" or self._is_stopped:
                     break
                 if ending.last.kind == "start":
-                    raise BenchError(f"the measuring process could not start: {_why(ending)}")
+                    raise BenchError(ending.why_not_started())
                 self._queue.put((job, Message(FAILED, ending.last.key, text=_why(ending))))
                 keys = [case.key for case in left]
                 left = left[keys.index(ending.last.key) + 1 :]
@@ -227,7 +223,7 @@ class _Workers:
             done={},
             plugins=self._session.plugins,
             specs=self._session.specs,
-            path=(*filter(None, sys.path), os.getcwd()),
+            path=searched(self._session.plugins, cases),
             measurer=MEASURER,
         )
         process = Process(request)

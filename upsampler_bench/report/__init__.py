@@ -22,11 +22,12 @@ def from_run(run: Run) -> Report:
     return from_runs((run,))
 
 
-def from_runs(runs: Sequence[Run], stored: Sequence[Run] = ()) -> Report:
+def from_runs(runs: Sequence[Run], tested: Sequence[Run] = (), stored: Sequence[Run] = ()) -> Report:
     """One report of several runs: of other devices, dtypes or revisions, or of other models.
 
     Args:
-        runs: what is reported.
+        runs: in the order in which they are shown.
+        tested: runs of the same devices whose capabilities are taken in; they are not shown themselves.
         stored: other runs, for the picture that needs both quality and costs.
     """
     stored_conditions = [one for run in stored for one in (*conditions(run), *conditions(run, [QUALITY]))]
@@ -38,7 +39,7 @@ def from_runs(runs: Sequence[Run], stored: Sequence[Run] = ()) -> Report:
     marks = footnotes.marks([*measured, *probed])
     return Report(
         title=facts.title(runs),
-        facts=facts.all_facts(labels, by_run),
+        facts=(*facts.all_facts(labels, by_run), *map(facts.tested, tested), *_left_out(measured)),
         tables=(
             *(_table(condition, marks) for condition in (*measured, *probed)),
             *(_titled(table, condition) for condition in of_quality for table in quality.tables(condition)),
@@ -51,9 +52,10 @@ def from_runs(runs: Sequence[Run], stored: Sequence[Run] = ()) -> Report:
             dict.fromkeys([*(one for _, found in by_run for one in facts.legend(found)), *quality.legend(of_quality)])
         ),
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
-        operators=operator_facts.operators(runs, known),
+        operators=operator_facts.operators(runs, known, tested),
         miou=PHRASES[source],
         profiles=tuple(profiles.tables(measured)),
+        traces=tuple(profiles.traces(measured)),
     )
 
 
@@ -62,6 +64,12 @@ def _measured(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
     found = _labelled([conditions(run) for run in runs], labels)
     names = distinguish([_identity(condition) for condition in found], always=2)
     return [replace(condition, slug=file_name(name)) for condition, name in zip(found, names, strict=True)]
+
+
+def _left_out(measured: Sequence[Condition]) -> list[tuple[str, str]]:
+    if len(measured) <= pictures.MOST:
+        return []
+    return [("Pictures", f"At most {pictures.MOST} of each kind, of {len(measured)} conditions.")]
 
 
 def _of_mode(mode: str, runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
@@ -81,7 +89,7 @@ def _identity(condition: Condition) -> tuple[str, ...]:
     """What tells a condition's pictures apart. Shape and model come first: they are always in their names."""
     case, where = condition.case, condition.run.environment
     shape = f"{case.batch}x{case.channels}x{case.height}x{case.width}"
-    what = (shape, case.model, case.dtype, case.layout, f"x{case.scale}")
+    what = (shape, case.model, case.dtype, case.layout, f"x{case.scale}", case.guide_image)
     return *what, where.slug, case.device, "-".join(condition.how), facts.subject(condition.run)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from upsampler_bench.case import PROBE, QUALITY, TIMED, TORCH, Settings
 from upsampler_bench.report import quality
@@ -10,8 +10,10 @@ from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.naming import distinguish
 from upsampler_bench.report.parts import Method
 from upsampler_bench.report.tables import LAUNCH, shows_throughput
-from upsampler_bench.results import COMPLETE, INTERRUPTED, PARTIAL, MetricInfo, Run
+from upsampler_bench.results import COMPLETE, CONTROL, INTERRUPTED, PARTIAL, MetricInfo, Origin, Run
 
+# So many readings of one moment are printed one by one.
+FEW = 4
 WARNINGS = {
     INTERRUPTED: "The run was interrupted; results so far are shown.",
     PARTIAL: "The run is incomplete; results so far are shown.",
@@ -93,10 +95,18 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         ("Sampling", sampling(settings) if is_timed else ""),
         ("Probing", PROBING if any(condition.is_probed for condition in found) else ""),
         *quality.facts(run),
-        *((f"Conditions, {one.get('at', 'during')}", _pairs({**one, "at": ""})) for one in where.conditions),
+        ("Devices", _origins(run)),
+        *((f"Conditions, {moment}", text) for moment, text in _conditions(where.conditions)),
         ("When", " to ".join(moment for moment in (run.started, run.finished) if moment)),
     ]
     return tuple((title, text) for title, text in stated if text)
+
+
+def tested(run: Run) -> tuple[str, str]:
+    """Title and text of a run whose capabilities are taken in."""
+    where = run.environment
+    when = run.started.partition("T")[0]
+    return "Capabilities", f"tested on {where.device_name} on {when}, torch {where.versions.get('torch', '?')}"
 
 
 def protocol(run: Run) -> str:
@@ -177,6 +187,38 @@ def _rows_by_method(info: MetricInfo, found: Sequence[Condition]) -> dict[str, l
     return rows
 
 
+def _origins(run: Run) -> str:
+    """The devices that shared the work, where there were several."""
+    origins = dict.fromkeys(one.origin for one in run.measurements if one.origin != Origin())
+    hosts: dict[str, list[str]] = {}
+    for origin in origins:
+        hosts.setdefault(origin.host, []).append(origin.device)
+    listed = "; ".join(f"{host}: {', '.join(devices)}" for host, devices in hosts.items())
+    return f"{len(origins)}. {listed}" if len(origins) > 1 else ""
+
+
+def _conditions(stated: Sequence[Mapping[str, float | str]]) -> Iterator[tuple[str, str]]:
+    """The readings of each moment; of a moment with many, the range of each reading."""
+    moments: dict[str, list[Mapping[str, float | str]]] = {}
+    for one in stated:
+        moments.setdefault(str(one.get("at", "during")), []).append(one)
+    for moment, readings in moments.items():
+        if moment == CONTROL or len(readings) <= FEW:
+            yield from ((moment, _pairs({**one, "at": ""})) for one in readings)
+            continue
+        names = [name for name in dict.fromkeys(name for one in readings for name in one) if name != "at"]
+        yield moment, _pairs({name: _range([one[name] for one in readings if name in one]) for name in names})
+
+
+def _range(values: Sequence[float | str]) -> str:
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values):
+        return " or ".join(dict.fromkeys(map(str, values)))
+    low, high = min(numbers), max(numbers)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
 def _pairs(values: Mapping[str, object]) -> str:
     texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return ", ".join(f"{name} {text}" for name, text in texts.items() if text)
+    # A text that has its name in it is not given it twice: "libc glibc 2.36".
+    return ", ".join(text if name in text else f"{name} {text}" for name, text in texts.items() if text)

@@ -108,6 +108,7 @@ class Condition:
             parts = [f"{case.model}{image}", f"batch {case.batch}"]
         else:
             parts = [f"{case.batch}×{case.channels}×{case.height}×{case.width}", f"×{case.scale}"]
+            parts += [f"image {case.guide_image.replace('x', '×')}"] if case.guide_image else []
         return ", ".join(part for part in (*parts, case.dtype, case.layout, case.device, *self.how) if part)
 
     @property

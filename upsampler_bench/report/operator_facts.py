@@ -9,8 +9,14 @@ from upsampler_bench.report.parts import OperatorFacts
 from upsampler_bench.results import Run, UpsamplerInfo
 
 
-def operators(runs: Sequence[Run], known: Mapping[str, float]) -> tuple[OperatorFacts, ...]:
-    """Every row's operator once, in the order in which these runs first name it; `known` are the operators' mIoUs."""
+def operators(runs: Sequence[Run], known: Mapping[str, float], tested: Sequence[Run] = ()) -> tuple[OperatorFacts, ...]:
+    """Every row's operator once, in the order in which these runs first name it.
+
+    Args:
+        runs: whose rows they are.
+        known: the operators' mIoUs in per cent.
+        tested: further runs, in which capabilities were tested.
+    """
     rows: dict[str, UpsamplerInfo] = {}
     for run in runs:
         infos = {info.name: info for info in run.upsamplers}
@@ -19,7 +25,9 @@ def operators(runs: Sequence[Run], known: Mapping[str, float]) -> tuple[Operator
             if case.upsampler in infos:
                 rows.setdefault(case.label(run.backends), infos[case.upsampler])
     return tuple(
-        OperatorFacts(row, info.needs_guide, info.paper, known.get(info.name), _capabilities(runs, info.name))
+        OperatorFacts(
+            row, info.needs_guide, info.paper, known.get(info.name), _capabilities([*runs, *tested], info.name)
+        )
         for row, info in rows.items()
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from upsampler_bench.paper.parts import PublishedTable
 from upsampler_bench.quality.choice import PHRASES, PUBLISHED
 from upsampler_bench.report.pictures import Picture
+from upsampler_bench.results import Span
 
 NOTHING = "–"
 
@@ -143,6 +144,14 @@ class OperatorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """Some steps of one operator as they took place."""
+
+    title: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A report's parts, each in the order in which it is shown.
 
@@ -153,7 +162,8 @@ class Report:
         warning: that a run is incomplete, or empty.
         operators: what is known of each besides its measurements.
         miou: what their mIoU is, in words, and whether "measured" or "published".
-        profiles: where the time goes, a table for each operator that was profiled.
+        profiles: where the time goes, a table or several for each operator that was profiled.
+        traces: the steps that were profiled, as they took place.
     """
 
     title: str
@@ -168,3 +178,4 @@ class Report:
     operators: tuple[OperatorFacts, ...] = ()
     miou: tuple[str, str] = PHRASES[PUBLISHED]
     profiles: tuple[Table, ...] = ()
+    traces: tuple[Trace, ...] = ()

@@ -1,18 +1,20 @@
-"""Where the time of each operator goes: a table of its operations or kernels, longest first."""
+"""Where the time of each operator goes, in a model that of each stage too, and what is alive at its peak of memory."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from upsampler_bench import units
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.report.parts import NOTHING, Cell, Column, Row, Table
-from upsampler_bench.results import Part, Reading
+from upsampler_bench.report.parts import NOTHING, Cell, Column, Row, Table, Trace
+from upsampler_bench.results import Live, Part, Reading
 
 METRICS = ("profile", "train_profile")
+STEPS = {"profile": "forward", "train_profile": "training step"}
 # Rows of a table; what is shorter is added up in one more.
-LONGEST = 12
+LONGEST, MOST_LIVE = 12, 8
 COLUMNS = (
     Column("within", "In", words=True),
     Column("category", "Kind", words=True),
@@ -23,19 +25,57 @@ COLUMNS = (
     Column("bandwidth", "Bandwidth", "GB/s"),
     Column("multiply_adds", "Multiply-adds", "M"),
     Column("rate", "Rate", "G/s"),
-    Column("live", "Live at the peak", "MiB"),
 )
+STAGE_COLUMNS = (Column("time", "Time", "ms"), Column("share", "Share", "%"))
+LIVE_COLUMNS = (
+    Column("within", "In", words=True),
+    Column("live", "Live at the peak", "MiB"),
+    Column("share", "Share", "%"),
+)
+# What is in no submodule of a model: its loss and optimiser, and the time between operations.
+OUTSIDE = "outside of submodules"
 
 
 def tables(conditions: Sequence[Condition]) -> Iterator[Table]:
-    """A table for each operator, mode and condition that was profiled."""
+    """The tables of each operator, mode and condition that was profiled."""
     for condition in conditions:
         for line, metric, reading in profiled(condition):
-            total = f"{units.rough(1e3 * sum(part.seconds for part in reading.parts))} ms"
-            mode = "training step" if metric == "train_profile" else "forward"
+            name, where = f"{line.name}, one {STEPS[metric]}", condition.words
             copy = f"; a copy reaches {units.rough(rate / 1e9)} GB/s" if (rate := copy_rate(line, condition)) else ""
-            title = f"{line.name}, one {mode}: {total}{copy} ({condition.words})"
-            yield Table(title, COLUMNS, tuple(_rows(reading.parts)), subject="Operation")
+            yield Table(
+                f"{name}: {_times(reading)}{copy} ({where})", COLUMNS, tuple(_rows(reading.parts)), subject="Operation"
+            )
+            if "upsamplers" in reading.facts:
+                upsamplers = str(reading.facts["upsamplers"]).split()
+                yield Table(
+                    f"{name}, by stage ({where})",
+                    STAGE_COLUMNS,
+                    tuple(_stages(reading.parts, upsamplers)),
+                    subject="Stage",
+                )
+            if reading.live:
+                yield Table(
+                    f"{name}: tensors at the peak of memory ({where})",
+                    LIVE_COLUMNS,
+                    tuple(_live(reading.live)),
+                    subject="Made by",
+                )
+
+
+def traces(conditions: Sequence[Condition]) -> Iterator[Trace]:
+    """The steps of everything that was profiled."""
+    for condition in conditions:
+        where = f" ({condition.words})" if len(conditions) > 1 else ""
+        for line, metric, reading in profiled(condition):
+            if reading.spans:
+                yield Trace(f"{line.name}, {STEPS[metric]}{where}", reading.spans)
+
+
+def _times(reading: Reading) -> str:
+    """The sum of a profile's parts, and what the same step took without the profiler."""
+    total = f"{units.rough(1e3 * sum(part.seconds for part in reading.parts))} ms"
+    unrecorded = reading.facts.get("unrecorded")
+    return f"{total}, without the profiler {units.rough(1e3 * float(unrecorded))} ms" if unrecorded else total
 
 
 def profiled(condition: Condition) -> Iterator[tuple[Line, str, Reading]]:
@@ -73,16 +113,37 @@ def _row(name: str, part: Part, total: float) -> Row:
         (
             Cell(part.within or NOTHING),
             Cell(part.category or NOTHING),
-            Cell(str(part.calls), part.calls),
+            Cell(str(part.calls), part.calls) if part.calls else Cell(),
             _number(1e3 * part.seconds),
             _number(100 * part.seconds / total),
             _number(part.traffic / mebibyte),
             _number(part.traffic / part.seconds / 1e9 if part.seconds else 0.0),
             _number(part.multiply_adds / 1e6),
             _number(part.multiply_adds / part.seconds / 1e9 if part.seconds else 0.0),
-            _number(part.live / mebibyte),
         ),
     )
+
+
+def _stages(parts: Sequence[Part], upsamplers: Sequence[str]) -> Iterator[Row]:
+    """Time by upsampler, and of all else by submodule of the model, longest first."""
+    seconds: Counter[str] = Counter()
+    for part in parts:
+        inside = (path for path in upsamplers if f"{part.within}.".startswith(f"{path}."))
+        seconds[next(inside, part.within.partition(".")[0] or OUTSIDE)] += part.seconds  # type: ignore[assignment]
+    total = sum(seconds.values()) or 1.0
+    for name, time in seconds.most_common():
+        others = " without upsamplers" if any(path.startswith(f"{name}.") for path in upsamplers) else ""
+        yield Row(f"{name}{others}", (_number(1e3 * time), _number(100 * time / total)))
+
+
+def _live(live: Sequence[Live]) -> Iterator[Row]:
+    total, mebibyte = sum(one.bytes for one in live), units.unit("B").size
+    shown, others = live[:MOST_LIVE], live[MOST_LIVE:]
+    rows = [(one.name, one.within, one.bytes) for one in shown]
+    if others:
+        rows.append((f"{len(others)} others", "", sum(one.bytes for one in others)))
+    for name, within, size in rows:
+        yield Row(name, (Cell(within or NOTHING), _number(size / mebibyte), _number(100 * size / total)))
 
 
 def _number(value: float) -> Cell:

@@ -18,7 +18,7 @@ FIRST = ("latency", "inference_memory", "flops_paper", "params_weights", "train_
 # By mode, the metric that is the host's part of a call.
 LAUNCH = {INFERENCE: "launch", TRAIN: "train_launch"}
 PERCENTILES = (50, 95, 99)
-CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "model")
+CONDITION = ("batch", "channels", "height", "width", "scale", "dtype", "layout", "device", "model", "guide_image")
 
 
 def table(condition: Condition, marks: Mapping[str, str]) -> Table:

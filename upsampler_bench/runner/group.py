@@ -14,7 +14,7 @@ import torch
 import upsamplers
 from upsampler_bench import capabilities, metrics
 from upsampler_bench.case import PROBE, Case
-from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings
+from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings, processor
 from upsampler_bench.device.environment import ConditionMonitor
 from upsampler_bench.errors import BenchError
 from upsampler_bench.results import THROTTLED, Reading
@@ -28,7 +28,7 @@ from upsampler_bench.workloads.workload import Workload
 OUT_OF_MEMORY = "out of memory"
 # Between two messages about the width of the interval (s).
 ESTIMATE_SECONDS = 0.25
-# Of all cores, that other processes may use before a timing is marked as disturbed.
+# Of the cores that this process may run on, that others may use before a timing is marked as disturbed.
 DISTURBED_SHARE = 0.1
 # The exit code of a process whose device no longer answers.
 DEAD_DEVICE = 70
@@ -168,7 +168,8 @@ class Group:
         self.emit(Message("at", key, step, facts=facts))
 
     def _emit_readings(self, case: Case, readings: Sequence[Reading]) -> None:
-        for reading in readings:
+        """Sends the readings of a metric, the first one last: where it has arrived, none is missing."""
+        for reading in reversed(readings):
             self.emit(Message("reading", case.key, reading=reading))
 
     def _give_up(self, key: str, kind: str, reason: str) -> None:
@@ -244,6 +245,6 @@ def _marked(reading: Reading, monitor: ConditionMonitor) -> Reading:
     notes = list(reading.notes)
     if throttled := monitor.throttled:
         notes.append(f"{THROTTLED}: {throttled}")
-    if monitor.others > DISTURBED_SHARE * (os.cpu_count() or 1):
+    if monitor.others > DISTURBED_SHARE * processor.allowed_cores():
         notes.append("disturbed: other processes were busy while this was timed")
     return replace(reading, notes=tuple(notes))

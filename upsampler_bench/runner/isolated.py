@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
 
-from upsampler_bench.case import Case, Settings
+from upsampler_bench import plan
+from upsampler_bench.case import Case
 from upsampler_bench.errors import BenchError, PlanError
-from upsampler_bench.runner.process import HERE, Process, Side, follow
+from upsampler_bench.runner import operators
+from upsampler_bench.runner.operators import Operator
+from upsampler_bench.runner.process import HERE, Process, Side, follow, searched
 from upsampler_bench.runner.protocol import Message, Request
 
 T = TypeVar("T")
@@ -24,10 +25,12 @@ def ask(
     kind: Any,
     lost: Callable[[str], T],
     *,
+    arguments: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
     specs: bytes = b"",
     side: Side = HERE,
     path: Sequence[str] | None = None,
+    timeout: float | None = None,
     begin: Callable[[Case], None] = lambda case: None,
 ) -> list[T]:
     """The answers to one question about each case.
@@ -37,13 +40,15 @@ def ask(
         cases: of which it is asked.
         kind: the type of an answer.
         lost: the answer of a case that ended the process or did not respond, from the reason.
+        arguments: of the function, besides the case.
         plugins, specs: loaded first.
         side, path: whose code, and where to look for plug-ins; by default ours.
+        timeout: seconds that loading a plug-in, and the answer to one case, may take; None: as in a run.
         begin: called before each case.
 
     Raises:
-        PlanError: a plug-in cannot be loaded.
-        BenchError: the process cannot start.
+        PlanError: a plug-in cannot be loaded, or a case asks for what does not exist, or the timeout is not above 0.
+        BenchError: the process cannot start, or a plug-in ended it or did not respond.
         KeyboardInterrupt: Ctrl-C.
     """
     by_key = {case.key: case for case in cases}
@@ -57,14 +62,48 @@ def ask(
         elif message.kind == "answer":
             answers[message.key] = msgspec.convert(message.answer, kind)
 
-    folders = (*filter(None, sys.path), os.getcwd()) if path is None else tuple(path)
-    settings = Settings(malloc="default")
-    request = Request(tuple(cases), "cpu", settings, {}, tuple(plugins), specs, folders, question=question)
+    folders = searched(plugins, cases) if path is None else tuple(path)
+    settings = plan.parse({"malloc": "default", **({} if timeout is None else {"timeout": timeout})}).settings
+    request = Request(
+        tuple(cases), "cpu", settings, {}, tuple(plugins), specs, folders, question, {**(arguments or {})}
+    )  # fmt: skip
     while left := tuple(case for key, case in by_key.items() if key not in answers):
         ending = follow(Process(replace(request, cases=left), side), receive, finish_call=False)
         if ending.last.kind == "start":
-            error = ending.errors.rpartition("\n")[2]
-            raise BenchError(f"the measuring process could not start: {error or ending.reason()}")
+            raise BenchError(ending.why_not_started())
         if ending.last.kind == "at":
             answers.setdefault(ending.last.key, lost(ending.reason()))
     return [answers[key] for key in by_key]
+
+
+def registered(
+    variants: Sequence[str] = (),
+    *,
+    plugins: Sequence[str] = (),
+    side: Side = HERE,
+    path: Sequence[str] | None = None,
+    timeout: float | None = None,
+) -> tuple[Operator, ...]:
+    """Every operator that there is, in the registry's order; the arguments are those of `ask`.
+
+    Plug-ins are loaded in a measuring process. Where there are none, this process asks its own registry.
+
+    Args:
+        variants: names, of which operators with options such as "dysample[groups=1]" are added.
+
+    Raises:
+        PlanError: a plug-in cannot be loaded, or an option is not written as key=value.
+        BenchError: a plug-in ended the process or did not respond.
+    """
+    if not plugins and side is HERE:
+        operators.add_variants(variants)
+        return operators.registered()
+    answers: list[tuple[Operator, ...] | str] = ask(
+        "upsampler_bench.runner.operators:registered_for", [Case(name) for name in variants or ("",)],
+        tuple[Operator, ...], str,
+        plugins=plugins, specs=operators.pickled(operators.names()) if side is HERE else b"", side=side, path=path,
+        timeout=timeout,
+    )  # fmt: skip
+    if isinstance(answers[0], str):
+        raise BenchError(f"operators cannot be loaded: {answers[0]}")
+    return answers[0]

@@ -6,9 +6,10 @@ import contextlib
 import pickle
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cloudpickle
+import torch
 
 import upsamplers
 from upsampler_bench.case import Case
@@ -70,15 +71,69 @@ def names(device: str = "") -> tuple[str, ...]:
     return tuple(name for name in upsamplers.names() if not kind or kind in upsamplers.get(name).devices)
 
 
-def names_of(case: Case) -> tuple[str, ...]:
-    """Those that run on a case's device: a question for `isolated.ask`."""
-    return names(case.device)
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator as plain data; attributes as in `upsamplers.Spec`.
+
+    Attributes:
+        backends: that it has beside plain PyTorch.
+    """
+
+    name: str
+    paper: str
+    needs_guide: bool
+    scales: tuple[int, ...]
+    devices: tuple[str, ...]
+    backends: tuple[str, ...]
+
+    def runs_on(self, device: str) -> bool:
+        """Whether it runs on a device such as "cuda:0"."""
+        return device.partition(":")[0] in self.devices
+
+    @property
+    def info(self) -> UpsamplerInfo:
+        """What a report shows about it."""
+        return UpsamplerInfo(self.name, self.paper, self.needs_guide)
 
 
-def info(name: str) -> UpsamplerInfo:
-    """What a report shows about an operator."""
-    spec = upsamplers.get(name)
-    return UpsamplerInfo(name, spec.paper, spec.needs_guide)
+def registered() -> tuple[Operator, ...]:
+    """Every operator that this process knows, in order."""
+    specs = map(upsamplers.get, upsamplers.names())
+    return tuple(
+        Operator(spec.name, spec.paper, spec.needs_guide, spec.scales, spec.devices, tuple(spec.cls.backends))
+        for spec in specs
+    )
+
+
+def registered_for(case: Case) -> tuple[Operator, ...]:
+    """`registered`, whatever the case: a question for `isolated.ask`."""
+    return registered()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The number of an operator's parameters.
+
+    Attributes:
+        weights: those of two or more dimensions.
+        all: with biases and norms.
+        refusal: why it has none at these channels and scale; else empty.
+    """
+
+    weights: int = 0
+    all: int = 0
+    refusal: str = ""
+
+
+def parameters(case: Case) -> Parameters:
+    """The parameters at a case's channels and scale: a question for `isolated.ask`."""
+    try:
+        with torch.device("meta"):
+            module = upsamplers.create(case.upsampler, case.channels, scale=case.scale)
+    except Exception as refusal:  # whatever a constructor raises
+        return Parameters(refusal=str(refusal))
+    sizes = [(parameter.dim(), parameter.numel()) for parameter in module.parameters()]
+    return Parameters(sum(size for dimensions, size in sizes if dimensions > 1), sum(size for _, size in sizes))
 
 
 def pickled(names: Sequence[str]) -> bytes:
@@ -86,7 +141,7 @@ def pickled(names: Sequence[str]) -> bytes:
 
     What is importable travels by name, the rest by value; in place of what cannot be pickled goes the reason.
     """
-    specs = [upsamplers.get(name) for name in names]
+    specs = [upsamplers.get(name) for name in upsamplers.names() if name in names]
     local = [spec for spec in specs if not spec.cls.__module__.startswith(("upsamplers.", registry.FILE_PLUGIN))]
     return pickle.dumps({spec.name: _pickled(spec) for spec in local}) if local else b""
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from upsampler_bench.case import Case
+from upsampler_bench.device.placement import ANYWHERE, Placement
 from upsampler_bench.runner.protocol import INTERRUPT, Message, Request, read_message, write_request
 
 # Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
@@ -23,7 +26,10 @@ SLICE_SECONDS = 0.5
 TAIL_LINES = 12
 # The folder that a process stands in is not searched for modules: a random.py in it would replace Python's own.
 BOOT = """
-import sys
+import os, sys
+cores = {cores!r}
+if cores and hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, cores)
 sys.path[:] = [*filter(None, sys.path), {root!r}]
 from upsampler_bench.runner.supervisor import main
 main()
@@ -56,16 +62,16 @@ HERE = Side()
 class Process:
     """One measuring process."""
 
-    def __init__(self, request: Request, side: Side = HERE) -> None:
+    def __init__(self, request: Request, side: Side = HERE, placement: Placement = ANYWHERE) -> None:
         self._token = request.token
         self._limit = max(START_SECONDS, request.settings.timeout)
         self._step_limit = request.settings.timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
-            [side.python or sys.executable, "-c", BOOT.format(root=ROOT)],
+            [side.python or sys.executable, "-c", BOOT.format(root=ROOT, cores=placement.cores)],
             cwd=side.cwd or None,
-            env=environment(side),
+            env=environment(side, placement),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -108,7 +114,7 @@ class Process:
         """Asks the process to stop after the call it is in, and to send what it has; waits only briefly from now on."""
         self._limit = min(self._limit, GRACE_SECONDS)
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; its pipe may be closed
             self._child.stdin.write(INTERRUPT.encode())
             self._child.stdin.flush()
 
@@ -157,7 +163,7 @@ class Ending:
     """How a measuring process ended.
 
     Attributes:
-        last: its last "at" or "end" message, so that its ending can be blamed on a case; of the kind "start" if none.
+        last: its last "start", "at" or "end" message, so that its ending can be blamed on a plug-in or a case.
         code: its exit code, negative if a signal ended it.
         stopped: why it was stopped; empty: it ended by itself.
         interrupted: whether Ctrl-C was pressed.
@@ -181,6 +187,13 @@ class Ending:
         guess = ", most likely out of memory" if -self.code == signal.SIGKILL else ""
         return f"crashed the process{during}: {name}{guess}"
 
+    def why_not_started(self) -> str:
+        """Why it ended before it came to a case."""
+        if self.last.text:
+            return f"cannot load plug-in {self.last.text!r}: {self.reason()}"
+        error = self.errors.rpartition("\n")[2]
+        return f"the measuring process could not start: {error or self.reason()}"
+
 
 def follow(process: Process, receive: Callable[[Message], None], *, finish_call: bool = True) -> Ending:
     """Passes on all messages of a process until it ends, crashes or times out.
@@ -198,7 +211,7 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
                 message = process.read()
                 if message is None:
                     break
-                if message.kind in ("at", "end"):
+                if message.kind in ("start", "at", "end"):
                     last = message
                 receive(message)
             except KeyboardInterrupt:
@@ -216,7 +229,26 @@ def follow(process: Process, receive: Callable[[Message], None], *, finish_call:
     return Ending(last, code, stopped, interrupts > 0, process.last_words())
 
 
-def environment(side: Side) -> dict[str, str]:
-    """The environment of a process of that side, in which no Python searches the folder that it stands in."""
+def searched(plugins: Sequence[str], cases: Sequence[Case]) -> tuple[str, ...]:
+    """Where a measuring process looks for modules: where this one does.
+
+    The current folder comes last, and only if this process searches it as an interactive one does, or if a plug-in or
+    a model of one's own is a module that is found nowhere else.
+    """
+    sources = [*plugins, *(case.model.rpartition(":")[0] for case in cases if ":" in case.model)]
+    modules = {source.partition(".")[0] for source in sources if not source.endswith(".py")}
+    is_searched = "" in sys.path or any(name not in sys.modules and find_spec(name) is None for name in modules)
+    return (*filter(None, sys.path), *([os.getcwd()] if is_searched else []))
+
+
+def environment(side: Side, placement: Placement = ANYWHERE) -> dict[str, str]:
+    """The environment of a process of that side: its folder is not searched for modules, no warning is an error."""
     path = [*side.path, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    visible = {"CUDA_VISIBLE_DEVICES": placement.uuid} if placement.uuid else {}
+    return {
+        **os.environ,
+        **visible,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "").replace("error", "default"),
+    }

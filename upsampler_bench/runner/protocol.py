@@ -31,6 +31,7 @@ class Request:
         specs: operators registered by the caller itself, pickled by value.
         path: where to look for modules.
         question: a function that is called with each case instead of measuring it, as "module:function"; empty: none.
+        arguments: of that function, besides the case.
         measurer: a function that measures the cases, given the request and where messages go, as "module:function";
             empty: they are timed, counted and probed by `runner.group`.
         linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
@@ -45,6 +46,7 @@ class Request:
     specs: bytes = b""
     path: tuple[str, ...] = ()
     question: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
     measurer: str = ""
     linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -65,10 +67,10 @@ class Message:
     """What the measuring process reports while it works.
 
     Attributes:
-        kind: "environment", "at" (about to do `step`, so that a crash can be blamed), "reading", "training" (in
-            `training`, with its scenes), "skipped" or "failed" or "incomplete" (with why in `text`), "probed" (all of
-            a probe was tried), "conditions" (in `facts`), "answer" (to the request's question, in `answer`), "waiting",
-            "unusable" (nothing can be measured at all), "end".
+        kind: "start" (about to load the plug-in in `text`, if any), "environment", "at" (about to do `step`, so that
+            a crash can be blamed), "reading", "training" (in `training`, with its scenes), "skipped" or "failed" or
+            "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in `facts`), "answer"
+            (to the request's question, in `answer`), "waiting", "unusable" (nothing can be measured at all), "end".
         key: the case's.
     """
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from upsampler_bench import capabilities, metrics
+from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, TIMED, Case, Settings
+from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import BenchError, DeviceError, NothingMeasured
 from upsampler_bench.results import (
     COMPLETE,
@@ -21,11 +23,14 @@ from upsampler_bench.results import (
     Environment,
     Measurement,
     MetricInfo,
+    Origin,
     Reading,
     Run,
+    Scene,
 )
 from upsampler_bench.runner.group import OUT_OF_MEMORY
-from upsampler_bench.runner.process import Ending, Process, follow
+from upsampler_bench.runner.pool import Interrupted, Pool
+from upsampler_bench.runner.process import Ending, searched
 from upsampler_bench.runner.progress import ProgressListener
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import Session
@@ -36,10 +41,6 @@ LINGER_MARGIN = 5.0
 NOT_YET = "not measured yet"
 # Signals that a system or a person sends; an operator's own crash has others.
 OUTSIDE = ("SIGKILL", "SIGTERM")
-
-
-class Interrupted(Exception):
-    """The user ended the run; what was measured is kept."""
 
 
 def run(
@@ -121,32 +122,72 @@ def _require_readings(run: Run, session: Session) -> None:
         raise NothingMeasured("\n".join(["nothing that was asked for could be measured", *lines]))
 
 
-@dataclass
 class State:
-    """A run under way."""
+    """A run under way; the threads of several devices share it, each behind its lock."""
 
-    run: Run
-    session: Session
-    listener: ProgressListener
+    def __init__(self, run: Run, session: Session, listener: ProgressListener) -> None:
+        self._run = run
+        self._measurements = {measurement.case: measurement for measurement in run.measurements}
+        self._is_written = True
+        self.session, self.listener = session, listener
+        self.pool = Pool(session.placements)
+        self.lock = threading.RLock()
+        self.paired = _paired_metrics(run)
+        self.out_of_memory = [one.case for one in run.measurements if _is_out_of_memory(one)]
+
+    @property
+    def run(self) -> Run:
+        """As it stands."""
+        with self.lock:
+            return replace(self._run, measurements=tuple(self._measurements.values()))
+
+    @property
+    def environment(self) -> Environment:
+        """Of the run; without a device's name until the first process has sent it."""
+        return self._run.environment
+
+    @environment.setter
+    def environment(self, environment: Environment) -> None:
+        self._run = replace(self._run, environment=environment)
+
+    def write_partial(self) -> None:
+        """Writes the run as it stands, unless nothing is new or that was done a moment ago."""
+        writer = self.session.writer
+        if not self._is_written and self.environment.device_name and writer.is_due():
+            writer.write_partial(self.run)
+            self._is_written = True
 
     def measurement(self, case: Case) -> Measurement:
         """A case as it stands."""
-        return self.run.measurement(case) or Measurement(case, INTERRUPTED, NOT_YET)
+        return self._measurements.get(case) or Measurement(case, INTERRUPTED, NOT_YET)
 
     def store(self, measurement: Measurement) -> None:
         """Replaces a case's measurement."""
-        self.run = self.run.with_measurement(measurement)
+        with self.lock:
+            self._measurements[measurement.case] = measurement
+            self._is_written = False
+            if _is_out_of_memory(measurement):
+                self.out_of_memory.append(measurement.case)
 
     def give_up(self, case: Case, status: str, reason: str) -> None:
         """Marks a case as lost; its readings stay."""
-        self.store(replace(self.measurement(case), status=status, reason=reason))
-        self.listener.lost(case, reason)
+        with self.lock:
+            self.store(replace(self.measurement(case), status=status, reason=reason))
+            self.listener.lost(case, reason)
 
-    def add(self, case: Case, reading: Reading) -> None:
-        """Adds a reading, or replaces the earlier one of its metric."""
+    def add_scenes(self, scenes: Sequence[Scene]) -> None:
+        """Adds the scenes of a task that the run has none of yet."""
+        known = {scene.task for scene in self._run.scenes}
+        added = tuple(scene for scene in scenes if scene.task not in known)
+        self._run = replace(self._run, scenes=(*self._run.scenes, *added))
+
+    def add(self, case: Case, reading: Reading, origin: Origin) -> None:
+        """Adds a reading of a device, or replaces the earlier one of its metric."""
         self.remove(case, {reading.metric})
         before = self.measurement(case)
-        self.store(replace(before, readings=(*before.readings, reading)))
+        is_of_origin = reading.metric in self.paired or before.origin == Origin()
+        origin = origin if is_of_origin else before.origin
+        self.store(replace(before, readings=(*before.readings, reading), origin=origin))
 
     def remove(self, case: Case, names: set[str]) -> None:
         """Removes the readings of these metrics."""
@@ -157,29 +198,33 @@ class State:
 
 def _measure_groups(state: State) -> str:
     """Measures all groups and returns how that ended; small shapes first, so that memory runs out late."""
-    groups: dict[str, list[Case]] = {}
-    for case in sorted(state.session.cases, key=_elements):
-        groups.setdefault(case.group, []).append(case)
-    cases_left = len(state.session.cases)
+    waiting = deque(plans.conditions(state.session.cases))
     try:
-        for cases in groups.values():
-            _measure_group(state, cases, cases_left)
-            cases_left -= len(cases)
+        state.pool.each(lambda placement: _measure_on(state, placement, waiting))
     except (Interrupted, KeyboardInterrupt):
         return INTERRUPTED
     return COMPLETE
 
 
-def _elements(case: Case) -> int:
-    return case.batch * case.channels * case.height * case.width * case.scale**2
+def _measure_on(state: State, placement: Placement, waiting: deque[tuple[Case, ...]]) -> None:
+    """Measures on one device what waits, until nothing does: a group is never shared by devices."""
+    while True:
+        if state.pool.is_interrupted:
+            raise Interrupted
+        try:
+            cases = waiting.popleft()
+        except IndexError:
+            return
+        _measure_group(state, placement, cases, len(cases) + sum(map(len, tuple(waiting))))
 
 
-def _measure_group(state: State, cases: list[Case], cases_left: int) -> None:
+def _measure_group(state: State, placement: Placement, cases: Sequence[Case], cases_left: int) -> None:
     """Measures one group; a process that dies is followed by another without the case that killed it."""
-    state.listener.begin(cases)
-    for case in cases:
-        if reason := _too_large(state.run, case):
-            state.give_up(case, SKIPPED, reason)
+    with state.lock:
+        state.listener.begin(cases, placement.name)
+        for case in cases:
+            if reason := _too_large(state, case):
+                state.give_up(case, SKIPPED, reason)
     while going := [case for case in cases if state.measurement(case).status not in LOST]:
         done = _done(state, going)
         settings = _within_budget(state, cases_left)
@@ -188,7 +233,7 @@ def _measure_group(state: State, cases: list[Case], cases_left: int) -> None:
             break
         # Complete cases are timed again with the rest, for their ratios to pair; probes have no ratios.
         going = missing if going[0].mode == PROBE else going
-        if _run_process(state, going, settings, done):
+        if _run_process(state, placement, going, settings, done):
             break
     for case in cases:
         measurement = state.measurement(case)
@@ -197,7 +242,9 @@ def _measure_group(state: State, cases: list[Case], cases_left: int) -> None:
             state.store(replace(measurement, status=MEASURED, reason=reason))
 
 
-def _run_process(state: State, cases: list[Case], settings: Settings, done: dict[str, list[str]]) -> bool:
+def _run_process(
+    state: State, placement: Placement, cases: list[Case], settings: Settings, done: dict[str, list[str]]
+) -> bool:
     """Measures in one process until it ends, crashes or times out; then blames the case it was at.
 
     Returns:
@@ -208,9 +255,8 @@ def _run_process(state: State, cases: list[Case], settings: Settings, done: dict
         BenchError: the process could not begin to measure.
     """
     by_key = {case.key: case for case in cases}
-    paired = _paired_metrics(state.run)
     for case in cases:  # this process times them again: ratios pair rounds of one process
-        state.remove(case, paired - {*done[case.key]})
+        state.remove(case, state.paired - {*done[case.key]})
     request = Request(
         cases=tuple(cases),
         device=cases[0].device,
@@ -218,45 +264,50 @@ def _run_process(state: State, cases: list[Case], settings: Settings, done: dict
         done=done,
         plugins=state.session.plugins,
         specs=state.session.specs,
-        path=(*filter(None, sys.path), os.getcwd()),
+        path=searched(state.session.plugins, cases),
     )
-    begun, built = time.monotonic(), {}
+    begun, built, origin = time.monotonic(), {}, Origin()
 
     def receive(message: Message) -> None:
+        nonlocal origin
         if message.kind == "at":
             built[message.key] = by_key[message.key]
-        _receive(state, by_key, message)
+        if message.environment is not None:
+            origin = message.environment.origin
+        with state.lock:
+            _receive(state, by_key, message, origin)
 
-    ending = follow(Process(request), receive)
-    if ending.interrupted:
-        raise Interrupted
+    ending = state.pool.follow(placement, request, receive)
     if ending.last.kind == "start":
-        error = ending.errors.rpartition("\n")[2]
-        raise BenchError(f"the measuring process could not start: {error or ending.reason()}")
+        raise BenchError(ending.why_not_started())
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
     if blamed is not None and others and blamed.mode != PROBE and ending.last.kind != "end":
         request = replace(request, linger=time.monotonic() - begun + LINGER_MARGIN)
-        blamed, ending = _culprit(request, blamed, others, ending)
+        blamed, ending = _culprit(state.pool, placement, request, blamed, others, ending)
     if blamed is not None and state.measurement(blamed).status not in LOST:
-        _blame(state, blamed, ending)
+        with state.lock:
+            _blame(state, blamed, ending, origin)
     return ending.last.kind == "end"
 
 
-def _culprit(request: Request, suspect: Case, others: list[Case], ending: Ending) -> tuple[Case, Ending]:
+def _culprit(
+    pool: Pool, placement: Placement, request: Request, suspect: Case, others: list[Case], ending: Ending
+) -> tuple[Case, Ending]:
     """Which case ended a process: the one it was at, if that ends one alone too; else one of the others, by halves.
 
     Args:
+        pool, placement: where it ran.
         request: the process's, with the time for which it lived.
         suspect: the case it was at.
         others: that it had built: a timer or a thread of theirs may have ended it.
         ending: how it ended.
     """
-    if _try(request, [suspect]).last.kind != "end":
+    if _try(pool, placement, request, [suspect]).last.kind != "end":
         return suspect, ending
     while others:
         half = others[: (len(others) + 1) // 2]
-        tried = _try(request, half)
+        tried = _try(pool, placement, request, half)
         if tried.last.kind == "end":
             others = others[len(half) :]
         elif len(half) == 1:
@@ -266,18 +317,15 @@ def _culprit(request: Request, suspect: Case, others: list[Case], ending: Ending
     return suspect, ending
 
 
-def _try(request: Request, cases: list[Case]) -> Ending:
+def _try(pool: Pool, placement: Placement, request: Request, cases: list[Case]) -> Ending:
     """How a process with these cases alone ends, each timed a few times only."""
     settings = replace(request.settings, rounds=1, turn=1, warmup_calls=1, warmup_seconds=0.0)
     nothing: dict[str, list[str]] = {case.key: [] for case in cases}
     quick = replace(request, cases=tuple(cases), settings=settings, done=nothing)
-    ending = follow(Process(quick), lambda message: None)
-    if ending.interrupted:
-        raise Interrupted
-    return ending
+    return pool.follow(placement, quick, lambda message: None)
 
 
-def _blame(state: State, case: Case, ending: Ending) -> None:
+def _blame(state: State, case: Case, ending: Ending, origin: Origin) -> None:
     """A process died of this case: a probe loses what was just tried, any other case all that was still to come."""
     step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
@@ -285,21 +333,23 @@ def _blame(state: State, case: Case, ending: Ending) -> None:
         state.give_up(case, FAILED, ending.reason(step))
     elif state.measurement(case).reading(metric.INFOS[0].name) is None:
         for reading in capabilities.refusal(metric, ending.reason()):
-            _receive(state, {case.key: case}, Message("reading", case.key, reading=reading))
+            _receive(state, {case.key: case}, Message("reading", case.key, reading=reading), origin)
 
 
-def _receive(state: State, cases: dict[str, Case], message: Message) -> None:
-    """Takes a message of the measuring process into the run."""
+def _receive(state: State, cases: dict[str, Case], message: Message, origin: Origin) -> None:
+    """Takes a message of the measuring process of a device into the run."""
     if message.kind == "unusable":
         raise DeviceError(message.text)
-    if message.environment is not None and not state.run.environment.device_name:
-        state.run = replace(state.run, environment=message.environment)
+    if message.environment is not None and not state.environment.device_name:
+        control = state.session.control
+        conditions = (*message.environment.conditions, *control)
+        state.environment = replace(message.environment, conditions=conditions)
     elif message.kind == "conditions" and message.facts:
-        environment = state.run.environment
-        environment = replace(environment, conditions=(*environment.conditions, message.facts))
-        state.run = replace(state.run, environment=environment)
+        facts = {**message.facts, "device": origin.device} if state.session.placements else message.facts
+        conditions = (*state.environment.conditions, facts)
+        state.environment = replace(state.environment, conditions=conditions)
     elif message.reading is not None:
-        state.add(cases[message.key], message.reading)
+        state.add(cases[message.key], message.reading, origin)
     elif message.kind in LOST:
         state.give_up(cases[message.key], message.kind, message.text)
     elif message.kind == "probed":
@@ -308,7 +358,7 @@ def _receive(state: State, cases: dict[str, Case], message: Message) -> None:
         before = state.measurement(cases[message.key])
         reason = "; ".join(filter(None, [before.reason.removeprefix(NOT_YET), message.text]))
         state.store(replace(before, reason=reason))
-    state.session.writer.write_partial(state.run)
+    state.write_partial()
     state.listener.update(message)
 
 
@@ -318,9 +368,8 @@ def _done(state: State, cases: Sequence[Case]) -> dict[str, list[str]]:
         case.key: [reading.metric for reading in state.measurement(case).readings if not _is_interrupted(reading)]
         for case in cases
     }
-    paired = _paired_metrics(state.run)
     shared = set.intersection(*map(set, done.values()))
-    return {key: [name for name in names if name not in paired or name in shared] for key, names in done.items()}
+    return {key: [name for name in names if name not in state.paired or name in shared] for key, names in done.items()}
 
 
 def _is_interrupted(reading: Reading) -> bool:
@@ -328,23 +377,24 @@ def _is_interrupted(reading: Reading) -> bool:
 
 
 def _paired_metrics(run: Run) -> set[str]:
-    """The metrics whose readings pair with the others' of one process."""
-    return {info.name for info in run.metrics if not info.exact and info.mode != PROBE}
+    """The metrics whose readings pair with the others' of one process: those that are timed in rounds."""
+    wanted = map(metrics.get, metrics.names())
+    timed = {info.name for metric in wanted if metrics.is_timed(metric) for info in metric.INFOS}
+    return timed & {info.name for info in run.metrics}
 
 
 def _is_complete(case: Case, done: Sequence[str], settings: Settings) -> bool:
     return all(metric.INFOS[0].name in done for metric in metrics.for_case(case, settings.metrics).values())
 
 
-def _too_large(run: Run, case: Case) -> str | None:
+def _too_large(state: State, case: Case) -> str | None:
     """Why there is no point in trying, if a smaller size already ran out of memory."""
-    for measurement in run.measurements:
-        smaller = measurement.case
+    for smaller in state.out_of_memory:
         same = replace(
             smaller, batch=case.batch, channels=case.channels, height=case.height, width=case.width, scale=case.scale,
             layout=case.layout,
         )  # fmt: skip
-        if same == case and _elements(smaller) < _elements(case) and _is_out_of_memory(measurement):
+        if same == case and smaller.elements < case.elements:
             return f"ran out of memory at the smaller {smaller.condition}"
     return None
 

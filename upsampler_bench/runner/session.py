@@ -9,16 +9,19 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
 from upsampler_bench.case import PROBE, QUALITY, Case, Settings
+from upsampler_bench.device import environment, placement
+from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
 from upsampler_bench.results import Environment, Run, UpsamplerInfo
-from upsampler_bench.runner import operators
+from upsampler_bench.runner import isolated, operators
 
 WRITING_SHARE = 20
 # Of one group's process, until it measures (s), by experience.
@@ -41,16 +44,17 @@ class ResultWriter:
 
     folder: Path | None = None
     _next: float = field(default=0.0, init=False)
-    _written: Run | None = field(default=None, init=False)
+
+    def is_due(self) -> bool:
+        """Whether there is a folder, and the last writing was long enough ago."""
+        return self.folder is not None and time.monotonic() >= self._next
 
     def write_partial(self, run: Run) -> None:
-        """Writes the run as it stands, unless that was done a moment ago."""
-        now = time.monotonic()
-        if self.folder is None or not run.environment.device_name or now < self._next or run is self._written:
-            return
+        """Writes the run as it stands."""
+        assert self.folder is not None
+        begun = time.monotonic()
         storage.save(run, self.folder / storage.PARTIAL_FILE)
-        self._written = run
-        self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - now)
+        self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - begun)
 
     def has_partial(self) -> bool:
         """Whether there is a partial file, from which the run can be resumed."""
@@ -110,6 +114,8 @@ class Session:
         specs: pickled operators that only this process knows.
         previous: a run to continue, or None.
         writer: writes the results.
+        placements: the devices that share the work; empty: one process at a time, on the cases' own device.
+        control: what these measured of the same call.
     """
 
     cases: tuple[Case, ...]
@@ -121,6 +127,8 @@ class Session:
     specs: bytes = b""
     previous: Run | None = None
     writer: ResultWriter = field(default_factory=ResultWriter)
+    placements: tuple[Placement, ...] = ()
+    control: tuple[Mapping[str, float | str], ...] = ()
 
     @property
     def is_quality(self) -> bool:
@@ -128,23 +136,27 @@ class Session:
         return self.cases[0].mode == QUALITY
 
 
-def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = False) -> Session:
+def prepare(
+    plan: Plan, output: str | Path | None = None, *, resume: bool = False, shard: str = "", devices: str = ""
+) -> Session:
     """Checks everything that can be checked before the first measurement.
 
     Args:
         plan: what to measure.
         output: the folder of results.json, with "{device}" for the device's name; None: nothing is written.
-        resume: continue the run in that folder.
+        resume: continue the run in that folder; a shard that has not begun begins.
+        shard: "i/n": every n-th condition from the i-th on; there may be none. Empty: all.
+        devices: that share the work, such as "0,1", "all" or "cpu:0,cpu:1"; empty: the plan's device.
 
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
-    operators.load(plan.plugin)
-    operators.add_variants(plan.upsampler)
-    for model in filter(None, plan.model):
-        models.check(model)
-    device_name = device.resolve(plan.device)
-    names, runnable = operators.names(), operators.names(device_name)
+    timeout = plan.settings.timeout
+    known = {one.name: one for one in isolated.registered(plan.upsampler, plugins=plan.plugin, timeout=timeout)}
+    _check_models(plan)
+    placements = placed(devices, plan)
+    device_name = placements[0].device if placements else device.resolve(plan.device)
+    names, runnable = tuple(known), [name for name, operator in known.items() if operator.runs_on(device_name)]
     plan = replace(plan, backend=plans.backends(plan, device_name))
     cases = plans.cases(plan, names, device_name, runnable)
     cases = tuple(case for case in cases if case.mode == QUALITY or metrics.for_case(case, plan.settings.metrics))
@@ -153,28 +165,81 @@ def prepare(plan: Plan, output: str | Path | None = None, *, resume: bool = Fals
     stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}
     if plan.plugin:
         stored["plugins"] = [f"{plugin} {_checksum(plugin)}" for plugin in plan.plugin]
-    folder = None if output is None else output_folder(output, device_name)
+    if shard:
+        number, count = plans.shard(shard)
+        groups = plans.conditions(cases)
+        stored |= {"shard": shard, "conditions": [group[0].group for group in groups]}
+        chosen = {case for group in groups[number - 1 :: count] for case in group}
+        cases = tuple(case for case in cases if case in chosen)
+    measuring = placements[0].name if placements else device_name
+    folder = None if output is None else output_folder(output, measuring)
     if folder is not None:
         check_writable(folder)
     measured = list(dict.fromkeys(case.upsampler for case in cases))
     return Session(
         cases=cases,
         settings=plan.settings,
-        upsamplers=tuple(operators.info(name) for name in measured),
+        upsamplers=tuple(known[name].info for name in measured),
         requested=plans.requested(plan, names, device_name, runnable),
         plan=stored,
         plugins=plan.plugin,
         specs=operators.pickled(measured),
-        previous=_previous(folder, plan, stored, device_name) if folder is not None and resume else None,
+        previous=_previous(folder, plan, stored, measuring) if folder is not None and resume else None,
         writer=ResultWriter(folder),
+        placements=placements,
     )
+
+
+def _check_models(plan: Plan) -> None:
+    """Refuses models that do not exist; a user's own are imported in a measuring process."""
+    own = [name for name in plan.model if ":" in name]
+    for model in filter(None, plan.model):
+        if model not in own:
+            models.check(model)
+    if not own:
+        return
+    answers: list[bool | str] = isolated.ask(
+        "upsampler_bench.models:check_in", [Case("", model=name) for name in own], bool, str,
+        plugins=plan.plugin, timeout=plan.settings.timeout,
+    )  # fmt: skip
+    for name, answer in zip(own, answers, strict=True):
+        if isinstance(answer, str):
+            raise PlanError(f"cannot load model {name!r}: {answer}")
+
+
+def placed(devices: str, plan: Plan) -> tuple[Placement, ...]:
+    """The devices of that text; none for an empty text.
+
+    Raises:
+        DeviceError: there is no such device.
+        PlanError: the plan asks for another device, or for more threads than one core runs.
+    """
+    placements = placement.parse(devices) if devices else ()
+    if not placements:
+        return ()
+    kind = placements[0].device.partition(":")[0]
+    if plan.device not in ("auto", kind):
+        raise PlanError(f"--device is {plan.device} and --devices is {devices}; name one of them")
+    if kind == "cpu" and plan.settings.threads > 1:
+        raise PlanError(f"threads is {plan.settings.threads} on --devices {devices}; each of them is one core")
+    return placements
 
 
 def _checksum(plugin: str) -> str:
     """Of a plug-in's source, so that measurements of two versions of it are never mixed."""
-    spec = None if plugin.endswith(".py") else importlib.util.find_spec(plugin)
-    source = Path(spec.origin if spec and spec.origin else plugin)
-    return hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    source = plugin if plugin.endswith(".py") else _source(plugin)
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12]
+
+
+def _source(module: str) -> str:
+    """The file of a module, which is not imported, nor are the packages that it is in."""
+    names = module.split(".")
+    spec = importlib.util.find_spec(names[0]) or PathFinder.find_spec(names[0], [os.getcwd()])
+    for depth in range(2, len(names) + 1):
+        spec = spec and PathFinder.find_spec(".".join(names[:depth]), spec.submodule_search_locations or [])
+    if spec is None or spec.origin is None:
+        raise PlanError(f"plug-in {module!r} has no file; expected a module or a .py file")
+    return spec.origin
 
 
 def output_folder(output: str | Path, device_name: str) -> Path:
@@ -195,11 +260,16 @@ def expectation(session: Session) -> tuple[float, float]:
         for metric in metrics.for_case(case, settings.metrics).values()
     )
     start = START_SECONDS * len({case.group for case in session.cases})
-    return expected + start + read_once, most + PREPARING_SECONDS * count + start + LONGER * read_once
+    at_once = max(1, len(session.placements))
+    expected += start + read_once
+    most += PREPARING_SECONDS * count + start + LONGER * read_once
+    return expected / at_once, most / at_once
 
 
-def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run:
+def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run | None:
     files = [folder / name for name in (storage.PARTIAL_FILE, storage.FILE) if (folder / name).exists()]
+    if not files and "shard" in stored:
+        return None
     if not files:
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")
     run = storage.load(files[0])
@@ -209,11 +279,14 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
 
 
 def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_name: str) -> list[str]:
-    """Which keys of a stored run differ from a plan, settings, a device (resolved) and the installed torch."""
-    stored, current = {**run.plan, **asdict(run.settings)}, {**plan, **asdict(settings)}
+    """Which keys of a stored run differ from a plan, settings, a resolved device, this machine and the torch here."""
+    stored, current = {**run.plan, **asdict(run.settings)}, {"shard": None, **plan, **asdict(settings)}
     keys = sorted(key for key in current if _as_list(current[key]) != _as_list(stored.get(key)))
     if device.label(device_name) != run.environment.device_name:
         keys.append("device_name")
+    elif device_name == "cpu":
+        stored_machine, here = run.environment.machine, environment.identity()
+        keys += [key for key in here if stored_machine.get(key, here[key]) != here[key]]
     if version("torch") != run.environment.versions.get("torch", ""):
         keys.append("torch")
     return keys

@@ -44,20 +44,25 @@ def main() -> int:
 
 def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> None:
     """Loads what the request needs, sends its environment, and measures."""
-    begun = time.monotonic()
+    begun, folder = time.monotonic(), os.getcwd()
     sys.path[:] = [*request.path, *(entry for entry in sys.path if entry not in request.path)]
     try:
-        operators.load(request.plugins, request.specs)
+        for plugin in request.plugins:
+            emit(Message("start", text=plugin))
+            operators.load([plugin])
+            os.chdir(folder)  # of the paths in the request
+        emit(Message("start"))
+        operators.load((), request.specs)
         operators.add_variants(case.upsampler for case in request.cases)
         target = device.create(request.device, request.settings)
+        if target.kind == "cpu":
+            _limit_memory(request.settings.memory_limit)
+        if request.question:
+            _answer(request, emit)
+            return
     except BenchError as problem:
         emit(Message("unusable", text=str(problem)))
         return
-    if request.question:
-        _answer(request, emit)
-        return
-    if target.kind == "cpu":
-        _limit_memory(request.settings.memory_limit)
     emit(Message("environment", environment=environment.capture(target)))
     if request.measurer:
         _function(request.measurer)(request, emit)
@@ -75,7 +80,7 @@ def _answer(request: Request, emit: Emit) -> None:
     function = _function(request.question)
     for case in request.cases:
         emit(Message("at", case.key))
-        emit(Message("answer", case.key, answer=function(case)))
+        emit(Message("answer", case.key, answer=function(case, **request.arguments)))
     emit(Message("end"))
 
 

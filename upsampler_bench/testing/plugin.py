@@ -53,8 +53,11 @@ class UpsamplerBenchmark(Protocol):
 
 
 @pytest.fixture
-def upsampler_benchmark(benchmark: Any) -> UpsamplerBenchmark:
+def upsampler_benchmark(request: pytest.FixtureRequest) -> UpsamplerBenchmark:
     """Benchmarks one operator with pytest-benchmark, after its output was checked."""
+    if not request.config.pluginmanager.hasplugin("benchmark"):
+        pytest.fail("upsampler_benchmark needs pytest-benchmark: pip install 'upsampler-bench[pytest]'", pytrace=False)
+    benchmark: Any = request.getfixturevalue("benchmark")
 
     def measure(
         upsampler: str,

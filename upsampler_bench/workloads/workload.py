@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import upsamplers
 from upsampler_bench import backends, models
-from upsampler_bench.case import TRAIN, Case, Settings
+from upsampler_bench.case import IMAGE_CHANNELS, TRAIN, Case, Settings
 from upsampler_bench.workloads import training_step
 from upsampler_bench.workloads.training_step import TrainingStep
 
@@ -109,8 +109,8 @@ class Workload:
 def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, ...]:
     """The inputs that every operator of a group shares.
 
-    For bare operators the feature x (B, C, H, W) and the encoder feature (B, C, sH, sW); for a model its own. The same
-    seed gives the same numbers, whatever was drawn before.
+    For bare operators the feature x (B, C, H, W), the encoder feature (B, C, sH, sW) and an image (B, 3, h, w); for a
+    model its own. The same seed gives the same numbers, whatever was drawn before.
 
     Raises:
         PlanError, MissingPackage: there is no such model, or it needs a package that is not installed.
@@ -118,8 +118,11 @@ def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, ...]:
     if case.model:
         shapes = models.get(case.model).shapes(case.height, case.width)
     else:
-        size = (case.channels, case.scale * case.height, case.scale * case.width)
-        shapes = ((case.channels, case.height, case.width), size)
+        tall, wide = case.scale * case.height, case.scale * case.width
+        image = map(int, case.guide_image.split("x")) if case.guide_image else (tall, wide)
+        shapes = (
+            (case.channels, case.height, case.width), (case.channels, tall, wide), (IMAGE_CHANNELS, *image)
+        )  # fmt: skip
     generator = torch.Generator().manual_seed(settings.seed)
     drawn = [torch.randn(case.batch, *shape, generator=generator) for shape in shapes]
     kind = {"device": torch.device(case.device), "dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
@@ -142,10 +145,9 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
     inputs = tuple(x.detach() for x in shared)
     gradient = step = None
     if not case.model:
-        x, feature = inputs
-        with torch.no_grad():
-            guide = (module.make_guide(feature),) if upsamplers.get(case.upsampler).needs_guide else ()  # type: ignore[operator]
-        inputs = (x, *guide)
+        assert isinstance(module, upsamplers.Upsampler)
+        x, feature, image = inputs
+        inputs = (x, _guide(module, feature, image, case)) if module.needs_guide else (x,)
     if case.mode == TRAIN:
         takes_image = bool(case.model) and not models.get(case.model).features
         if not takes_image:
@@ -156,6 +158,24 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
             gradient = torch.ones_like(feature)
     call = backends.get(case.backend).prepare(module, inputs)
     return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
+
+
+def _guide(module: upsamplers.Upsampler, feature: Tensor, image: Tensor, case: Case) -> Tensor:
+    """What an operator takes as its guide, of an encoder feature (B, C, sH, sW) or of an image (B, 3, h, w)."""
+    # Revisions of the operators that `compare` measures may not know images.
+    source = image if getattr(module, "guide_is_image", False) else feature
+    if module.guide_channels > source.shape[1]:
+        raise upsamplers.Unsupported(
+            f"a guide of {module.guide_channels} channels is asked for; there are {source.shape[1]}"
+        )
+    with torch.no_grad():
+        return module.make_guide(guide_of(source, module, case))
+
+
+def guide_of(feature: Tensor, module: upsamplers.Upsampler, case: Case) -> Tensor:
+    """The first channels of a feature or an image (B, C, h, w), as many as an operator's guide has."""
+    part = feature[:, : module.guide_channels]
+    return part.contiguous(memory_format=LAYOUTS[case.layout])
 
 
 def make(case: Case, settings: Settings) -> nn.Module:

@@ -6,9 +6,12 @@ exported or traced.
 
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional.attended_points import attended_points
+from upsamplers.functional.cross_attention import cross_attention
 from upsamplers.functional.filter_per_image import filter_per_image
+from upsamplers.functional.filter_responses import filter_responses
 from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.functional.local_affinity import local_affinity
+from upsamplers.functional.neighbourhood_attention import neighbourhood_attention
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import normalised_points, sample_points
 from upsamplers.functional.selected_points import selected_points
@@ -16,9 +19,12 @@ from upsamplers.functional.selected_points import selected_points
 __all__ = [
     "Neighbourhood",
     "attended_points",
+    "cross_attention",
     "filter_per_image",
+    "filter_responses",
     "interpolate_bilinear",
     "local_affinity",
+    "neighbourhood_attention",
     "normalised_points",
     "reassemble",
     "sample_points",

@@ -10,6 +10,7 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_attention import AttendedPoints
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.portable_points import sampled_sum
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -55,32 +56,35 @@ def attended_points(
     Raises:
         Unsupported: k is even, the groups do not divide C and D, something does not fit x, or the backend cannot run.
     """
-    scale = -(-query.shape[2] // x.shape[2])
-    others = (key, query, bias, offsets)
-    fused = uses_triton(backend, x, *others, kernel=hood.kernel, scale=scale, groups=hood.groups)
-    if not fused and needs_plain_operations():
-        return sampled_sum(x, key, query, bias, offsets, hood)
-    require_option("the kernel of a neighbourhood", hood.kernel, odd=True)
-    for image in (x, key):
-        require_divisible(image.shape[1], hood.groups, "the groups of the points")
-    batch, channels = key.shape[:2]
-    size = query.shape[2:]
-    for name, tensor, expected in (
-        ("keys", key, (len(x), channels, *x.shape[2:])),
-        ("a query", query, (batch, channels, *size)),
-        ("a bias", bias, (hood.points, channels)),
-        ("offsets", offsets, (batch, 2 * hood.groups * hood.points, *size)),
-    ):
-        if tuple(tensor.shape) != expected:
-            raise Unsupported(f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}")
-    out: Tensor
-    if fused:
-        from upsamplers.functional._triton import attended_points as triton_form
-        from upsamplers.functional._triton.launch import dense
+    with stage("attention"):
+        scale = -(-query.shape[2] // x.shape[2])
+        others = (key, query, bias, offsets)
+        fused = uses_triton(backend, x, *others, kernel=hood.kernel, scale=scale, groups=hood.groups)
+        if not fused and needs_plain_operations():
+            return sampled_sum(x, key, query, bias, offsets, hood)
+        require_option("the kernel of a neighbourhood", hood.kernel, odd=True)
+        for image in (x, key):
+            require_divisible(image.shape[1], hood.groups, "the groups of the points")
+        batch, channels = key.shape[:2]
+        size = query.shape[2:]
+        for name, tensor, expected in (
+            ("keys", key, (len(x), channels, *x.shape[2:])),
+            ("a query", query, (batch, channels, *size)),
+            ("a bias", bias, (hood.points, channels)),
+            ("offsets", offsets, (batch, 2 * hood.groups * hood.points, *size)),
+        ):
+            if tuple(tensor.shape) != expected:
+                raise Unsupported(
+                    f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
+                )
+        out: Tensor
+        if fused:
+            from upsamplers.functional._triton import attended_points as triton_form
+            from upsamplers.functional._triton.launch import dense
 
-        out = triton_form.attended_points(
-            x, key, dense(query), bias.contiguous(), dense(offsets), hood.kernel, hood.groups, hood.reach
-        )
+            out = triton_form.attended_points(
+                x, key, dense(query), bias.contiguous(), dense(offsets), hood.kernel, hood.groups, hood.reach
+            )
+            return out
+        out = AttendedPoints.apply(x, key, query, bias, offsets, hood)  # type: ignore[no-untyped-call]
         return out
-    out = AttendedPoints.apply(x, key, query, bias, offsets, hood)  # type: ignore[no-untyped-call]
-    return out

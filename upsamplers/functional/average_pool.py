@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -23,17 +24,29 @@ def average_pool(y: Tensor, side: int, *, backend: str = "auto") -> tuple[Tensor
     Raises:
         Unsupported: the backend cannot take y.
     """
-    if uses_triton(backend, y):
-        from upsamplers.functional._triton import average_pool as fused
-        from upsamplers.functional._triton.launch import dense
+    with stage("pooling"):
+        if uses_triton(backend, y):
+            from upsamplers.functional._triton import average_pool as fused
+            from upsamplers.functional._triton.launch import dense
 
-        pooled, mean = fused.average_pool(dense(y), side)
-        return pooled, mean
-    mean = y.mean((2, 3), keepdim=True)
+            pooled, mean = fused.average_pool(dense(y), side)
+            return pooled, mean
+        return _pooled(y, side, side), y.mean((2, 3), keepdim=True)
+
+
+def pool_to(y: Tensor, height: int, width: int) -> Tensor:
+    """An image (B, G, h, w) averaged to (B, G, height, width), as by F.adaptive_avg_pool2d; itself if that is its size.
+
+    Where the image is smaller, its pixels repeat.
+    """
+    return y if y.shape[2] == height and y.shape[3] == width else _pooled(y, height, width)
+
+
+def _pooled(y: Tensor, height: int, width: int) -> Tensor:
     # Exporters have no such pool for sizes that they do not know, the older one only for multiples of the bins.
     if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
-        return _averages(y.shape[2], side, y) @ y @ _averages(y.shape[3], side, y).transpose(0, 1), mean
-    return F.adaptive_avg_pool2d(y, side), mean
+        return _averages(y.shape[2], height, y) @ y @ _averages(y.shape[3], width, y).transpose(0, 1)
+    return F.adaptive_avg_pool2d(y, (height, width))
 
 
 def _averages(size: int, side: int, like: Tensor) -> Tensor:

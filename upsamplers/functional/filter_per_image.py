@@ -6,6 +6,7 @@ from torch import Tensor
 
 from upsamplers.functional._torch.image_filters import ImageFilters, shifted_filters
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -27,14 +28,15 @@ def filter_per_image(y: Tensor, filters: Tensor, *, backend: str = "auto") -> tu
     Raises:
         Unsupported: the backend cannot take these tensors.
     """
-    filters = filters.to(y.dtype)
-    side = filters.shape[3]
-    if filters.shape[1] == 2 and side % 4 == 2 and uses_triton(backend, y, filters, kernel=side):
-        from upsamplers.functional._triton import image_filters, launch
+    with stage("filtering"):
+        filters = filters.to(y.dtype)
+        side = filters.shape[3]
+        if filters.shape[1] == 2 and side % 4 == 2 and uses_triton(backend, y, filters, kernel=side):
+            from upsamplers.functional._triton import image_filters, launch
 
-        pair: tuple[Tensor, Tensor] = image_filters.filter_per_image(launch.dense(y), filters)
-        return pair
-    if needs_plain_operations():
-        return shifted_filters(y, filters)
-    filtered: tuple[Tensor, ...] = ImageFilters.apply(y, filters)  # type: ignore[no-untyped-call]
-    return filtered
+            pair: tuple[Tensor, Tensor] = image_filters.filter_per_image(launch.dense(y), filters)
+            return pair
+        if needs_plain_operations():
+            return shifted_filters(y, filters)
+        filtered: tuple[Tensor, ...] = ImageFilters.apply(y, filters)  # type: ignore[no-untyped-call]
+        return filtered

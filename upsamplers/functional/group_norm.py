@@ -12,6 +12,7 @@ from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -31,27 +32,28 @@ def group_norm(x: Tensor, norm: nn.GroupNorm, *, backend: str = "auto") -> Tenso
     Raises:
         Unsupported: the backend cannot take x.
     """
-    if not _is_plain_norm(norm, x):
-        return norm(x)  # type: ignore[no-any-return]
-    is_fused = uses_triton(backend, x, norm.weight, norm.bias)
-    if torch.is_grad_enabled():
-        if not is_fused or not x.dtype == norm.weight.dtype == norm.bias.dtype:
+    with stage("norm"):
+        if not _is_plain_norm(norm, x):
             return norm(x)  # type: ignore[no-any-return]
-        from upsamplers.functional._triton import group_norm as fused
-        from upsamplers.functional._triton.launch import dense
+        is_fused = uses_triton(backend, x, norm.weight, norm.bias)
+        if torch.is_grad_enabled():
+            if not is_fused or not x.dtype == norm.weight.dtype == norm.bias.dtype:
+                return norm(x)  # type: ignore[no-any-return]
+            from upsamplers.functional._triton import group_norm as fused
+            from upsamplers.functional._triton.launch import dense
 
-        trained: Tensor = fused.group_norm(dense(x), norm.weight, norm.bias, norm.num_groups, norm.eps)[0]
-        return trained
-    if not is_fused and (x.device.type == "cpu" or x.dtype.itemsize < 4 or needs_plain_operations()):
-        return norm(x)  # type: ignore[no-any-return]
-    scale, shift = norm_scale_and_shift(norm, x, backend)
-    if is_fused:
-        from upsamplers.functional._triton.group_norm import scale_channels
-        from upsamplers.functional._triton.launch import dense
+            trained: Tensor = fused.group_norm(dense(x), norm.weight, norm.bias, norm.num_groups, norm.eps)[0]
+            return trained
+        if not is_fused and (x.device.type == "cpu" or x.dtype.itemsize < 4 or needs_plain_operations()):
+            return norm(x)  # type: ignore[no-any-return]
+        scale, shift = norm_scale_and_shift(norm, x, backend)
+        if is_fused:
+            from upsamplers.functional._triton.group_norm import scale_channels
+            from upsamplers.functional._triton.launch import dense
 
-        normalised: Tensor = scale_channels(dense(x), scale, shift)
-        return normalised
-    return torch.addcmul(shift[:, :, None, None], x, scale[:, :, None, None])
+            normalised: Tensor = scale_channels(dense(x), scale, shift)
+            return normalised
+        return torch.addcmul(shift[:, :, None, None], x, scale[:, :, None, None])
 
 
 def norm_scale_and_shift(norm: nn.GroupNorm, x: Tensor, backend: str = "auto") -> tuple[Tensor, Tensor]:
@@ -70,17 +72,18 @@ def norm_scale_and_shift(norm: nn.GroupNorm, x: Tensor, backend: str = "auto") -
     Raises:
         Unsupported: the backend cannot take x.
     """
-    if uses_triton(backend, x, norm.weight, norm.bias):
-        from upsamplers.functional._triton.group_norm import group_norm_scale_and_shift
-        from upsamplers.functional._triton.launch import dense
+    with stage("norm"):
+        if uses_triton(backend, x, norm.weight, norm.bias):
+            from upsamplers.functional._triton.group_norm import group_norm_scale_and_shift
+            from upsamplers.functional._triton.launch import dense
 
-        scale, shift = group_norm_scale_and_shift(dense(x), norm.weight, norm.bias, norm.num_groups, norm.eps)
-        return scale, shift
-    grouped = x.to(coordinate_dtype(x)).unflatten(1, (norm.num_groups, -1))  # (B, groups, C / groups, H, W)
-    variance, mean = torch.var_mean(grouped, (2, 3, 4), correction=0)
-    deviation = (variance + norm.eps).sqrt().repeat_interleave(x.shape[1] // norm.num_groups, 1)
-    scale = norm.weight / deviation
-    return scale, norm.bias - mean.repeat_interleave(x.shape[1] // norm.num_groups, 1) * scale
+            scale, shift = group_norm_scale_and_shift(dense(x), norm.weight, norm.bias, norm.num_groups, norm.eps)
+            return scale, shift
+        grouped = x.to(coordinate_dtype(x)).unflatten(1, (norm.num_groups, -1))  # (B, groups, C / groups, H, W)
+        variance, mean = torch.var_mean(grouped, (2, 3, 4), correction=0)
+        deviation = (variance + norm.eps).sqrt().repeat_interleave(x.shape[1] // norm.num_groups, 1)
+        scale = norm.weight / deviation
+        return scale, norm.bias - mean.repeat_interleave(x.shape[1] // norm.num_groups, 1) * scale
 
 
 def normalised_product(
@@ -100,15 +103,18 @@ def normalised_product(
     Raises:
         Unsupported: the backend cannot take u and v.
     """
-    if uses_triton(backend, u, v, norm_u.weight, norm_u.bias, norm_v.weight, norm_v.bias):
-        from upsamplers.functional._triton import group_norm as fused
+    with stage("norm"):
+        if uses_triton(backend, u, v, norm_u.weight, norm_u.bias, norm_v.weight, norm_v.bias):
+            from upsamplers.functional._triton import group_norm as fused
 
-        scales_u = norm_scale_and_shift(norm_u, u, backend)
-        product: Tensor = fused.normalised_product(u, v, *scales_u, *norm_scale_and_shift(norm_v, v, backend), slope)
-        return product
-    u = F.leaky_relu(group_norm(u, norm_u, backend=backend), slope, inplace=True)
-    v = F.leaky_relu(group_norm(v, norm_v, backend=backend), slope, inplace=True)
-    return (u * v).sum(1, keepdim=True)
+            scales_u = norm_scale_and_shift(norm_u, u, backend)
+            product: Tensor = fused.normalised_product(
+                u, v, *scales_u, *norm_scale_and_shift(norm_v, v, backend), slope
+            )
+            return product
+        u = F.leaky_relu(group_norm(u, norm_u, backend=backend), slope, inplace=True)
+        v = F.leaky_relu(group_norm(v, norm_v, backend=backend), slope, inplace=True)
+        return (u * v).sum(1, keepdim=True)
 
 
 def folds(norm: nn.Module, x: Tensor) -> TypeGuard[nn.GroupNorm]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -22,10 +23,11 @@ def interpolate_bicubic(x: Tensor, scale: int, *, backend: str = "auto") -> Tens
     Raises:
         Unsupported: the backend cannot run.
     """
-    if uses_triton(backend, x, scale=scale):
-        from upsamplers.functional._triton import bicubic
+    with stage("interpolation"):
+        if uses_triton(backend, x, scale=scale):
+            from upsamplers.functional._triton import bicubic
 
-        out: Tensor = bicubic.interpolate_bicubic(x, scale)
-        return out
-    # Under autocast torch interpolates in float32.
-    return F.interpolate(x, scale_factor=float(scale), mode="bicubic", align_corners=False).to(x.dtype)
+            out: Tensor = bicubic.interpolate_bicubic(x, scale)
+            return out
+        # Under autocast torch interpolates in float32.
+        return F.interpolate(x, scale_factor=float(scale), mode="bicubic", align_corners=False).to(x.dtype)

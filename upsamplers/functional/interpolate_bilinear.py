@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -22,10 +23,11 @@ def interpolate_bilinear(x: Tensor, scale: int, *, backend: str = "auto") -> Ten
     Raises:
         Unsupported: the backend cannot run.
     """
-    if uses_triton(backend, x, scale=scale):
-        from upsamplers.functional._triton import points
-        from upsamplers.functional._triton.launch import dense
+    with stage("interpolation"):
+        if uses_triton(backend, x, scale=scale):
+            from upsamplers.functional._triton import points
+            from upsamplers.functional._triton.launch import dense
 
-        out: Tensor = points.bilinear(dense(x), scale)
-        return out
-    return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)
+            out: Tensor = points.bilinear(dense(x), scale)
+            return out
+        return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)

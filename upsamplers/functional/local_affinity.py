@@ -9,6 +9,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_dots
 from upsamplers.functional._torch.reflection import mirror_taps
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional._torch.window_products import Affinity
 from upsamplers.functional.backend import uses_triton
 
@@ -26,9 +27,9 @@ def local_affinity(
     """Products of a query with the window of keys around it (SAPA, NeurIPS 2022, section 3.2).
 
     logits[b, m, i, j] = Σ_c query[b, c, i, j] · key[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
-    window row by row (m = 0..k²-1), and a key outside the borders is zero, or reflected at them. It is the transpose
-    of `reassemble` in its weights, and shares its blocks: no window of keys is copied out, forward or backward, which
-    reads them again.
+    window row by row (m = 0..k²-1), and keys are zero outside their borders, or continued beyond them. It is the
+    transpose of `reassemble` in its weights, and shares its blocks: no window of keys is copied out, forward or
+    backward, which reads them again.
 
     A program that is being compiled, exported or traced gets the same sums as k² multiplications and reductions, on the
     backend "triton" one operation. On CPU, half precision is summed in float32. Second derivatives are supported.
@@ -38,7 +39,8 @@ def local_affinity(
         key: (B, D, H, W) in the query's dtype.
         kernel: k, odd.
         scale: s.
-        border: what lies beyond the borders of the keys: "zeros" or "reflection" (which needs H, W > k // 2).
+        border: what lies beyond the borders of the keys: "zeros", "reflection" (which needs H, W > k // 2) or
+            "replication".
         softmax: gives the softmax over each window, weights for `reassemble`.
         backend: "auto", "torch" or "triton".
 
@@ -49,21 +51,22 @@ def local_affinity(
         Unsupported: kernel is even, query and key do not fit, the keys are too few to reflect, or the backend cannot
             run.
     """
-    if not needs_plain_operations():
-        _require(query, key, kernel, scale, border)
-    if uses_triton(backend, key, query, kernel=kernel, scale=scale):
-        from upsamplers.functional._triton.windows import window_dots
+    with stage("affinity"):
+        if not needs_plain_operations():
+            _require(query, key, kernel, scale, border)
+        if border != "replication" and uses_triton(backend, key, query, kernel=kernel, scale=scale):
+            from upsamplers.functional._triton.windows import window_dots
 
-        reflect = border == "reflection"
-        affinity: Tensor = window_dots(key, query, kernel, 1, scale, reflect, softmax, True, query.dtype)
-        return affinity
-    if needs_plain_operations():
-        logits = shifted_dots(query, key, kernel, scale=scale, border=border)
-    else:
-        logits = Affinity.apply(query, key, kernel, scale)  # type: ignore[no-untyped-call]
-        if border == "reflection":
-            logits = mirror_taps(logits, kernel, scale)
-    return logits.softmax(1) if softmax else logits
+            reflect = border == "reflection"
+            affinity: Tensor = window_dots(key, query, kernel, 1, scale, reflect, softmax, True, query.dtype)
+            return affinity
+        if needs_plain_operations():
+            logits = shifted_dots(query, key, kernel, scale=scale, border=border)
+        else:
+            logits = Affinity.apply(query, key, kernel, scale)  # type: ignore[no-untyped-call]
+            if border != "zeros":
+                logits = mirror_taps(logits, kernel, scale, border)
+        return logits.softmax(1) if softmax else logits
 
 
 def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, backend: str = "auto") -> Tensor:
@@ -78,13 +81,14 @@ def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2,
     Raises:
         Unsupported: as there.
     """
-    if not uses_triton(backend, key, query, kernel=kernel, scale=scale):
-        return local_affinity(query, key, kernel, scale=scale, softmax=True, backend=backend)
-    from upsamplers.functional._triton.windows import window_dots
+    with stage("affinity"):
+        if not uses_triton(backend, key, query, kernel=kernel, scale=scale):
+            return local_affinity(query, key, kernel, scale=scale, softmax=True, backend=backend)
+        from upsamplers.functional._triton.windows import window_dots
 
-    _require(query, key, kernel, scale, "zeros")
-    weights: Tensor = window_dots(key, query, kernel, 1, scale, False, True, False, query.dtype)
-    return weights
+        _require(query, key, kernel, scale, "zeros")
+        weights: Tensor = window_dots(key, query, kernel, 1, scale, False, True, False, query.dtype)
+        return weights
 
 
 def _require(query: Tensor, key: Tensor, kernel: int, scale: int, border: str) -> None:

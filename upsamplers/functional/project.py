@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from upsamplers.checks import is_autocast
 from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 from upsamplers.functional.group_norm import folds, group_norm, norm_scale_and_shift
 
@@ -30,21 +31,22 @@ def project(x: Tensor, *layers: nn.Module, norm: nn.GroupNorm | None = None, bac
     Raises:
         Unsupported: the backend cannot take x.
     """
-    alone = [_alone(layer) for layer in layers] if is_plain(*layers) else []
-    convolutions = [layer for layer in alone if _is_projection(layer, x)]
-    weights = [convolution.weight for convolution in convolutions]
-    is_folded = norm is None or folds(norm, x)
-    if is_folded and len(weights) == len(layers) and uses_triton(backend, x, *weights):
-        from upsamplers.functional._triton import projection
+    with stage("projection"):
+        alone = [_alone(layer) for layer in layers] if is_plain(*layers) else []
+        convolutions = [layer for layer in alone if _is_projection(layer, x)]
+        weights = [convolution.weight for convolution in convolutions]
+        is_folded = norm is None or folds(norm, x)
+        if is_folded and len(weights) == len(layers) and uses_triton(backend, x, *weights):
+            from upsamplers.functional._triton import projection
 
-        if projection.can_project(*weights):
-            scale, shift = (None, None) if norm is None else norm_scale_and_shift(norm, x, backend)
-            biases = [convolution.bias for convolution in convolutions]
-            return projection.project(x, weights, biases, norm_scale=scale, norm_shift=shift)
-    if norm is not None:
-        x = group_norm(x, norm, backend=backend)
-    outputs = [layer(x) for layer in layers]
-    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+            if projection.can_project(*weights):
+                scale, shift = (None, None) if norm is None else norm_scale_and_shift(norm, x, backend)
+                biases = [convolution.bias for convolution in convolutions]
+                return projection.project(x, weights, biases, norm_scale=scale, norm_shift=shift)
+        if norm is not None:
+            x = group_norm(x, norm, backend=backend)
+        outputs = [layer(x) for layer in layers]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 
 
 def _alone(layer: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_sum
 from upsamplers.functional._torch.reflection import fold_taps
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional._torch.window_products import Reassembly
 from upsamplers.functional._torch.window_weights import window_weights
 from upsamplers.functional.backend import uses_triton
@@ -36,8 +37,8 @@ def reassemble(
     """Content-aware reassembly (CARAFE, ICCV 2019, section 3.2.2).
 
     out[b, c, i, j] = Σ_m weights[b, g·k² + m, i, j] · x[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
-    window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or reflected at them. No window
-    of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
+    window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or continued beyond them. No
+    window of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
     backward also that of x.
 
     A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions, on the
@@ -49,7 +50,7 @@ def reassemble(
         kernel: k, odd.
         groups: Z, dividing C; each of the Z contiguous channel groups has weights of its own.
         scale: s.
-        border: what lies beyond the borders of x: "zeros" or "reflection" (which needs H, W > k // 2).
+        border: what lies beyond the borders of x: "zeros", "reflection" (which needs H, W > k // 2) or "replication".
         normalize: "softmax": `weights` are logits, of which each window takes the softmax; "sigmoid-softmax": of their
             sigmoids; None: they are weights.
         shared: (B, Zk², H, W), added to `weights` for all s² output pixels of an input pixel.
@@ -64,32 +65,37 @@ def reassemble(
         Unsupported: kernel is even, the groups do not divide C, the weights do not fit, x is too small to reflect, or
             the backend cannot run.
     """
-    if not needs_plain_operations():
-        _require(x, weights, kernel, groups, scale, border, normalize)
-    is_shuffled = scale == 1 or _is_shuffled(x, weights)
-    others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
-    if uses_triton(backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups):
-        from upsamplers.functional._triton.windows import window_sum
+    with stage("reassembly"):
+        if not needs_plain_operations():
+            _require(x, weights, kernel, groups, scale, border, normalize)
+        is_shuffled = scale == 1 or _is_shuffled(x, weights)
+        others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
+        sizes = {"kernel": kernel, "scale": scale, "groups": groups}
+        if border != "replication" and uses_triton(backend, x, weights, *others, **sizes):
+            from upsamplers.functional._triton.windows import window_sum
 
-        sizes = kernel, groups, scale
-        # In the place of the logits, so that these are freed.
-        weights = _weights_on_triton(x, weights, sizes, normalize, shared, gate, is_shuffled=is_shuffled)
-        return window_sum(x, weights, guide, gate, *sizes, border == "reflection")  # type: ignore[no-any-return]
+            # In the place of the logits, so that these are freed.
+            weights = _weights_on_triton(
+                x, weights, (kernel, groups, scale), normalize, shared, gate, is_shuffled=is_shuffled
+            )
+            return window_sum(x, weights, guide, gate, kernel, groups, scale, border == "reflection")  # type: ignore[no-any-return]
 
-    weights = window_weights(
-        weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
-    )  # (B, Zk², sH, sW)
-    if needs_plain_operations():
-        shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
-        return shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
-    # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
-    if gate is not None:
-        weights = weights * (1 - gate)
-    weights = weights.to(x.dtype)
-    if border == "reflection":
-        weights = fold_taps(weights, kernel, scale)
-    out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
-    return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
+        weights = window_weights(
+            weights, kernel, groups=groups, scale=scale, is_shuffled=is_shuffled, normalize=normalize, shared=shared
+        )  # (B, Zk², sH, sW)
+        if needs_plain_operations():
+            shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
+            return (
+                shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
+            )
+        # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
+        if gate is not None:
+            weights = weights * (1 - gate)
+        weights = weights.to(x.dtype)
+        if border != "zeros":
+            weights = fold_taps(weights, kernel, scale, border)
+        out: Tensor = Reassembly.apply(x, weights, kernel, groups, scale)  # type: ignore[no-untyped-call]
+        return out if gate is None or guide is None else out.addcmul_(guide.to(x.dtype), gate.to(x.dtype))
 
 
 def _weights_on_triton(
@@ -103,22 +109,23 @@ def _weights_on_triton(
     is_shuffled: bool,
 ) -> Tensor:
     """The weights of a window sum, normalised and gated by kernels; sizes: kernel, groups and scale."""
-    from upsamplers.functional._triton import windows
+    with stage("softmax"):
+        from upsamplers.functional._triton import windows
 
-    scale = sizes[2]
-    height, width = x.shape[2:]
-    is_gated = gate is None
-    if normalize is not None:
-        # The kernel of the weights gives the gate no gradient.
-        is_gated = is_gated or not torch.is_grad_enabled()
-        sigmoid = normalize == "sigmoid-softmax"
-        own_gate = gate if is_gated else None
-        weights = windows.window_weights(weights, shared, own_gate, *sizes, height, width, sigmoid, x.dtype)
-    elif shared is not None:
-        weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
-    if gate is not None and not is_gated:
-        weights = windows.gated(weights, gate, scale, height)
-    return weights
+        scale = sizes[2]
+        height, width = x.shape[2:]
+        is_gated = gate is None
+        if normalize is not None:
+            # The kernel of the weights gives the gate no gradient.
+            is_gated = is_gated or not torch.is_grad_enabled()
+            sigmoid = normalize == "sigmoid-softmax"
+            own_gate = gate if is_gated else None
+            weights = windows.window_weights(weights, shared, own_gate, *sizes, height, width, sigmoid, x.dtype)
+        elif shared is not None:
+            weights = windows.plus_shared(weights, shared, scale, is_shuffled=is_shuffled)
+        if gate is not None and not is_gated:
+            weights = windows.gated(weights, gate, scale, height)
+        return weights
 
 
 def _require(

@@ -11,6 +11,7 @@ from upsamplers.functional._torch.finite_points import are_finite, sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
 
@@ -86,27 +87,28 @@ def sample_points(
     Raises:
         Unsupported: the offsets or scopes do not fit x; or the backend cannot run.
     """
-    batch, channels, height, width = x.shape
-    groups = offsets.shape[1] // (2 * scale**2)
-    if not needs_plain_operations():
-        _require(x, offsets, scopes, initial, groups, scale)
-    given = [tensor for tensor in (scopes, initial) if tensor is not None]
-    if uses_triton(backend, x, offsets, *given, scale=scale, groups=groups):
-        from upsamplers.functional._triton import points
+    with stage("sampling"):
+        batch, channels, height, width = x.shape
+        groups = offsets.shape[1] // (2 * scale**2)
+        if not needs_plain_operations():
+            _require(x, offsets, scopes, initial, groups, scale)
+        given = [tensor for tensor in (scopes, initial) if tensor is not None]
+        if uses_triton(backend, x, offsets, *given, scale=scale, groups=groups):
+            from upsamplers.functional._triton import points
 
-        return points.sample(x, offsets, scopes, initial, float(factor), groups, scale)
-    dtype = coordinate_dtype(x)
-    # A single pixel is contiguous in both layouts.
-    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    moved = displacement(offsets.to(dtype), scopes, initial, factor)
-    finite = are_finite(moved)
-    grid = normalised_points(moved, scale)  # (B, 2, Z, sH, sW)
-    del moved
-    grid = grid.permute(0, 2, 3, 4, 1).reshape(batch * groups, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
-    source = x.contiguous().to(dtype).view(batch * groups, channels // groups, height, width)  # (B·Z, C/Z, H, W)
-    out = sample_grid(source, grid, are_finite=finite, align_corners=False)
-    out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
-    return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
+            return points.sample(x, offsets, scopes, initial, float(factor), groups, scale)
+        dtype = coordinate_dtype(x)
+        # A single pixel is contiguous in both layouts.
+        is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        moved = displacement(offsets.to(dtype), scopes, initial, factor)
+        finite = are_finite(moved)
+        grid = normalised_points(moved, scale)  # (B, 2, Z, sH, sW)
+        del moved
+        grid = grid.permute(0, 2, 3, 4, 1).reshape(batch * groups, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
+        source = x.contiguous().to(dtype).view(batch * groups, channels // groups, height, width)  # (B·Z, C/Z, H, W)
+        out = sample_grid(source, grid, are_finite=finite, align_corners=False)
+        out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
+        return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
 
 
 def _require(

@@ -8,6 +8,7 @@ from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_selection import SelectedPoints, sampled_selection
+from upsamplers.functional._torch.stage import stage
 
 
 def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, groups: int, scale: int) -> Tensor:
@@ -35,18 +36,21 @@ def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, g
     Raises:
         Unsupported: the groups do not divide C, or something does not fit x.
     """
-    if needs_plain_operations():
-        return sampled_selection(x, key, query, offsets, groups, scale)
-    require_divisible(x.shape[1], groups, "the groups of the points")
-    require_divisible(key.shape[1], groups, "the groups of the points")
-    require_divisible(offsets.shape[1], 2 * groups, "two coordinates for each point of a group")
-    size = scale * x.shape[2], scale * x.shape[3]
-    for name, tensor, expected in (
-        ("keys", key, (len(x), key.shape[1], *x.shape[2:])),
-        ("a query", query, (len(x), key.shape[1], *size)),
-        ("offsets", offsets, (len(x), offsets.shape[1], *size)),
-    ):
-        if tuple(tensor.shape) != expected:
-            raise Unsupported(f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}")
-    out: Tensor = SelectedPoints.apply(x, key, query, offsets, groups, scale)  # type: ignore[no-untyped-call]
-    return out
+    with stage("selection"):
+        if needs_plain_operations():
+            return sampled_selection(x, key, query, offsets, groups, scale)
+        require_divisible(x.shape[1], groups, "the groups of the points")
+        require_divisible(key.shape[1], groups, "the groups of the points")
+        require_divisible(offsets.shape[1], 2 * groups, "two coordinates for each point of a group")
+        size = scale * x.shape[2], scale * x.shape[3]
+        for name, tensor, expected in (
+            ("keys", key, (len(x), key.shape[1], *x.shape[2:])),
+            ("a query", query, (len(x), key.shape[1], *size)),
+            ("offsets", offsets, (len(x), offsets.shape[1], *size)),
+        ):
+            if tuple(tensor.shape) != expected:
+                raise Unsupported(
+                    f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
+                )
+        out: Tensor = SelectedPoints.apply(x, key, query, offsets, groups, scale)  # type: ignore[no-untyped-call]
+        return out

@@ -139,4 +139,6 @@ class JBU(Upsampler):
 
 
 def _projection(inside: int, outside: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inside, outside, 1), nn.GELU(), nn.Dropout(DROPOUT), nn.Conv2d(outside, outside, 1))
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 1), nn.GELU(), nn.Dropout2d(DROPOUT), nn.Conv2d(outside, outside, 1)
+    )

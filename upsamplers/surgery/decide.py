@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from upsamplers.base import Upsampler
+from upsamplers.chain import Chain
 from upsamplers.errors import ReplacementError, Unsupported
 from upsamplers.registry import create, get
 from upsamplers.surgery.calls import HOLDER, has_operators, why_not_isolate, why_not_substitute
 from upsamplers.surgery.find import Call, Trace, Upsampling
 from upsamplers.surgery.report import Left, Replaced
-
-
-class Chain(Upsampler):
-    """Operators one after the other: scale 8 by three of scale 2.
-
-    Args:
-        operators: at least one, all of the same channels and scale; submodules "0", "1", ...
-    """
-
-    def __init__(self, operators: Sequence[Upsampler]) -> None:
-        super().__init__(operators[0].channels, scale=operators[0].scale ** len(operators))
-        for position, operator in enumerate(operators):
-            self.add_module(str(position), operator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) -> (B, C, sH, sW)."""
-        for operator in self.children():
-            x = operator(x)
-        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +107,10 @@ def _plan_operator(
         return None
     weights = [parameter for parameter in plan.model.parameters() if parameter.is_floating_point()]
     device = requirement.device or (weights[0].device if weights else torch.device("cpu"))
-    scale = plan.step or requirement.scale
-    reason = get(plan.operator).why_not(scale=scale, device=device.type.replace("meta", ""))
+    options = plan.options if plan.step is None else {**plan.options, "step": plan.step}
+    reason = get(plan.operator).why_not(scale=requirement.scale, step=plan.step, device=device.type.replace("meta", ""))
     try:
-        operator = None if reason else _created(plan, requirement)
+        operator = None if reason else create(plan.operator, requirement.channels, scale=requirement.scale, **options)
     except Unsupported as refusal:
         operator, reason = None, str(refusal)
     if operator is None:
@@ -145,15 +126,6 @@ def _plan_operator(
     row = Replaced(path or name, what, plan.operator, requirement.channels, requirement.scale, parameters, note)
     plan.replaced.append(row)
     return operator.to(device=device, dtype=dtype).train(training)
-
-
-def _created(plan: Plan, requirement: Requirement) -> Upsampler:
-    if plan.step is None or plan.step == requirement.scale:
-        return create(plan.operator, requirement.channels, scale=requirement.scale, **plan.options)
-    length = round(math.log(requirement.scale, plan.step))
-    if plan.step**length != requirement.scale:
-        raise Unsupported(f"scale {requirement.scale} is no power of step={plan.step}")
-    return Chain([create(plan.operator, requirement.channels, scale=plan.step, **plan.options) for _ in range(length)])
 
 
 def _module_requirement(plan: Plan, module: nn.Module, channels: int | None) -> Requirement | str:

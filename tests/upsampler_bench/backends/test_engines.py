@@ -27,12 +27,12 @@ QUICK = {
     "min-samples": 6,
     "plugin": PLUGIN,
 }
-INSTALLED = [name for name in ("onnxruntime", "openvino") if find_spec(name)]
+INSTALLED = [name for name in ("onnxruntime", "openvino", "executorch") if find_spec(name)]
 engines = pytest.mark.parametrize("name", INSTALLED)
 
 
 class Silence:
-    def begin(self, cases): ...
+    def begin(self, cases, device=""): ...
 
     def update(self, message): ...
 
@@ -70,7 +70,7 @@ def measured(*names, on, **keys):
 def test_what_an_engine_cannot_run_is_said(change, reason):
     found = _engine.why_not(
         Case("carafe", **SMALL, **change, backend="onnxruntime"),
-        "torch",
+        ("torch", *_engine.EXPORTER),
         "onnxruntime",
         ("float32", "float16"),
         ("cpu",),

@@ -74,3 +74,8 @@ def test_a_signature_sees_one_element_in_a_hundred_and_elements_that_swapped_pla
         assert signature_change("", "output", expected, signature([other])) is not None
     rounded = plain * (1 + 1e-6 * torch.randn(plain.shape, generator=torch.Generator().manual_seed(3)))
     assert signature_change("", "output", expected, signature([rounded])) is None
+
+
+@pytest.mark.parametrize("part", ["output", "gradient"])
+def test_a_signature_that_a_baseline_lacks_is_a_change(part):
+    assert {verdict for _, verdict in changes(baseline(**{part: {}}), baseline())} == {"wrong"}

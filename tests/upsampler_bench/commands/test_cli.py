@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sample_run import sample_run
 
 from upsampler_bench import storage
 from upsampler_bench.errors import ResultsError
@@ -46,8 +48,15 @@ def test_a_run_writes_into_a_folder_of_its_own_and_leaves_a_checkout_clean(invok
     for _ in range(2):
         code, _, _ = invoke("run", *QUICK, "-u", "dysample", "--metrics", "latency", "-f", "csv", "-f", "png")
         assert code == 0
-    assert git("status", "--porcelain") == ""
     first, second = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    for command in (
+        ("report", f"runs/{first}", f"runs/{second}", "-f", "csv"),
+        ("capabilities", "-u", "nearest", "--metrics", "bfloat16", "--device", "cpu", "-f", "csv"),
+        ("run", *QUICK[2:], "--model", "stages(4x2x2/4)", "-u", "nearest", "--metrics", "params", "-f", "csv"),
+    ):
+        code, _, error = invoke(*command)
+        assert code == 0, error
+    assert git("status", "--porcelain") == ""
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d{4}-paper", first)
     assert second != first
     assert {path.name for path in (tmp_path / "runs" / first).iterdir()} >= {"results.json", "report.csv", "panel.png"}
@@ -57,26 +66,19 @@ def test_report_without_an_argument_takes_the_newest_run(invoke, tmp_path):
     code, _, err = invoke("report", "-f", "csv")
     assert code == 2
     assert "no stored run in runs/; name one, such as reports/<device>" in " ".join(err.split())
-    arguments = ("run", *QUICK, "-u", "nearest", "--metrics", "params", "-f", "csv")
-    for output in ("older", "newer"):
-        invoke(*arguments, "--output-dir", f"runs/{output}")
-    made_later(tmp_path / "runs" / "newer")
+    for output, started in (("newer", "2026-02-02T10:00:00+00:00"), ("older", "2026-01-01T10:00:00+00:00")):
+        storage.save(replace(sample_run(), started=started), tmp_path / "runs" / output)
     code, _, err = invoke("report", "-f", "markdown")
     assert (code, err) == (0, "Wrote runs/newer/report.md\n")
 
 
-def made_later(folder):
-    stored = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_text(json.dumps({**stored, "started": "2999"}))
-
-
 def test_several_runs_are_reported_in_a_new_folder(invoke, tmp_path):
     for output in ("a", "b"):
-        invoke("run", *QUICK, "-u", "nearest", "--metrics", "params", "-f", "csv", "--output-dir", output)
-    before = (tmp_path / "a" / "report.csv").read_bytes()
+        storage.save(sample_run(), tmp_path / output)
+    (tmp_path / "a" / "report.csv").write_text("of a alone")
     code, _, _ = invoke("report", "a", "b", "-f", "csv")
     assert code == 0
-    assert (tmp_path / "a" / "report.csv").read_bytes() == before
+    assert (tmp_path / "a" / "report.csv").read_text() == "of a alone"
     assert len([*tmp_path.glob("runs/*-report/report.csv")]) == 1
 
 
@@ -100,7 +102,7 @@ def test_resume_continues_the_newest_unfinished_run_of_the_plan(invoke, tmp_path
 
 
 def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
-    invoke("run", *QUICK, "-u", "nearest", "--metrics", "latency", "--output-dir", "here")
+    storage.save(sample_run(), tmp_path / "here")
     code = (
         "import sys\nfrom upsampler_bench import cli\n"
         "sys.argv = ['upsampler-bench', 'report', 'here', '--output-dir', 'there', '-f', 'csv', '-f', 'markdown']\n"
@@ -108,7 +110,7 @@ def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
         "assert not {'torch', 'upsamplers', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-    assert {path.name for path in (tmp_path / "there").iterdir()} == {"report.csv", "report.md"}
+    assert {path.name for path in (tmp_path / "there").iterdir()} == {"report.csv", "published.csv", "report.md"}
 
 
 @pytest.mark.parametrize(
@@ -195,8 +197,7 @@ def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke,
 
 
 def test_nothing_measured_is_exit_code_2_and_leaves_the_old_run(invoke, tmp_path):
-    invoke("run", *QUICK, "-u", "nearest", "--metrics", "latency", "--output-dir", "here")
-    before = (tmp_path / "here" / "results.json").read_bytes()
+    before = storage.save(sample_run(), tmp_path / "here").read_bytes()
     arguments = ("run", *QUICK, "-u", "raises", "--plugin", PLUGIN, "--baseline", "", "--output-dir", "here")
     code, _, err = invoke(*arguments)
     assert code == 2

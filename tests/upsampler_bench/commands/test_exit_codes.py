@@ -1,15 +1,17 @@
 """How commands end: never with the code of a result by accident, and never without a word."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from sample_run import sample_run
 
 from upsampler_bench import storage
-from upsampler_bench.commands.exit_codes import INTERNAL, INTERRUPTED, MISUSE
+from upsampler_bench.commands.exit_codes import FINE, INTERNAL, INTERRUPTED, MISUSE
 
 COMMAND = [sys.executable, "-m", "upsampler_bench"]
 
@@ -35,6 +37,12 @@ def stored(tmp_path):
         (RecursionError(), INTERNAL, "This is a bug"),
         (EOFError("a bug"), INTERNAL, "This is a bug"),
         (OSError(28, "No space left on device", "here"), MISUSE, "error: here: No space left on device\n"),
+        (
+            ModuleNotFoundError(name="pandas"),
+            MISUSE,
+            "error: the package pandas is not installed: pip install pandas\n",
+        ),
+        (ModuleNotFoundError(name="upsampler_bench.lost"), INTERNAL, "This is a bug"),
         (SystemExit(1), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
         (SystemExit(0), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
         (KeyboardInterrupt(), INTERRUPTED, "Interrupted.\n"),
@@ -66,6 +74,48 @@ def test_no_error_ends_with_the_code_of_a_result(invoke, monkeypatch, problem, c
 def test_a_report_is_written_in_any_environment(stored, environment):
     code, _, error = run("report", stored, "-f", "png", **environment)
     assert (code, (stored / "panel.png").exists()) == (0, True), error
+
+
+@pytest.mark.slow
+def test_operators_are_measured_where_warnings_are_errors(tmp_path):
+    arguments = ("-u", "nearest", "--shape", "8x6x5", "--device", "cpu", "--metrics", "params", "-f", "csv")
+    code, _, error = run("run", *arguments, "--output-dir", tmp_path / "here", PYTHONWARNINGS="error")
+    assert (code, (tmp_path / "here" / "report.csv").exists()) == (FINE, True), error
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 64 KiB with 20 KiB left."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("cannot mount a tmpfs")
+    (folder / "other").write_bytes(bytes(44 * 1024))
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_what_was_measured(full_disk):
+    arguments = ["-u", "nearest", "-u", "dysample*", "-u", "carafe", "--shape", "8x6x5", "--device", "cpu", "-f", "csv"]
+    for metric in ("params", "flops", "memory", "traffic", "train_memory"):
+        arguments += ["--metrics", metric]
+    code, _, error = run("run", *arguments, "--output-dir", full_disk / "run")
+    assert code == MISUSE
+    assert "No space left on device" in error
+    assert "the same command with --resume continues." in " ".join(error.split())
+    assert storage.load(full_disk / "run").measurements
+
+
+def test_the_version_is_printed(invoke):
+    assert invoke("--version") == (FINE, f"upsampler-bench {metadata.version('upsampler-bench')}\n", "")
+
+
+def test_tests_can_interrupt_commands_where_sigint_is_ignored():
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow

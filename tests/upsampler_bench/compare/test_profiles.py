@@ -13,7 +13,7 @@ from upsampler_bench.report.pictures import roofline
 from upsampler_bench.results import MetricInfo, Part, Reading
 
 INFO = MetricInfo("profile", "Profile", "s", INFERENCE)
-CONVOLUTION = Part("convolution", "convolution", "offset", 1, 0.004, 10 * 2**20, 118_000_000, 2**20)
+CONVOLUTION = Part("convolution", "convolution", "offset", 1, 0.004, 10 * 2**20, 118_000_000)
 SAMPLE = Part("grid_sampler_2d", "sampling", "", 1, 0.030, 70 * 2**20)
 COPY = Part("clone", "copy", "", 1, 0.010, 20 * 2**20)
 
@@ -38,10 +38,10 @@ def test_an_extra_copy_is_named():
     assert names(profiles.changes(run_of(SAMPLE, CONVOLUTION), run_of(SAMPLE, COPY, CONVOLUTION))) == {"clone": "new"}
 
 
-def test_what_is_gone_and_what_takes_longer_is_named_the_largest_change_first():
+def test_what_is_removed_is_named_before_what_takes_longer():
     slower = replace(SAMPLE, seconds=0.045)
     made = profiles.changes(run_of(SAMPLE, COPY, CONVOLUTION), run_of(slower, CONVOLUTION))
-    assert list(names(made).items()) == [("grid_sampler_2d", "time"), ("clone", "removed")]
+    assert list(names(made).items()) == [("clone", "removed"), ("grid_sampler_2d", "time")]
     assert "44 ms before, 49 ms after" in made.profiles[0].title
 
 

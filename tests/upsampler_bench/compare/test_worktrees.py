@@ -15,6 +15,12 @@ pytestmark = pytest.mark.slow
 PLUGIN = """import torch, upsamplers
 upsamplers.register_module({name!r}, lambda channels, scale: torch.nn.Upsample(scale_factor=scale))
 """
+COPYING = """import torch, upsamplers
+class Mine(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.interpolate({}, scale_factor=2)
+upsamplers.register_module("mine", lambda channels, scale: Mine())
+"""
 
 
 def git(folder, *arguments):
@@ -72,6 +78,7 @@ def test_an_interruption_cleans_up_too(repository, problem):
 def test_a_shallow_clone_is_not_compared_with_itself(repository, tmp_path, monkeypatch):
     git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
+    Path("built.txt").write_text("as a CI leaves it")
     with (
         pytest.raises(PlanError, match="origin/main is the head itself in this shallow clone"),
         both_sides("origin/main"),
@@ -141,3 +148,19 @@ def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, 
     ):
         pass
     assert len(lines) == 1
+
+
+def test_profiles_of_revisions_name_a_planted_copy(tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for planted in ("x", "x.clone()"):
+        (folder / "mine.py").write_text(COPYING.format(planted))
+        git(folder, "add", "-A")
+        git(folder, "commit", "--quiet", "-m", planted)
+    monkeypatch.chdir(folder)
+    keys = {"upsampler": ["mine"], "shape": ["4x6x5"], "mode": ["inference"], "device": "cpu"}
+    changes = sides.profile_revisions("HEAD~1", None, sides.Options(keys, ("mine.py",)), print)
+    (table,) = changes.profiles
+    assert [row.name for row in table.rows if row.cells[-1].text != "time"] == ["clone"]
+    assert table.rows[0].cells[-1].text == "new"

@@ -68,9 +68,19 @@ def test_the_cpu_times_each_call_and_names_its_threads():
 
 
 def test_the_time_of_other_processes_counts_at_every_priority(monkeypatch):
-    times = psutil.cpu_times()
+    times = psutil.cpu_times(percpu=True)
     before = environment.seconds_of_others()
     for priority in ("user", "nice", "system"):
-        later = times._replace(**{priority: getattr(times, priority) + 1000})
-        monkeypatch.setattr(psutil, "cpu_times", lambda later=later: later)
+        later = [core._replace(**{priority: getattr(core, priority) + 1000}) for core in times]
+        monkeypatch.setattr(psutil, "cpu_times", lambda percpu, later=later: later)
         assert environment.seconds_of_others() - before > 900
+
+
+def test_the_time_of_others_counts_on_the_cores_that_this_process_may_use(monkeypatch):
+    core = psutil.cpu_times(percpu=True)[0]
+    busy = core._replace(user=core.user + 1000)
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [core, busy])
+    monkeypatch.setattr(environment, "cores", lambda: (0,))
+    alone = environment.seconds_of_others()
+    monkeypatch.setattr(environment, "cores", lambda: (1,))
+    assert environment.seconds_of_others() - alone > 900

@@ -77,3 +77,13 @@ def test_freed_storages_are_subtracted():
         assert storages.live == 0
         kept = torch.zeros(250)
     assert (storages.peak, kept.numel()) == (1000, 250)
+
+
+def test_what_is_alive_at_the_peak_is_known_by_the_operation_that_made_it():
+    with LiveStorages() as storages:
+        small = torch.zeros(250)
+        large = small.repeat(4)
+        del small
+        large.add(1)
+    assert (storages.allocations, storages.operations, storages.peak) == (3, 3, 8000)
+    assert storages.at_peak == {2: 4000, 3: 4000}

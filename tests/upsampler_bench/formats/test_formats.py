@@ -18,7 +18,8 @@ from upsampler_bench.formats import csv as csv_format
 from upsampler_bench.formats import latex, markdown, terminal
 from upsampler_bench.results import MetricInfo, Reading, Run
 
-ALL = formats.names()
+# A trace is written of profiles alone: see test_trace.py.
+ALL = tuple(name for name in formats.names() if name != "trace")
 PICTURES = ("png", "svg")
 TEXTS = tuple(name for name in ALL if name not in PICTURES)
 PRINTED = ("csv", "latex", "markdown", "terminal")

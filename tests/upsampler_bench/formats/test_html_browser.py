@@ -4,7 +4,7 @@ import base64
 import re
 
 import pytest
-from sample_page import NASTY, page_report, probed_run, stranger_report
+from sample_page import NASTY, long_report, page_report, probed_run, stranger_report
 
 from upsampler_bench import formats
 from upsampler_bench.recommend import Criteria, recommend
@@ -29,7 +29,7 @@ PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 def session(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     pages = {}
-    for name, made in (("ours", page_report()), ("stranger", stranger_report())):
+    for name, made in (("ours", page_report()), ("stranger", stranger_report()), ("long", long_report())):
         (pages[name],) = formats.write(made, folder / name, ["html"])
     driver = start(folder / "profile")
     yield Browser(driver, pages)
@@ -252,6 +252,30 @@ def test_a_strangers_hover_is_text_too(browser):
     )
     assert texts
     assert all(tag in ("<br>", "<b>", "</b>") for text in texts for tag in re.findall(r"<[^>]*>?", text))
+
+
+def test_a_long_page_loads_rows_when_their_table_is_near_and_filters_them_before(browser):
+    browser.open("long")
+    last = "[...document.querySelectorAll('[data-table]')].at(-1)"
+    assert browser.run("return document.querySelectorAll('tbody > template').length") == 22
+    assert browser.run(f"return {last}.querySelector('tbody').rows.length") == 0
+    assert browser.find("#shown").text == "156 of 156 rows shown"
+    browser.find("#find").send_keys("carafe")
+    assert browser.find("#shown").text == "52 of 156 rows shown"
+    browser.run(f"{last}.scrollIntoView()")
+    browser.until(f"{last}.querySelector('tbody').rows.length === 3")
+    assert browser.names(51) == ["carafe"]
+    browser.find("#find").clear()
+    browser.find("#find").send_keys(" ")
+    browser.run(f"{last}.querySelectorAll('.sort')[1].click()")
+    assert browser.names(51)[0] == "nearest"
+
+
+def test_paper_has_the_rows_of_a_long_page(browser):
+    browser.open("long")
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("return document.querySelectorAll('[data-table] tbody tr').length") == 156
+    browser.run("dispatchEvent(new Event('afterprint'))")
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ def reads_zeros(name):
     return "transformer_module.decoder.layers.0.self_attn" in name
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_operation_of_a_model_is_counted(name):
-    counted = counts(built(name, "fade").eval(), (image_for(name),), _conventions.ALL)
+def test_every_operation_of_a_model_is_counted(placed):
+    name, model = placed
+    counted = counts(model.eval(), (image_for(name),), _conventions.ALL)
     assert counted.unknown == ()
     assert counted.by_convention["mac"] > 0
 

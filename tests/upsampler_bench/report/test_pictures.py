@@ -11,7 +11,7 @@ from upsampler_bench.paper import published
 from upsampler_bench.report.pictures import Panel, Picture, Plane, Point
 from upsampler_bench.report.pictures.pareto import front
 from upsampler_bench.report.pictures.sweep import slope
-from upsampler_bench.results import Run
+from upsampler_bench.results import MetricInfo, Reading, Run
 
 MINUS = "−"
 
@@ -182,6 +182,22 @@ def test_the_pareto_picture_names_the_front_of_all_and_that_of_those_with_parame
     assert {one.name for one in pareto.points} == set(FIGURES) - {"mine"}
 
 
+def test_energy_has_a_front_of_its_own_where_it_was_measured() -> None:
+    run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe", "dysample")})
+    joules = {"bilinear": 0.2, "carafe": 0.9, "dysample": 0.5}
+    measurements = tuple(
+        replace(one, readings=(*one.readings, Reading("energy", ((joules[one.case.upsampler],),), "counter")))
+        if one.case.mode == "inference"
+        else one
+        for one in run.measurements
+    )
+    assert "energy" not in pictures(run)
+    energy = MetricInfo("energy", "Energy", "J", "inference", relative=True)
+    plane = pictures(replace(run, metrics=(*run.metrics, energy), measurements=measurements))["energy"]
+    assert fronts(plane)[0] == ["bilinear"]
+    assert plane.y.label.startswith("Energy (mJ")
+
+
 def test_in_a_model_those_have_parameters_that_add_some_to_the_baselines() -> None:
     run = model_run()
     whole = tuple(
@@ -223,6 +239,17 @@ def test_a_sweep_over_channels_tells_linear_from_quadratic() -> None:
     assert slopes["carafe"] == pytest.approx(1, abs=0.05)
     assert slopes["deconv"] == pytest.approx(2, abs=0.05)
     assert "1×C×64×64" in sweep.subtitle
+
+
+def test_a_size_of_a_sweep_has_pictures_of_its_own_only_where_sweeps_cross_else_at_the_largest() -> None:
+    grid = swept_run((30, 60, 120), (32, 64, 128))
+    crossed = tuple(one for one in grid.measurements if one.case.height == 60 or one.case.channels == 64)
+    for run, shape in (
+        (replace(grid, measurements=crossed), "1x64x60x60"),
+        (swept_run((30, 60, 120)), "1x256x120x120"),
+    ):
+        slugs = {one.slug for one in report.from_run(run).pictures if one.name != "sweep"}
+        assert slugs == {shape}
 
 
 def test_two_sizes_are_no_sweep_and_sizes_of_several_runs_are_one() -> None:

@@ -263,3 +263,10 @@ def test_the_bubble_names_who_has_no_published_quality_and_who_was_not_measured(
     assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in bubble.caption
     assert "Not measured: carafe." in bubble.caption
     assert bubble.y.label == "Published mIoU (%)"
+
+
+def test_a_fact_whose_text_has_its_name_is_not_named_twice() -> None:
+    run = sample_run()
+    machine = {"libc": "glibc 2.36", "heap": "kept heap", "cores": "2"}
+    where = replace(run.environment, machine=machine)
+    assert dict(report.from_run(replace(run, environment=where)).facts)["Machine"] == "glibc 2.36, kept heap, cores 2"

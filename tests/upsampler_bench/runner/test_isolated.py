@@ -6,13 +6,10 @@ import pytest
 
 from upsampler_bench.baseline import recording
 from upsampler_bench.baseline.baseline_file import OperatorBaseline
-from upsampler_bench.case import Case
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import isolated
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
-NAMES_OF = "upsampler_bench.runner.operators:names_of"
-
 pytestmark = pytest.mark.slow
 
 
@@ -32,10 +29,10 @@ def test_an_operator_that_ends_the_process_costs_its_own_answer():
 
 
 def test_names_are_those_of_a_plug_in_too():
-    names = isolated.ask(NAMES_OF, [Case("")], tuple[str, ...], str, plugins=[PLUGIN])[0]
+    names = [operator.name for operator in isolated.registered(plugins=[PLUGIN])]
     assert {"nearest", "ends-quietly"} <= set(names)
 
 
 def test_a_plug_in_that_does_not_exist_is_named():
     with pytest.raises(PlanError, match=r"cannot load plug-in 'nowhere.py'"):
-        isolated.ask(NAMES_OF, [Case("")], tuple[str, ...], str, plugins=["nowhere.py"])
+        isolated.registered(plugins=["nowhere.py"])

@@ -61,7 +61,7 @@ class Listener:
     def __init__(self):
         self.messages = []
 
-    def begin(self, cases): ...
+    def begin(self, cases, device=""): ...
 
     def update(self, message):
         self.messages.append(message)

@@ -66,6 +66,62 @@ def test_rows_name_their_backend_where_a_group_has_several():
     ]
 
 
+def test_without_a_terminal_the_time_left_is_printed_when_nothing_else_is():
+    out, now = io.StringIO(), [0.0]
+    listener = progress.Plain(Console(file=out, width=80), 2, lambda: now[0])
+    listener.begin([CASE, CASE.of("broken")])
+    for now[0] in (30.0, 40.0, 60.0):
+        listener.update(AT)
+    listener.lost(CASE.of("broken"), "RuntimeError: no")
+    assert out.getvalue().splitlines()[1:] == [
+        "23% done, about 1.7 min left",
+        "23% done, about 3.3 min left",
+        "[1/2] broken: RuntimeError: no",
+    ]
+
+
+def test_a_case_that_is_measured_again_is_counted_once():
+    assert [line[:5] for line in shown(False, CASE, [DONE, DONE], lost=["broken"]).splitlines()[1:]] == [
+        "[1/2]",
+        "[1/2]",
+        "[2/2]",
+    ]
+
+
+def test_steps_of_a_command_are_shown_with_the_time_left():
+    out = io.StringIO()
+    with progress.steps(Console(file=out, force_terminal=True, width=80), 3) as begin:
+        for name in ("carafe", "dysample"):
+            begin(name)
+    assert all(text in out.getvalue() for text in ("dysample", "1/3", "left")), out.getvalue()
+
+
+def on_two_devices(terminal):
+    out, other = io.StringIO(), Case("dysample+", height=8)
+    console = Console(file=out, force_terminal=terminal, width=80)
+    with progress.display(console, 2, ["cuda:0", "cuda:1"]) as listener:
+        listener.begin([CASE], "cuda:0")
+        listener.begin([other], "cuda:1")
+        listener.update(AT)
+        listener.update(DONE)
+        listener.lost(other, "RuntimeError: no")
+        if terminal:
+            listener._bar.refresh()
+    return out.getvalue()
+
+
+def test_each_of_several_devices_has_a_line_of_its_own_beside_that_of_all():
+    last = on_two_devices(terminal=True).rpartition("2/2")[0] + "2/2"
+    assert all(text in last for text in ("cuda:0 dysample+", "cuda:1", "all", "2/2")), last
+
+
+def test_without_a_terminal_each_line_names_its_device():
+    assert on_two_devices(terminal=False).splitlines()[2:] == [
+        "[1/2] cuda:0 dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
+        "[2/2] cuda:1 dysample+: RuntimeError: no",
+    ]
+
+
 def test_a_probed_operator_is_one_line_that_names_what_does_not_work():
     assert shown(False, PROBED, PROBES).splitlines()[1:] == ["[1/1] carafe: probed; no onnx_export"]
 

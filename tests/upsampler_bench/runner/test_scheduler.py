@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import plan, storage
+from upsampler_bench import metrics, plan, storage
 from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
 from upsampler_bench.runner import scheduler, session
 
@@ -25,7 +25,7 @@ QUICK = {
 
 
 class Silence:
-    def begin(self, cases): ...
+    def begin(self, cases, device=""): ...
 
     def update(self, message): ...
 
@@ -104,6 +104,28 @@ def test_ctrl_c_leaves_a_readable_run_that_resume_completes(tmp_path):
     assert len(resumed.measurements) == 3
 
 
+class InterruptAtSecond(Silence):
+    """Ctrl-C arrives when the first operator is prepared and the second is about to be."""
+
+    def update(self, message):
+        if message.kind == "at" and message.step == "build" and message.key.startswith("good/"):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("mode", ["inference", "train"])
+def test_resume_keeps_every_reading_of_every_metric(tmp_path, mode):
+    wanted = [name for name in metrics.names() if metrics.get(name).INFOS[0].mode == mode]
+    keys = {"metrics": wanted, "mode": mode, "max_time": 1.0}
+    interrupted = measure(tmp_path, "good", listener=InterruptAtSecond(), **keys)
+    assert interrupted.ended == "interrupted"
+    before = {reading.metric: reading for reading in interrupted.measurements[0].readings}
+    assert before
+    resumed = measure(tmp_path, "good", resume=True, **keys)
+    bilinear, good = ({reading.metric: reading for reading in row.readings} for row in resumed.measurements)
+    assert set(bilinear) == set(good)
+    assert before.items() <= bilinear.items()
+
+
 def test_resume_measures_only_what_is_missing(tmp_path):
     first = measure(tmp_path, "good", "nearest", "raises")
     messages = []
@@ -133,13 +155,14 @@ def test_inputs_too_large_to_make_cost_their_own_shape_only(tmp_path):
     assert lost[100000].startswith("out of memory")
 
 
-@pytest.mark.parametrize("baseline", ["", "bilinear"])
-def test_nothing_measured_of_what_was_asked_for_is_an_error_and_keeps_the_earlier_run(tmp_path, baseline):
+def test_nothing_measured_of_what_was_asked_for_is_an_error_and_keeps_the_earlier_run(tmp_path):
     kept = measure(tmp_path, "good")
-    with pytest.raises(NothingMeasured, match=r"nothing that was asked for.*\nraises, .*: .*this operator has a bug"):
-        measure(tmp_path, "raises", "raises-too", baseline=baseline)
-    assert storage.load(tmp_path) == kept
-    assert [path.name for path in tmp_path.iterdir()] == [storage.FILE]
+    nothing = pytest.raises(NothingMeasured, match=r"nothing that was asked.*\nraises, .*: .*this operator has a bug")
+    for baseline in ("", "bilinear"):
+        with nothing:
+            measure(tmp_path, "raises", "raises-too", baseline=baseline)
+        assert storage.load(tmp_path) == kept
+        assert [path.name for path in tmp_path.iterdir()] == [storage.FILE]
 
 
 def test_the_baseline_may_be_what_was_asked_for(tmp_path):

@@ -107,3 +107,9 @@ def test_a_key_or_shape_that_is_not_valid_is_refused(keys, message):
 
     with pytest.raises(PlanError, match=message):
         operator_benchmark.case_of("bilinear", **{"shape": (4, 6, 5), **keys})
+
+
+def test_without_pytest_benchmark_the_fixture_names_the_extra(pytester):
+    pytester.makepyfile("def test_mine(upsampler_benchmark): ...")
+    done = pytester.runpytest_subprocess("-p", "no:benchmark")
+    done.stdout.fnmatch_lines(["*upsampler_benchmark needs pytest-benchmark: pip install 'upsampler-bench*pytest*'*"])

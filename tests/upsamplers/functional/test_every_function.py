@@ -9,8 +9,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from upsamplers.functional import (
     Neighbourhood,
     attended_points,
+    cross_attention,
     filter_per_image,
+    filter_responses,
     local_affinity,
+    neighbourhood_attention,
     reassemble,
     sample_points,
     selected_points,
@@ -31,10 +34,19 @@ FUNCTIONS = {
         lambda *tensors: attended_points(*tensors, HOOD),
         lambda b, c, h, w: [(b, c, h, w), (b, 4, h, w), (b, 4, 2 * h, 2 * w), (9, 4), (b, 36, 2 * h, 2 * w)],
     ),
+    "cross_attention": (
+        lambda *tensors: cross_attention(*tensors, heads=2, window=0.2),
+        lambda b, c, h, w: [(b, 4, 2 * h, 2 * w), (b, 4, h, w), (b, c, h, w)],
+    ),
+    "neighbourhood_attention": (
+        lambda *tensors: neighbourhood_attention(*tensors, 3, heads=2),
+        lambda b, c, h, w: [(b, 8, 2 * h, 2 * w), (b, 8, h, w), (b, c, h, w)],
+    ),
     "filter_per_image": (
         lambda y, filters: torch.stack(filter_per_image(y, filters)),
         lambda b, c, h, w: [(b, c, 2 * h, 2 * w), (b, 2, 6, 6)],
     ),
+    "filter_responses": (filter_responses, lambda b, c, h, w: [(b, c, h, w), (8, 1, 3, 3)]),
     "sample_points": (
         lambda x, displacement: sample_points(x, displacement, 2),
         lambda b, c, h, w: [(b, c, h, w), (b, 16, h, w)],
@@ -77,7 +89,7 @@ def test_any_strides_are_read(name, turn):
         torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "sample_points"])
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("sample_points", "filter_responses")])
 def test_only_the_inputs_are_kept_for_backward(name):
     function, inputs = make(name)
     kept = []

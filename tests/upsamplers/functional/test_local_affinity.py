@@ -12,7 +12,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional import local_affinity, reassemble
 from upsamplers.functional._torch.portable_windows import shifted_dots, shifted_sum
 
-MODES = {"zeros": "constant", "reflection": "reflect"}
+MODES = {"zeros": "constant", "reflection": "reflect", "replication": "replicate"}
 
 
 def plain(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, border: str = "zeros") -> Tensor:
@@ -57,16 +57,17 @@ def test_values_and_gradients_are_those_of_unfold_and_multiply(scale, kernel, bo
 
 
 @pytest.mark.parametrize("form", [reassemble, shifted_sum])
+@pytest.mark.parametrize("border", ["reflection", "replication"])
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7])
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_reassembly_of_a_reflected_feature_is_that_of_a_padded_one(scale, kernel, form):
-    for height, width in ((4, 4), (5, 7), (9, 4)):
+def test_reassembly_of_a_continued_feature_is_that_of_a_padded_one(scale, kernel, border, form):
+    for height, width in ((4, 4), (5, 7), (9, 4)) if border == "reflection" else ((1, 2), (3, 1), (5, 7)):
         query, key, grad = make(2, 6, height, width, kernel, scale)
-        found = results(form, key, grad, query, kernel, scale=scale, border="reflection")
+        found = results(form, key, grad, query, kernel, scale=scale, border=border)
         weights, x = grad.requires_grad_(), key.requires_grad_()
-        plain(query.detach(), x, kernel, scale=scale, border="reflection").backward(weights)
+        plain(query.detach(), x, kernel, scale=scale, border=border).backward(weights)
         assert_same(found[1:2], [x.grad], 1e-12)
-        padded = F.unfold(F.pad(x, (kernel // 2,) * 4, mode="reflect"), kernel)
+        padded = F.unfold(F.pad(x, (kernel // 2,) * 4, mode=MODES[border]), kernel)
         windows = padded.view(2, 6, kernel**2, height, 1, width, 1)
         out = (windows * weights.view(2, 1, kernel**2, height, scale, width, scale)).sum(2).view(query.shape)
         assert_same(found[::2], [out, *torch.autograd.grad(out, [weights], query)], 1e-12)
@@ -91,10 +92,11 @@ def test_first_and_second_derivatives_are_exact(border):
     assert torch.autograd.gradgradcheck(lambda a, b: local_affinity(a, b, 3, border=border), arguments)
 
 
-def test_derivatives_of_a_reflected_reassembly_are_exact():
+@pytest.mark.parametrize("border", ["reflection", "replication"])
+def test_derivatives_of_a_continued_reassembly_are_exact(border):
     query, key, grad = make(1, 2, 3, 4, 5, 1)
     arguments = (key.requires_grad_(), grad.requires_grad_())
-    form = lambda x, weights: reassemble(x, weights, 5, scale=1, border="reflection")  # noqa: E731
+    form = lambda x, weights: reassemble(x, weights, 5, scale=1, border=border)  # noqa: E731
     assert form(*arguments).shape == query.shape
     assert torch.autograd.gradcheck(form, arguments)
     assert torch.autograd.gradgradcheck(form, arguments)

@@ -1,5 +1,6 @@
 """What every registered operator promises: each claim is tested for every name."""
 
+import contextlib
 import copy
 import io
 import pickle
@@ -17,6 +18,7 @@ from every_operator import (
     differentiable,
     fit_for,
     inputs,
+    learnt,
     output_and_gradients,
     size_out,
     trained,
@@ -65,8 +67,8 @@ def test_a_scale_that_it_does_not_list_is_refused(name: str) -> None:
 def test_any_size_is_accepted(name: str, height: int, width: int) -> None:
     module = trained(name).train()
     # A norm over one value and a reflection of a one-pixel side are impossible; only guided operators have them.
-    may_refuse = module.needs_guide and min(height, width) == 1
-    given = inputs(module, height, width, batch=1)
+    may_refuse = (module.needs_guide and min(height, width) == 1) or min(height, width) < module.least_size
+    given = module.example_inputs(1, height, width)
     try:
         out = module(*given)
     except Unsupported:
@@ -74,6 +76,18 @@ def test_any_size_is_accepted(name: str, height: int, width: int) -> None:
         return
     assert out.shape == size_out(module, given[0])
     assert out.isfinite().all()
+
+
+@every_operator
+def test_the_least_size_is_accepted_and_a_smaller_one_refused(name: str) -> None:
+    module = trained(name)
+    least = module.least_size
+    given = module.example_inputs(2, least, least + 1)
+    with contextlib.suppress(Unsupported) if module.needs_guide and least == 1 else contextlib.nullcontext():
+        assert module(*given).shape == size_out(module, given[0])
+    if least > 1:
+        with pytest.raises(Unsupported, match=f"expected at least {least} x {least}"):
+            module(*module.example_inputs(2, least + 1, least - 1))
 
 
 @every_operator
@@ -133,8 +147,10 @@ def test_gradients_reach_x_and_every_parameter(name: str) -> None:
     module = trained(name)
     x, *guide = differentiable(inputs(module))
     module(x, *guide).square().sum().backward()
-    silent = [key for key, one in module.named_parameters() if one.grad is None or not one.grad.any()]
+    silent = [key for key, one in learnt(module) if one.grad is None or not one.grad.any()]
     assert not silent
+    frozen = {key for key, one in module.named_parameters() if not one.requires_grad}
+    assert frozen == set(module.unused_parameters)
     assert x.grad is not None
     assert x.grad.any()
 
@@ -231,12 +247,13 @@ def test_reset_parameters_gives_what_the_constructor_gives_under_that_seed(name:
 @every_operator
 def test_example_inputs_are_drawn_from_torchs_generator_and_fit(name: str) -> None:
     module = trained(name)
+    size = max(4, module.least_size), max(6, module.least_size)
     torch.manual_seed(4)
-    first = module.example_inputs(2, 4, 6)
+    first = module.example_inputs(2, *size)
     torch.manual_seed(4)
-    again = module.example_inputs(2, 4, 6)
+    again = module.example_inputs(2, *size)
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-    assert first[0].shape == (2, module.channels, 4, 6)
+    assert first[0].shape == (2, module.channels, *size)
     assert len(first) == 1 + module.needs_guide
     assert not any(one.requires_grad for one in first)
     assert module(*first).shape == size_out(module, first[0])
@@ -266,7 +283,7 @@ def test_upsample_to_an_odd_level_gives_its_size(name: str, small: tuple[int, in
     module = trained(name)
     if module.scale != 2:
         pytest.skip("does not double")
-    x, feature = torch.randn(1, module.channels, *small), torch.randn(1, module.channels, *large)
+    x, feature = torch.randn(1, module.channels, *small), torch.randn(1, module.guide_channels, *large)
     with torch.no_grad():
         out = module.upsample_to(x, feature)
         rows, columns = (torch.arange(2 * side).clamp_max(end - 1) for side, end in zip(small, large, strict=True))
@@ -281,7 +298,7 @@ def test_upsample_to_an_odd_level_gives_its_size(name: str, small: tuple[int, in
 @pytest.mark.parametrize("size", [(24, 26), (26, 28), (13, 13)])
 def test_upsample_to_a_feature_of_another_size_names_both_shapes(name: str, size: tuple[int, int]) -> None:
     module = build(name)
-    x, feature = torch.randn(1, module.channels, 13, 13), torch.randn(1, module.channels, *size)
+    x, feature = torch.randn(1, module.channels, 13, 13), torch.randn(1, module.guide_channels, *size)
     with pytest.raises(Unsupported) as refusal:
         module.upsample_to(x, feature)
     assert str(tuple(x.shape)) in str(refusal.value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 import torch.distributed as dist
-from every_operator import NAMES, build, differentiable, inputs, size_out, trained
+from every_operator import NAMES, build, differentiable, inputs, learnt, size_out, trained
 from torch import Tensor, nn
 from torch.distributed import DeviceMesh, fsdp, init_device_mesh
 from torch.distributed.tensor import DTensor
@@ -27,14 +27,15 @@ every_operator = pytest.mark.parametrize("name", NAMES)
 
 
 def layers(module: nn.Module) -> list[nn.Module]:
-    """The modules inside that own parameters; a deconv's layer has those of the operator."""
-    owning = [layer for layer in module.modules() if list(layer.parameters(recurse=False))]
+    """The modules inside that own parameters which train; a deconv's layer has those of the operator."""
+    owning = [layer for layer in module.modules() if any(p.requires_grad for p in layer.parameters(recurse=False))]
     return [layer for layer in owning if layer._parameters is not module._parameters]
 
 
 def matrices(module: nn.Module) -> list[nn.Module]:
     """The convolutions and linear layers inside."""
-    return [layer for layer in layers(module) if isinstance(layer.weight, Tensor) and layer.weight.dim() > 1]
+    weights = [(layer, getattr(layer, "weight", None)) for layer in layers(module)]
+    return [layer for layer, weight in weights if isinstance(weight, Tensor) and weight.dim() > 1]
 
 
 def step(module: Upsampler) -> None:
@@ -119,7 +120,7 @@ def test_layers_may_be_sharded_one_by_one(name: str, one_process: DeviceMesh) ->
             fsdp.fully_shard(layer, mesh=one_process, ignored_params=scalars)
     for module in (plain, sharded):
         module(*inputs(plain)).square().mean().backward()
-    for one, other in zip(plain.parameters(), sharded.parameters(), strict=True):
+    for (_, one), (_, other) in zip(learnt(plain), learnt(sharded), strict=True):
         gradient = other.grad if one.dim() == 0 else other.grad.full_tensor()  # type: ignore[union-attr]
         assert torch.allclose(one.grad, gradient, atol=1e-5)  # type: ignore[arg-type]
 
@@ -166,7 +167,7 @@ def test_a_batch_of_none_gives_none_and_gradients_of_zero(name: str, training: b
     assert out.dtype == given[0].dtype
     out.sum().backward()
     assert given[0].grad is not None
-    assert all(one.grad is not None and not one.grad.any() for one in module.parameters())
+    assert all(one.grad is not None and not one.grad.any() for _, one in learnt(module))
     counted = [key for key in state if not key.endswith("num_batches_tracked")]
     assert all(torch.equal(module.state_dict()[key], state[key]) for key in counted)
 

@@ -27,6 +27,8 @@ Json: TypeAlias = dict[str, Any]
 BAR, AROUND, PLANE = 21, 58, 480
 # Pixels: the side of a mosaic's tile, and of one with words below.
 TILE, WITH_TEXT = 72, 96
+# Of a legend: the pixels of a row, and about how many names stand in one.
+LEGEND, LEGEND_COLUMNS = 24, 3
 # How many pixels a point of the printed picture is.
 SCALE = 1.8
 # In a crowd some labels are left out, and seen on hover: as shares of the axes, how near another label may be.
@@ -69,10 +71,12 @@ def plain(text: str, most: int = 80) -> str:
 
 def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table]) -> Plot:
     height = round(BAR * (chart.places[-1] + 1)) + AROUND
-    if any(bar.backend for bar in chart.bars):
-        return Plot(chart.title, height + 30, _grouped(chart, panel))
     if panel.legend:
-        return Plot(chart.title, height + 30, _stacked(chart, panel))
+        height += LEGEND * -(-len(panel.legend) // LEGEND_COLUMNS)
+    if any(bar.backend for bar in chart.bars):
+        return Plot(chart.title, height, _grouped(chart, panel))
+    if panel.legend:
+        return Plot(chart.title, height, _stacked(chart, panel))
     ratios = _relative(chart, panel.baseline, tables)
     ratio = _bars(ratios, panel.baseline) if ratios else None
     return Plot(chart.title, height, _bars(chart, panel.baseline), ratio)
@@ -138,7 +142,8 @@ def _stacked(chart: BarChart, panel: Panel) -> Json:
         ]
         look = {"orientation": "h", "width": 0.72, "marker": {"color": legend_colour(name)}, "name": name}
         traces.append({"type": "bar", "x": lengths, "y": places, "hovertext": hover, "hoverinfo": "text", **look})
-    layout = figure["layout"] | {"barmode": "stack", "showlegend": True, "legend": {"orientation": "h", "y": -0.12}}
+    layout = _with_legend(figure["layout"], panel) | {"barmode": "stack"}
+    layout["xaxis"] = layout["xaxis"] | {"tickvals": chart.ticks}
     return {"data": [*traces, figure["data"][1] | {"showlegend": False}], "layout": layout}
 
 
@@ -150,10 +155,15 @@ def _grouped(chart: BarChart, panel: Panel) -> Json:
         for name in panel.legend
     ]
     bars, numbers = (trace | {"showlegend": False} for trace in figure["data"])
-    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom"}
-    layout = figure["layout"] | {"barmode": "overlay", "showlegend": True, "legend": legend}
-    layout["margin"] = layout["margin"] | {"t": 34}
+    layout = _with_legend(figure["layout"], panel) | {"barmode": "overlay"}
     return {"data": [bars, numbers, *keys], "layout": layout}
+
+
+def _with_legend(layout: Json, panel: Panel) -> Json:
+    """The layout with room for a legend above the bars, in the order of the panel's."""
+    rows = -(-len(panel.legend) // LEGEND_COLUMNS)
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0.0, "traceorder": "normal"}
+    return layout | {"showlegend": True, "legend": legend, "margin": layout["margin"] | {"t": 4 + LEGEND * rows}}
 
 
 def _bar_text(bar: Bar, chart: BarChart) -> str:

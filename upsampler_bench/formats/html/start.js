@@ -37,6 +37,7 @@ function startPrinting() {
   const root = document.documentElement;
   let theme = null;
   addEventListener('beforeprint', () => {
+    document.querySelectorAll('[data-table]').forEach(loadRows);
     theme = root.dataset.theme ?? null;
     root.dataset.theme = 'light';
     redrawAll();

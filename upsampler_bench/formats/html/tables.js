@@ -1,4 +1,5 @@
 // Tables: sorted by their headers' buttons, filtered by text, family and condition, and by the chooser.
+// The rows of a long page's later tables wait in templates, where they cost no layout, until their table is near.
 
 const NEXT = { none: 'ascending', ascending: 'descending', descending: 'none' };
 const collator = new Intl.Collator('en', { numeric: true });
@@ -7,6 +8,10 @@ let allowed = null;
 
 function startTables() {
   document.querySelectorAll('table.measured').forEach(makeSortable);
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) if (isIntersecting) loadRows(target);
+  }, { rootMargin: '800px' });
+  document.querySelectorAll('[data-table]').forEach((block) => { if (waiting(block)) near.observe(block); });
   const form = byId('filters');
   if (!form) return;
   form.addEventListener('submit', (event) => event.preventDefault());
@@ -18,12 +23,25 @@ function startTables() {
   applyFilters();
 }
 
+/** The template in which a table's rows wait, or null. */
+const waiting = (block) => block.querySelector('tbody > template');
+
+function loadRows(block) {
+  const template = waiting(block);
+  template?.replaceWith(template.content);
+}
+
+/** The rows of a table, also those that wait. */
+const rowsOf = (block) => [...(waiting(block)?.content.children ?? block.querySelector('tbody').rows)];
+
 function makeSortable(table) {
   const body = table.tBodies[0];
-  const original = [...body.rows];
+  let original = null;
   const headers = [...table.tHead.rows[0].cells];
   headers.forEach((header, place) => {
     header.querySelector('button').addEventListener('click', () => {
+      loadRows(table);
+      original ??= [...body.rows];
       const order = NEXT[header.getAttribute('aria-sort')];
       headers.forEach((other) => other.setAttribute('aria-sort', other === header ? order : 'none'));
       const rows = [...original];
@@ -49,7 +67,7 @@ function applyFilters() {
   let [shown, all, hiddenByChooser] = [0, 0, 0];
   for (const block of document.querySelectorAll('[data-table]')) {
     const fits = conditions.every((select) => block.dataset[select.dataset.condition] === select.value);
-    const rows = [...block.querySelector('tbody').rows];
+    const rows = rowsOf(block);
     for (const row of rows) {
       const matches = fits && (!family || row.dataset.family === family) && hasWords(row, words);
       row.hidden = !matches || (allowed !== null && !allowed.has(row.dataset.name));
@@ -65,6 +83,7 @@ function applyFilters() {
 
 /** Whether each word is somewhere in the row, its reason included. */
 function hasWords(row, words) {
+  if (!words.length) return true;
   const reasons = [...row.querySelectorAll('a.badge')].map((badge) => badge.title);
   const text = [row.textContent, ...reasons].join(' ').toLowerCase();
   return words.every((word) => text.includes(word));

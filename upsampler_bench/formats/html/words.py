@@ -12,6 +12,8 @@ from upsampler_bench.report.parts import NOTHING, Cell, Report, Row, Table
 
 __all__ = ["colour", "family"]
 
+# So many tables have their rows in the page from the start; those of the others wait until their table is near.
+AT_ONCE = 30
 # A sign and words, so that no verdict rests on a colour alone.
 VERDICTS = {"reproduced": "✓", "differs": "≠", "needs training": "◷", "not measured": "∅"}
 

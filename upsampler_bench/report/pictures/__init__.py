@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from upsampler_bench import discovery
@@ -14,6 +15,8 @@ from upsampler_bench.results import Raster
 if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
 
+# Pictures of one kind: nobody looks at hundreds, and each takes half a second to draw.
+MOST = 12
 # The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
 FILLED = 0.74
 # Between groups of bars, in bars.
@@ -80,6 +83,11 @@ class BarChart:
         groups = [bar.group for bar in self.bars]
         middle = {group: groups.index(group) + (groups.count(group) - 1) // 2 for group in groups}
         return [group if middle[group] == place else "" for place, group in enumerate(groups)]
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """The numbers at an axis of shares (%); empty: the renderer chooses."""
+        return (0, 25, 50, 75, 100) if any(bar.segments for bar in self.bars) else ()
 
     @property
     def range(self) -> tuple[float, float]:
@@ -272,7 +280,9 @@ def names() -> tuple[str, ...]:
 def pictures(
     conditions: Sequence[Condition], of_quality: Sequence[Condition] = (), stored: Sequence[Condition] = ()
 ) -> tuple[Picture, ...]:
-    """All pictures, in the order of the modules' `PLACE`.
+    """All pictures, at most MOST of each kind, in the order of the modules' `PLACE`.
+
+    What a sweep shows in one picture has no pictures of its own at each size, but at one.
 
     Args:
         conditions: under which costs were measured.
@@ -280,5 +290,17 @@ def pictures(
         stored: of other runs, of either kind; those with `OF = "both"` draw these beside the report's own.
     """
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
-    drawn = {"costs": conditions, "quality": of_quality, "both": (*conditions, *of_quality, *stored)}
-    return tuple(picture for module in modules for picture in module.pictures(drawn[getattr(module, "OF", "costs")]))
+    swept = {id(condition) for module in modules if hasattr(module, "swept") for condition in module.swept(conditions)}
+    apart = [condition for condition in conditions if id(condition) not in swept]
+    drawn = {
+        "swept": conditions,
+        "costs": apart,
+        "quality": of_quality,
+        "both": (*conditions, *of_quality, *stored),
+    }
+    shown = ((module, drawn[_kind(module)]) for module in modules)
+    return tuple(picture for module, those in shown for picture in islice(module.pictures(those), MOST))
+
+
+def _kind(module: ModuleType) -> str:
+    return "swept" if hasattr(module, "swept") else getattr(module, "OF", "costs")

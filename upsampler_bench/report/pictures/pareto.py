@@ -20,8 +20,8 @@ COSTS = (("latency", "inference_memory"), ("train_latency", "train_memory"))
 def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
     """One plane for each condition under which at least two operators have both costs."""
     for condition in conditions:
-        planes = [plane for names in COSTS if (plane := _plane(condition, *names))]
-        differing = [plane for plane in planes if len({point.y for point in plane.points}) > 1]
+        planes = [made for names in COSTS if (made := plane(condition, "pareto", "Speed and memory", *names))]
+        differing = [made for made in planes if len({point.y for point in made.points}) > 1]
         yield from (differing or planes)[:1]
 
 
@@ -35,28 +35,35 @@ def _beats(point: Point, other: Point) -> bool:
     return point.x <= other.x and point.y <= other.y and (point.x, point.y) != (other.x, other.y)
 
 
-def _plane(condition: Condition, speed_name: str, memory_name: str) -> Plane | None:
-    speed, memory = condition.first((speed_name,)), condition.first((memory_name,))
+def plane(condition: Condition, name: str, title: str, speed_name: str, cost_name: str) -> Plane | None:
+    """Two costs of each operator and their Pareto front; None if fewer than two operators have both.
+
+    Args:
+        condition: its lines are the operators.
+        name, title: of the picture.
+        speed_name, cost_name: the metrics of the two axes.
+    """
+    speed, cost = condition.first((speed_name,)), condition.first((cost_name,))
     points = []
     for line in condition.lines:
-        x, y = estimate(line, speed), estimate(line, memory)
+        x, y = estimate(line, speed), estimate(line, cost)
         if x and y:
             points.append(Point(line.name, x.value, y.value, line.name, x_interval=interval(x)))
-    if speed is None or memory is None or len(points) < 2:
+    if speed is None or cost is None or len(points) < 2:
         return None
     best, learned = front(points), front([point for point in points if _has_parameters(condition, point.name)])
     lines = [Line(tuple((point.x, point.y) for point in best), steps=True)]
     if learned and learned != best:
         lines.append(Line(tuple((point.x, point.y) for point in learned), dashed=True, steps=True))
     return Plane(
-        name="pareto",
-        title=f"Speed and memory on {condition.device}",
+        name=name,
+        title=f"{title} on {condition.device}",
         subtitle=subtitle(condition),
         x=axis(speed, [point.x for point in points]),
-        y=axis(memory, [point.y for point in points]),
+        y=axis(cost, [point.y for point in points]),
         points=tuple(replace(point, bold=point in best) for point in points),
         lines=tuple(lines),
-        caption=" ".join(_caption(condition, (speed, memory), points, best, learned)),
+        caption=" ".join(_caption(condition, (speed, cost), points, best, learned)),
         slug=condition.slug,
     )
 

@@ -12,6 +12,8 @@ from upsampler_bench.report.pictures._numbers import subtitle
 from upsampler_bench.report.profiles import METRICS, profiled
 
 PLACE = 6
+# What moves nothing comes last.
+IDLE = ("views", "between operations")
 TITLES = {"profile": "One forward", "train_profile": "One training step"}
 
 
@@ -35,7 +37,7 @@ def _panel(condition: Condition, charted: dict[str, dict[str, Counter[str]]]) ->
         for counter in by_name.values():
             for kind, seconds in counter.items():
                 totals[kind] += seconds / sum(counter.values())  # type: ignore[assignment]
-    kinds = [kind for kind, _ in totals.most_common()]
+    kinds = sorted(totals, key=lambda kind: (kind in IDLE, -totals[kind]))
     charts = [
         BarChart(metric, TITLES[metric], "% of the time", tuple(_bar(name, by_name.get(name), kinds) for name in names))
         for metric, by_name in charted.items()
@@ -45,7 +47,7 @@ def _panel(condition: Condition, charted: dict[str, dict[str, Counter[str]]]) ->
         subtitle=subtitle(condition),
         baseline=condition.run.settings.baseline,
         charts=tuple(charts),
-        caption="Number: time of all operations, added up. Views: operations that move nothing.",
+        caption="Number: the sum of all parts. Views: operations that move nothing.",
         slug=condition.slug,
         name="profile",
         legend=tuple(kinds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import linear_regression
@@ -61,8 +62,7 @@ CHANNELS = Sweep(
 
 def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
     """One plane for each cost and each set of at least three sizes with all else alike."""
-    for sweep in (SIZE, CHANNELS):
-        groups = [group for group in _groups(sweep, conditions) if len(group) >= FEWEST]
+    for sweep, groups in _sweeps(conditions):
         names = distinguish([_identity(sweep, group[0]) for group in groups])
         for group, name in zip(groups, names, strict=True):
             for metric, short in COSTS.items():
@@ -70,6 +70,33 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
                 plane = _plane(sweep, group, metric, "-".join(parts))
                 if plane:
                     yield plane
+
+
+def swept(conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions of sweeps, but of each run one: where its sweeps cross, else the largest."""
+    groups = [group for _, groups in _sweeps(conditions) for group in groups]
+    times = Counter(id(condition) for group in groups for condition in group)
+    found = [condition for condition in conditions if times[id(condition)]]
+    shown = {
+        id(
+            max(
+                (one for one in found if one.run is condition.run),
+                key=lambda one: (times[id(one)], _elements(one.case)),
+            )
+        )
+        for condition in found
+    }
+    return [condition for condition in found if id(condition) not in shown]
+
+
+def _elements(case: Case) -> int:
+    return case.batch * case.channels * case.height * case.width
+
+
+def _sweeps(conditions: Sequence[Condition]) -> list[tuple[Sweep, list[list[Condition]]]]:
+    return [
+        (sweep, [group for group in _groups(sweep, conditions) if len(group) >= FEWEST]) for sweep in (SIZE, CHANNELS)
+    ]
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float | None:

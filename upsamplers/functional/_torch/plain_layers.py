@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 PLAIN = (
-    nn.BatchNorm2d, nn.Conv2d, nn.Dropout, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.ReLU, nn.Sequential, nn.Upsample,
+    nn.BatchNorm2d, nn.Conv2d, nn.Dropout2d, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.ReLU, nn.RMSNorm, nn.Sequential,
+    nn.SiLU, nn.Upsample,
 )  # fmt: skip
 
 

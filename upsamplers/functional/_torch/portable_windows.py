@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PADDINGS = {"zeros": "constant", "reflection": "reflect", "replication": "replicate"}
+
 
 def shifted_sum(
     x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2, border: str = "zeros"
@@ -32,7 +34,7 @@ def shifted_dots(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, bor
 
 def shifted_copies(x: Tensor, kernel: int, scale: int, border: str) -> Iterator[Tensor]:
     """What each tap of the window sees at every output pixel: k² views (B, C, sH, sW) of one padded x (B, C, H, W)."""
-    padded = F.pad(x, (kernel // 2,) * 4, mode="reflect" if border == "reflection" else "constant")
+    padded = F.pad(x, (kernel // 2,) * 4, mode=PADDINGS[border])
     copies = padded.unsqueeze(2).expand(-1, -1, scale**2, -1, -1)
     nearest = F.pixel_shuffle(copies.flatten(1, 2), scale)  # (B, C, sP, sQ): every pixel s x s times
     tall, wide = (side - scale * (kernel - 1) for side in nearest.shape[2:])

@@ -123,6 +123,12 @@ def within(position, size):
 
 
 @triton.jit
+def zero_or_nan(position):
+    """Zero for a coordinate that is finite, else NaN: added to what such a point reads, and to its gradients."""
+    return 0.0 * position
+
+
+@triton.jit
 def first_pixel(position, size):
     """The first of the two pixels around a coordinate within the image, and how far the coordinate is from it.
 
@@ -194,6 +200,7 @@ def sample_points_fwd_kernel(
     )  # fmt: skip
     left, part_x = first_pixel(within(px, width), width)
     top, part_y = first_pixel(within(py, height), height)
+    part_x, part_y = part_x + zero_or_nan(px), part_y + zero_or_nan(py)
     weight_a, weight_b, weight_c, weight_d = bilinear_weights(
         for_channels(part_x, STEP_C), for_channels(part_y, STEP_C)
     )
@@ -262,8 +269,9 @@ def sample_points_bwd_doffsets_kernel(
         slope_x, slope_y = tl.sum(slope_x, axis=0), tl.sum(slope_y, axis=0)
 
     # On a border or beyond it, what is read does not change with the point.
-    grad_px = tl.where((px > 0.0) & (px < width - 1.0), slope_x, 0.0) * factor
-    grad_py = tl.where((py > 0.0) & (py < height - 1.0), slope_y, 0.0) * factor
+    bad = zero_or_nan(px) + zero_or_nan(py)
+    grad_px = tl.where((px > 0.0) & (px < width - 1.0), slope_x, 0.0) * factor + bad
+    grad_py = tl.where((py > 0.0) & (py < height - 1.0), slope_y, 0.0) * factor + bad
     dtype = grad_offsets.dtype.element_ty
     first = group * (S * S) + row % S * S + column % S
     second = first + groups * (S * S)

@@ -137,12 +137,13 @@ def window_sum_fwd_kernel(
     stride_wb, stride_wg, stride_wt, stride_wh, stride_ww, stride_w_sub_h, stride_w_sub_w,
     stride_gb, stride_gc, stride_gh, stride_gw,
     K: tl.constexpr, S: tl.constexpr, SUBS: tl.constexpr, C_LAST: tl.constexpr, REFLECT: tl.constexpr,
-    HAS_GUIDE: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr,
+    PADDED: tl.constexpr, HAS_GUIDE: tl.constexpr, COLUMNS: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
     """out[c, s·i + a, s·j + b] = Σ_m w[m, a, b, i, j] · x[c, i + dy, j + dx], plus gate · guide.
 
     With COLUMNS = 2, where rows are contiguous and all strides even, a thread has two pixels side by side: they share
-    what they read of x, two neighbours at a time.
+    what they read of x, two neighbours at a time. PADDED: around x, too, lie pixels that may be read.
     """
     HALF: tl.constexpr = (K // 2 + 1) // 2 if COLUMNS == 2 else K // 2  # loads to either side of a thread's pixels
     # Where all addresses have gaps, the compiler lays the threads of a warp along the first axis.
@@ -180,7 +181,7 @@ def window_sum_fwd_kernel(
         inside = is_pixel
         if REFLECT:
             down = reflected(down, height)
-        else:
+        elif not PADDED:
             inside = inside & (down >= 0) & (down < height)
         offs_c, offs_pixel = channel * stride_xc, down * stride_xh + column * stride_xw
         x_ptrs = x + (offs_c + offs_pixel if own_column else lane_offsets(offs_c, offs_pixel, BLOCK_P))
@@ -191,7 +192,8 @@ def window_sum_fwd_kernel(
                 moved = (reflected(column + right, width) - column) * stride_xw
                 window += load_neighbours(x_ptrs + moved, is_channel & inside, COLUMNS)
             else:
-                mask = is_channel & (inside & (column + right >= 0) & (column + right < width))
+                is_read = inside if PADDED else inside & (column + right >= 0) & (column + right < width)
+                mask = is_channel & is_read
                 window += load_neighbours(x_ptrs + right * stride_xw, mask, COLUMNS)
         for tap_column in tl.static_range(K):
             weight = load_neighbours(w_ptrs + (tap_row * K + tap_column) * stride_wt, is_out, COLUMNS)

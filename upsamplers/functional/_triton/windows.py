@@ -161,6 +161,12 @@ def window_sum(
     """
     _, channels, height, width = x.shape
     out = empty_upsampled(x, scale)
+    # Up to two borders, so that pairs of pixels stay aligned. At larger scales each pixel is read by few.
+    around = (kernel // 2 + 1) // 2 * 2
+    is_padded = reflect and scale == 1 and x.is_contiguous() and around < min(height, width)
+    if is_padded:
+        x = F.pad(x, [around] * 4, mode="reflect")[..., around:-around, around:-around]
+    reflect = reflect and not is_padded
     columns = 2 if not reflect and next_power_of_2(scale) == scale and _has_pairs(x, weights) else 1
     launch(
         kernels.window_sum_fwd_kernel,
@@ -170,7 +176,7 @@ def window_sum(
         *x.stride(), *out.stride(), *_weight_strides(weights, height, kernel, scale),
         *(x if guide is None else guide).stride(),
         K=kernel, S=scale, SUBS=next_power_of_2(scale**2), C_LAST=_is_channels_last(x), REFLECT=reflect,
-        HAS_GUIDE=guide is not None, COLUMNS=columns,
+        PADDED=is_padded, HAS_GUIDE=guide is not None, COLUMNS=columns,
     )  # fmt: skip
     return out
 

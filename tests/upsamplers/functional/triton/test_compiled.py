@@ -14,8 +14,9 @@ pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parents[3]
 FUSED = [name for name in upsamplers.names() if "triton" in upsamplers.get(name).cls.backends]
 
-HOW_A_USER_GETS_THEM = """
-import idle_gpu, torch, upsamplers
+# Two claims, and one process that imports and compiles for both.
+PROGRAM = """
+import idle_gpu, threading, torch, upsamplers
 idle_gpu.activate()
 idle_gpu.keep_first_blocks()
 x = torch.zeros(1, 64, 5, 6)
@@ -29,11 +30,6 @@ upsamplers.replace(model, "carafe", example=x)
 loaded = upsamplers.create("carafe", 64)
 upsamplers.load_published(loaded, {"neck." + key: value for key, value in loaded.state_dict().items()})
 print(*map(kernels, (upsamplers.create("carafe", 64), model, loaded, upsamplers.create("carafe", 64, backend="torch"))))
-"""
-SEVERAL_THREADS = """
-import idle_gpu, threading, torch, upsamplers
-idle_gpu.activate()
-idle_gpu.keep_first_blocks()
 up, met = upsamplers.create("dysample", 64), []
 def forward(size):
     with torch.inference_mode():
@@ -57,14 +53,12 @@ def run(tmp_path, *command):
     return done.stdout.splitlines()
 
 
-def test_create_replace_and_load_published_launch_kernels_and_backend_torch_none(tmp_path):
-    created, replaced, loaded, on_torch = map(int, run(tmp_path, "-c", HOW_A_USER_GETS_THEM)[-1].split())
+def test_all_ways_to_an_operator_launch_kernels_and_threads_may_meet_new_kinds_of_input_at_the_same_time(tmp_path):
+    launches, sizes = run(tmp_path, "-c", PROGRAM)[-2:]
+    created, replaced, loaded, on_torch = map(int, launches.split())
     assert created == replaced == loaded > 0
     assert on_torch == 0
-
-
-def test_threads_may_meet_new_kinds_of_input_at_the_same_time(tmp_path):
-    assert run(tmp_path, "-c", SEVERAL_THREADS) == ["4 8 16 32 64 128"]
+    assert sizes == "4 8 16 32 64 128"
 
 
 def test_every_operator_launches_as_on_a_gpu_in_both_layouts(tmp_path):

@@ -47,10 +47,12 @@ def test_values_and_gradients_are_those_of_torch(name, layout):
 @pytest.mark.parametrize("name", QUICK)
 def test_odd_sizes_and_several_images(name):
     channels, options = small(name)
-    check(name, channels, 5, 7, batch=2, **options)
+    check(name, channels, 3, 5, batch=2, **options)
 
 
-@pytest.mark.parametrize("name", [name for name in QUICK if name not in ("sapa-b", "indexnet", "jbu", "resfu")])
+@pytest.mark.parametrize(
+    "name", [name for name in QUICK if name not in ("sapa-b", "indexnet", "jbu", "jbu-stack", "resfu")]
+)
 def test_an_image_of_one_pixel(name):
     channels, options = small(name)
     check(name, channels, 1, 1, batch=1, **options)

@@ -126,6 +126,21 @@ def test_a_gradient_that_is_not_finite_makes_no_gradient_finite():
     assert not found.isfinite().any()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_points_that_are_not_finite_are_nan_where_torch_has_them(value):
+    x, offsets, scopes = some(1, 4, 3, 4), some(1, 16, 3, 4), some(1, 16, 3, 4)
+    with torch.no_grad():
+        offsets[0, 2, 1, 3] = value
+    leaves, spoilt = [x, offsets, scopes], []
+    for backend in ("torch", "triton"):
+        out = sample_points(x, offsets, 2, scopes=scopes, backend=backend)
+        gradients = torch.autograd.grad(out.sum(), leaves)[1:]
+        spoilt.append([tensor.isnan() for tensor in (out, *gradients)])
+    assert spoilt[0][0].any()
+    for theirs, ours in zip(*spoilt, strict=True):
+        assert torch.equal(theirs, ours)
+
+
 def test_strided_features_offsets_and_gradients():
     x, offsets = some(1, 4, 3, 8).detach()[..., ::2], some(1, 20, 5, 4).detach()[:, 2:-2, 1:-1]
     larger = some(1, 7, 6, 9, layout=torch.channels_last).detach()[:, 2:-1, :, 1:]

@@ -33,11 +33,12 @@ def test_the_published_window_in_two_images_with_more_pixels_and_channels_than_a
     check("carafe", 20, 5, 35, batch=1)
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 2)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_reassembly_at_any_scale_and_size(size, scale, layout):
+def test_reassembly_at_any_scale_and_size(size, scale):
     height, width = size
+    # Every two of size, scale and layout meet.
+    layout = torch.channels_last if (width + scale) % 2 else torch.contiguous_format
     x = some(2, 6, height, width).contiguous(memory_format=layout)
     for weights in (some(2, 18, scale * height, scale * width), some(2, 18 * scale**2, height, width)):
         ours = agree(lambda *given, **on: reassemble(*given, 3, groups=2, scale=scale, **on), x, weights)

@@ -1,0 +1,29 @@
+"""How often a step allocates, counted by hand."""
+
+import pytest
+from fake_device import FakeDevice
+
+from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
+from upsampler_bench.metrics import allocations, for_case, train_allocations
+from upsampler_bench.workloads import workload
+
+METRICS = {INFERENCE: allocations, TRAIN: train_allocations}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "count"),
+    [
+        ("bilinear", INFERENCE, 1),  # the output
+        ("bilinear", TRAIN, 3),  # and its gradient, and that of x
+        ("deconv", TRAIN, 5),  # and those of weight and bias
+    ],
+)
+def test_allocations_equal_the_hand_count_each_time(name, mode, count):
+    case = Case(name, mode, 1, 16, 6, 5)
+    built = workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
+    readings = [METRICS[mode].measure(built, FakeDevice()) for _ in range(2)]
+    assert [reading.samples for (reading,) in readings] == [(count,), (count,)]
+
+
+def test_allocations_are_counted_only_where_they_are_asked_for():
+    assert "allocations" not in for_case(Case("bilinear", INFERENCE, 1, 16, 6, 5), ())

@@ -1,0 +1,68 @@
+"""Published costs of upsamplers for foundation features, compared with made-up runs at their shapes."""
+
+from dataclasses import replace
+
+import pytest
+from sample_paper_runs import exact, paper_run
+
+from upsampler_bench.case import Case
+from upsampler_bench.paper import foundation, published
+from upsampler_bench.paper.foundation import Shape
+from upsampler_bench.results import Measurement, Reading
+
+CASE = Case("naf", channels=384, height=28, width=28, scale=16)
+
+
+def latency(seconds):
+    return Reading("latency", ((seconds,),) * 10, "cuda events")
+
+
+def cells(*measurements, name="naf"):
+    found = {table.name: table for table in foundation.tables([paper_run(*measurements)])}
+    return {row.name: {cell.figure: cell for cell in row.cells} for row in found[name].rows}
+
+
+def test_nothing_is_compared_at_other_shapes():
+    assert foundation.tables([paper_run(Measurement(Case("naf"), readings=(exact("params_all", 662_528),)))]) == []
+
+
+@pytest.mark.parametrize("source", [one for one in foundation.SOURCES if one.seen], ids=lambda one: one.name)
+def test_what_the_published_counters_saw_comes_out_as_printed(source):
+    checked = 0
+    for row in published.rows(source.file):
+        if row["metric"] == "gflops" and row["table"] == source.table and row["operator"] in source.seen:
+            at = Shape(int(row["channels"]), int(row["lr_side"]), int(row["ratio"]))
+            seen = source.seen[row["operator"]][0](at) / source.per_flop / 1e9
+            assert seen == pytest.approx(float(row["value"]), rel=0.01)
+            checked += 1
+    assert checked >= 6
+
+
+def test_multiply_adds_that_a_counter_left_out_are_named():
+    row = cells(Measurement(CASE, readings=(exact("flops_mac", 142_710_000_000),)))["naf, 384×28×28, ×16"]
+    found = row["GFLOPs"]
+    assert (found.published, found.ours, found.verdict) == ("265.12", "285.42", "differs")
+    assert "no attention, which gives the printed digits" in found.why
+
+
+def test_equal_parameters_are_reproduced_and_others_missing():
+    row = cells(Measurement(CASE, readings=(exact("params_all", 662_528),)))["naf, 384×28×28, ×16"]
+    assert (row["Parameters"].ours, row["Parameters"].verdict) == ("662,528", "reproduced")
+    assert row["GFLOPs"].verdict == "not measured"
+
+
+def test_times_are_compared_as_ratios_to_jafar_with_an_image_of_the_published_size():
+    small = replace(CASE, scale=2, guide_image="448x448")
+    row = cells(
+        Measurement(small, readings=(latency(0.002),)),
+        Measurement(small.of("jafar"), readings=(latency(0.004),)),
+    )["naf, 384×28×28, ×2"]
+    found = row["Forward (× jafar)"]
+    assert found.our_value == pytest.approx(0.5)
+    assert found.published_value == pytest.approx(39.513908 / 57.254605)
+
+
+def test_peaks_contain_inputs_and_weights():
+    readings = (exact("inference_memory", 10**9), exact("params_all", 10**6))
+    found = cells(Measurement(CASE, readings=readings))["naf, 384×28×28, ×16"]["Forward peak (GB)"]
+    assert found.our_value == pytest.approx(1 + 4 * (384 * 28**2 + 3 * 448**2 + 10**6) / 1e9)

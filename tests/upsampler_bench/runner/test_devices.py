@@ -1,0 +1,135 @@
+"""Real processes on two cores as two devices, and shards: every condition once, each on one device."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from upsampler_bench import plan, storage
+from upsampler_bench.cluster.merge import merge
+from upsampler_bench.errors import PlanError
+from upsampler_bench.runner import control, scheduler, session
+
+PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
+SHAPES = ["8x6x5", "8x8x5", "8x8x8"]
+KEYS = {
+    "upsampler": ["nearest"],
+    "shape": SHAPES,
+    "mode": "inference",
+    "max_time": 0.1,
+    "warmup-calls": 1,
+    "warmup-seconds": 0.0,
+    "min-samples": 6,
+    "metrics": ["params", "latency"],
+}
+ALLOWED = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+DEVICES = ",".join(f"cpu:{core}" for core in ALLOWED[:2])
+pytestmark = [
+    pytest.mark.usefixtures("registry_restored"),
+    pytest.mark.slow,
+    pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two cores"),
+]
+
+
+class Recorder:
+    """Keeps which device began what, and may press Ctrl-C."""
+
+    def __init__(self, interrupt=False):
+        self.begun, self.interrupt = [], interrupt
+
+    def begin(self, cases, device=""):
+        self.begun.append((device, cases[0].height * cases[0].width))
+
+    def update(self, message):
+        if self.interrupt and message.kind == "at" and (message.facts or {}).get("samples", 0) > 3:
+            self.interrupt = False
+            raise KeyboardInterrupt
+
+    def lost(self, case, reason): ...
+
+
+def prepare(folder, resume=False, shard="", devices=DEVICES, **keys):
+    parsed = plan.parse({**KEYS, **keys})
+    return session.prepare(parsed, folder, resume=resume, shard=shard, devices=devices)
+
+
+def test_two_devices_measure_each_condition_once_and_each_row_names_its_device(tmp_path):
+    listener = Recorder()
+    run = scheduler.run(prepare(tmp_path, device="cpu"), listener)
+    assert run.ended == "complete"
+    assert sorted(size for _, size in listener.begun) == [30, 40, 64]
+    assert {device for device, _ in listener.begun} == {*DEVICES.split(",")}
+    on = dict(map(reversed, listener.begun))
+    for measurement in run.measurements:
+        assert measurement.origin.device == on[measurement.case.height * measurement.case.width]
+        assert measurement.case.device == "cpu"
+        assert run.ratio(measurement.case, "latency") is not None
+    assert storage.load(tmp_path) == run
+
+
+def test_a_crash_on_one_device_costs_its_row_and_not_the_other_device(tmp_path):
+    run = scheduler.run(prepare(tmp_path, upsampler=["nearest", "segfaults"], plugin=PLUGIN), Recorder())
+    lost = {one.case.upsampler for one in run.measurements if one.status == "failed"}
+    assert lost == {"segfaults"}
+    assert all(one.reading("latency") for one in run.measurements if one.case.upsampler == "nearest")
+
+
+def test_ctrl_c_on_two_devices_keeps_what_both_have_and_resume_completes_it(tmp_path):
+    keys = {"target_ci": 0.0, "min-samples": 10**6, "max_time": 2.0}
+    interrupted = scheduler.run(prepare(tmp_path, **keys), Recorder(interrupt=True))
+    assert interrupted.ended == "interrupted"
+    assert any(one.reading("latency") for one in storage.load(tmp_path).measurements)
+    run = scheduler.run(prepare(tmp_path, resume=True, **keys), Recorder())
+    assert run.ended == "complete"
+    assert all(run.ratio(one.case, "latency") for one in run.measurements)
+
+
+def test_the_control_is_timed_on_every_device():
+    measured = control.measure(prepare(None))
+    assert {*measured.times} == {*DEVICES.split(",")}
+    assert measured.case.upsampler == "bilinear"
+    assert all(time.is_bounded for time in measured.times.values())
+
+
+def test_shards_merge_into_what_one_run_measures(tmp_path):
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for number, folder in enumerate(folders, 1):
+        scheduler.run(prepare(folder, shard=f"{number}/2", devices="", device="cpu"), Recorder())
+    run, missing = merge({folder: storage.load(folder) for folder in folders})
+    assert missing == ()
+    whole = prepare(None, devices="", device="cpu")
+    assert {one.case for one in run.measurements} == {*whole.cases}
+
+
+def test_resume_on_the_merged_folder_measures_what_is_missing(tmp_path):
+    first = scheduler.run(prepare(tmp_path / "1", shard="1/2", devices="", device="cpu"), Recorder())
+    merged, (missing,) = merge({tmp_path / "1": first})
+    storage.save(merged, tmp_path / "all")
+    listener = Recorder()
+    run = scheduler.run(prepare(tmp_path / "all", resume=True, devices="", device="cpu"), listener)
+    assert len(missing.conditions) == 1
+    assert [size for _, size in listener.begun][1:2] == [40]
+    assert run.ended == "complete"
+    assert len(run.measurements) == 6
+    kept = {one.case: one for one in run.measurements}
+    assert all(kept[one.case] == one for one in first.measurements)
+
+
+def test_a_shard_is_not_resumed_as_another_and_begins_with_resume_too(tmp_path):
+    ready = prepare(tmp_path, resume=True, shard="1/3", devices="", device="cpu")
+    assert ready.previous is None
+    scheduler.run(ready, Recorder())
+    for other in ("2/3", ""):
+        with pytest.raises(PlanError, match="shard differ"):
+            prepare(tmp_path, resume=True, shard=other, devices="", device="cpu")
+
+
+def test_a_shard_beyond_the_conditions_is_empty():
+    assert prepare(None, shard="4/4", devices="", device="cpu").cases == ()
+
+
+def test_devices_are_refused_beside_another_device_and_more_threads_than_a_core_runs():
+    with pytest.raises(PlanError, match="--device is cuda"):
+        prepare(None, device="cuda")
+    with pytest.raises(PlanError, match="threads is 4"):
+        prepare(None, threads=4)

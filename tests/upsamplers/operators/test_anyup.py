@@ -1,0 +1,135 @@
+"""AnyUp compared with its formula; what it holds, costs and refuses."""
+
+import pytest
+import torch
+from live_storages import peaks
+from naive_attention import anyup, seen_keys
+
+import upsamplers
+from upsampler_bench.metrics import _conventions as conventions
+from upsampler_bench.metrics import flops
+from upsamplers import Unsupported
+from upsamplers.functional._torch import attention_tiles, response_bands
+
+
+def built(channels=12, **options):
+    torch.manual_seed(0)
+    up = upsamplers.create("anyup", channels, **{"embedding_channels": 16, **options})
+    for parameter in up.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return up.double()
+
+
+@pytest.mark.parametrize(
+    ("channels", "scale", "image", "options"),
+    [
+        (12, 2, (8, 6), {}),
+        (16, 3, (15, 9), {"heads": 2, "window_ratio": 0.25}),
+        (5, 3, (15, 9), {}),  # 5 x 3 pixels at scale 3: at ties the rounding of windows shows
+        (12, 2, (11, 4), {"filter_size": 3, "window_ratio": 0}),
+        (20, 3, (3, 20), {"guide_channels": 5, "window_ratio": -1}),
+        (8, 1, (1, 2), {}),
+    ],
+)
+def test_values_and_gradients_are_those_of_the_formula_for_an_image_of_any_size(channels, scale, image, options):
+    up = built(channels, scale=scale, **options)
+    x = torch.randn(2, channels, 5, 3).double().requires_grad_()
+    guide = torch.randn(2, up.guide_channels, *image).double().requires_grad_()
+    heads, ratio = options.get("heads", 4), options.get("window_ratio", 0.1)
+    out, expected = up(x, guide), anyup(x, guide, dict(up.named_parameters()), scale, heads, ratio)
+    leaves, grad = [x, guide, *(one for one in up.parameters() if one.requires_grad)], torch.randn_like(out)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    gradients, others = (torch.autograd.grad(one, leaves, grad) for one in (out, expected))
+    for gradient, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-9 * float(other.abs().max().clamp_min(1)))
+
+
+def test_an_output_pixel_depends_on_its_window_alone():
+    up = built(12, scale=3)
+    x, query, key = (torch.randn(1, *shape).double() for shape in ((12, 5, 12), (16, 15, 36), (16, 5, 12)))
+    up.cross_decode.cross_attn.attention(query, key, x.requires_grad_())[0, 0, 10, 20].backward()
+    rows, columns = seen_keys(15, 5, 0.1)[10], seen_keys(36, 12, 0.1)[20]
+    assert torch.equal(x.grad[0, 0] != 0, rows[:, None] & columns)
+
+
+def test_one_set_of_weights_takes_any_channels():
+    other = upsamplers.create("anyup", 40, embedding_channels=16).double()
+    other.load_state_dict(built(12).state_dict())
+    assert other(torch.randn(1, 40, 3, 2).double(), torch.randn(1, 3, 6, 4).double()).shape == (1, 40, 6, 4)
+
+
+def test_the_biases_of_values_have_a_gradient_of_zero():
+    up = built()
+    up(torch.randn(1, 12, 3, 3).double(), torch.randn(1, 3, 6, 6).double()).square().sum().backward()
+    attention = up.cross_decode.cross_attn.attention
+    assert not attention.in_proj_bias.grad[32:].any()
+    assert not attention.in_proj_weight.grad[32:].any()
+    assert attention.out_proj.weight.grad is None
+
+
+@pytest.mark.parametrize("channels", [12, 128, 384])
+def test_parameters_are_those_that_are_published_for_any_channels(channels):
+    up = upsamplers.create("anyup", channels)
+    assert up.guide_channels == 3
+    assert sum(parameter.numel() for parameter in up.parameters()) == 878_080
+
+
+def test_filters_start_from_a_normal_distribution():
+    assert float(upsamplers.create("anyup", 8).key_features_encoder[0].basis.detach().std()) == pytest.approx(
+        1, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0])
+@pytest.mark.parametrize("image", [(18, 15), (7, 9)])
+def test_multiply_adds_are_those_of_the_closed_form_inside_the_windows(image, ratio):
+    up = upsamplers.create("anyup", 24, embedding_channels=16, scale=3, window_ratio=ratio).eval()
+    e, c, pixels, low, high = 16, 24, image[0] * image[1], 6 * 5, 18 * 15
+    keys = int(seen_keys(18, 6, ratio).sum() * seen_keys(15, 5, ratio).sum()) if ratio else high * low
+    products = pixels * (3 * e + 14 * e**2) + high * 10 * e**2 + low * (25 * c * e + 27 * e**2) + keys * (e + c)
+    elementwise = 2 * e * pixels + e * high + e * sum(image)
+    given = torch.zeros(1, c, 6, 5), torch.zeros(1, 3, *image)
+    assert flops.count(up, given, conventions.MAC) == (products + elementwise, ())
+
+
+@pytest.mark.parametrize(("ratio", "giga"), [(0.1, 84.30), (0, 160.87)])
+def test_the_counted_products_are_those_of_the_published_sizes(ratio, giga):
+    e, c, low, high = 128, 384, 28**2, 448**2
+    keys = int(seen_keys(448, 28, ratio).sum()) ** 2 if ratio else high * low
+    products = high * (3 * e + 24 * e**2) + low * (25 * c * e + 27 * e**2) + keys * (e + c)
+    assert round(products / 1e9, 2) == giga
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embedding_channels": 20}, "20 channels are not divisible by 8"),
+        ({"heads": 3}, "128 channels are not divisible by 3"),
+        ({"filter_size": 4}, "filter_size must be odd, not 4"),
+        ({"window_ratio": "wide"}, "window_ratio must be a number, not 'wide'"),
+        ({"use_natten": True}, "anyup has no option 'use_natten'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
+    with pytest.raises(Unsupported, match=message):
+        upsamplers.create("anyup", 16, **options)
+
+
+def test_a_guide_of_one_channel_is_refused_where_three_are_built():
+    with pytest.raises(Unsupported, match=r"the guide has shape \(1, 1, 8, 8\); expected \(1, 3, h, w\)"):
+        upsamplers.create("anyup", 16)(torch.randn(1, 16, 4, 4), torch.randn(1, 1, 8, 8))
+
+
+def test_an_x_of_one_row_cannot_be_reflected():
+    with pytest.raises(Unsupported, match="1 x 4 pixels are too few to reflect 1"):
+        upsamplers.create("anyup", 16)(torch.randn(1, 16, 1, 4), torch.randn(1, 3, 2, 8))
+
+
+def test_peak_memory_is_a_few_times_the_embedding_of_the_image(monkeypatch):
+    monkeypatch.setattr(attention_tiles, "MOST_WEIGHTS_CPU", 2**13)
+    monkeypatch.setattr(response_bands, "MOST_RESPONSES_CPU", 2**13)
+    up = upsamplers.create("anyup", 48, embedding_channels=16, scale=8)
+    forward, training = peaks(up.eval(), torch.randn(1, 48, 8, 8), torch.randn(1, 3, 64, 64))
+    embedding, output, tile = 4 * 16 * 64 * 64, 4 * 48 * 64 * 64, 4 * 2**13
+    assert output + 4 * embedding <= forward <= output + 4.5 * embedding + 3 * tile
+    assert training <= 2 * output + 16.5 * embedding + 3 * tile

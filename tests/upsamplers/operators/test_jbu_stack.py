@@ -1,0 +1,104 @@
+"""FeatUp's stack: its stages are JBUs guided by averages of the image, what it takes and refuses."""
+
+import naive_operators as naive
+import pytest
+import torch
+import torch.nn.functional as F
+from live_storages import peaks
+
+import upsamplers
+from upsamplers import Unsupported
+
+
+def built(channels=5, **options):
+    torch.manual_seed(0)
+    up = upsamplers.create("jbu-stack", channels, **options)
+    for parameter in up.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return up.double().eval()
+
+
+def stacked(up, x, image, radius=3):
+    state = dict(up.named_parameters())
+    stage = 1
+    while f"up{stage}.range_temp" in state:
+        own = {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"up{stage}.")}
+        guide = F.adaptive_avg_pool2d(image, (2 * x.shape[2], 2 * x.shape[3]))
+        x, stage = naive.jbu(own, x, guide, 2, radius), stage + 1
+    return x + 0.1 * F.conv2d(x, state["fixup_proj.1.weight"], state["fixup_proj.1.bias"])
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "image", "options"),
+    [(2, (5, 4), (10, 8), {}), (4, (2, 3), (8, 12), {"radius": 2, "key_channels": 6}), (2, (3, 4), (5, 17), {}),
+     (8, (2, 3), (9, 31), {"radius": 1}), (4, (3, 2), (3, 2), {}), (2, (2, 3), (1, 1), {})],
+)  # fmt: skip
+def test_values_and_gradients_are_those_of_naive_stages_guided_by_averages(scale, size, image, options):
+    up = built(scale=scale, **options)
+    x = torch.randn(2, 5, *size).double().requires_grad_()
+    guide = torch.randn(2, 3, *image).double().requires_grad_()
+    out, expected = up(x, guide), stacked(up, x, guide, options.get("radius", 3))
+    assert torch.allclose(out, expected, atol=1e-11)
+    grad, leaves = torch.randn_like(out), (x, guide, *up.parameters())
+    pairs = zip(torch.autograd.grad(out, leaves, grad), torch.autograd.grad(expected, leaves, grad), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-10 * float(other.abs().max() + 1)) for one, other in pairs)
+
+
+@pytest.mark.parametrize(("channels", "parameters"), [(256, 90_724), (384, 172_772), (768, 615_524)])
+def test_parameters_are_those_that_are_published(channels, parameters):
+    up = upsamplers.create("jbu-stack", channels, scale=16)
+    assert up.guide_channels == 3
+    assert sum(parameter.numel() for parameter in up.parameters()) == parameters
+
+
+def test_dropouts_drop_whole_channels():
+    up = built(channels=64).train()
+    dropouts = {name: layer.p for name, layer in up.named_modules() if isinstance(layer, torch.nn.Dropout2d)}
+    assert dropouts == {"up1.range_proj.2": 0.1, "up1.fixup_proj.2": 0.1, "fixup_proj.0": 0.2}
+    torch.manual_seed(0)
+    dropped = up.fixup_proj[0](torch.ones(1, 64, 3, 4))
+    assert torch.equal(dropped, dropped[:, :, :1, :1].expand_as(dropped))
+    assert 0 < int((dropped[0, :, 0, 0] == 0).sum()) < 64
+
+
+def test_its_backend_is_that_of_its_stages():
+    up = upsamplers.create("jbu-stack", 4, scale=4, backend="torch")
+    assert up.backend == up.up1.backend == up.up2.backend == "torch"
+    up.backend = "auto"
+    assert up.up2.backend == "auto"
+
+
+def test_peak_memory_stays_within_its_bound():
+    up = upsamplers.create("jbu-stack", 96, scale=8)
+    inputs = up.example_inputs(1, 12, 12)
+    forward, _ = peaks(up.eval(), *inputs)
+    _, training = peaks(up.train(), *inputs)
+    output = 4 * 96 * 96 * 96
+    assert forward <= 4.7 * output
+    assert training <= 15 * output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 6}, "not by 6"),
+        ({"scale": 1}, "not by 1"),
+        ({"scale": 4, "stages": 3}, "takes 2 stages at scale 4, not 3"),
+        ({"radius": 0}, "radius must be a positive integer, not 0"),
+        ({"key_channels": 0}, "key_channels must be a positive integer, not 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
+    with pytest.raises(Unsupported, match=message):
+        upsamplers.create("jbu-stack", 4, **options)
+
+
+def test_stages_may_be_named_and_other_scales_are_refused_by_the_class_too():
+    assert upsamplers.create("jbu-stack", 4, scale=8, stages=3).scale == 8
+    with pytest.raises(Unsupported, match="by powers of two only, not by 12; expected 2, 4, 8"):
+        upsamplers.get("jbu-stack").cls(4, scale=12)
+
+
+def test_a_size_that_a_window_cannot_be_reflected_in_is_refused():
+    with pytest.raises(Unsupported, match="x has 1 x 4 pixels; expected at least 2 x 2"):
+        upsamplers.create("jbu-stack", 4)(torch.randn(1, 4, 1, 4), torch.randn(1, 3, 2, 8))

@@ -1,0 +1,169 @@
+"""What JAFAR and AnyUp are made of: image encoders, rotary position, and attention to the values themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upsamplers.checks import require_divisible
+from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional._torch.recomputation import recomputed
+from upsamplers.functional.cross_attention import cross_attention
+
+GROUPS = 8
+# The longest wavelength of a position, in units of the shortest.
+BASE = 100
+
+
+def require_embedding(channels: int, heads: int) -> None:
+    """Refuses embedding channels that the norms' groups or the heads do not divide."""
+    require_divisible(channels, GROUPS, "the groups of its norms")
+    require_divisible(channels, heads, "the heads of its attention")
+
+
+def require_values_to_norm(channels: int, *maps: Tensor) -> None:
+    """Refuses maps whose embeddings have one value per group of a norm."""
+    for one in maps:
+        if channels * one.shape[2] * one.shape[3] == GROUPS:
+            raise Unsupported(f"a map is {tuple(one.shape)}; group norm needs more than one value per group")
+
+
+def unit(x: Tensor) -> Tensor:
+    """X (B, C, H, W) over the length of each pixel's channels."""
+    return F.normalize(x.to(coordinate_dtype(x)), dim=1).to(x.dtype)
+
+
+def residual_layers(channels: int) -> list[nn.Module]:
+    """Of a residual block's branch: twice group norm, SiLU and a 1x1 convolution without bias."""
+    return [
+        layer
+        for _ in range(2)
+        for layer in (nn.GroupNorm(GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, channels, 1, bias=False))
+    ]
+
+
+def residual(z: Tensor, branch: nn.Sequential) -> Tensor:
+    """Z plus what the branch makes of it, all (B, E, h, w); backward keeps z alone."""
+
+    def step(z: Tensor) -> Tensor:
+        change = z
+        for layer in branch:
+            change = layer(change)
+        return z + change
+
+    return recomputed(step, z, layers=branch)
+
+
+def encoder(inside: int, channels: int, block: Callable[[int], nn.Module]) -> nn.Sequential:
+    """Pixel by pixel (B, inside, h, w) -> (B, E, h, w): a 1x1 convolution without bias and two residual blocks."""
+    return nn.Sequential(nn.Conv2d(inside, channels, 1, bias=False), block(channels), block(channels))
+
+
+class RotaryPosition(nn.Module):
+    """Turns pairs of channels by angles that are linear in the pixel's place, with learned frequencies."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.freqs = nn.Parameter(torch.empty(2, channels))
+
+    def init_weights(self) -> None:
+        """The first half of the channels by rows, the second by columns, each with E/4 wavelengths twice."""
+        count = self.freqs.shape[1] // 4
+        steps = torch.arange(count, dtype=self.freqs.dtype, device=self.freqs.device)
+        angles = 2 * torch.pi * BASE ** (-steps / (count - 1))
+        with torch.no_grad():
+            self.freqs.zero_()
+            self.freqs[0, : 2 * count] = angles.repeat(2)
+            self.freqs[1, 2 * count :] = angles.repeat(2)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """(B, E, h, w) -> (B, E, h, w), with angles in float32 at least; backward keeps the input alone."""
+        return recomputed(self._turned, e, self.freqs)
+
+    def _turned(self, e: Tensor, freqs: Tensor) -> Tensor:
+        dtype = coordinate_dtype(e)
+        down, across = freqs.to(dtype).unsqueeze(2).unbind(0)  # (E, 1)
+        rows, columns = (_places(side, e, dtype) for side in e.shape[2:])
+        angles = (down * rows).unsqueeze(2) + (across * columns).unsqueeze(1)  # (E, h, w)
+        first, second = e.chunk(2, dim=1)
+        turned = torch.cat((-second, first), dim=1) * angles.sin()
+        return torch.addcmul(turned, e.to(dtype), angles.cos()).to(e.dtype)
+
+
+def _places(side: int, e: Tensor, dtype: torch.dtype) -> Tensor:
+    """As many places from 0 to 1, both included; a single one is 0."""
+    steps = torch.arange(side, dtype=dtype, device=e.device)
+    return steps / steps[-1:].clamp_min(1)
+
+
+class CrossDecoder(nn.Module):
+    """The last layers: a convolution of the queries, the norms of queries and keys, and attention to x itself.
+
+    Args:
+        channels: E, of queries and keys.
+        heads: divides E.
+        values: channels of the values that checkpoints hold a projection for; it is not used.
+        has_value_norm: whether they hold a norm of the values too.
+        window: of `cross_attention`.
+    """
+
+    def __init__(self, channels: int, heads: int, values: int, *, has_value_norm: bool, window: float) -> None:
+        super().__init__()
+        self.cross_attn = _NormedAttention(channels, heads, values, has_value_norm=has_value_norm, window=window)
+        self.conv2d = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, query: Tensor, key: Tensor, x: Tensor) -> Tensor:
+        """Queries (B, E, sH, sW), keys (B, E, H, W) and x (B, C, H, W) -> (B, C, sH, sW)."""
+        return self.cross_attn(self.conv2d(query), key, x)  # type: ignore[no-any-return]
+
+
+class _NormedAttention(nn.Module):
+    def __init__(self, channels: int, heads: int, values: int, *, has_value_norm: bool, window: float) -> None:
+        super().__init__()
+        self.norm_q, self.norm_k = nn.RMSNorm(channels), nn.RMSNorm(channels)
+        if has_value_norm:
+            self.norm_v = nn.RMSNorm(values).requires_grad_(False)
+        self.attention = _Attention(channels, heads, values, window)
+
+    def forward(self, query: Tensor, key: Tensor, x: Tensor) -> Tensor:
+        return self.attention(_normed(self.norm_q, query), _normed(self.norm_k, key), x)  # type: ignore[no-any-return]
+
+
+class _Attention(nn.MultiheadAttention):
+    """Queries and keys projected; the mean of the heads' weights averages x itself.
+
+    The projections of values and output are held for checkpoints alone.
+    """
+
+    def __init__(self, channels: int, heads: int, values: int, window: float) -> None:
+        super().__init__(channels, heads, kdim=channels, vdim=values)
+        self.window = window
+        self.out_proj.requires_grad_(False)
+        if self.v_proj_weight is not None:
+            self.v_proj_weight.requires_grad_(False)
+
+    def reset_parameters(self) -> None:
+        """As torch's constructor does."""
+        self.out_proj.reset_parameters()
+        self._reset_parameters()
+
+    def forward(self, query: Tensor, key: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+        if self.in_proj_weight is None:
+            weights = self.q_proj_weight, self.k_proj_weight
+        else:
+            weights = self.in_proj_weight.chunk(3)[:2]
+        biases = self.in_proj_bias.chunk(3)[:2]
+        query, key = (
+            F.conv2d(one, weight[:, :, None, None], bias)
+            for one, weight, bias in zip((query, key), weights, biases, strict=True)
+        )
+        return cross_attention(query, key, x, heads=self.num_heads, window=self.window)
+
+
+def _normed(norm: nn.Module, one: Tensor) -> Tensor:
+    """A norm over the channels of a map (B, E, h, w)."""
+    return norm(one.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]

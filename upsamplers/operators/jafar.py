@@ -1,0 +1,115 @@
+"""JAFAR: cross-attention from an image's pixels to the features of a backbone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_features, require_guide_of_any_size, require_option
+from upsamplers.functional.average_pool import pool_to
+from upsamplers.operators._image_attention import (
+    GROUPS,
+    CrossDecoder,
+    RotaryPosition,
+    encoder,
+    require_embedding,
+    require_values_to_norm,
+    residual,
+    residual_layers,
+    unit,
+)
+from upsamplers.registry import register
+
+
+@register("jafar", paper="Couairon et al., NeurIPS 2025", year=2025)
+class JAFAR(Upsampler):
+    """Jack up Any Feature at Any Resolution (NeurIPS 2025, section 3).
+
+    Queries are encoded from the image's pixels, keys from the image averaged to x's size, scaled and shifted as x says.
+    Each output pixel is an average of all pixels of x, by the attention of its query to their keys.
+
+    Args:
+        channels: C.
+        scale: s.
+        guide_channels: G of the image, of any size; 3 by default.
+        embedding_channels: E, of queries and keys; a multiple of 8 and of the heads.
+        heads: whose weights are averaged.
+
+    Raises:
+        Unsupported: an option does not fit.
+    """
+
+    needs_guide = True
+    guide_is_image = True
+    unused_parameters = (
+        "cross_decode.cross_attn.norm_v.weight",
+        "cross_decode.cross_attn.attention.v_proj_weight",
+        "cross_decode.cross_attn.attention.out_proj.weight",
+        "cross_decode.cross_attn.attention.out_proj.bias",
+    )
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int = 2,
+        guide_channels: int | None = 3,
+        embedding_channels: int = 128,
+        heads: int = 4,
+    ) -> None:
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
+        require_option("embedding_channels", embedding_channels)
+        require_embedding(embedding_channels, heads)
+        self.embedding_channels = embedding_channels
+        self.image_encoder = encoder(self.guide_channels, embedding_channels, _Residual)
+        self.key_encoder = encoder(embedding_channels, embedding_channels, _Residual)
+        self.query_encoder = encoder(embedding_channels, embedding_channels, _Residual)
+        self.key_features_encoder = encoder(channels, embedding_channels, _Residual)
+        self.cross_decode = CrossDecoder(embedding_channels, heads, channels, has_value_norm=True, window=0)
+        self.sft_key = _Modulation(embedding_channels)
+        self.rope = RotaryPosition(embedding_channels)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """The frequencies of the rotary position."""
+        self.rope.init_weights()
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an image (B, G, h, w) of any size -> (B, C, sH, sW)."""
+        require_features(x, self.channels)
+        require_guide_of_any_size(guide, x, self.guide_channels)
+        require_values_to_norm(self.embedding_channels, x, guide)
+        encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
+        key = pool_to(self.key_encoder(encoded), x.shape[2], x.shape[3])
+        key = self.sft_key(key, self.key_features_encoder(unit(x)))
+        query = self.query_encoder(encoded)
+        del encoded
+        query = pool_to(query, self.scale * x.shape[2], self.scale * x.shape[3])
+        return self.cross_decode(F.group_norm(query, GROUPS), key, x)  # type: ignore[no-any-return]
+
+
+class _Residual(nn.Sequential):
+    """A residual block, its layers named as published."""
+
+    def __init__(self, channels: int) -> None:
+        names = "norm1", "silu1", "conv1", "norm2", "silu2", "conv2"
+        super().__init__(OrderedDict(zip(names, residual_layers(channels), strict=True)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return residual(z, self)
+
+
+class _Modulation(nn.Module):
+    """Normed keys, scaled and shifted as features say."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Conv2d(channels, channels, 1, bias=False)
+        self.beta = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, key: Tensor, features: Tensor) -> Tensor:
+        return torch.addcmul(self.beta(features), self.gamma(features), F.group_norm(key, GROUPS))
