@@ -24,7 +24,7 @@ def column(table, name):
 
 
 def pictures(*runs, stored=()):
-    return {draw.stem(picture): picture for picture in report.from_runs(runs, stored).pictures}
+    return {draw.stem(picture): picture for picture in report.from_runs(runs, stored=stored).pictures}
 
 
 def test_operators_are_ranked_apart_by_guide_best_first_and_failures_last():
