@@ -66,7 +66,7 @@ def dense_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, windo
             logits = logits.masked_fill(~both.flatten(2).flatten(0, 1), -torch.inf)
         weights = logits.softmax(-1).mean(1)  # (B, P, HW)
         out: Tensor = value.to(dtype).flatten(2) @ weights.transpose(1, 2)
-    return out.unflatten(2, query.shape[2:]).to(value.dtype)
+    return torch.unflatten(out, 2, query.shape[2:]).to(value.dtype)
 
 
 def windowed_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, window: float) -> Tensor:
@@ -131,7 +131,8 @@ def _float32(value: float) -> float:
 
 def _scaled(query: Tensor, heads: int) -> Tensor:
     """Queries over the root of a head's channels, in float32 at least."""
-    return query.to(coordinate_dtype(query)) * (query.shape[1] // heads) ** -0.5
+    factor: float = (query.shape[1] // heads) ** -0.5
+    return query.to(coordinate_dtype(query)) * factor
 
 
 @dataclass(frozen=True, slots=True)
