@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper foundation sweep profile capabilities engines report test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper foundation sweep profile capabilities quality engines report test unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,12 +45,15 @@ profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
 	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
+quality: $(STAMP)  ## Measure what every operator is worth: signature, and one network each (25 minutes; ARGS=--quick: 3)
+	@$(BIN)/upsampler-bench quality --task signature --task shapes --seeds 1 --output-dir 'reports/{device}/quality' $(PUBLISHED) $(ARGS)
+
 engines: $(STAMP)  ## Measure operators in engines beside torch (ONNX Runtime, OpenVINO), into reports/<device>/engines
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engines]"
 	@$(BIN)/upsampler-bench run --plan engines --output-dir 'reports/{device}/engines' $(PUBLISHED) $(ARGS)
 
 report: $(STAMP)  ## Write every report in reports/ again from its stored results
-	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
+	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json reports/*/quality/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
 bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time every operator on both backends, compare them, look for races (docs/backends.md)
 	@failed=; for step in "$(BIN)/python tests/benchmarks/gpu_times.py" "$(BIN)/upsampler-bench run --plan gpu $(ARGS)" \

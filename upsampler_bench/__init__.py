@@ -51,14 +51,13 @@ def run(
     from rich.console import Console
 
     from upsampler_bench import plan
-    from upsampler_bench.runner import scheduler, session
-    from upsampler_bench.runner.progress import display
+    from upsampler_bench.commands.measuring import measure
+    from upsampler_bench.runner import session
 
     shapes = [shape] if all(isinstance(size, int) for size in shape) else list(shape)
     names = [upsamplers] if isinstance(upsamplers, str) else list(upsamplers)
     ready = session.prepare(plan.parse({"upsampler": names, "shape": shapes, **keys}), output_dir)
-    with display(Console(stderr=True, quiet=not progress), len(ready.cases)) as listener:
-        return scheduler.run(ready, listener)
+    return measure(ready, Console(stderr=True, quiet=not progress))
 
 
 def write_report(run: Run, folder: str | Path, formats: str | Sequence[str] = ("csv", "markdown", "png")) -> list[Path]:

@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 INFERENCE = "inference"
 TRAIN = "train"
 PROBE = "probe"
-MODES = (INFERENCE, TRAIN, PROBE)
+QUALITY = "quality"
+MODES = (INFERENCE, TRAIN, PROBE, QUALITY)
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 # The metric of a case that is its time, by mode.
 TIMED = {INFERENCE: "latency", TRAIN: "train_latency"}
+# What mode "quality" measures: without training, and by training small networks.
+SIGNATURE, SHAPES, RECONSTRUCTION = "signature", "shapes", "reconstruction"
+TASKS = (SIGNATURE, SHAPES, RECONSTRUCTION)
 # Of an input or output, more than any machine can hold.
 MOST_ELEMENTS = 2**48
 LAYOUTS = ("contiguous", "channels_last")
@@ -26,7 +30,8 @@ class Case:
 
     Attributes:
         upsampler: the operator's registered name.
-        mode: "inference" (forward), "train" (forward and backward), or "probe" (tests what works).
+        mode: "inference" (forward), "train" (forward and backward), "probe" (tests what works), or "quality" (what the
+            outputs are worth).
         batch, channels, height, width: the low-resolution input (B, C, H, W), in elements.
         scale: the factor s; the output is (B, C, sH, sW).
         dtype: a torch dtype's name, such as "float32".
@@ -112,6 +117,13 @@ class Settings:
         timeout: seconds that one step of one operator may take before it is stopped.
         rounds: of every operator; 0: until the estimate is precise enough.
         turn: calls of an operator per round; 0: as many as fit 50 ms, up to eight.
+        tasks: of mode "quality", what is measured: see TASKS.
+        seeds: how many networks are trained per operator and task: from `seed` on.
+        steps: of the optimiser, in one training.
+        size: the side in pixels of the scenes that are trained on, a multiple of 8.
+        learning_rate: the highest of its cycle.
+        data: the folder of the Fashion-MNIST files; empty: where the system's package has them.
+        weights: a checkpoint of the operator whose signature is measured; empty: its initial weights.
         memory_limit: bytes the measuring process may hold; 0: nine tenths of what is free.
     """
 
@@ -132,3 +144,10 @@ class Settings:
     memory_limit: int = 0
     rounds: int = 0
     turn: int = 0
+    tasks: tuple[str, ...] = TASKS
+    seeds: int = 3
+    steps: int = 400
+    size: int = 72
+    learning_rate: float = 0.004
+    data: str = ""
+    weights: str = ""

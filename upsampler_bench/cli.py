@@ -24,6 +24,7 @@ from upsampler_bench.commands import (
     merge,
     paper,
     profile,
+    quality,
     recommend,
     report,
     run,
@@ -72,8 +73,8 @@ def options(
 
 
 for command in (
-    run.run, profile.profile, capabilities.capabilities, paper.paper, report.report, merge.merge,
-    status.status, collect.collect, compare.compare, recommend.recommend, capacity.capacity, export.export,
+    run.run, profile.profile, capabilities.capabilities, quality.quality, paper.paper, report.report,
+    merge.merge, status.status, collect.collect, compare.compare, recommend.recommend, capacity.capacity, export.export,
     doctor.doctor,
 ):  # fmt: skip
     app.command()(command)

@@ -19,6 +19,8 @@ from upsampler_bench.case import (
     LAYOUTS,
     MODES,
     MOST_ELEMENTS,
+    QUALITY,
+    TASKS,
     TORCH,
     TRAIN,
     Case,
@@ -39,6 +41,8 @@ MOST_THREADS = 4096
 MODEL_SCALE = 2
 MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"
+# The network that is trained to measure quality has three stages of scale 2.
+SIZE_MULTIPLE = 8
 OUTPUT = "output"
 
 
@@ -120,7 +124,22 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         else:
             known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
-    return replace(Plan(**plan), settings=Settings(**settings))
+    parsed = replace(Plan(**plan), settings=Settings(**settings))
+    if QUALITY in parsed.mode:
+        _check_quality(parsed)
+    return parsed
+
+
+def _check_quality(plan: Plan) -> None:
+    """Refuses what a plan of mode "quality" cannot have."""
+    if len(plan.mode) > 1 or plan.device != "cpu":
+        raise PlanError(
+            f"mode {QUALITY} was asked for among {', '.join(plan.mode)} on device {plan.device}; it is measured alone, "
+            "and on device cpu"
+        )
+    size = plan.settings.size
+    if size % SIZE_MULTIPLE or size < 2 * SIZE_MULTIPLE:
+        raise PlanError(f"size is {size}; expected a multiple of {SIZE_MULTIPLE} from {2 * SIZE_MULTIPLE} on")
 
 
 def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | None = None) -> tuple[Case, ...]:
@@ -269,8 +288,8 @@ def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
 
 
 def _setting(key: str, value: object, given: str) -> object:
-    if key == "metrics":
-        return tuple(_text(name, given) for name in _as_list(value, given))
+    if key in _NAMES:
+        return tuple(dict.fromkeys(_NAMES[key](name, given) for name in _as_list(value, given)))
     if key in _CHOICES:
         return _choice(_CHOICES[key])(value, given)
     default = getattr(Settings(), key)
@@ -303,6 +322,7 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
     "image": IMAGE_SIZE,
     "guide_image": _guide_image,
 }
+_NAMES: dict[str, Callable[[object, str], str]] = {"metrics": _text, "tasks": _choice(TASKS)}
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
-_POSITIVE = ("max_time", "timeout", "min_samples")
+_POSITIVE = ("max_time", "timeout", "min_samples", "seeds", "steps", "size", "learning_rate")
 _SETTINGS = tuple(setting.name for setting in fields(Settings))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import math
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from upsampler_bench.case import TORCH, Case, Settings
+from upsampler_bench.case import SHAPES, TORCH, Case, Settings
 from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
 
 SCHEMA = 3
@@ -19,6 +21,8 @@ CONTROL = "control"
 ERROR = "error"
 # How the note begins that a reading has if the device, or the process by its CPU quota, was throttled.
 THROTTLED = "throttled during the run"
+# Letters of a piece of a raster.
+PIECE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class MetricInfo:
     """What a column is.
 
     Attributes:
-        unit: "s", "B", "J", "W", "MAC", "1", "share" (of one), "error" (relative) or "bool" (1 is yes, 0 is no).
+        unit: "s", "B", "J", "W", "MAC", "1", "px" (of the low resolution), "share" (of one), "error" (relative) or
+            "bool" (1 is yes, 0 is no).
         mode: the kind of case it is measured on.
         exact: it has no noise.
         once: it has noise, but is sampled once, as it takes long.
@@ -90,6 +95,46 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Raster:
+    """An image of bytes.
+
+    Attributes:
+        height, width: in pixels.
+        channels: 1, or 3 for red, green and blue.
+        packed: the bytes row by row, compressed by zlib, in base64, in pieces as short as stored texts must be.
+    """
+
+    height: int
+    width: int
+    channels: int
+    packed: tuple[str, ...]
+
+    @classmethod
+    def pack(cls, rows: Sequence[Sequence[int]], channels: int = 1) -> Raster:
+        """The raster of rows of numbers from 0 to 255, of each pixel its channels one after the other."""
+        text = base64.b64encode(zlib.compress(b"".join(map(bytes, rows)), 9)).decode()
+        pieces = tuple(text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        return cls(len(rows), len(rows[0]) // channels, channels, pieces)
+
+    @property
+    def bytes(self) -> bytes:
+        """The bytes row by row.
+
+        Raises:
+            ValueError: they are damaged, or not as many as the size says.
+        """
+        size = self.height * self.width * self.channels
+        try:
+            # No more than asked for is unpacked, whatever a stranger's file contains.
+            unpacked = zlib.decompressobj().decompress(base64.b64decode("".join(self.packed)), max(size, 0) + 1)
+        except zlib.error as problem:
+            raise ValueError(f"expected compressed bytes, found {problem}") from problem
+        if len(unpacked) != size:
+            raise ValueError(f"expected {self.height}x{self.width}x{self.channels} bytes, found other than that")
+        return unpacked
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """Tensors that are alive when a step's memory is at its peak.
 
@@ -134,6 +179,7 @@ class Reading:
         notes: what a reader must know ("launches not hidden", "throttled"), each one short sentence.
         facts: what was recorded beside the samples, e.g. "stop" (why sampling ended) and "first_call" (s).
         parts: of a profile, what the step consists of, longest first.
+        picture: what the number was taken from, where that is an image.
         live: of a profile, what is alive at the peak of memory, largest first.
         spans: of a profile, some steps as they took place.
     """
@@ -144,6 +190,7 @@ class Reading:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, float | str] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
+    picture: Raster | None = None
     live: tuple[Live, ...] = ()
     spans: tuple[Span, ...] = field(default=(), repr=False)
 
@@ -182,8 +229,48 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """One small network that was trained with an operator, and what it scored.
+
+    Attributes:
+        task: "shapes" or "reconstruction".
+        seed: of the network's weights, the batches and the scenes.
+        steps: of the optimiser, as many as were asked for.
+        size: the side of the images in pixels.
+        losses: one per step that was taken.
+        scores: by name, on scenes that were not trained on.
+        seconds: wall time.
+        parameters: of its upsamplers together.
+        data: what was trained on: "shapes", or "fashion-mnist".
+        predictions: for the scenes of the run, in their order: label maps, or grey images; empty: not kept.
+        failure: why there are no scores; empty: there are.
+    """
+
+    task: str
+    seed: int
+    steps: int
+    size: int
+    losses: tuple[float, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    parameters: int = 0
+    data: str = SHAPES
+    predictions: tuple[Raster, ...] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the predictions of a task are shown beside: an image, and where it has labels the right answer."""
+
+    task: str
+    image: Raster
+    answer: Raster | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
-    """One case's readings, and why it is incomplete if it is.
+    """One case's readings and trainings, and why it is incomplete if it is.
 
     Attributes:
         origin: of its timed readings; deterministic ones are the same on every device of a model.
@@ -193,7 +280,13 @@ class Measurement:
     status: str = MEASURED
     reason: str = ""
     readings: tuple[Reading, ...] = ()
+    trainings: tuple[Training, ...] = ()
     origin: Origin = field(default_factory=Origin)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is a reading, or a training that did not fail."""
+        return bool(self.readings) or any(not training.failure for training in self.trainings)
 
     def reading(self, metric: str) -> Reading | None:
         """The reading of this metric, or None."""
@@ -251,6 +344,7 @@ class Run:
     finished: str = ""
     ended: str = PARTIAL
     schema: int = SCHEMA
+    scenes: tuple[Scene, ...] = field(default=(), repr=False)
 
     def metric(self, name: str) -> MetricInfo | None:
         """The metric's description in this run, or None."""

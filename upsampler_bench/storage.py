@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, TORCH, Case
+from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, QUALITY, TASKS, TORCH, Case
 from upsampler_bench.errors import OutputError, ResultsError
-from upsampler_bench.results import SCHEMA, Measurement, Reading, Run
+from upsampler_bench.results import SCHEMA, Measurement, Raster, Reading, Run, Training
 from upsampler_bench.text import cleaned
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ METRICS = {
 }  # fmt: skip
 # What schema 2 called the Triton form of an operator: "dysample-triton", or with another kernel "dysample-triton-1x1".
 TRITON_NAME = re.compile(r"(.+)-triton(|-1x1)")
+# Pixels a side of an image in a stored run.
+LARGEST = 4096
 # How msgspec words what it refuses.
 EXPECTED = re.compile(
     r"(?:Expected `([^`]*)`, got `([^`]*)`|Object missing required field `([^`]*)`)(?: - at `\$([^`]*)`)?"
@@ -234,9 +236,39 @@ def _check_values(run: Run) -> None:
         _check_case(case, path)
         for reading in measurement.readings:
             # The host gap of older runs, wall time less device time, may be negative by the clocks' resolution.
-            least = -math.inf if reading.metric.endswith("_gap") else 0.0
+            is_signed = reading.metric.endswith("_gap") or case.mode == QUALITY
+            least = -math.inf if is_signed else 0.0
             if not all(math.isfinite(sample) and sample >= least for sample in reading.samples):
                 raise ValueError(f"{path}, {reading.metric[:40]}: expected samples that are finite and not negative")
+            _check_raster(reading.picture, f"{path}, {reading.metric[:40]}")
+        for training in measurement.trainings:
+            _check_training(training, f"{path}, seed {training.seed}")
+    for scene in run.scenes:
+        _check_raster(scene.image, "scenes")
+        _check_raster(scene.answer, "scenes")
+
+
+def _check_training(training: Training, path: str) -> None:
+    if training.task not in TASKS:
+        raise ValueError(f"{path}, task: expected {', '.join(TASKS)}, found {training.task[:40]!r}")
+    if not all(map(math.isfinite, (*training.losses, *training.scores.values(), training.seconds))):
+        raise ValueError(f"{path}: expected losses and scores that are finite")
+    for raster in training.predictions:
+        _check_raster(raster, path)
+
+
+def _check_raster(raster: Raster | None, path: str) -> None:
+    if raster is None:
+        return
+    if not (0 < raster.height <= LARGEST and 0 < raster.width <= LARGEST and raster.channels in (1, 3)):
+        size = f"{raster.height}x{raster.width}x{raster.channels}"
+        raise ValueError(
+            f"{path}: expected an image of 1 to {LARGEST} pixels a side with 1 or 3 channels, found {size}"
+        )
+    try:
+        len(raster.bytes)
+    except ValueError as problem:
+        raise ValueError(f"{path}: {problem}") from problem
 
 
 def _check_case(case: Case, path: str) -> None:

@@ -27,6 +27,8 @@ UNITS = {
     "bool": Unit("", 1.0),
     "share": Unit("%", 0.01),
     "error": Unit("", 1.0),
+    "px": Unit("px", 1.0),
+    "dB": Unit("dB", 1.0),
 }
 RATIO = Unit("×", 1.0)
 LETTERS = {1e9: "G", 1e6: "M", 1e3: "K"}

@@ -150,3 +150,21 @@ def test_a_shard_is_its_number_and_the_number_of_all():
 def test_what_is_no_shard_is_refused(text):
     with pytest.raises(PlanError, match="expected i/n with i from 1 to n"):
         plan.shard(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"mode": ["quality", "train"], "device": "cpu"},
+            "mode quality was asked for among quality, train on device cpu",
+        ),
+        ({"mode": "quality"}, "on device auto; it is measured alone, and on device cpu"),
+        ({"mode": "quality", "device": "cpu", "size": 20}, "size is 20; expected a multiple of 8 from 16 on"),
+        ({"tasks": "chess"}, "tasks is 'chess'; expected signature, shapes, reconstruction"),
+        ({"seeds": 0}, "seeds is 0; expected a number above 0"),
+    ],
+)
+def test_a_plan_of_quality_is_refused_with_what_is_accepted(keys, message):
+    with pytest.raises(PlanError, match=message):
+        plan.parse(keys)

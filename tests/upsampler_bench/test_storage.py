@@ -1,6 +1,7 @@
 """Stored runs: round trip, old and new files, what is no run at all, and finding the newest."""
 
 import json
+import re
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_quality import PICTURE, quality_run
 from sample_run import FIGURES, plain_run, sample_run
 
 from upsampler_bench import report, storage
@@ -20,6 +22,30 @@ def test_a_run_survives_its_file(tmp_path):
     run = sample_run()
     assert storage.load(storage.save(run, tmp_path)) == run
     assert storage.load(storage.save(run, tmp_path / "other.json")) == run
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("picture", "packed"), ["AAAA"], "ramp_shift: expected compressed bytes, found"),
+        (("picture", "packed"), [], "ramp_shift: expected 2x2x1 bytes, found other than that"),
+        (("picture", "height"), 10**9, "ramp_shift: expected an image of 1 to 4096 pixels a side"),
+        (("picture", "channels"), 2, "with 1 or 3 channels, found 2x2x2"),
+        (("task",), "chess", "seed 0, task: expected signature, shapes, reconstruction, found 'chess'"),
+        (("losses",), [1.0, float("inf")], "seed 0: expected losses and scores that are finite"),
+    ],
+)
+def test_a_damaged_image_or_training_is_refused_with_its_path(tmp_path, keys, value, message):
+    data = json.loads(storage.save(quality_run(), tmp_path).read_text())
+    first = data["measurements"][0]
+    first["readings"][1]["picture"] = asdict(PICTURE)
+    place = first["readings"][1] if keys[0] == "picture" else first["trainings"][0]
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    with pytest.raises(ResultsError, match=re.escape(message)):
+        storage.load(tmp_path)
 
 
 def test_host_gaps_of_earlier_releases_may_be_negative_and_are_reported(tmp_path):

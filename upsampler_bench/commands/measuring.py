@@ -59,7 +59,7 @@ def perform(
     if not ready.cases:
         print(f"Nothing to measure: shard {shard} of {parsed.name or 'the plan'} holds no condition.")
         raise typer.Exit(FINE)
-    expected, most = session.expectation(ready)
+    expected, most = expectation(ready)
     operators = len({case.upsampler for case in ready.cases})
     messages = console(stderr=True)
     messages.print(
@@ -90,16 +90,34 @@ def _unfinished(plan_name: str, shard: str | None) -> Path:
     return newest[0]
 
 
-def measure(ready: Session) -> Run:
-    """Measures, and shows the progress on standard error."""
+def expectation(ready: Session) -> tuple[float, float]:
+    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
+    if ready.is_quality:
+        from upsampler_bench.quality import scheduler
+
+        return scheduler.expectation(ready)
+    from upsampler_bench.runner import session
+
+    return session.expectation(ready)
+
+
+def measure(ready: Session, shown: Console | None = None) -> Run:
+    """Measures, and shows the progress on a console, by default on standard error."""
+    shown = shown or console(stderr=True)
+    if ready.is_quality:
+        from upsampler_bench.quality import progress
+        from upsampler_bench.quality import scheduler as quality
+
+        with progress.display(shown) as listener:
+            return quality.run(ready, listener)
     from upsampler_bench.runner import scheduler
     from upsampler_bench.runner.progress import display
 
-    messages, names = console(stderr=True), [placement.name for placement in ready.placements]
+    names = [placement.name for placement in ready.placements]
     if ready.placements:
-        ready = replace(ready, control=_prepare_devices(ready, messages))
-    with display(messages, len(ready.cases), names if len(names) > 1 else ()) as listener:
-        return scheduler.run(ready, listener)
+        ready = replace(ready, control=_prepare_devices(ready, shown))
+    with display(shown, len(ready.cases), names if len(names) > 1 else ()) as progress_listener:
+        return scheduler.run(ready, progress_listener)
 
 
 def _prepare_devices(ready: Session, messages: Console) -> tuple[Mapping[str, float | str], ...]:

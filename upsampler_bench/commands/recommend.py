@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upsampler_bench.case import PROBE
+from upsampler_bench.case import PROBE, TIMED
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import measure
@@ -33,7 +33,11 @@ def recommend(
     max_gflops: Annotated[str | None, typer.Option(help="Multiply-adds in 1e9.")] = None,
     no_guide: Annotated[bool, typer.Option("--no-guide", help="No operators that take an encoder feature.")] = False,
     needs: Annotated[list[str] | None, typer.Option(help="A capability, e.g. onnx or bfloat16.")] = None,
-    by: Annotated[str, typer.Option(help="Choose by miou (published), latency, memory, params, ...")] = "miou",
+    by: Annotated[str, typer.Option(help="Choose by miou, latency, memory, params, ...")] = "miou",
+    quality: Annotated[
+        str | None,
+        typer.Option(help="mIoU measured on shapes, or published. Default: shapes if a stored run has it."),
+    ] = None,
     shape: Annotated[str | None, typer.Option(help="Only this shape.", metavar="CxHxW")] = None,
     dtype: Annotated[str | None, typer.Option(help="Only this dtype.")] = None,
     device: Annotated[str | None, typer.Option(help="Only this device: cpu, cuda or cuda:i.")] = None,
@@ -48,6 +52,7 @@ def recommend(
     from upsampler_bench import recommend
     from upsampler_bench.discovery import nearest
     from upsampler_bench.errors import PlanError
+    from upsampler_bench.quality import choice
     from upsampler_bench.recommend import limits, text
 
     texts = {
@@ -61,9 +66,11 @@ def recommend(
     given = tuple(limits.parse(name, limit, f"--max-{name}") for name, limit in texts.items() if limit is not None)
     if by not in recommend.ORDERS:
         raise PlanError(f"--by is {by!r}; {nearest(by, tuple(recommend.ORDERS))}")
+    if quality is not None and quality not in choice.SOURCES:
+        raise PlanError(f"--quality is {quality!r}; {nearest(quality, choice.SOURCES)}")
     condition = {"shape": shape, "dtype": dtype, "device": device}
     keys = {name: key for name, key in condition.items() if key}
-    criteria = recommend.Criteria(given, no_guide, tuple(needs or ()), by, backend or "")
+    criteria = recommend.Criteria(given, no_guide, tuple(needs or ()), by, backend or "", quality or "")
     runs = _runs(results or (), criteria, keys)
     criteria = replace(criteria, needs=_needs(needs or (), runs))
     made = recommend.recommend(runs, criteria, list(keys.values()))
@@ -83,22 +90,25 @@ def _needs(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
-    """The runs named, else the newest stored one and its capabilities, else measured now."""
+    """The runs named, else the newest stored one with its capabilities and the newest of quality, else measured now."""
     from upsampler_bench import storage
+    from upsampler_bench.quality.tasks import is_ranking
 
     if paths:
         return tuple(storage.load(path) for path in paths)
     newest = storage.newest_run(suits=lambda run: _is_measured(run, criteria.backend))
+    of_quality = storage.newest_run(nested=True, suits=is_ranking)
+    ranking = (of_quality[1],) if of_quality else ()
     if newest is None:
-        return _measured(criteria, keys)
+        return (*_measured(criteria, keys), *ranking)
     run = newest[1]
     probed = storage.newest_run(nested=True, suits=lambda other: _is_probed(other, run.environment.device_name))
-    return (run, probed[1]) if probed else (run,)
+    return (run, *((probed[1],) if probed else ()), *ranking)
 
 
 def _is_measured(run: Run, backend: str) -> bool:
     """Whether a run holds costs, of operators on this backend where one is given."""
-    return any(row.case.mode != PROBE and backend in ("", row.case.backend) for row in run.measurements)
+    return any(row.case.mode in TIMED and backend in ("", row.case.backend) for row in run.measurements)
 
 
 def _is_probed(run: Run, device_name: str) -> bool:

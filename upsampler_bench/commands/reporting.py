@@ -30,7 +30,7 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> 
     from upsampler_bench import report as reports
 
     try:
-        content = reports.from_runs(runs, _tested(runs, folder))
+        content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
     except (TypeError, ValueError, AttributeError, KeyError) as problem:
         raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
     written = all_formats.write(content, folder, formats or FORMATS)
@@ -56,6 +56,19 @@ def _tested(runs: Sequence[Run], folder: Path) -> list[Run]:
                 if stored.environment.device_name == name:
                     tested.setdefault(name, stored)
     return list(tested.values())
+
+
+def _stored(runs: Sequence[Run]) -> list[Run]:
+    """What the picture of quality against latency lacks: the newest stored run of the other kind, of any device."""
+    from upsampler_bench import storage
+    from upsampler_bench.quality import tasks
+    from upsampler_bench.report.pictures import quality
+
+    has_quality, has_latency = any(map(tasks.is_ranking, runs)), any(map(quality.has_latency, runs))
+    if has_quality == has_latency:
+        return []
+    newest = storage.newest_run(nested=True, suits=quality.has_latency if has_quality else tasks.is_ranking)
+    return [newest[1]] if newest else []
 
 
 def check_formats(formats: Sequence[str] | None) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from upsampler_bench.case import PROBE, Case
+from upsampler_bench.case import TIMED, Case
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run
 from upsampler_bench.stats import Estimate
 
@@ -34,9 +34,9 @@ class Value:
 
 
 def values(run: Run) -> Iterator[Value]:
-    """Every cost in the run: no capabilities, and no roofline times, which depend on the machine alone."""
+    """Every cost in the run: no capabilities, no quality, and no roofline times, which depend on the machine alone."""
     for measurement in run.measurements:
-        if measurement.case.mode != PROBE:
+        if measurement.case.mode in TIMED:
             yield from (value for value in values_of(run, measurement) if not value.info.bounds)
 
 
@@ -56,4 +56,4 @@ def latency_of(run: Run, measurement: Measurement) -> Value | None:
 
 def without_values(run: Run) -> tuple[Measurement, ...]:
     """The measurements that a list of values leaves out."""
-    return tuple(one for one in run.measurements if one.case.mode == PROBE or not any(values_of(run, one)))
+    return tuple(one for one in run.measurements if one.case.mode not in TIMED or not any(values_of(run, one)))

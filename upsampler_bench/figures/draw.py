@@ -1,4 +1,4 @@
-"""Pictures as files, drawn with matplotlib: panels of bar charts, and planes of points and lines."""
+"""Pictures as files, drawn with matplotlib: bar charts, planes of points and lines, coloured tables, images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from upsampler_bench.figures import bars, plane
+from upsampler_bench.figures import bars, heat, mosaic, plane
 from upsampler_bench.figures.frame import DPI
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import Panel, Picture
+from upsampler_bench.report.pictures import Heat, Mosaic, Panel, Picture
 
 # With a salt of our own the ids in an SVG are the same each time. A "$" in a name is no formula.
 SETTINGS: dict[Any, Any] = {
@@ -30,7 +30,11 @@ def files(report: Report, suffix: str) -> dict[str, bytes]:
 def draw(picture: Picture) -> Figure:
     """The picture as a matplotlib figure."""
     with rc_context(SETTINGS):
-        return bars.draw(picture) if isinstance(picture, Panel) else plane.draw(picture)
+        if isinstance(picture, Panel):
+            return bars.draw(picture)
+        if isinstance(picture, Heat):
+            return heat.draw(picture)
+        return mosaic.draw(picture) if isinstance(picture, Mosaic) else plane.draw(picture)
 
 
 def stem(picture: Picture) -> str:

@@ -46,7 +46,7 @@ def draw(plane: Plane) -> Figure:
     for line in plane.lines:
         _line(axes, line)
     for point in sorted(plane.points, key=lambda point: -point.size):
-        _circle(axes, point, plane.radius(point.size))
+        _circle(axes, point, plane.radius(point.size, small=point.small))
     axes.margins(0.1)
     _ticks(axes.xaxis, plane.x)
     _ticks(axes.yaxis, plane.y)
@@ -131,7 +131,7 @@ def label(axes: Axes, plane: Plane) -> list[Text]:
     for point in labelled:
         # Above its circle at first.
         x, y = axes.transData.transform((point.x, point.y))
-        at = back.transform((x, y + (plane.radius(point.size) + GAP) * pixels))
+        at = back.transform((x, y + (plane.radius(point.size, small=point.small) + GAP) * pixels))
         look: dict[str, Any] = {"weight": "bold" if point.bold else "normal"}
         texts.append(axes.text(at[0], at[1], point.label, size=SMALL, color=INK, ha="center", va="bottom", **look))
     if not texts:
@@ -158,7 +158,10 @@ def _obstacles(axes: Axes, plane: Plane) -> list[Bbox]:
     pixels = axes.figure.dpi / 72
     boxes = []
     for point in plane.points:
-        (x, y), reach = axes.transData.transform((point.x, point.y)), (plane.radius(point.size) + 1) * pixels
+        (x, y), reach = (
+            axes.transData.transform((point.x, point.y)),
+            (plane.radius(point.size, small=point.small) + 1) * pixels,
+        )
         boxes.append(Bbox.from_extents(x - reach, y - reach, x + reach, y + reach))
     for line in plane.lines:
         for start, end in pairwise(axes.transData.transform(line.points)):

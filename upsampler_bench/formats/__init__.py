@@ -14,7 +14,9 @@ from upsampler_bench.storage import write_whole
 
 PICTURES = (".png", ".svg")
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
-PICTURE = re.compile(rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels).*))?")
+PICTURE = re.compile(
+    rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels|shapes|reconstruction).*))?"
+)
 # The second is removed if the first is written without it: it is of an earlier report.
 COMPANIONS = {"report.csv": "published.csv"}
 

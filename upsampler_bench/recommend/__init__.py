@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from upsampler_bench.case import PROBE
 from upsampler_bench.errors import PlanError
-from upsampler_bench.paper import published
+from upsampler_bench.quality.choice import PUBLISHED, mious
 from upsampler_bench.recommend.limits import Limit
 from upsampler_bench.report.lines import Condition, Line, conditions
 from upsampler_bench.results import Run, UpsamplerInfo
@@ -21,7 +21,7 @@ PASSES, BORDERLINE, UNKNOWN, FAILS = "passes", "borderline", "unknown", "fails"
 # From best to worst; an operator gets the worst result of its checks.
 RESULTS = (PASSES, BORDERLINE, UNKNOWN, FAILS)
 MIOU, GUIDE = "miou", "guide"
-# The metric behind each key of --by; the published mIoU is none.
+# The metric behind each key of --by; an mIoU is none.
 ORDERS = {
     MIOU: "",
     "latency": "latency",
@@ -53,6 +53,7 @@ class Criteria:
         needs: names of capabilities.
         by: a key of ORDERS: what the best of those that pass is chosen by.
         backend: the only one that operators are chosen on; empty: any.
+        quality: where the mIoU is from: see `quality.choice`.
     """
 
     limits: tuple[Limit, ...] = ()
@@ -60,6 +61,7 @@ class Criteria:
     needs: tuple[str, ...] = ()
     by: str = MIOU
     backend: str = ""
+    quality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Candidate:
     """One operator under one condition.
 
     Attributes:
-        miou: as published (SegFormer-B1 on ADE20K, Table 4), or None.
+        miou: in per cent, from the recommendation's source, or None.
         order: what it is chosen by, less is better; infinite where it is unknown.
     """
 
@@ -130,6 +132,7 @@ class Recommendation:
 
     Attributes:
         probed: the run in which capabilities were tested, or None.
+        quality: where their mIoU is from: see `quality.choice`.
     """
 
     run: Run
@@ -137,6 +140,7 @@ class Recommendation:
     criteria: Criteria
     candidates: tuple[Candidate, ...]
     probed: Run | None = None
+    quality: str = PUBLISHED
 
     def with_result(self, result: str) -> tuple[Candidate, ...]:
         """The candidates with this result."""
@@ -177,17 +181,17 @@ def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ())
     if not kept:
         available = ", ".join(dict.fromkeys(backend for run, _ in measured for backend in run.backends))
         raise PlanError(f"nothing was measured on backend {criteria.backend}; there are: {available}")
-    mious = {name: row.miou for name, row in published.segformer_b1_ade20k().items()}
+    quality, known = mious(runs, criteria.quality)
     recommendations = []
     for run, condition in kept:
         probed = _probed(runs, run)
         candidates = []
         for line in _lines(condition, criteria.backend):
-            miou = mious.get(line.operator)
+            miou = known.get(line.operator)
             checks = tuple(_checks(run, line, criteria, probed))
             candidates.append(Candidate(line, checks, miou, _order(run, line, criteria.by, miou)))
         candidates.sort(key=lambda one: (one.order, value_of(run, one.line, "latency", math.inf)))
-        recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), probed))
+        recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), probed, quality))
     return tuple(recommendations)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from textwrap import wrap
 
 from upsampler_bench import units
+from upsampler_bench.quality.choice import PHRASES
 from upsampler_bench.recommend import (
     BORDERLINE,
     FAILS,
@@ -27,7 +28,6 @@ from upsampler_bench.results import Run
 from upsampler_bench.stats import Estimate
 
 WIDTH, NAME = 80, 15
-SOURCE = "SegFormer-B1 on ADE20K, Table 4"
 PEAK = "Memory is the peak beyond parameters and inputs."
 # In sentences, at the head of a column, its unit, the unit's size.
 METRICS = {
@@ -56,7 +56,7 @@ def _lines(made: Recommendation) -> Iterator[str]:
     if passing:
         yield from ("", *_table(made, ranked or unranked))
     if ranked and unranked:
-        yield from ("", "Pass too, without a published mIoU:", *_table(made, unranked))
+        yield from ("", f"Pass too, without a {PHRASES[made.quality][1]} mIoU:", *_table(made, unranked))
     for title, result in (("Borderline, the limit is within the interval", BORDERLINE), ("Fail", FAILS)):
         if candidates := made.with_result(result):
             yield from ("", f"{title}:")
@@ -85,9 +85,9 @@ def _conclusion(made: Recommendation) -> str:
     count = len(made.with_result(PASSES))
     among = f"the best of {count} that pass" if count > 1 else "the only one that passes"
     if by == MIOU and best.miou is not None:
-        return f"Use {best.name}: {best.miou:.2f} mIoU as published ({SOURCE}), {among}."
+        return f"Use {best.name}: {best.miou:.2f} {PHRASES[made.quality][0]}, {among}."
     if math.isinf(best.order):
-        lacking = "a published mIoU" if by == MIOU else f"a measured {by}"
+        lacking = f"a {PHRASES[made.quality][1]} mIoU" if by == MIOU else f"a measured {by}"
         return f"Use {best.name}: no operator that passes has {lacking}; it is the fastest."
     return f"Use {best.name}: the least {by.replace('-', ' ')}, {among}."
 
@@ -198,6 +198,7 @@ def data(recommendations: Sequence[Recommendation]) -> list[dict[str, object]]:
             "words": made.condition.words,
             "baseline": made.run.settings.baseline,
             "asked": asdict(made.criteria),
+            "quality": made.quality,
             "recommended": made.best and made.best.name,
             "nearest_miss": None if made.best else made.nearest_miss and made.nearest_miss.name,
             "operators": [_candidate_data(made.run, one) for one in made.candidates],

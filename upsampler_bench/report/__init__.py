@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from upsampler_bench.case import PROBE, QUALITY
 from upsampler_bench.paper import tables as paper_tables
-from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, profiles, tables
+from upsampler_bench.quality.choice import PHRASES, mious
+from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, profiles, quality, tables
 from upsampler_bench.report.lines import Condition, conditions
 from upsampler_bench.report.naming import distinguish, file_name
 from upsampler_bench.report.parts import Report, Table
@@ -20,28 +22,38 @@ def from_run(run: Run) -> Report:
     return from_runs((run,))
 
 
-def from_runs(runs: Sequence[Run], tested: Sequence[Run] = ()) -> Report:
+def from_runs(runs: Sequence[Run], tested: Sequence[Run] = (), stored: Sequence[Run] = ()) -> Report:
     """One report of several runs: of other devices, dtypes or revisions, or of other models.
 
     Args:
         runs: in the order in which they are shown.
         tested: runs of the same devices whose capabilities are taken in; they are not shown themselves.
+        stored: other runs, for the picture that needs both quality and costs.
     """
+    stored_conditions = [one for run in stored for one in (*conditions(run), *conditions(run, [QUALITY]))]
+    source, known = mious([*runs, *stored])
     labels = facts.labels(runs)
-    measured, probed = _measured(runs, labels), _probed(runs, labels)
-    by_run = [(run, [one for one in (*measured, *probed) if one.run is run]) for run in runs]
+    measured, probed = _measured(runs, labels), _of_mode(PROBE, runs, labels)
+    of_quality = _of_mode(QUALITY, runs, labels)
+    by_run = [(run, [one for one in (*measured, *probed, *of_quality) if one.run is run]) for run in runs]
     marks = footnotes.marks([*measured, *probed])
     return Report(
         title=facts.title(runs),
         facts=(*facts.all_facts(labels, by_run), *map(facts.tested, tested), *_left_out(measured)),
-        tables=tuple(_table(condition, marks) for condition in (*measured, *probed)),
+        tables=(
+            *(_table(condition, marks) for condition in (*measured, *probed)),
+            *(_titled(table, condition) for condition in of_quality for table in quality.tables(condition)),
+        ),
         published=paper_tables.tables(runs),
-        pictures=pictures.pictures(measured),
+        pictures=pictures.pictures(measured, of_quality, stored_conditions),
         methods=tuple(dict.fromkeys(method for _, found in by_run for method in facts.methods(found))),
         footnotes=tuple((mark, text) for text, mark in marks.items()),
-        legend=tuple(dict.fromkeys(meaning for _, found in by_run for meaning in facts.legend(found))),
+        legend=tuple(
+            dict.fromkeys([*(one for _, found in by_run for one in facts.legend(found)), *quality.legend(of_quality)])
+        ),
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
-        operators=operator_facts.operators(runs, tested),
+        operators=operator_facts.operators(runs, known, tested),
+        miou=PHRASES[source],
         profiles=tuple(profiles.tables(measured)),
         traces=tuple(profiles.traces(measured)),
     )
@@ -60,8 +72,8 @@ def _left_out(measured: Sequence[Condition]) -> list[tuple[str, str]]:
     return [("Pictures", f"At most {pictures.MOST} of each kind, of {len(measured)} conditions.")]
 
 
-def _probed(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
-    return _labelled([conditions(run, probed=True) for run in runs], labels)
+def _of_mode(mode: str, runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
+    return _labelled([conditions(run, [mode]) for run in runs], labels)
 
 
 def _labelled(by_run: Sequence[Sequence[Condition]], labels: Sequence[str]) -> list[Condition]:
@@ -83,5 +95,9 @@ def _identity(condition: Condition) -> tuple[str, ...]:
 
 def _table(condition: Condition, marks: Mapping[str, str]) -> Table:
     make = capabilities.table if condition.is_probed else tables.table
-    table = make(condition, marks)
+    return _titled(make(condition, marks), condition)
+
+
+def _titled(table: Table, condition: Condition) -> Table:
+    """The table with its run's label, where another run has the same condition."""
     return replace(table, title=f"{condition.label}: {table.title}") if condition.label else table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from upsampler_bench.case import PROBE, TORCH, Settings
+from upsampler_bench.case import PROBE, QUALITY, TIMED, TORCH, Settings
+from upsampler_bench.report import quality
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.naming import distinguish
 from upsampler_bench.report.parts import Method
@@ -22,8 +23,9 @@ UNITS = {
     "B": "1 MiB = 1,048,576 bytes",
     "MAC": "1 GFLOP = 10⁹ multiply-adds, each counted once",
 }
+SUBJECTS = {PROBE: "capabilities", QUALITY: "quality"}
 PROBING = "Each capability is tested on the operator, with random inputs and weights as after training."
-TIMED = "Median over rounds of each round's median. Intervals are 95 %, by order statistics."
+MEDIAN = "Median over rounds of each round's median. Intervals are 95 %, by order statistics."
 RATIO = "Median over rounds of the operator's time divided by that of {} in the same round, with its 95 % interval."
 SPEEDUP = "Median over rounds of the operator's time on backend torch divided by its time on this backend."
 THROUGHPUT = "Batch divided by the time of one call; a device that waits for the host between calls reaches less."
@@ -62,7 +64,7 @@ def subject(run: Run) -> str:
     if run.plan.get("name"):
         return str(run.plan["name"])
     cases = [measurement.case for measurement in run.measurements]
-    kinds = [case.model or ("capabilities" if case.mode == PROBE else "operators") for case in cases]
+    kinds = [case.model or SUBJECTS.get(case.mode, "operators") for case in cases]
     return ", ".join(dict.fromkeys(kinds)) or "nothing"
 
 
@@ -81,7 +83,7 @@ def all_facts(labels: Sequence[str], by_run: Sequence[tuple[Run, Sequence[Condit
 def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     """Title and text of everything that the run recorded of how it was made."""
     where, settings = run.environment, run.settings
-    is_timed = not found or not all(condition.is_probed for condition in found)
+    is_timed = not found or any(condition.case.mode in TIMED for condition in found)
     threads = str(settings.threads or "as many as the process may use")
     stated = [
         ("Device", f"{where.device_name} ({where.device_kind})"),
@@ -92,6 +94,7 @@ def facts(run: Run, found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         ("Protocol", protocol(run) if is_timed else ""),
         ("Sampling", sampling(settings) if is_timed else ""),
         ("Probing", PROBING if any(condition.is_probed for condition in found) else ""),
+        *quality.facts(run),
         ("Devices", _origins(run)),
         *((f"Conditions, {moment}", text) for moment, text in _conditions(where.conditions)),
         ("When", " to ".join(moment for moment in (run.started, run.finished) if moment)),
@@ -148,12 +151,12 @@ def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     """What each column means, and the conventions that all share."""
     metrics = _metrics(found)
     meanings = [(info.title, info.description) for info in metrics if info.description]
-    measured = [info for info in metrics if info.mode != PROBE]
+    measured = [info for info in metrics if info.mode in TIMED]
     units = [text for unit, text in UNITS.items() if any(info.unit == unit for info in measured)]
     if units:
         meanings.append(("Units", "; ".join(units)))
     if not all(info.exact for info in measured):
-        meanings.append(("Timed numbers", TIMED))
+        meanings.append(("Timed numbers", MEDIAN))
     if any(info.relative for info in metrics):
         baseline, backends = found[0].run.settings.baseline, found[0].run.backends
         where = " on torch" if len(backends) > 1 and TORCH in backends else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from upsampler_bench.case import INFERENCE, PROBE, TORCH, Case
+from upsampler_bench.case import INFERENCE, PROBE, TORCH, TRAIN, Case
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Reading, Run
 
 
@@ -136,17 +136,17 @@ class Condition:
         return next((measured[name] for name in names if name in measured), None)
 
 
-def conditions(run: Run, *, probed: bool = False) -> tuple[Condition, ...]:
+def conditions(run: Run, modes: Collection[str] = (INFERENCE, TRAIN)) -> tuple[Condition, ...]:
     """The run's conditions, operators and an operator's backends, each in the order in which the run first names it.
 
     Args:
         run: what was measured.
-        probed: those under which capabilities were tried; else those that were measured.
+        modes: those of these modes; by default those whose costs were measured.
     """
     groups: dict[str, dict[tuple[str, str], list[Measurement]]] = {}
     for measurement in run.measurements:
         case = measurement.case
-        if (case.mode == PROBE) == probed:
+        if case.mode in modes:
             groups.setdefault(case.condition, {}).setdefault((case.upsampler, case.backend), []).append(measurement)
     return tuple(_condition(run, group) for group in groups.values())
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from upsampler_bench.case import PROBE
-from upsampler_bench.paper import published
 from upsampler_bench.report.parts import OperatorFacts
 from upsampler_bench.results import Run, UpsamplerInfo
 
 
-def operators(runs: Sequence[Run], tested: Sequence[Run] = ()) -> tuple[OperatorFacts, ...]:
+def operators(runs: Sequence[Run], known: Mapping[str, float], tested: Sequence[Run] = ()) -> tuple[OperatorFacts, ...]:
     """Every row's operator once, in the order in which these runs first name it.
 
     Args:
         runs: whose rows they are.
+        known: the operators' mIoUs in per cent.
         tested: further runs, in which capabilities were tested.
     """
     rows: dict[str, UpsamplerInfo] = {}
@@ -24,12 +24,12 @@ def operators(runs: Sequence[Run], tested: Sequence[Run] = ()) -> tuple[Operator
             case = measurement.case
             if case.upsampler in infos:
                 rows.setdefault(case.label(run.backends), infos[case.upsampler])
-    return tuple(_facts(row, info, _capabilities([*runs, *tested], info.name)) for row, info in rows.items())
-
-
-def _facts(row: str, info: UpsamplerInfo, capabilities: dict[str, bool | None]) -> OperatorFacts:
-    quality = published.segformer_b1_ade20k().get(info.name)
-    return OperatorFacts(row, info.needs_guide, info.paper, quality.miou if quality else None, capabilities)
+    return tuple(
+        OperatorFacts(
+            row, info.needs_guide, info.paper, known.get(info.name), _capabilities([*runs, *tested], info.name)
+        )
+        for row, info in rows.items()
+    )
 
 
 def _capabilities(runs: Sequence[Run], name: str) -> dict[str, bool | None]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from upsampler_bench.paper.parts import PublishedTable
+from upsampler_bench.quality.choice import PHRASES, PUBLISHED
 from upsampler_bench.report.pictures import Picture
 from upsampler_bench.results import Span
 
@@ -130,7 +131,7 @@ class OperatorFacts:
 
     Attributes:
         name: of its rows: the operator, with its backend where the run has several.
-        miou: published (SegFormer-B1 on ADE20K, per cent), or None.
+        miou: in per cent, measured or published as the report says, or None.
         capabilities: by metric name ("onnx_export", "deterministic", ...). None: tested, but it does not apply.
             A missing one was not tested. Neither is a no.
     """
@@ -160,6 +161,7 @@ class Report:
         legend: (title, text) pairs: what each column means, and the conventions.
         warning: that a run is incomplete, or empty.
         operators: what is known of each besides its measurements.
+        miou: what their mIoU is, in words, and whether "measured" or "published".
         profiles: where the time goes, a table or several for each operator that was profiled.
         traces: the steps that were profiled, as they took place.
     """
@@ -174,5 +176,6 @@ class Report:
     legend: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     operators: tuple[OperatorFacts, ...] = ()
+    miou: tuple[str, str] = PHRASES[PUBLISHED]
     profiles: tuple[Table, ...] = ()
     traces: tuple[Trace, ...] = ()

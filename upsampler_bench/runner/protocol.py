@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from upsampler_bench.case import Case, Settings
-from upsampler_bench.results import Environment, Reading
+from upsampler_bench.results import Environment, Reading, Scene, Training
 from upsampler_bench.text import cleaned
 
 # A second line to the measuring process: stop after the call you are in, and send what you have.
@@ -32,6 +32,8 @@ class Request:
         path: where to look for modules.
         question: a function that is called with each case instead of measuring it, as "module:function"; empty: none.
         arguments: of that function, besides the case.
+        measurer: a function that measures the cases, given the request and where messages go, as "module:function";
+            empty: they are timed, counted and probed by `runner.group`.
         linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
         token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
@@ -45,6 +47,7 @@ class Request:
     path: tuple[str, ...] = ()
     question: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+    measurer: str = ""
     linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -65,9 +68,9 @@ class Message:
 
     Attributes:
         kind: "start" (about to load the plug-in in `text`, if any), "environment", "at" (about to do `step`, so that
-            a crash can be blamed), "reading", "skipped" or "failed" or "incomplete" (with why in `text`), "probed"
-            (all of a probe was tried), "conditions" (in `facts`), "answer" (to the request's question, in `answer`),
-            "waiting", "unusable" (nothing can be measured at all), "end".
+            a crash can be blamed), "reading", "training" (in `training`, with its scenes), "skipped" or "failed" or
+            "incomplete" (with why in `text`), "probed" (all of a probe was tried), "conditions" (in `facts`), "answer"
+            (to the request's question, in `answer`), "waiting", "unusable" (nothing can be measured at all), "end".
         key: the case's.
     """
 
@@ -79,11 +82,13 @@ class Message:
     environment: Environment | None = None
     facts: dict[str, float | str] | None = None
     answer: Any = None
+    training: Training | None = None
+    scenes: tuple[Scene, ...] = ()
 
 
 def write_message(message: Message, token: str) -> bytes:
     """One line for the parent."""
-    fields = {name: value for name, value in asdict(message).items() if value not in (None, "")}
+    fields = {name: value for name, value in asdict(message).items() if value not in (None, "", ())}
     return f"{token}{json.dumps(fields)}\n".encode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -22,9 +22,11 @@ from upsampler_bench.results import (
     SKIPPED,
     Environment,
     Measurement,
+    MetricInfo,
     Origin,
     Reading,
     Run,
+    Scene,
 )
 from upsampler_bench.runner.group import OUT_OF_MEMORY
 from upsampler_bench.runner.pool import Interrupted, Pool
@@ -41,8 +43,19 @@ NOT_YET = "not measured yet"
 OUTSIDE = ("SIGKILL", "SIGTERM")
 
 
-def run(session: Session, listener: ProgressListener) -> Run:
+def run(
+    session: Session,
+    listener: ProgressListener,
+    measure: Callable[[State], str] | None = None,
+    infos: Sequence[MetricInfo] = (),
+) -> Run:
     """Measures the cases of a session, group by group, and writes the results as they arrive.
+
+    Args:
+        session: what to measure.
+        listener: is called as it goes on.
+        measure: measures everything and returns how that ended, in place of group by group.
+        infos: the metrics that it reads; by default those of the session.
 
     Raises:
         OutputError: another run is writing into the same folder, or it cannot be written.
@@ -51,13 +64,14 @@ def run(session: Session, listener: ProgressListener) -> Run:
         BenchError: nothing can be measured at all (the measuring process cannot start, say).
     """
     with session.writer.locked():
-        return _run(_State(_start(session), session, listener))
+        start = _start(session, tuple(infos) or metrics.infos(session.settings.metrics))
+        return _run(State(start, session, listener), measure or _measure_groups)
 
 
-def _run(state: _State) -> Run:
+def _run(state: State, measure: Callable[[State], str]) -> Run:
     session = state.session
     try:
-        ended = _measure_groups(state)
+        ended = measure(state)
         finished = replace(state.run, ended=ended, finished=now())
         _require_readings(finished, session)
     except BaseException as problem:
@@ -77,8 +91,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _start(session: Session) -> Run:
-    infos = metrics.infos(session.settings.metrics)
+def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
     if session.previous is not None:
         measurements = tuple(map(_retried, session.previous.measurements))
         return replace(session.previous, measurements=measurements, metrics=infos, ended=INTERRUPTED)
@@ -94,7 +107,7 @@ def _retried(measurement: Measurement) -> Measurement:
 
 
 def _require_readings(run: Run, session: Session) -> None:
-    measured = {measurement.case.upsampler for measurement, _ in run.readings()}
+    measured = {one.case.upsampler for one in run.measurements if one.has_results}
     if run.ended == INTERRUPTED:
         if not measured:
             raise KeyboardInterrupt("before the first reading; nothing was written")
@@ -109,7 +122,7 @@ def _require_readings(run: Run, session: Session) -> None:
         raise NothingMeasured("\n".join(["nothing that was asked for could be measured", *lines]))
 
 
-class _State:
+class State:
     """A run under way; the threads of several devices share it, each behind its lock."""
 
     def __init__(self, run: Run, session: Session, listener: ProgressListener) -> None:
@@ -162,6 +175,12 @@ class _State:
             self.store(replace(self.measurement(case), status=status, reason=reason))
             self.listener.lost(case, reason)
 
+    def add_scenes(self, scenes: Sequence[Scene]) -> None:
+        """Adds the scenes of a task that the run has none of yet."""
+        known = {scene.task for scene in self._run.scenes}
+        added = tuple(scene for scene in scenes if scene.task not in known)
+        self._run = replace(self._run, scenes=(*self._run.scenes, *added))
+
     def add(self, case: Case, reading: Reading, origin: Origin) -> None:
         """Adds a reading of a device, or replaces the earlier one of its metric."""
         self.remove(case, {reading.metric})
@@ -177,7 +196,7 @@ class _State:
         self.store(replace(before, readings=kept))
 
 
-def _measure_groups(state: _State) -> str:
+def _measure_groups(state: State) -> str:
     """Measures all groups and returns how that ended; small shapes first, so that memory runs out late."""
     waiting = deque(plans.conditions(state.session.cases))
     try:
@@ -187,7 +206,7 @@ def _measure_groups(state: _State) -> str:
     return COMPLETE
 
 
-def _measure_on(state: _State, placement: Placement, waiting: deque[tuple[Case, ...]]) -> None:
+def _measure_on(state: State, placement: Placement, waiting: deque[tuple[Case, ...]]) -> None:
     """Measures on one device what waits, until nothing does: a group is never shared by devices."""
     while True:
         if state.pool.is_interrupted:
@@ -199,7 +218,7 @@ def _measure_on(state: _State, placement: Placement, waiting: deque[tuple[Case, 
         _measure_group(state, placement, cases, len(cases) + sum(map(len, tuple(waiting))))
 
 
-def _measure_group(state: _State, placement: Placement, cases: Sequence[Case], cases_left: int) -> None:
+def _measure_group(state: State, placement: Placement, cases: Sequence[Case], cases_left: int) -> None:
     """Measures one group; a process that dies is followed by another without the case that killed it."""
     with state.lock:
         state.listener.begin(cases, placement.name)
@@ -224,7 +243,7 @@ def _measure_group(state: _State, placement: Placement, cases: Sequence[Case], c
 
 
 def _run_process(
-    state: _State, placement: Placement, cases: list[Case], settings: Settings, done: dict[str, list[str]]
+    state: State, placement: Placement, cases: list[Case], settings: Settings, done: dict[str, list[str]]
 ) -> bool:
     """Measures in one process until it ends, crashes or times out; then blames the case it was at.
 
@@ -306,7 +325,7 @@ def _try(pool: Pool, placement: Placement, request: Request, cases: list[Case]) 
     return pool.follow(placement, quick, lambda message: None)
 
 
-def _blame(state: _State, case: Case, ending: Ending, origin: Origin) -> None:
+def _blame(state: State, case: Case, ending: Ending, origin: Origin) -> None:
     """A process died of this case: a probe loses what was just tried, any other case all that was still to come."""
     step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
@@ -317,7 +336,7 @@ def _blame(state: _State, case: Case, ending: Ending, origin: Origin) -> None:
             _receive(state, {case.key: case}, Message("reading", case.key, reading=reading), origin)
 
 
-def _receive(state: _State, cases: dict[str, Case], message: Message, origin: Origin) -> None:
+def _receive(state: State, cases: dict[str, Case], message: Message, origin: Origin) -> None:
     """Takes a message of the measuring process of a device into the run."""
     if message.kind == "unusable":
         raise DeviceError(message.text)
@@ -343,7 +362,7 @@ def _receive(state: _State, cases: dict[str, Case], message: Message, origin: Or
     state.listener.update(message)
 
 
-def _done(state: _State, cases: Sequence[Case]) -> dict[str, list[str]]:
+def _done(state: State, cases: Sequence[Case]) -> dict[str, list[str]]:
     """By case, the metrics read before; a timed one only if the whole group has it, since ratios are paired."""
     done = {
         case.key: [reading.metric for reading in state.measurement(case).readings if not _is_interrupted(reading)]
@@ -368,7 +387,7 @@ def _is_complete(case: Case, done: Sequence[str], settings: Settings) -> bool:
     return all(metric.INFOS[0].name in done for metric in metrics.for_case(case, settings.metrics).values())
 
 
-def _too_large(state: _State, case: Case) -> str | None:
+def _too_large(state: State, case: Case) -> str | None:
     """Why there is no point in trying, if a smaller size already ran out of memory."""
     for smaller in state.out_of_memory:
         same = replace(
@@ -384,7 +403,7 @@ def _is_out_of_memory(measurement: Measurement) -> bool:
     return measurement.status == FAILED and OUT_OF_MEMORY in measurement.reason
 
 
-def _within_budget(state: _State, cases_left: int) -> Settings:
+def _within_budget(state: State, cases_left: int) -> Settings:
     """The settings of a group: its share of the remaining budget limits each operator's time."""
     settings = state.session.settings
     if not settings.budget:

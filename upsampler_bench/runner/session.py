@@ -15,7 +15,7 @@ from pathlib import Path
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
-from upsampler_bench.case import PROBE, Case, Settings
+from upsampler_bench.case import PROBE, QUALITY, Case, Settings
 from upsampler_bench.device import environment, placement
 from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
@@ -130,6 +130,11 @@ class Session:
     placements: tuple[Placement, ...] = ()
     control: tuple[Mapping[str, float | str], ...] = ()
 
+    @property
+    def is_quality(self) -> bool:
+        """Whether `quality.scheduler` runs it, and not `runner.scheduler`."""
+        return self.cases[0].mode == QUALITY
+
 
 def prepare(
     plan: Plan, output: str | Path | None = None, *, resume: bool = False, shard: str = "", devices: str = ""
@@ -154,7 +159,7 @@ def prepare(
     names, runnable = tuple(known), [name for name, operator in known.items() if operator.runs_on(device_name)]
     plan = replace(plan, backend=plans.backends(plan, device_name))
     cases = plans.cases(plan, names, device_name, runnable)
-    cases = tuple(case for case in cases if metrics.for_case(case, plan.settings.metrics))
+    cases = tuple(case for case in cases if case.mode == QUALITY or metrics.for_case(case, plan.settings.metrics))
     if not cases:
         raise PlanError(f"none of {', '.join(plan.settings.metrics)} is measured in mode {', '.join(plan.mode)}")
     stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}

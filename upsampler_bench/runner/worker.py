@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from upsampler_bench import device
 from upsampler_bench.device import environment, quota
@@ -63,7 +64,10 @@ def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> No
         emit(Message("unusable", text=str(problem)))
         return
     emit(Message("environment", environment=environment.capture(target)))
-    Group(request, target, emit, interrupted).measure()
+    if request.measurer:
+        _function(request.measurer)(request, emit)
+    else:
+        Group(request, target, emit, interrupted).measure()
     while time.monotonic() - begun < request.linger and not interrupted():
         emit(Message("waiting"))
         time.sleep(LINGER_PERIOD)
@@ -73,12 +77,18 @@ def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> No
 
 def _answer(request: Request, emit: Emit) -> None:
     """Calls the function that the request names with each case."""
-    module, _, name = request.question.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    function = _function(request.question)
     for case in request.cases:
         emit(Message("at", case.key))
         emit(Message("answer", case.key, answer=function(case, **request.arguments)))
     emit(Message("end"))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """The function that a request names, as "module:function"."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _limit_memory(limit: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sample_choice import PROBED, measured_run, probed_run
+from sample_quality import quality_run
 from sample_run import FIGURES, also_on_triton
 
 from upsampler_bench import storage
@@ -233,3 +234,28 @@ def test_capabilities_of_another_kind_of_device_do_not_count():
     elsewhere = replace(run, environment=replace(run.environment, device_name="H200", device_kind="cuda"))
     made = recommended(elsewhere, probed_run(), needs=("onnx_export",))
     assert len(made.with_result(UNKNOWN)) == 8
+
+
+def test_measured_quality_is_chosen_by_where_there_is_some_and_published_on_request():
+    runs = measured_run(), quality_run()
+    measured, chosen = recommended(*runs), recommended(*runs, quality="published")
+    assert (measured.quality, measured.best.name) == ("shapes", "sapa-b")
+    assert "mIoU on shapes as measured, the best of 8 that pass" in text.text([measured])
+    assert recommended(*runs, no_guide=True).best.name == "carafe"
+    assert (chosen.quality, chosen.best.name) == ("published", "dysample-s+")
+    assert "mIoU as published (SegFormer-B1 on ADE20K, Table 4)" in text.text([chosen])
+    assert recommended().quality == "published"
+
+
+def test_measured_quality_that_no_run_has_is_refused_with_the_command_that_measures_it():
+    with pytest.raises(PlanError, match=r"no stored run has scores on shapes; 'upsampler-bench quality' measures them"):
+        recommended(quality="shapes")
+
+
+def test_the_command_finds_stored_quality_and_says_which_it_used(invoke, tmp_path):
+    storage.save(measured_run(), tmp_path / "runs" / "costs")
+    storage.save(quality_run(), tmp_path / "runs" / "quality")
+    assert "mIoU on shapes as measured" in " ".join(invoke("recommend")[1].split())
+    assert "mIoU as published" in " ".join(invoke("recommend", "--quality", "published")[1].split())
+    code, _, errors = invoke("recommend", "--quality", "shape")
+    assert (code, errors) == (2, "error: --quality is 'shape'; did you mean 'shapes'?\n")

@@ -1,4 +1,4 @@
-// The best operator within limits, by published mIoU. The rule is that of `upsampler-bench recommend`: a limit is
+// The best operator within limits, by mIoU. The rule is that of `upsampler-bench recommend`: a limit is
 // compared with the interval, and only an operator that passes everything is recommended.
 
 const RESULTS = ['passes', 'borderline', 'unknown', 'fails'];
@@ -72,7 +72,7 @@ function showBest(passing, tests) {
   if (!best) {
     byId('chosen').textContent = 'No operator passes. The reasons are listed below.';
   } else if (best.operator.miou === null) {
-    byId('chosen').textContent = `${count(passing.length, 'operator')} passed, but the paper gives no mIoU for them.`;
+    byId('chosen').textContent = `${count(passing.length, 'operator')} passed, but without a ${report.miou} mIoU.`;
   } else {
     const tie = second && second.operator.miou === best.operator.miou ? `, like ${second.row.name}` : '';
     const why = `: ${best.operator.miou.toFixed(2)} % mIoU${tie}, the best ${tests.length ? 'within these limits' : 'of all'}`;
@@ -88,7 +88,7 @@ function showPassing(table, passing) {
   const yesNo = (known) => ({ true: 'yes', false: 'no', null: 'unknown' })[known];
   const rows = passing.map(({ row, operator }) => {
     const texts = [
-      operator.miou === null ? 'not published' : operator.miou.toFixed(2),
+      operator.miou === null ? `not ${report.miou}` : operator.miou.toFixed(2),
       ...places.map((place) => row.cells[place][3]),
       ...[operator.guide, capability(operator, 'onnx_export'), capability(operator, 'deterministic')].map(yesNo),
     ];
@@ -116,6 +116,6 @@ function showOthers(candidates, passing, tests) {
     });
   }
   list('Not measured here', candidates.filter(({ result }) => result === 'not run'));
-  list('Pass, but without a published mIoU', passing.filter(({ operator }) => operator.miou === null));
+  list(`Pass, but without a ${report.miou} mIoU`, passing.filter(({ operator }) => operator.miou === null));
   byId('unfit').replaceChildren(...lines.map((text) => make('li', text)));
 }

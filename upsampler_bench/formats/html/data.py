@@ -34,6 +34,7 @@ def data(report: Report, plots: Sequence[Plot]) -> dict[str, Any]:
     names = dict.fromkeys([*facts, *(row.name for table in report.tables for row in table.rows)])
     return {
         "baseline": next((row.name for table in report.tables for row in table.rows if row.baseline), ""),
+        "miou": report.miou[1],
         "operators": [_operator(name, facts.get(name)) for name in names],
         "tables": [_table(table) for table in report.tables],
         "plots": [{"figure": plot.figure, "ratio": plot.ratio} for plot in plots],

@@ -5,20 +5,28 @@ Colours of the page (ink, grid, background) are left to the page's template, whi
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from matplotlib.image import imsave
+
+from upsampler_bench.figures.heat import COLOURS
+from upsampler_bench.figures.mosaic import sheet
 from upsampler_bench.figures.palette import colour, legend_colour, symbol
 from upsampler_bench.report.parts import Cell, Table
-from upsampler_bench.report.pictures import Axis, Bar, BarChart, Panel, Picture, Plane, Point
+from upsampler_bench.report.pictures import Axis, Bar, BarChart, Heat, Mosaic, Panel, Picture, Plane, Point
 from upsampler_bench.units import short
 
 Json: TypeAlias = dict[str, Any]
 # Pixels: the height of a bar, of what is around the bars, and of a plane.
 BAR, AROUND, PLANE = 21, 58, 480
+# Pixels: the side of a mosaic's tile, and of one with words below.
+TILE, WITH_TEXT = 72, 96
 # Of a legend: the pixels of a row, and about how many names stand in one.
 LEGEND, LEGEND_COLUMNS = 24, 3
 # How many pixels a point of the printed picture is.
@@ -48,6 +56,10 @@ def plots(picture: Picture, tables: Sequence[Table]) -> list[Plot]:
     """The picture's figures: a panel's one for each chart."""
     if isinstance(picture, Plane):
         return [Plot("", PLANE, _plane(picture))]
+    if isinstance(picture, Heat):
+        return [Plot("", round(BAR * len(picture.rows)) + 90, _heat(picture))]
+    if isinstance(picture, Mosaic):
+        return [_mosaic(picture)]
     return [_chart(chart, picture, tables) for chart in picture.charts]
 
 
@@ -260,7 +272,7 @@ def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point]) ->
         "text": [_label(point) if point in labelled else "" for point in points],
         "textposition": "top center",
         "marker": {
-            "size": [round(2 * SCALE * plane.radius(point.size), 1) for point in points],
+            "size": [round(2 * SCALE * plane.radius(point.size, small=point.small), 1) for point in points],
             "symbol": [f"{own_symbol}-open" if point.hollow else own_symbol for point in points],
             "color": own,
             "opacity": 1,
@@ -273,6 +285,89 @@ def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point]) ->
         "showlegend": False,
         "cliponaxis": False,
     }
+
+
+def _heat(heat: Heat) -> Json:
+    names = [plain(name, 24) for name, _ in heat.rows]
+    hover = [
+        [_hover(name, f"{column}: {text}") for column, (text, _) in zip(heat.columns, cells, strict=True)]
+        for name, cells in heat.rows
+    ]
+    steps = [place / (len(COLOURS) - 1) for place in range(len(COLOURS))]
+    trace = {
+        "type": "heatmap",
+        "z": [[level for _, level in cells] for _, cells in heat.rows],
+        "text": [[text for text, _ in cells] for _, cells in heat.rows],
+        "texttemplate": "%{text}",
+        "hovertext": hover,
+        "hoverinfo": "text",
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[step, colour] for step, colour in zip(steps, COLOURS, strict=True)],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    ticks = {"showgrid": False, "showline": False, "fixedrange": True}
+    columns = {"tickvals": list(range(len(heat.columns))), "ticktext": [plain(head, 32) for head in heat.columns]}
+    layout: Json = {
+        "margin": {"l": 8, "r": 8, "t": 4, "b": 8},
+        "dragmode": False,
+        "xaxis": {**columns, **ticks, "side": "top", "tickangle": -30},
+        "yaxis": {"tickvals": list(range(len(names))), "ticktext": names, "autorange": "reversed", **ticks},
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def _mosaic(mosaic: Mosaic) -> Plot:
+    """One image of all tiles behind invisible axes, with texts at the tiles."""
+    pixels, ratio = sheet(mosaic)
+    rows, columns = len(mosaic.rows), mosaic.columns
+    coded = io.BytesIO()
+    imsave(coded, pixels, format="png")
+    tiles = [
+        (row, column, tile)
+        for row, (_, found) in enumerate(mosaic.rows)
+        for column, tile in enumerate(found)
+        if tile.text
+    ]
+    texts: Json = {
+        "type": "scatter",
+        "mode": "text",
+        "x": [column + 0.47 for _, column, _ in tiles],
+        "y": [row + 0.97 for row, _, _ in tiles],
+        "text": [plain(tile.text, 24) for _, _, tile in tiles],
+        "textposition": "top center",
+        "hoverinfo": "skip",
+    }
+    image = {
+        "source": f"data:image/png;base64,{base64.b64encode(coded.getvalue()).decode()}",
+        "xref": "x",
+        "yref": "y",
+        "x": 0,
+        "y": 0,
+        "sizex": columns,
+        "sizey": rows,
+        "sizing": "stretch",
+        "layer": "below",
+    }
+    bare = {"showgrid": False, "showline": False, "fixedrange": True, "constrain": "domain"}
+    names = {"tickvals": [row + 0.47 for row in range(rows)], "ticktext": [plain(name, 40) for name, _ in mosaic.rows]}
+    layout: Json = {
+        "margin": {"l": 8, "r": 8, "t": 4, "b": 8},
+        "dragmode": False,
+        "images": [image],
+        "xaxis": {**bare, "showticklabels": False, "range": [0, columns], "constraintoward": "left"},
+        "yaxis": {
+            **names,
+            **bare,
+            "constraintoward": "top",
+            "range": [rows, 0],
+            "scaleanchor": "x",
+            "scaleratio": round(ratio, 4),
+        },
+    }
+    return Plot("", round((WITH_TEXT if tiles else TILE) * ratio * rows) + 20, {"data": [texts], "layout": layout})
 
 
 def _label(point: Point) -> str:
@@ -312,6 +407,18 @@ def _hover(*lines: str) -> str:
 
 def numbers(picture: Picture) -> tuple[list[str], list[list[str]]]:
     """The picture's numbers as a table, for whoever cannot see it: the head, and the rows."""
+    if isinstance(picture, Heat):
+        rows = [[name, *(text for text, _ in cells)] for name, cells in picture.rows]
+        return ["Upsampler", *picture.columns], rows
+    if isinstance(picture, Mosaic):
+        return ["Row", "Images"], [
+            [
+                name,
+                ", ".join(tile.text for tile in tiles if tile.text)
+                or str(sum(tile.raster is not None for tile in tiles)),
+            ]
+            for name, tiles in picture.rows
+        ]
     if isinstance(picture, Plane):
         head = ["Upsampler", picture.x.label, picture.y.label, *([picture.size] if picture.size else []), "Note"]
         return head, [_row(picture, point) for point in picture.points]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from upsampler_bench.case import QUALITY
 from upsampler_bench.figures.palette import colour, family
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
 from upsampler_bench.report.parts import NOTHING, Cell, Report, Row, Table
@@ -18,8 +19,8 @@ VERDICTS = {"reproduced": "✓", "differs": "≠", "needs training": "◷", "not
 
 
 def is_measured(table: Table) -> bool:
-    """Whether a table is of measurements, with at least one number, and not of capabilities."""
-    return not table.compact and any_number(table)
+    """Whether a table is of costs, with at least one number, and not of capabilities or quality."""
+    return not table.compact and table.condition.get("mode") != QUALITY and any_number(table)
 
 
 def any_number(table: Table) -> bool:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from upsampler_bench import discovery
+from upsampler_bench.results import Raster
 
 if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
@@ -156,6 +158,7 @@ class Point:
         x_interval, y_interval: error bars, (low, high).
         hollow: a ring instead of a full circle.
         bold: the label is bold.
+        small: the circle is as small as can be seen, whatever its size.
         note: a line of its hover text, besides the name and both coordinates.
     """
 
@@ -168,6 +171,7 @@ class Point:
     y_interval: tuple[float, float] | None = None
     hollow: bool = False
     bold: bool = False
+    small: bool = False
     note: str = ""
 
 
@@ -209,13 +213,63 @@ class Plane:
     caption: str = ""
     slug: str = ""
 
-    def radius(self, size: float) -> float:
+    def radius(self, size: float, *, small: bool = False) -> float:
         """A circle's radius in points, such that its area is proportional to its size."""
+        if small:
+            return SMALLEST
         largest = max(point.size for point in self.points)
         return max(SMALLEST, LARGEST * math.sqrt(max(size, 0.0) / largest)) if largest > 0 else MEDIUM
 
 
-Picture: TypeAlias = Panel | Plane
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A table of numbers whose cells are coloured.
+
+    Attributes:
+        columns: titles with their units.
+        rows: an operator's name, and its cells: the text, and a level from 0 (white) to 1, or None for no colour.
+    """
+
+    name: str
+    title: str
+    subtitle: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, float | None], ...]], ...]
+    baseline: str = ""
+    caption: str = ""
+    slug: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of a mosaic, with a few words below it; without an image the words alone."""
+
+    raster: Raster | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Images in rows and columns, shown pixel by pixel.
+
+    Attributes:
+        rows: the text at the left, and the images, as many in each row.
+    """
+
+    name: str
+    title: str
+    subtitle: str
+    rows: tuple[tuple[str, tuple[Tile, ...]], ...]
+    caption: str = ""
+    slug: str = ""
+
+    @property
+    def columns(self) -> int:
+        """The images of a row."""
+        return max(len(tiles) for _, tiles in self.rows)
+
+
+Picture: TypeAlias = Panel | Plane | Heat | Mosaic
 
 
 def names() -> tuple[str, ...]:
@@ -223,13 +277,30 @@ def names() -> tuple[str, ...]:
     return discovery.modules(__name__)
 
 
-def pictures(conditions: Sequence[Condition]) -> tuple[Picture, ...]:
-    """The pictures of these conditions, at most MOST of each kind, in the order of the modules' `PLACE`.
+def pictures(
+    conditions: Sequence[Condition], of_quality: Sequence[Condition] = (), stored: Sequence[Condition] = ()
+) -> tuple[Picture, ...]:
+    """All pictures, at most MOST of each kind, in the order of the modules' `PLACE`.
 
     What a sweep shows in one picture has no pictures of its own at each size, but at one.
+
+    Args:
+        conditions: under which costs were measured.
+        of_quality: under which quality was measured; the modules with `OF = "quality"` draw them.
+        stored: of other runs, of either kind; those with `OF = "both"` draw these beside the report's own.
     """
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
     swept = {id(condition) for module in modules if hasattr(module, "swept") for condition in module.swept(conditions)}
     apart = [condition for condition in conditions if id(condition) not in swept]
-    shown = ((module, conditions if hasattr(module, "swept") else apart) for module in modules)
+    drawn = {
+        "swept": conditions,
+        "costs": apart,
+        "quality": of_quality,
+        "both": (*conditions, *of_quality, *stored),
+    }
+    shown = ((module, drawn[_kind(module)]) for module in modules)
     return tuple(picture for module, those in shown for picture in islice(module.pictures(those), MOST))
+
+
+def _kind(module: ModuleType) -> str:
+    return "swept" if hasattr(module, "swept") else getattr(module, "OF", "costs")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from upsampler_bench import units
 from upsampler_bench.report.lines import Condition, Line
+from upsampler_bench.report.naming import file_name
 from upsampler_bench.report.pictures import Axis
 from upsampler_bench.results import MetricInfo
 from upsampler_bench.stats import Estimate
@@ -52,3 +53,8 @@ def missing(condition: Condition, infos: Sequence[MetricInfo], drawn: Collection
             statuses = [line.why_not(info) for info in infos if not line.reading(info)]
             reasons.append(f"{line.name} ({next(filter(None, statuses), 'no reading')})")
     return [f"Not measured: {', '.join(reasons)}."] if reasons else []
+
+
+def quality_slug(condition: Condition, task: str = "") -> str:
+    """What tells a picture of quality from the others of its kind: its task, and its run where there are several."""
+    return file_name([part for part in (task, condition.label) if part])

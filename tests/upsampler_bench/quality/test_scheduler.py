@@ -1,0 +1,84 @@
+"""Operators and seeds in parallel processes: what one of them does costs its own row, what is done is kept."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from upsampler_bench import storage
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+PLUGIN = str(ROOT / "tests" / "upsampler_bench" / "quality_plugins.py")
+TINY = ("--steps", "6", "--size", "16", "-f", "csv")
+
+
+def quality(folder, *options, **how):
+    command = [sys.executable, "-m", "upsampler_bench", "quality", *TINY, *options, "--output-dir", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    return subprocess.run(
+        command, cwd=folder.parent, env=environment, text=True, capture_output=True, check=False, **how
+    )
+
+
+def trainings(folder):
+    run = storage.load(folder)
+    return {(one.case.upsampler, made.task, made.seed): made for one in run.measurements for made in one.trainings}
+
+
+def test_a_bad_operator_costs_its_own_row_and_a_plug_in_takes_part(tmp_path):
+    names = ("half-a-pixel-off", "raises", "exits")
+    chosen = [part for name in names for part in ("-u", name)]
+    tasks = ("--task", "signature", "--task", "shapes", "--seeds", "1")
+    done = quality(tmp_path / "run", "--plugin", PLUGIN, *chosen, *tasks)
+    assert done.returncode == 0, done.stderr
+    run = storage.load(tmp_path / "run")
+    assert run.ended == "complete"
+    failures = {name: made.failure for (name, _, _), made in trainings(tmp_path / "run").items()}
+    assert failures["half-a-pixel-off"] == failures["bilinear"] == ""
+    assert failures["raises"] == "RuntimeError: planted failure"
+    assert failures["exits"] == "ended the process with code 3"
+    rows = {one.case.upsampler: one for one in run.measurements}
+    assert rows["raises"].status == "failed"
+    assert rows["half-a-pixel-off"].reading("ramp_shift").samples == pytest.approx((-0.5,))
+    assert {len(scene.image.bytes) for scene in run.scenes} == {16 * 16 * 3}
+
+
+def test_an_interrupted_run_keeps_what_is_done_and_resume_completes_it(tmp_path):
+    folder, options = tmp_path / "run", ("-u", "nearest", "--seeds", "2", "--task", "shapes")
+    command = [sys.executable, "-m", "upsampler_bench", "quality", *TINY, *options, "--output-dir", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if line.startswith("[1/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    before = trainings(folder)
+    assert 1 <= len(before) < 4
+    done = quality(folder, *options, "--resume")
+    assert done.returncode == 0, done.stderr
+    after = trainings(folder)
+    assert len(after) == 4
+    assert all(after[key] == made for key, made in before.items())
+    counts = {int(total) for _, total in re.findall(r"^\[(\d+)/(\d+)\]", done.stderr, re.MULTILINE)}
+    assert counts == {4 - len(before)}
+
+
+def test_a_training_that_diverges_is_a_reason_and_no_score(tmp_path):
+    done = quality(tmp_path / "run", "-u", "bilinear", "--task", "shapes", "--seeds", "1", "--learning-rate", "1e6")
+    assert done.returncode == 2
+    assert "bilinear: shapes: diverged" in done.stderr
+
+
+def test_missing_data_is_refused_with_the_command_that_installs_it(tmp_path):
+    done = quality(tmp_path / "run", "-u", "nearest", "--task", "reconstruction", "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "\n    apt-get install dataset-fashion-mnist\n" in done.stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,53 @@
+"""quality: measure what an upsampler is worth."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from upsampler_bench.commands.measuring import perform
+from upsampler_bench.commands.options import Formats, OutputDir, Plugin, Resume, Timeout, Upsampler
+
+
+def quality(
+    upsampler: Upsampler = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Measure only this: signature, shapes or reconstruction. Repeat for more.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Short trainings, to see that everything works.")] = False,
+    seeds: Annotated[int | None, typer.Option(help="Networks to train per operator and task. Default: 3.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The first of the seeds. Default: 0.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of one training.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the scenes in pixels, a multiple of 8.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of a training.")] = None,
+    data: Annotated[str | None, typer.Option(help="Folder with the four Fashion-MNIST files.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Checkpoint with the weights that a signature is of.")] = None,
+    timeout: Timeout = None,
+    plugin: Plugin = None,
+    output_dir: OutputDir = None,
+    formats: Formats = None,
+    resume: Resume = False,
+) -> None:
+    """Measure what an upsampler is worth: signature, shapes, reconstruction.
+
+    The signature is what it does to known signals, untrained. Shapes and
+    reconstruction train small networks that differ in the operator alone;
+    differences are paired with bilinear by seed. See docs/quality.md.
+
+    Exit codes: 0 fine, 2 misuse or nothing could be measured, 130 interrupted.
+    """
+    keys = {
+        "upsampler": upsampler,
+        "tasks": task,
+        "seeds": seeds,
+        "seed": seed,
+        "steps": steps,
+        "size": size,
+        "learning_rate": learning_rate,
+        "data": data,
+        "weights": weights,
+        "timeout": timeout,
+        "plugin": plugin,
+    }
+    perform("quality-quick" if quick else "quality", keys, output_dir, formats, resume=resume)

@@ -1,0 +1,64 @@
+"""Images in rows and columns: as one sheet of pixels, and that with its texts as a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from upsampler_bench.figures.frame import INK, SMALL, framed
+from upsampler_bench.report.pictures import Mosaic
+from upsampler_bench.results import Raster
+
+# Inches: the side of a cell, of one with words below, and of the names where rows have some.
+CELL, WITH_TEXT, NAMES = 0.5, 0.74, 1.0
+# Of a tile's side: between tiles, and for the words below.
+GAP, BELOW = 0.06, 0.2
+
+
+def draw(mosaic: Mosaic) -> Figure:
+    """The sheet, with the names of rows at its left."""
+    pixels, ratio = sheet(mosaic)
+    rows, names = len(mosaic.rows), NAMES if any(name for name, _ in mosaic.rows) else 0.1
+    cell = WITH_TEXT if _has_text(mosaic) else CELL
+    figure = framed(mosaic, names + cell * mosaic.columns, cell * ratio * rows + 0.1)
+    axes = figure.subplots()
+    extent = (0.0, float(mosaic.columns), float(rows), 0.0)
+    axes.imshow(pixels, extent=extent, interpolation="nearest", aspect=ratio)
+    for row, (_, tiles) in enumerate(mosaic.rows):
+        for column, tile in enumerate(tiles):
+            if tile.text:
+                place = column + 0.5 - GAP / 2, row + 1 - GAP / 2
+                axes.text(*place, tile.text, size=SMALL, color=INK, ha="center", va="bottom")
+    axes.set_yticks([row + 0.5 - GAP / 2 for row in range(rows)], [name for name, _ in mosaic.rows])
+    axes.set_xticks([])
+    axes.tick_params(length=0, labelsize=SMALL, labelcolor=INK, pad=2)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
+    """All tiles on one image (height, width, 4), transparent between them, and a cell's height over its width."""
+    rasters = [tile.raster for _, tiles in mosaic.rows for tile in tiles if tile.raster]
+    height, width = (max(getattr(raster, side) for raster in rasters) for side in ("height", "width"))
+    across = width + max(1, round(GAP * width))
+    down = height + max(1, round((GAP + (BELOW if _has_text(mosaic) else 0.0)) * height))
+    pixels = np.zeros((down * len(mosaic.rows), across * mosaic.columns, 4), np.uint8)
+    for row, (_, tiles) in enumerate(mosaic.rows):
+        for column, tile in enumerate(tiles):
+            if tile.raster is not None:
+                top, left = down * row, across * column
+                pixels[top : top + tile.raster.height, left : left + tile.raster.width] = _opaque(tile.raster)
+    return pixels, down / across
+
+
+def _has_text(mosaic: Mosaic) -> bool:
+    return any(tile.text for _, tiles in mosaic.rows for tile in tiles)
+
+
+def _opaque(raster: Raster) -> np.ndarray[Any, Any]:
+    """A raster as red, green, blue and opacity."""
+    levels = np.frombuffer(raster.bytes, np.uint8).reshape(raster.height, raster.width, raster.channels)
+    colours = np.broadcast_to(levels, (raster.height, raster.width, 3))
+    return np.concatenate([colours, np.full((raster.height, raster.width, 1), 255, np.uint8)], axis=2)

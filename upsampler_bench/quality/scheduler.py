@@ -1,0 +1,240 @@
+"""A session of mode "quality" to a run: operators and seeds in parallel processes of one thread, each result kept."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from upsampler_bench.case import RECONSTRUCTION, SIGNATURE, Case
+from upsampler_bench.device import processor
+from upsampler_bench.errors import BenchError, DeviceError
+from upsampler_bench.quality import signature
+from upsampler_bench.quality.progress import Progress
+from upsampler_bench.quality.training import fashion
+from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKIPPED, Measurement, Origin, Run, Training
+from upsampler_bench.runner import scheduler
+from upsampler_bench.runner.process import Ending, Process, follow, searched
+from upsampler_bench.runner.protocol import Message, Request
+from upsampler_bench.runner.scheduler import OUTSIDE, State
+from upsampler_bench.runner.session import Session
+
+MEASURER = "upsampler_bench.quality.process:measure"
+# On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a
+# process until it measures.
+SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.12, 3.0, 3.0
+# A slow operator takes so many times as long.
+LONGER = 4
+# The exit code of Python for an exception, whose text is the last line of what it wrote.
+RAISED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one process does.
+
+    Attributes:
+        cases: several for signatures, one for a training.
+        seed: of a training, and of the weights that a signature is of.
+    """
+
+    task: str
+    seed: int
+    cases: tuple[Case, ...]
+
+    def seconds(self, steps: int) -> float:
+        """How long each of its cases takes on one core, about."""
+        if self.task == SIGNATURE:
+            return SIGNATURE_SECONDS + START_SECONDS / len(self.cases)
+        return START_SECONDS + STEP_SECONDS * steps + SCORE_SECONDS
+
+    @property
+    def words(self) -> str:
+        """E.g. "shapes, seed 1"."""
+        return self.task if self.task == SIGNATURE else f"{self.task}, seed {self.seed}"
+
+
+def run(session: Session, progress: Progress) -> Run:
+    """Measures the cases of a session, and writes the results as they arrive; see `runner.scheduler.run`."""
+    return scheduler.run(session, progress, partial(_measure_jobs, progress=progress), signature.INFOS)
+
+
+def expectation(session: Session) -> tuple[float, float]:
+    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
+    jobs = [job for task in session.settings.tasks for job in _jobs(session, task, session.cases)]
+    seconds = sum(len(job.cases) * job.seconds(session.settings.steps) for job in jobs) / _workers()
+    return seconds, LONGER * seconds
+
+
+def _workers() -> int:
+    return processor.threads(0)
+
+
+def _jobs(session: Session, task: str, cases: Sequence[Case]) -> list[Job]:
+    """All jobs of a task: of a training seed by seed, so that what an interrupted run has is of all operators."""
+    seed = session.settings.seed
+    if task == SIGNATURE:
+        shares = (tuple(cases[start :: _workers()]) for start in range(_workers()))
+        return [Job(task, seed, share) for share in shares if share]
+    return [Job(task, seed + number, (case,)) for number in range(session.settings.seeds) for case in cases]
+
+
+def _missing(state: State) -> Iterator[Job]:
+    """The jobs that an earlier run has not done, or whose process was killed from outside."""
+    session = state.session
+    signed = {info.name for info in signature.INFOS}
+    for case in session.cases:
+        before = state.measurement(case)
+        kept = tuple(one for one in before.trainings if not any(sign in one.failure for sign in OUTSIDE))
+        state.store(replace(before, trainings=kept))
+    for task in session.settings.tasks:
+        if task == SIGNATURE:
+            lost = (FAILED, SKIPPED)
+            unsigned = [case for case in session.cases if not _has(state.measurement(case), signed)]
+            yield from _jobs(session, task, [case for case in unsigned if state.measurement(case).status not in lost])
+            continue
+        for job in _jobs(session, task, session.cases):
+            done = {(one.task, one.seed) for one in state.measurement(job.cases[0]).trainings}
+            if (task, job.seed) not in done:
+                yield job
+
+
+def _has(measurement: Measurement, metrics: set[str]) -> bool:
+    return bool(metrics & {reading.metric for reading in measurement.readings})
+
+
+def _measure_jobs(state: State, progress: Progress) -> str:
+    """Does what is missing and returns how that ended."""
+    jobs, settings = list(_missing(state)), state.session.settings
+    if any(job.task == RECONSTRUCTION for job in jobs):
+        # Read here too, so that missing files are reported once and at once.
+        images = fashion.load(Path(settings.data) if settings.data else None, settings.size)
+        progress.note(images.note)
+    progress.expect([(job.words, case, job.seconds(settings.steps)) for job in jobs for case in job.cases])
+    workers = _Workers(state.session)
+    ended = COMPLETE
+    with ThreadPoolExecutor(_workers()) as executor:
+        try:
+            for job in jobs:
+                executor.submit(workers.do, job)
+            for job, message in workers.messages(len(jobs)):
+                _receive(state, job, message, progress)
+        except KeyboardInterrupt:
+            ended = INTERRUPTED
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            workers.stop()
+    for case in state.session.cases:
+        measurement = state.measurement(case)
+        if measurement.status == INTERRUPTED and measurement.has_results:
+            state.store(replace(measurement, status=MEASURED, reason=""))
+        elif measurement.status == INTERRUPTED and measurement.trainings:
+            reasons = dict.fromkeys(f"{one.task}: {one.failure}" for one in measurement.trainings)
+            state.store(replace(measurement, status=FAILED, reason="; ".join(reasons)))
+    return ended
+
+
+def _receive(state: State, job: Job, message: Message, progress: Progress) -> None:
+    """Takes a message of a measuring process into the run."""
+    if message.kind == "unusable":
+        raise DeviceError(message.text)
+    case = next((case for case in job.cases if case.key == message.key), None)
+    if message.environment is not None and not state.environment.device_name:
+        state.environment = message.environment
+    elif case is not None and message.reading is not None:
+        state.add(case, message.reading, Origin())
+    elif case is not None and message.training is not None:
+        _add_training(state, case, message.training)
+        state.add_scenes(message.scenes)
+    elif case is not None and message.kind in (FAILED, SKIPPED):
+        if job.task == SIGNATURE:
+            before = state.measurement(case)
+            state.store(replace(before, status=message.kind, reason=message.text))
+        else:
+            settings = state.session.settings
+            failed = Training(job.task, job.seed, settings.steps, settings.size, failure=message.text)
+            _add_training(state, case, failed)
+    state.write_partial()
+    if case is not None:
+        progress.message(job.words, case, message)
+
+
+def _add_training(state: State, case: Case, training: Training) -> None:
+    before = state.measurement(case)
+    state.store(replace(before, trainings=(*before.trainings, training)))
+
+
+class _Workers:
+    """The processes of a run, each followed by a thread of this process."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._queue: queue.SimpleQueue[tuple[Job, Message | BaseException | None]] = queue.SimpleQueue()
+        self._processes: set[Process] = set()
+        self._is_stopped = False
+
+    def messages(self, count: int) -> Iterator[tuple[Job, Message]]:
+        """The messages of all processes, until so many jobs are done.
+
+        Raises:
+            BenchError: a process cannot start.
+        """
+        while count:
+            job, message = self._queue.get()
+            if isinstance(message, BaseException):
+                raise message
+            if message is None:
+                count -= 1
+            else:
+                yield job, message
+
+    def stop(self) -> None:
+        """Ends all processes, and starts none from now on."""
+        self._is_stopped = True
+        for process in list(self._processes):
+            process.end(patience=0.0)
+
+    def do(self, job: Job) -> None:
+        """Does a job in a process; one that dies is followed by another without the case that it was at."""
+        try:
+            left = job.cases
+            while left and not self._is_stopped:
+                ending = self._follow(job, left)
+                if ending.last.kind == "end" or self._is_stopped:
+                    break
+                if ending.last.kind == "start":
+                    raise BenchError(ending.why_not_started())
+                self._queue.put((job, Message(FAILED, ending.last.key, text=_why(ending))))
+                keys = [case.key for case in left]
+                left = left[keys.index(ending.last.key) + 1 :]
+            self._queue.put((job, None))
+        except BaseException as problem:  # raised again where the messages are read
+            self._queue.put((job, problem))
+
+    def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending:
+        settings = replace(self._session.settings, tasks=(job.task,), seed=job.seed)
+        request = Request(
+            cases=cases,
+            device=cases[0].device,
+            settings=settings,
+            done={},
+            plugins=self._session.plugins,
+            specs=self._session.specs,
+            path=searched(self._session.plugins, cases),
+            measurer=MEASURER,
+        )
+        process = Process(request)
+        self._processes.add(process)
+        try:
+            return follow(process, lambda message: self._queue.put((job, message)), finish_call=False)
+        finally:
+            self._processes.discard(process)
+
+
+def _why(ending: Ending) -> str:
+    """Why a process ended: what an operator raised, or how it ended the process otherwise."""
+    error = ending.errors.rpartition("\n")[2]
+    return error if ending.code == RAISED and error and not ending.stopped else ending.reason()

@@ -1,0 +1,64 @@
+# torch-free
+"""Differences to the baseline over seeds, with their intervals, and how stable a ranking is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import StatisticsError, correlation, fmean, stdev
+
+# The 97.5 % quantile of Student's t by degrees of freedom, 1 to 30; beyond, the next lower entry is a little wide.
+QUANTILES = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
+# Operators below which a rank correlation says nothing.
+FEWEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean of paired differences.
+
+    Attributes:
+        half_width: of the 95 % t interval; None for a single pair.
+        count: of the pairs.
+    """
+
+    value: float
+    half_width: float | None
+    count: int
+
+
+def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
+    """Ours minus theirs, paired by seed; None if they have no seed in common.
+
+    Both were trained from the same weights on the same batches, so what a seed makes easy or hard for both cancels.
+    """
+    differences = [ours[seed] - theirs[seed] for seed in sorted(ours) if seed in theirs]
+    if not differences:
+        return None
+    mean, count = fmean(differences), len(differences)
+    if count == 1:
+        return Difference(mean, None, 1)
+    quantile = QUANTILES[min(count - 1, len(QUANTILES)) - 1]
+    return Difference(mean, quantile * stdev(differences) / math.sqrt(count), count)
+
+
+def rank_correlation(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:
+    """Spearman's rank correlation of the values that both have; None for fewer than three, or if all are alike."""
+    names = [name for name in first if name in second]
+    if len(names) < FEWEST:
+        return None
+    try:
+        return correlation(_ranks([first[name] for name in names]), _ranks([second[name] for name in names]))
+    except StatisticsError:  # all values alike
+        return None
+
+
+def _ranks(values: list[float]) -> list[float]:
+    """The rank of each value from 1 on, of equal ones the mean of theirs."""
+    ordered = sorted(values)
+    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]

@@ -1,0 +1,296 @@
+"""Trains the network with an operator and scores it: one training, in this process, on one thread.
+
+Two tasks. *Shapes*: the class of each pixel of a scene. *Reconstruction*: the image itself, in grey, from an encoder
+that has it at an eighth of its size.
+
+Reconstruction is the toy that FADE (Lu et al., ECCV 2022), SAPA, A2U and IndexNet studied their operators with. FADE
+reports 24.35 dB with kernels from the decoder's feature alone, 32.25 dB from the encoder's alone, and 33.83 dB from
+both. Beside these stand our `carafe` (decoder), `indexnet` and `a2u` (encoder), and `fade` and `sapa-b` (both). The
+protocols differ: FADE's three rows are one operator with parts of its kernel generator left out, ours are different
+operators; FADE's network and schedule are its own, ours has 32 channels everywhere and takes some hundred steps of 16
+images. So the order and the rough size of the gaps can be compared, and no single value.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from upsampler_bench.quality.training import scenes, scores
+from upsampler_bench.quality.training.fashion import Images
+from upsampler_bench.quality.training.network import Network, build, require_size
+
+SHAPES, RECONSTRUCTION = "shapes", "reconstruction"
+# Long enough for operators to separate, at the price of about half a minute of one core for most.
+# At an eighth of the size an operator sees 9x9 pixels, as large as the largest window of one that needs as many.
+STEPS, SIZE = 400, 72
+QUICK_STEPS, QUICK_SIZE = 100, 32
+BATCH = {SHAPES: 4, RECONSTRUCTION: 16}
+LEARNING_RATE = 4e-3
+WARM_UP = 0.1  # of the steps
+# A loss of so many times the first one is no longer training.
+DIVERGED = 10
+TEST_SCENES = 128
+# Of the test set, whose predictions are kept.
+SHOWN = 4
+EVALUATION_BATCH = 32
+OnStep = Callable[[int, float], None]
+Picture = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training gave.
+
+    Attributes:
+        operator, task, seed, steps: what was trained; `steps` as asked for.
+        losses: of each step that was taken.
+        scores: by name, shares in 0..1, pixels or dB; empty after a failure. One that does not exist is left out:
+            where no edge was found, their displacement.
+        seconds: wall time of training and scoring.
+        parameters: of the three upsamplers together.
+        predictions: the first test images' label maps, or reconstructed grey values in 0..255; empty after a failure.
+        failure: why there are no scores, or None.
+    """
+
+    operator: str
+    task: str
+    seed: int
+    steps: int
+    losses: tuple[float, ...]
+    scores: dict[str, float]
+    seconds: float
+    parameters: int
+    predictions: tuple[Picture, ...]
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test image beside its predictions: colours in 0..255 by channel, and its label map, None if there is none."""
+
+    image: tuple[Picture, ...]
+    labels: Picture | None
+
+
+def train_shapes(
+    name: str,
+    seed: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    steps: int = STEPS,
+    size: int = SIZE,
+    learning_rate: float = LEARNING_RATE,
+    on_step: OnStep | None = None,
+) -> Training:
+    """Trains to label scenes of `size` x `size` pixels, then scores 128 others, the same in every run.
+
+    Scores: `miou` over the five classes, `boundary_iou_1` and `boundary_iou_2` likewise, `thin_iou` of the bars,
+    and of predictions at twice the resolution (the network's output resized bilinearly) beside the exact labels there
+    `edges_found` and `edge_displacement` in pixels: see `scores.edges`.
+
+    Args:
+        name, options: of the operator, as `upsamplers.create` takes them.
+        seed: of weights, batches and whatever the operator draws.
+        steps: of the optimiser, AdamW with a warm-up of a tenth of them and a cosine's decay.
+        size: a multiple of 8 from 16 on.
+        learning_rate: the highest.
+        on_step: called after each step with its number from 1 and its loss.
+
+    Raises:
+        PlanError: the size is another.
+        upsamplers.UpsamplerError: there is no such operator, or it refuses the channels or an option. What the
+            operator raises while it runs is not caught.
+    """
+    require_size(size)
+    classes = len(scenes.CLASSES)
+    test = scenes.draw(TEST_SCENES, size, scenes.evaluation_generator())
+
+    def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        drawn = scenes.draw(BATCH[SHAPES], size, generator)
+        return drawn.images, drawn.labels
+
+    def score(out: Tensor) -> tuple[dict[str, float], Tensor]:
+        predicted = out.argmax(1)
+        fine = F.interpolate(out, scale_factor=2, mode="bilinear", align_corners=False).argmax(1)  # (N, 2S, 2S)
+        by_class = scores.iou(predicted, test.labels, classes)
+        edges = scores.edges(fine, test.fine_labels, classes, 0.5)
+        return {
+            "miou": float(by_class.nanmean()),
+            "boundary_iou_1": float(scores.boundary_iou(predicted, test.labels, classes, 1).nanmean()),
+            "boundary_iou_2": float(scores.boundary_iou(predicted, test.labels, classes, 2).nanmean()),
+            "thin_iou": float(by_class[scenes.THIN]),
+            "edges_found": edges.found,
+            "edge_displacement": edges.displacement,
+        }, predicted
+
+    with _one_thread(seed):
+        network = build(name, seed, options=options or {}, image_channels=3, outputs=classes)
+        task = _Task(SHAPES, batch, F.cross_entropy, test.images, score)
+        return _trained(name, seed, network, task, steps, learning_rate, on_step)
+
+
+def train_reconstruction(
+    name: str,
+    seed: int,
+    *,
+    images: Images,
+    options: Mapping[str, Any] | None = None,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+    on_step: OnStep | None = None,
+) -> Training:
+    """Trains to reconstruct grey images by their mean absolute error, then scores the test images.
+
+    Scores: `psnr` (dB), `ssim`, `mae` and `rmse`, of values clipped to 0..1, without the images' margins.
+
+    Args:
+        images: by `fashion.load`.
+        name, seed, options, steps, learning_rate, on_step: see `train_shapes`, as are the errors.
+    """
+
+    def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        drawn = images.draw(BATCH[RECONSTRUCTION], generator)
+        return drawn, drawn
+
+    def score(out: Tensor) -> tuple[dict[str, float], Tensor]:
+        out, test = _inner(out.clamp(0, 1), images.margin), _inner(images.test, images.margin)
+        found = {
+            "psnr": scores.psnr(out, test),
+            "ssim": scores.ssim(out, test),
+            "mae": scores.mae(out, test),
+            "rmse": scores.rmse(out, test),
+        }
+        return found, _bytes(out.squeeze(1))
+
+    with _one_thread(seed):
+        network = build(name, seed, options=options or {}, image_channels=1, outputs=1)
+        task = _Task(RECONSTRUCTION, batch, F.l1_loss, images.test, score)
+        return _trained(name, seed, network, task, steps, learning_rate, on_step)
+
+
+def shape_examples(size: int) -> tuple[Example, ...]:
+    """The scenes whose predictions a training on shapes of this size keeps."""
+    test = scenes.draw(TEST_SCENES, size, scenes.evaluation_generator())
+    pairs = zip(_bytes(test.images[:SHOWN]).tolist(), test.labels[:SHOWN].tolist(), strict=True)
+    return tuple(Example(tuple(image), labels) for image, labels in pairs)
+
+
+def reconstruction_examples(images: Images) -> tuple[Example, ...]:
+    """The images whose reconstructions a training keeps."""
+    return tuple(Example(tuple(image), None) for image in _bytes(_inner(images.test[:SHOWN], images.margin)).tolist())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is trained, apart from the network.
+
+    Attributes:
+        name: SHAPES or RECONSTRUCTION.
+        batch: inputs and targets, from a generator.
+        loss: of outputs and targets.
+        test: the inputs (N, I, S, S) to score.
+        score: the scores of the outputs for them (N, K, S, S), and the predictions to keep (N, S, S).
+    """
+
+    name: str
+    batch: Callable[[torch.Generator], tuple[Tensor, Tensor]]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    test: Tensor
+    score: Callable[[Tensor], tuple[dict[str, float], Tensor]]
+
+
+def _trained(
+    name: str, seed: int, network: Network, task: _Task, steps: int, learning_rate: float, on_step: OnStep | None
+) -> Training:
+    start = time.perf_counter()
+    losses: list[float] = []
+    failure = None
+    for loss in _losses(network, task, seed, steps, learning_rate):
+        losses.append(loss)
+        if on_step is not None:
+            on_step(len(losses), loss)
+        if not loss <= DIVERGED * losses[0]:  # true of a loss that is not a number, too
+            failure = f"diverged at step {len(losses)}: the loss is {loss:.3g}, at first it was {losses[0]:.3g}"
+            break
+    found: dict[str, float] = {}
+    predictions: tuple[Picture, ...] = ()
+    if failure is None:
+        out = _outputs(network, task.test)
+        if bool(out.isfinite().all()):
+            found, maps = task.score(out)
+            predictions = tuple(maps[:SHOWN].tolist())
+        else:
+            failure = f"diverged after step {steps}: predictions are not finite"
+    return Training(
+        operator=name,
+        task=task.name,
+        seed=seed,
+        steps=steps,
+        losses=tuple(losses),
+        scores={score: value for score, value in found.items() if not math.isnan(value)},
+        seconds=time.perf_counter() - start,
+        parameters=sum(parameter.numel() for parameter in network.upsamplers.parameters()),
+        predictions=predictions,
+        failure=failure,
+    )
+
+
+def _losses(network: Network, task: _Task, seed: int, steps: int, learning_rate: float) -> Iterator[float]:
+    """Trains, and gives the loss of each step."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate((step + 0.5) / steps))
+    generator = torch.Generator().manual_seed(seed)
+    network.train()
+    for _ in range(steps):
+        inputs, targets = task.batch(generator)
+        loss = task.loss(network(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        yield loss.item()
+
+
+def _rate(progress: float) -> float:
+    """The learning rate over the highest: a linear warm-up, then half a cosine down to 0; progress from 0 to 1."""
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
+
+
+@torch.inference_mode()
+def _outputs(network: Network, images: Tensor) -> Tensor:
+    network.eval()
+    return torch.cat([network(batch) for batch in images.split(EVALUATION_BATCH)])
+
+
+def _inner(images: Tensor, margin: int) -> Tensor:
+    height, width = images.shape[-2:]
+    return images[..., margin : height - margin, margin : width - margin]
+
+
+def _bytes(values: Tensor) -> Tensor:
+    """Values of 0..1 as 0..255."""
+    return values.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+@contextmanager
+def _one_thread(seed: int) -> Iterator[None]:
+    """Torch on one thread, its generator at a seed; as they were afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
