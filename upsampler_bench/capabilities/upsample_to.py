@@ -9,6 +9,7 @@ from upsampler_bench.capabilities import NotApplicable, _probing
 from upsampler_bench.device import Device
 from upsampler_bench.results import Reading
 from upsampler_bench.workloads.workload import Workload, guide_of
+from upsamplers import Upsampler
 
 HEIGHT, WIDTH = 13, 9
 INFO = _probing.info(
@@ -30,6 +31,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
         raise NotApplicable("at scale 1 every level has the size of x")
     built = _probing.variant(workload, height=HEIGHT, width=WIDTH)
     module, (x, *guide) = built.module, built.inputs
+    assert isinstance(module, Upsampler)
     height, width = case.scale * HEIGHT - 1, case.scale * WIDTH - 1
     generator = torch.Generator().manual_seed(1)
     feature = torch.randn(case.batch, case.channels, height, width, generator=generator)  # (B, C, sH - 1, sW - 1)
@@ -37,8 +39,8 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     with torch.no_grad():
         if guide:
             padded = F.pad(feature, (0, 1, 0, 1), mode="replicate")  # (B, C, sH, sW)
-            guide = [module.make_guide(padded)]  # type: ignore[operator]
+            guide = [module.make_guide(padded)]
         expected = module(x, *guide)[..., :height, :width]
-        out = module.upsample_to(x, feature)  # type: ignore[operator]
+        out = module.upsample_to(x, feature)
     error = _probing.error(out, expected, _probing.tolerance(workload), "the cropped output")
     return _probing.yes(INFO, METHOD, error=error)

@@ -48,7 +48,8 @@ class Attention(Function):
             form = partial(dense_attention, heads=heads, window=window)
             return *gradients_again(form, inputs, grad, needs), None, None
         with without_autocast(grad):
-            gradients = _gradients(*inputs, grad, heads, window)
+            query, key, value = inputs
+            gradients = _gradients(query, key, value, grad, heads, window)
         return *(gradient if needed else None for gradient, needed in zip(gradients, needs, strict=True)), None, None
 
 
@@ -64,8 +65,8 @@ def dense_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, windo
             both = rows.view(high[0], 1, low[0], 1) & columns.view(1, high[1], 1, low[1])
             logits = logits.masked_fill(~both.flatten(2).flatten(0, 1), -torch.inf)
         weights = logits.softmax(-1).mean(1)  # (B, P, HW)
-        out = value.to(dtype).flatten(2) @ weights.transpose(1, 2)
-    return out.unflatten(2, query.shape[2:]).to(value.dtype)
+        out: Tensor = value.to(dtype).flatten(2) @ weights.transpose(1, 2)
+    return torch.unflatten(out, 2, query.shape[2:]).to(value.dtype)
 
 
 def windowed_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, window: float) -> Tensor:
@@ -119,7 +120,8 @@ def seen(high: int, low: int, window: float, device: torch.device) -> Tensor:
     key = torch.arange(low, dtype=torch.float32, device=device)
     first = ((middle - window).clamp(0, 1) * low).floor()
     last = ((middle + window).clamp(0, 1) * low).ceil()
-    return (key >= first) & (key < last)
+    is_seen: Tensor = (key >= first) & (key < last)
+    return is_seen
 
 
 def _float32(value: float) -> float:
@@ -129,7 +131,8 @@ def _float32(value: float) -> float:
 
 def _scaled(query: Tensor, heads: int) -> Tensor:
     """Queries over the root of a head's channels, in float32 at least."""
-    return query.to(coordinate_dtype(query)) * (query.shape[1] // heads) ** -0.5
+    factor: float = (query.shape[1] // heads) ** -0.5
+    return query.to(coordinate_dtype(query)) * factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,4 +296,5 @@ def _rectangles(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """A map (B, C, ., .) at each pair of rows (M, n) and columns (N, m): (B, M, N, C, n · m)."""
     chosen = image.index_select(2, rows.flatten()).index_select(3, columns.flatten())
     split = chosen.unflatten(3, tuple(columns.shape)).unflatten(2, tuple(rows.shape))  # (B, C, M, n, N, m)
-    return split.permute(0, 2, 4, 1, 3, 5).flatten(4)
+    rectangles: Tensor = split.permute(0, 2, 4, 1, 3, 5).flatten(4)
+    return rectangles
