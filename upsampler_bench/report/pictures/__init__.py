@@ -13,8 +13,8 @@ from upsampler_bench import discovery
 if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
 
-# Pictures of one kind: nobody looks at hundreds, and each takes half a second to draw.
-MOST = 12
+# Up to so many conditions are all drawn; of more, whose pictures nobody would look at, so many pictures of each kind.
+MOST, OF_MORE = 16, 3
 # The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
 FILLED = 0.74
 # Between groups of bars, in bars.
@@ -219,6 +219,7 @@ def names() -> tuple[str, ...]:
 
 
 def pictures(conditions: Sequence[Condition]) -> tuple[Picture, ...]:
-    """The pictures of these conditions, at most MOST of each kind, in the order of the modules' `PLACE`."""
+    """The pictures of these conditions, of many only some, in the order of the modules' `PLACE`."""
+    most = None if len(conditions) <= MOST else OF_MORE
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
-    return tuple(picture for module in modules for picture in islice(module.pictures(conditions), MOST))
+    return tuple(picture for module in modules for picture in islice(module.pictures(conditions), most))
