@@ -69,7 +69,7 @@ def _measured(runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:
 def _left_out(measured: Sequence[Condition]) -> list[tuple[str, str]]:
     if len(measured) <= pictures.MOST:
         return []
-    return [("Pictures", f"At most {pictures.MOST} of each kind, of {len(measured)} conditions.")]
+    return [("Pictures", f"{pictures.OF_MORE} of each kind, of {len(measured)} conditions.")]
 
 
 def _of_mode(mode: str, runs: Sequence[Run], labels: Sequence[str]) -> list[Condition]:

@@ -94,7 +94,11 @@ def now() -> str:
 def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
     if session.previous is not None:
         measurements = tuple(map(_retried, session.previous.measurements))
-        return replace(session.previous, measurements=measurements, metrics=infos, ended=INTERRUPTED)
+        before = session.previous.environment
+        environment = replace(before, conditions=(*before.conditions, *session.control))
+        return replace(
+            session.previous, environment=environment, measurements=measurements, metrics=infos, ended=INTERRUPTED
+        )
     unknown = Environment("", session.cases[0].device.partition(":")[0])
     return Run(unknown, session.settings, infos, session.upsamplers, (), session.plan, started=now())
 

@@ -58,11 +58,21 @@ def test_devices_share_the_conditions_and_lose_none(whole):
         assert len({run.measurement(case).origin for case in cases}) == 1
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_run_keeps_what_its_devices_measured_of_the_same_call(whole, is_resumed):
+    control = ({"at": "control", "device": "cuda:0", "value": 1.0},)
+    ready = session.prepare(plan.parse(KEYS))
+    devices = (Placement("cuda:0"), Placement("cuda:1"))
+    ready = replace(ready, placements=devices, control=control, previous=whole if is_resumed else None)
+    conditions = scheduler.run(ready, Silence()).environment.conditions
+    assert [one for one in conditions if one.get("at") == "control"] == [*control]
+
+
 def test_a_report_of_many_conditions_draws_some_and_says_how_many(whole):
     content = report.from_run(whole)
     assert len(content.tables) == 20
-    assert len([picture for picture in content.pictures if picture.name == "panel"]) == pictures.MOST
-    assert ("Pictures", f"At most {pictures.MOST} of each kind, of 20 conditions.") in content.facts
+    assert len([picture for picture in content.pictures if picture.name == "panel"]) == pictures.OF_MORE
+    assert ("Pictures", "3 of each kind, of 20 conditions.") in content.facts
 
 
 def test_the_conditions_of_many_processes_are_printed_as_ranges(whole):

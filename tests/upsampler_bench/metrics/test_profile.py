@@ -22,7 +22,8 @@ class Cpu(FakeDevice):
 
 
 def built(name, mode=INFERENCE):
-    case = Case(name, mode, 1, 64, 6, 5)
+    least = upsamplers.get(name).cls.least_size
+    case = Case(name, mode, 1, 64, max(6, least), max(5, least))
     return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
 
 

@@ -15,8 +15,8 @@ from upsampler_bench.results import Raster
 if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
 
-# Pictures of one kind: nobody looks at hundreds, and each takes half a second to draw.
-MOST = 12
+# Up to so many conditions are all drawn; of more, whose pictures nobody would look at, so many pictures of each kind.
+MOST, OF_MORE = 16, 3
 # The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
 FILLED = 0.74
 # Between groups of bars, in bars.
@@ -280,7 +280,7 @@ def names() -> tuple[str, ...]:
 def pictures(
     conditions: Sequence[Condition], of_quality: Sequence[Condition] = (), stored: Sequence[Condition] = ()
 ) -> tuple[Picture, ...]:
-    """All pictures, at most MOST of each kind, in the order of the modules' `PLACE`.
+    """All pictures, of many conditions only some, in the order of the modules' `PLACE`.
 
     What a sweep shows in one picture has no pictures of its own at each size, but at one.
 
@@ -298,8 +298,9 @@ def pictures(
         "quality": of_quality,
         "both": (*conditions, *of_quality, *stored),
     }
+    most = None if len(conditions) <= MOST else OF_MORE
     shown = ((module, drawn[_kind(module)]) for module in modules)
-    return tuple(picture for module, those in shown for picture in islice(module.pictures(those), MOST))
+    return tuple(picture for module, those in shown for picture in islice(module.pictures(those), most))
 
 
 def _kind(module: ModuleType) -> str:
