@@ -167,7 +167,7 @@ def _task(condition: Condition, task: str, title: str, group: Sequence[Ranked], 
 def _mean(one: Ranked, score: Score) -> Cell:
     mean = one.mean(score)
     if mean is None:
-        return Cell(FAILED)
+        return Cell(FAILED) if one.failures else Cell()
     value = mean / units.unit(score.unit).size
     return Cell(f"{value:.{score.digits}f}", value)
 
