@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import upsamplers
 from upsampler_bench.case import RECONSTRUCTION, SIGNATURE, Case
 from upsampler_bench.device import processor
 from upsampler_bench.errors import BenchError, DeviceError
@@ -30,6 +31,7 @@ SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.12, 3.0, 
 LONGER = 4
 # The exit code of Python for an exception, whose text is the last line of what it wrote.
 RAISED = 1
+UNTRAINED = "guided by an image, for features of frozen backbones; trained only if named (-u {name}): it takes minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,19 @@ def _workers() -> int:
 def _jobs(session: Session, task: str, cases: Sequence[Case]) -> list[Job]:
     """All jobs of a task: of a training seed by seed, so that what an interrupted run has is of all operators."""
     seed = session.settings.seed
+    if task != SIGNATURE:
+        cases = [case for case in cases if _is_trained(session, case)]
     if task == SIGNATURE:
         shares = (tuple(cases[start :: _workers()]) for start in range(_workers()))
         return [Job(task, seed, share) for share in shares if share]
     return [Job(task, seed + number, (case,)) for number in range(session.settings.seeds) for case in cases]
+
+
+def _is_trained(session: Session, case: Case) -> bool:
+    """Whether a case is trained: operators for features of frozen backbones only if they are named."""
+    name, named = case.upsampler, session.plan.get("upsampler", ())
+    is_known = name in upsamplers.names()  # a plug-in's are named
+    return not is_known or not upsamplers.get(name).cls.guide_is_image or (isinstance(named, list) and name in named)
 
 
 def _missing(state: State) -> Iterator[Job]:
@@ -134,6 +145,9 @@ def _measure_jobs(state: State, progress: Progress) -> str:
         elif measurement.status == INTERRUPTED and measurement.trainings:
             reasons = dict.fromkeys(f"{one.task}: {one.failure}" for one in measurement.trainings)
             state.store(replace(measurement, status=FAILED, reason="; ".join(reasons)))
+        elif measurement.status == INTERRUPTED and not _is_trained(state.session, case):
+            reason = UNTRAINED.format(name=case.upsampler)
+            state.store(replace(measurement, status=SKIPPED, reason=reason))
     return ended
 
 
