@@ -138,6 +138,12 @@ def _measure_jobs(state: State, progress: Progress) -> str:
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
             workers.stop()
+    _conclude(state)
+    return ended
+
+
+def _conclude(state: State) -> None:
+    """Gives each case its status: by what it has, or why it has nothing."""
     for case in state.session.cases:
         measurement = state.measurement(case)
         if measurement.status == INTERRUPTED and measurement.has_results:
@@ -148,7 +154,6 @@ def _measure_jobs(state: State, progress: Progress) -> str:
         elif measurement.status == INTERRUPTED and not _is_trained(state.session, case):
             reason = UNTRAINED.format(name=case.upsampler)
             state.store(replace(measurement, status=SKIPPED, reason=reason))
-    return ended
 
 
 def _receive(state: State, job: Job, message: Message, progress: Progress) -> None:
