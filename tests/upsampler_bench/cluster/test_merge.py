@@ -34,7 +34,7 @@ def measured(size, host="a", factor=1.0, status="measured"):
     origin = Origin(host, "cuda:0", f"GPU-{host}")
     rounds = tuple(((1.0 + index / 100) * factor,) for index in range(9))
     return tuple(
-        Measurement(Case(name, height=size), status, "", (Reading("latency", rounds, "clock"),), origin)
+        Measurement(Case(name, height=size), status, "", (Reading("latency", rounds, "clock"),), origin=origin)
         for name in NAMES
     )
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
     ("arguments", "message"),
     [
         ((), "got 0 names; expected two stored runs, two operators, or --base"),
-        (("carafe",), "got 1 names"),
+        (("carafe",), "got 1 name;"),
         (("carafe", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
         (("carafe", "dysample", "--head", "HEAD"), "give --base REVISION too"),
         (("carafe", "--base", "HEAD"), "--base compares revisions; choose operators with -u, not 'carafe'"),

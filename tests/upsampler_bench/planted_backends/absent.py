@@ -8,7 +8,7 @@ IS_ENGINE = True
 
 
 def why_not(case):
-    return _engine.why_not(case, "no_such_engine", "engines", ("float32",), ("cpu",))
+    return _engine.why_not(case, ("no_such_engine",), "engines", ("float32",), ("cpu",))
 
 
 def prepare(module, inputs):
