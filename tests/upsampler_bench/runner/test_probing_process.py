@@ -5,7 +5,7 @@ import pytest
 from upsampler_bench import metrics
 from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.results import COMPLETE, INTERRUPTED, MEASURED, Environment, Reading
-from upsampler_bench.runner import scheduler
+from upsampler_bench.runner import pool, scheduler
 from upsampler_bench.runner.process import Stopped
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.session import Session
@@ -35,7 +35,7 @@ END = Message("end")
 class Scripted:
     """A process that sends the messages of a script, and ends with the code that the script ends with."""
 
-    def __init__(self, request):
+    def __init__(self, request, *, placement=None):
         self.requests.append(request)
         self.script = iter([ENVIRONMENT, *self.scripts.pop(0)])
         self.code = 0
@@ -72,7 +72,7 @@ class Listener:
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(scheduler, "Process", Scripted)
+    monkeypatch.setattr(pool, "Process", Scripted)
 
     def begin(*scripts, listener=None):
         Scripted.scripts, Scripted.requests = list(scripts), []
