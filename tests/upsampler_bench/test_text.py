@@ -63,9 +63,10 @@ def hostile_run(tmp_path, text):
     return storage.load(storage.save(run, tmp_path))
 
 
-# Drawing takes seconds: all letters at once. What is more in a name, the next test draws.
+# Drawing takes seconds: all letters at once; what is more in a name, the next test draws. Nothing is profiled here, so
+# that there is no trace.
 DRAWN = [("".join(LETTERS), "svg")]
-PRINTED = [(text, name) for text in NAMES for name in formats.names() if name not in ("png", "svg")]
+PRINTED = [(text, name) for text in NAMES for name in formats.names() if name not in ("png", "svg", "trace")]
 
 
 @pytest.mark.parametrize(("text", "name"), DRAWN + PRINTED, ids=lambda text: ascii(text)[:20])

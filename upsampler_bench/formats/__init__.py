@@ -63,7 +63,8 @@ def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Pat
     made = {Path(folder) / name: content for one in loaded for name, content in one.files(report).items()}
     for target, content in made.items():
         write_whole(target, content)
-    _remove_stale(Path(folder), set(made))
+    if made:
+        _remove_stale(Path(folder), set(made))
     return list(made)
 
 
