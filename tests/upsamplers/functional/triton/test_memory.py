@@ -44,16 +44,16 @@ def test_a_forward_allocates_its_output_and_its_weights_and_no_more(name, dtype)
         finally:
             torch.set_default_dtype(torch.float32)
         inputs = up.example_inputs(1, SIDE, SIDE, dtype=dtype)
-        peaks = []
-        for _ in range(3):  # a call keeps more where it fills a cache of torch's on the way
-            with LiveStorages() as live:
-                out = up(*inputs)
-            peaks.append(live.peak)
+        # Where torch.compile has left its hook on, as one test may for the next, Python keeps arguments until a call ends.
+        forward = torch.compiler.disable(lambda: up(*inputs))
+        forward()  # what only the first call keeps
+        with LiveStorages() as live:
+            out = forward()
     kept = KEPT[name] * SIDE**2 * dtype.itemsize
     if name == "dlu":
         kept = KEPT[name] * SIDE**2 * 4  # its weights are of float32
     expected = out.numel() * dtype.itemsize + kept
-    assert expected <= min(peaks) <= 1.002 * expected
+    assert expected <= live.peak <= 1.002 * expected
 
 
 @pytest.mark.parametrize("name", OTHERS)
