@@ -51,6 +51,13 @@ def test_equal_parameters_are_reproduced_and_others_missing():
     assert row["GFLOPs"].verdict == "not measured"
 
 
+def test_why_other_parameters_are_held_is_said():
+    case = replace(CASE, upsampler="jbu-stack", scale=2)
+    row = cells(Measurement(case, readings=(exact("params_all", 154_073),)))["jbu-stack, 384×28×28, ×2"]
+    assert row["Parameters"].verdict == "differs"
+    assert "four stages of ×16" in row["Parameters"].why
+
+
 def test_times_are_compared_as_ratios_to_jafar_with_an_image_of_the_published_size():
     small = replace(CASE, scale=2, guide_image="448x448")
     row = cells(
