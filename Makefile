@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/<device>/, print the table
 	@$(BIN)/upsampler-bench run --output-dir 'reports/{device}' $(PUBLISHED) $(ARGS)
 
-bench-smoke: $(STAMP)  ## The same at a small shape, in seconds, into runs/
+bench-smoke: $(STAMP)  ## The same at a small shape, in a minute or two, into runs/
 	@$(BIN)/upsampler-bench run --plan smoke $(ARGS)
 
 paper: $(STAMP)  ## Reproduce the paper's tables and figures, also inside SegFormer-B1 (10 minutes, once)
