@@ -45,7 +45,7 @@ profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
 	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
-quality: $(STAMP)  ## Measure what every operator is worth: signature, and one network each (25 minutes; ARGS=--quick: 3)
+quality: $(STAMP)  ## Measure what every operator is worth: signature, and one network each (ARGS=--quick: short trainings)
 	@$(BIN)/upsampler-bench quality --task signature --task shapes --seeds 1 --output-dir 'reports/{device}/quality' $(PUBLISHED) $(ARGS)
 
 engines: $(STAMP)  ## Measure operators in engines beside torch (ONNX Runtime, OpenVINO), into reports/<device>/engines

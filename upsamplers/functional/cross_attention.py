@@ -12,7 +12,7 @@ from upsamplers.functional._torch.stage import stage
 
 
 def cross_attention(query: Tensor, key: Tensor, value: Tensor, *, heads: int = 4, window: float = 0.0) -> Tensor:
-    """The mean of the heads' weights, times the value (JAFAR, NeurIPS 2025, section 3; AnyUp, ICLR 2026, section 3).
+    """The mean of the heads' weights, times the value (JAFAR, NeurIPS 2025; AnyUp, ICLR 2026).
 
     A head's weights are the softmax over the keys of query · key / √d, d = E / heads. With a window output pixel (i, j)
     sees the keys of rows ⌊max(p - ρ, 0) · H⌋ to ⌈min(p + ρ, 1) · H⌉ - 1, where p = (i + ½) / h, likewise columns.

@@ -8,7 +8,7 @@ from upsamplers.functional._torch.response_bands import banded_responses
 
 
 def filter_responses(x: Tensor, filters: Tensor) -> Tensor:
-    """The mean of softmaxes of each channel's correlations with each filter, less 1/E (AnyUp, ICLR 2026, section 3.1).
+    """The mean of softmaxes of each channel's correlations with each filter, less 1/E (AnyUp, ICLR 2026).
 
     r[c, m] is the correlation of channel c with filter m, zero outside x, over the number of taps inside. The C · E
     responses of a pixel, numbered c · E + m, are cut into E runs of C numbers; the softmax is taken over the runs, and

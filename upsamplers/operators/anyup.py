@@ -25,7 +25,7 @@ from upsamplers.registry import register
 
 @register("anyup", paper="Wimmer et al., ICLR 2026", year=2026)
 class AnyUp(Upsampler):
-    """Universal feature upsampling (AnyUp, ICLR 2026, section 3).
+    """Universal feature upsampling (AnyUp, ICLR 2026).
 
     Queries are encoded from the image's pixels, keys from the image averaged to x's size together with x, which is
     described by the responses of its channels to learned filters. Each output pixel is an average of the pixels of x in

@@ -27,7 +27,7 @@ from upsamplers.registry import register
 
 @register("jafar", paper="Couairon et al., NeurIPS 2025", year=2025)
 class JAFAR(Upsampler):
-    """Jack up Any Feature at Any Resolution (NeurIPS 2025, section 3).
+    """Jack up Any Feature at Any Resolution (JAFAR, NeurIPS 2025).
 
     Queries are encoded from the image's pixels, keys from the image averaged to x's size, scaled and shifted as x says.
     Each output pixel is an average of all pixels of x, by the attention of its query to their keys.
