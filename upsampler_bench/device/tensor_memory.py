@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -33,6 +34,10 @@ class LiveStorages(TorchDispatchMode):
         self._known: dict[int, weakref.finalize[Any, Any]] = {}
         # Those alive: size and the number of the operation that made it.
         self._made: dict[int, tuple[int, int]] = {}
+
+    def __enter__(self) -> LiveStorages:
+        _free_arguments_given_up()
+        return super().__enter__()  # type: ignore[no-any-return,no-untyped-call,unused-ignore]
 
     def mark(self) -> None:
         """Remembers what is alive now, e.g. between forward and backward."""
@@ -66,6 +71,18 @@ class LiveStorages(TorchDispatchMode):
     def _drop(self, key: int) -> None:
         del self._known[key]
         self.live -= self._made.pop(key, (0, 0))[0]
+
+
+def _free_arguments_given_up() -> None:
+    """Lets a function free an argument before it returns, which is how CPython calls functions of its own accord.
+
+    A torch.compile that failed leaves its frame evaluator on (torch 2.13), and with any but CPython's own, callers hold
+    what they passed: a peak would depend on what ran before in this process.
+    """
+    api = ctypes.pythonapi
+    api.PyInterpreterState_Get.restype = ctypes.c_void_p
+    interpreter = ctypes.c_void_p(api.PyInterpreterState_Get())
+    api._PyInterpreterState_SetEvalFrameFunc(interpreter, ctypes.cast(api._PyEval_EvalFrameDefault, ctypes.c_void_p))
 
 
 def _storages(values: Any) -> Iterator[torch.UntypedStorage]:

@@ -87,3 +87,20 @@ def test_what_is_alive_at_the_peak_is_known_by_the_operation_that_made_it():
         large.add(1)
     assert (storages.allocations, storages.operations, storages.peak) == (3, 3, 8000)
     assert storages.at_peak == {2: 4000, 3: 4000}
+
+
+def test_a_compile_that_failed_before_changes_no_count():
+    def halved(x):
+        x = x.sum(0)  # frees the argument
+        return torch.cat((x, x))
+
+    def run():
+        return halved(torch.zeros(4, 100))
+
+    with pytest.raises(RuntimeError), torch.no_grad():
+        torch.compile(lambda x: float(x.sum()) and torch._dynamo.graph_break(), fullgraph=True, backend="eager")(
+            torch.ones(3)
+        )
+    with LiveStorages() as live:
+        run()
+    assert live.peak == 400 * 4 + 100 * 4
