@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper foundation sweep profile capabilities quality engines report test unit test-cuda lint types check format clean
+.PHONY: help venv bench bench-smoke bench-pytest bench-gpu paper foundation sweep profile capabilities quality engines report test test-all unit test-cuda lint types check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -60,11 +60,14 @@ bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time every operator on both backends, 
 		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/functional" "$(BIN)/python tests/benchmarks/sanitize.py"; do \
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-test: $(STAMP)  ## Run all tests
+test: $(STAMP)  ## Run the tests
+	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not exhaustive" $(ARGS)
+
+test-all: $(STAMP)  ## Run also the tests that compile every kernel, and every operator in every engine
 	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 
 unit: $(STAMP)  ## Run the tests that start no processes of their own, in half the time
-	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not slow and not cuda" $(ARGS)
+	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not slow and not cuda and not exhaustive" $(ARGS)
 
 test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
 	@$(BIN)/python -m pytest -m cuda $(ARGS)

@@ -77,7 +77,9 @@ def test_a_node_without_another_form_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SAMPLING)
+@pytest.mark.parametrize(
+    "name", ["dysample", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in SAMPLING if name != "dysample")]
+)
 def test_the_exported_file_has_no_grid_sample_and_its_values_at_two_sizes(name, tmp_path):
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -24,6 +24,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 every_operator = pytest.mark.parametrize("name", NAMES)
+# Half of the time that compiling all takes.
+SLOW_TO_COMPILE = ("a2u", "freqfusion", "jbu", "jbu-stack")
+every_compiled_operator = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.exhaustive] * (name in SLOW_TO_COMPILE)) for name in NAMES]
+)
 
 
 class NothingOffMeta(TorchDispatchMode):
@@ -72,7 +77,7 @@ def fresh_dynamo() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@every_operator
+@every_compiled_operator
 @pytest.mark.usefixtures("fresh_dynamo")
 def test_it_compiles_in_one_graph_forward_and_backward(name: str) -> None:
     module = trained(name)
@@ -83,7 +88,7 @@ def test_it_compiles_in_one_graph_forward_and_backward(name: str) -> None:
 
 
 @pytest.mark.slow
-@every_operator
+@every_compiled_operator
 @pytest.mark.usefixtures("fresh_dynamo")
 def test_one_compiled_program_serves_every_size(name: str) -> None:
     module = trained(name)

@@ -61,6 +61,7 @@ def test_all_ways_to_an_operator_launch_kernels_and_threads_may_meet_new_kinds_o
     assert sizes == "4 8 16 32 64 128"
 
 
+@pytest.mark.exhaustive
 def test_every_operator_launches_as_on_a_gpu_in_both_layouts(tmp_path):
     launched = {}
     for line in run(tmp_path, str(TESTS / "upsamplers" / "idle_gpu.py")):
@@ -74,6 +75,7 @@ def test_every_operator_launches_as_on_a_gpu_in_both_layouts(tmp_path):
         assert {kernel.replace("_by_tap", "") for kernel in rows} == channels
 
 
+@pytest.mark.exhaustive
 def test_no_choice_of_blocks_needs_more_registers_than_there_are(tmp_path):
     lines = run(tmp_path, str(TESTS / "benchmarks" / "kernel_instructions.py"), "--first")
     rows = [line.split() for line in lines if "_kernel " in line]
