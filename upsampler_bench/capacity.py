@@ -1,4 +1,4 @@
-"""The largest square input whose forward or training step fits in a given memory.
+"""The largest square input, or upsampling factor, whose forward or training step fits in a given memory.
 
 The bytes of a step are counted under FakeTensorMode, which needs neither memory nor the device, and confirmed by a real
 step where the device is present (docs/decisions/0016-choosing.md). torch is imported where something is counted: an
@@ -8,6 +8,8 @@ estimate from a stored run needs none.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
 PEAKS = {INFERENCE: "inference_memory", TRAIN: "train_memory"}
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
 COUNTED, EXTRAPOLATED, ESTIMATED = "counted", "counted on strips of full width, extrapolated", "estimate"
-# Where the search begins; and how near to the largest side it ends, as a share of the side.
+# What is searched: H = W at a factor, or the factor at an H = W.
+SIDE, SCALE = "side", "scale"
+SIDES = range(1, 2**20)
+# Powers of two, and what patches of 7 and 14 pixels take.
+SCALES = (2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
+# Where the search of a side begins; and how near to the largest it ends, as a share of the side.
 START, PRECISION = 64, 1 / 256
 # Bytes of output from which on a CPU's blocks no longer grow, so that the peak is linear in the height.
 LINEAR_FROM = 64 * 2**20
-# Elements of x in a step that confirms on a CPU: about a second for a slow operator.
-CONFIRMED_ELEMENTS = 256 * 96**2
+# Elements of the output in a step that confirms on a CPU: about a second for a slow operator.
+CONFIRMED_ELEMENTS = 256 * 192**2
 # Shares of the counted side that are tried on a GPU until a step fits.
 SHARES = (1.0, 0.98, 0.92, 0.82)
 
@@ -53,12 +60,12 @@ class Confirmation:
     """A real step: bytes counted and measured.
 
     Attributes:
-        side: its H = W.
+        case: what was executed.
         measured: None where the step failed.
         reason: why it failed; else empty.
     """
 
-    side: int
+    case: Case
     predicted: int
     measured: int | None = None
     reason: str = ""
@@ -66,19 +73,17 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The largest H = W of one operator in one mode.
+    """The largest H = W, or factor, of one operator in one mode.
 
     Attributes:
         case: at that size.
-        side: 0: no size fits.
-        need: at that size.
+        need: at that size; None: no size fits.
         method: how `need` was found.
         confirmation: a real step; None where it was not requested or the device is not present.
         reason: why no size fits; else empty.
     """
 
     case: Case
-    side: int = 0
     need: Need | None = None
     method: str = ""
     confirmation: Confirmation | None = None
@@ -103,48 +108,79 @@ def resolve(name: str) -> tuple[str, bool]:
     return resolved, True
 
 
-def largest_here(case: Case, *, memory: int, confirm: bool) -> Capacity:
+def largest_here(case: Case, *, memory: int, over: str, confirm: bool) -> Capacity:
     """`largest`, confirmed on the case's device if so wanted: a question for `isolated.ask`."""
     from upsampler_bench import device
 
-    return largest(case, memory, device.create(case.device, Settings(cache="warm")) if confirm else None)
+    return largest(case, memory, device.create(case.device, Settings(cache="warm")) if confirm else None, over)
 
 
-def largest(case: Case, memory: int, device: Device | None) -> Capacity:
-    """The largest H = W of a case that fits in `memory` bytes, confirmed on the device where one is given.
+def largest(case: Case, memory: int, device: Device | None, over: str = SIDE) -> Capacity:
+    """The largest H = W or factor of a case that fits in `memory` bytes, confirmed on the device where one is given.
 
     An operator that fails has no size; the error is the reason.
+
+    Args:
+        case: at any size.
+        memory: bytes.
+        device: None: nothing is executed.
+        over: SIDE, or SCALE: those of SCALES that the operator takes.
     """
     try:
-        capacity = _search(case, memory)
-        return _confirm(capacity, memory, device) if device and capacity.need else capacity
+        sizes = SIDES if over == SIDE else _scales(case)
+        capacity = _search(case, over, sizes, memory)
+        return _confirm(capacity, over, sizes, memory, device) if device and capacity.need else capacity
     except Exception as problem:
         return Capacity(case, reason=_message(problem))
 
 
-def _search(case: Case, memory: int) -> Capacity:
-    """Narrows the side between one that fits and one that does not; guesses the next from the bytes per pixel."""
-    fits, too_large, side = Capacity(case), 0, START
+def _scales(case: Case) -> Sequence[int]:
+    import upsamplers
+
+    takes = upsamplers.get(case.upsampler).why_not
+    scales = [scale for scale in SCALES if takes(scale=scale) is None]
+    if not scales:
+        raise upsamplers.Unsupported(takes(scale=SCALES[0]))
+    return scales
+
+
+def size_of(case: Case, over: str) -> int:
+    """Its H = W or its factor."""
+    return case.scale if over == SCALE else case.height
+
+
+def _at(case: Case, over: str, size: int) -> Case:
+    return replace(case, scale=size) if over == SCALE else replace(case, height=size, width=size)
+
+
+def _search(case: Case, over: str, sizes: Sequence[int], memory: int) -> Capacity:
+    """Narrows the size between one that fits and one that does not; guesses the next from the bytes per pixel."""
+    largest, fits, too_large = Capacity(case), -1, len(sizes)
+    index = START - 1 if over == SIDE else 0
     while True:
-        at_side = replace(case, height=side, width=side)
-        need, method = needed(at_side)
+        at_size = _at(case, over, sizes[index])
+        need, method = needed(at_size)
         if need.total <= memory:
-            fits = Capacity(at_side, side, need, method)
+            largest, fits = Capacity(at_size, need, method), index
         else:
-            too_large = side
-        margin = 1 + int(fits.side * PRECISION)
-        if too_large and too_large - fits.side <= margin:
+            too_large = index
+        margin = 1 + int(max(fits, 0) * PRECISION)
+        if too_large - fits <= margin:
             break
-        side = math.isqrt(side**2 * max(memory - need.parameters, 0) // (need.inputs + need.peak))
-        if side <= fits.side or (too_large and side >= too_large):
-            side = (fits.side + too_large) // 2 if too_large else fits.side + margin
-    return fits if fits.side else replace(fits, reason=f"1×1 needs {need.total:,} bytes")
+        growth = max(memory - need.parameters, 0) / (need.inputs + need.peak)
+        index = bisect_right(sizes, sizes[index] * math.sqrt(growth)) - 1
+        if not fits < index < too_large:
+            index = fits + margin if too_large == len(sizes) else (fits + too_large) // 2
+    smallest = "1×1" if over == SIDE else f"×{sizes[0]}"
+    return largest if largest.need else replace(largest, reason=f"{smallest} needs {need.total:,} bytes")
 
 
 def needed(case: Case) -> tuple[Need, str]:
     """What one step of a case needs, and how it was found: counted, or on a CPU extrapolated from two strips of it."""
+    import upsamplers
+
     row = case.batch * case.channels * case.width * case.scale**2 * ITEMSIZE[case.dtype]
-    height = -(-LINEAR_FROM // row)
+    height = max(-(-LINEAR_FROM // row), upsamplers.get(case.upsampler).cls.least_size)
     if case.device != "cpu" or 3 * height >= case.height:
         return count(case), COUNTED
     low, high = (count(replace(case, height=rows)) for rows in (height, 2 * height))
@@ -225,33 +261,32 @@ def _need(workload: Workload, peak: int) -> Need:
     )
 
 
-def _confirm(capacity: Capacity, memory: int, device: Device) -> Capacity:
+def _confirm(capacity: Capacity, over: str, sizes: Sequence[int], memory: int, device: Device) -> Capacity:
     """Takes a real step: on a CPU one of about a second, on a GPU at the size found or a smaller that fits."""
+    case, found = capacity.case, size_of(capacity.case, over)
     if device.kind == "cpu":
-        elements = capacity.case.batch * capacity.case.channels
-        side = min(capacity.side, math.isqrt(max(1, CONFIRMED_ELEMENTS // elements)))
-        return replace(capacity, confirmation=_real_step(capacity.case, side, device))
-    for share in SHARES:
-        side = max(1, int(capacity.side * share))
+        affordable = found * math.sqrt(CONFIRMED_ELEMENTS / case.elements)
+        size = sizes[max(0, bisect_right(sizes, min(found, affordable)) - 1)]
+        return replace(capacity, confirmation=_real_step(_at(case, over, size), device))
+    smaller = [max(1, int(found * share)) for share in SHARES]
+    for size in smaller if over == SIDE else reversed(sizes[: sizes.index(found) + 1]):
         device.release()
-        step = _real_step(capacity.case, side, device)
+        step = _real_step(_at(case, over, size), device)
         if step.measured is not None and step.measured <= memory:
-            case = replace(capacity.case, height=side, width=side)
-            return replace(capacity, case=case, side=side, need=needed(case)[0], confirmation=step)
+            return replace(capacity, case=step.case, need=needed(step.case)[0], confirmation=step)
     return replace(capacity, confirmation=step)
 
 
-def _real_step(case: Case, side: int, device: Device) -> Confirmation:
+def _real_step(case: Case, device: Device) -> Confirmation:
     from upsampler_bench.device import OUT_OF_MEMORY_ERRORS
 
-    case = replace(case, height=side, width=side)
     predicted = needed(case)[0].total
     try:
-        return Confirmation(side, predicted, measure(case, device).total)
+        return Confirmation(case, predicted, measure(case, device).total)
     except OUT_OF_MEMORY_ERRORS:
-        return Confirmation(side, predicted, reason="out of memory")
+        return Confirmation(case, predicted, reason="out of memory")
     except RuntimeError as problem:
-        return Confirmation(side, predicted, reason=_message(problem))
+        return Confirmation(case, predicted, reason=_message(problem))
 
 
 def _message(problem: Exception) -> str:
@@ -290,4 +325,4 @@ def _estimate(run: Run, measurement: Measurement, peak: float, memory: int) -> C
         return Capacity(case, method=ESTIMATED, reason=f"the parameters alone need {parameters:,} bytes")
     share = side**2 / area
     need = Need(parameters, round(inputs * share), round(peak * share))
-    return Capacity(replace(case, height=side, width=side), side, need, ESTIMATED)
+    return Capacity(replace(case, height=side, width=side), need, ESTIMATED)

@@ -11,7 +11,7 @@ from sample_choice import measured_run
 
 from upsampler_bench import capacity, device, storage
 from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
-from upsampler_bench.commands.capacity import text
+from upsampler_bench.commands.capacity import as_data, text
 from upsampler_bench.device import Peak
 from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.errors import DeviceError
@@ -51,10 +51,42 @@ def test_the_size_found_fits_in_a_real_step_and_the_next_does_not(name, mode, cp
     available = 16 * MIB
     found = capacity.largest(case_of(name, mode), available, None)
     at, above = (
-        capacity.measure(replace(found.case, height=side, width=side), cpu) for side in (found.side, found.side + 1)
+        capacity.measure(replace(found.case, height=side, width=side), cpu)
+        for side in (found.case.height, found.case.height + 1)
     )
     assert at == found.need
     assert at.total <= available < above.total
+
+
+SMALL_STACK = "jbu-stack[radius=1,key_channels=4]"
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "above"), [("bilinear", 4, 7), (SMALL_STACK, 4, 8), ("carafe[step=2]", 2, 4), ("dlu", 2, 4)]
+)
+def test_the_factor_found_fits_in_a_real_step_and_the_operators_next_does_not(name, factor, above, cpu):
+    operators.add_variants([name])
+    case = Case(name, TRAIN, 1, 16, 6, 6)
+    available = capacity.measure(replace(case, scale=above), cpu).total - 1
+    found = capacity.largest(case, available, None, capacity.SCALE)
+    assert found.case == replace(case, scale=factor)
+    assert found.need == capacity.measure(found.case, cpu)
+
+
+def test_every_factor_may_fit_and_none(cpu):
+    found = capacity.largest(Case("nearest", channels=1, height=1, width=1), MIB, cpu, capacity.SCALE)
+    assert (found.case.scale, found.confirmation.case.scale) == (128, 128)
+    assert "×2 needs" in capacity.largest(Case("nearest"), MIB, None, capacity.SCALE).reason
+    operators.add_variants(["carafe[step=3]"])
+    assert capacity.largest(Case("carafe[step=3]"), MIB, None, capacity.SCALE).reason == "scale 2 is no power of step=3"
+
+
+def test_strips_have_the_rows_that_an_operator_needs(monkeypatch):
+    monkeypatch.setattr(capacity, "LINEAR_FROM", 1)
+    operators.add_variants(["naf[embedding_channels=16]"])
+    case = Case("naf[embedding_channels=16]", INFERENCE, 1, 8, 40, 28)
+    need, method = capacity.needed(case)
+    assert (method, need.inputs) == (capacity.EXTRAPOLATED, capacity.count(case).inputs)
 
 
 @pytest.mark.slow
@@ -71,7 +103,7 @@ def test_large_sizes_on_a_cpu_are_extrapolated_from_strips_to_the_byte(name, mod
 def test_a_cpu_confirms_at_a_size_of_its_own(cpu):
     found = capacity.largest(Case("dysample"), 200 * MIB, cpu)
     assert found.confirmation.measured == found.confirmation.predicted
-    assert found.confirmation.side < found.side
+    assert found.confirmation.case.height < found.case.height
 
 
 class Greedy:
@@ -96,14 +128,21 @@ class Greedy:
 def test_a_gpu_that_takes_more_lowers_the_size_to_one_that_fits():
     counted = capacity.largest(case_of("bilinear"), 8 * MIB, None)
     found = capacity.largest(case_of("bilinear"), 8 * MIB, Greedy(MIB // 2))
-    assert found.side < counted.side
-    assert found.confirmation.side == found.side
+    assert found.case.height < counted.case.height
+    assert found.confirmation.case == found.case
     assert found.need.total < found.confirmation.measured <= 8 * MIB
+
+
+def test_a_gpu_that_takes_more_lowers_the_factor_to_one_that_fits():
+    case = Case("bilinear", INFERENCE, 1, 16, 8, 8)
+    available = capacity.count(replace(case, scale=8)).total
+    found = capacity.largest(case, available, Greedy(1), capacity.SCALE)
+    assert (found.case.scale, found.confirmation.case) == (7, found.case)
 
 
 def test_a_gpu_that_is_too_small_confirms_nothing():
     found = capacity.largest(case_of("bilinear"), 8 * MIB, Greedy(None))
-    assert found.side
+    assert found.need
     assert found.confirmation.reason == "out of memory"
 
 
@@ -128,18 +167,30 @@ def test_the_command_prints_one_row_an_operator(invoke):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_the_command_prints_json(invoke):
-    arguments = ("--memory", "16MiB", "-u", "nearest", "--device", "cpu", "--no-confirm", "--json")
-    code, out, _ = invoke("capacity", *arguments)
+def test_json_and_exit_code_1_where_nothing_fits(invoke):
+    code, out, _ = invoke("capacity", "--memory", "1MiB", "-u", "pixel-shuffle", "--device", "cpu", "--json")
     forward, step = json.loads(out)
-    assert (code, forward["side"], forward["mode"], step["mode"]) == (0, 57, INFERENCE, TRAIN)
-    assert forward["total"] == forward["inputs"] + forward["peak"] <= 16 * MIB
+    assert (code, forward["side"], forward["mode"], step["mode"]) == (1, None, INFERENCE, TRAIN)
+    assert forward["reason"].startswith("1×1 needs ")
     assert forward["confirmed"] is None
+
+
+def test_a_factor_is_printed_and_stored_with_the_side_that_is_kept():
+    case = Case("bilinear", INFERENCE, 1, 16, 8, 8)
+    found = capacity.largest(case, 2**18, device.create("cpu", Settings(cache="warm")), capacity.SCALE)
+    lines = text((found, replace(found, case=replace(case, mode=TRAIN), need=None)), capacity.SCALE, 2**18).splitlines()
+    assert lines[0] == "Largest factor that fits in 0.25 MiB: 1×16×8×8, float32, contiguous, cpu"
+    assert lines[3].split() == ["bilinear", "×7", "0.20", "MiB", "–"]
+    assert "Confirmed by 2 real steps at ×7: measured bytes equal the counted." in lines
+    stored = as_data(found, capacity.SCALE, 2**18)
+    assert (stored["side"], stored["scale"], stored["confirmed"]["scale"]) == (8, 7, 7)
+    assert stored["total"] == stored["inputs"] + stored["peak"] <= 2**18
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--memory", "1GiB", "--side", "28", "--scale", "4"), "leave out --scale and --from"),
         (("--memory", "much"), "--memory is 'much'; expected a number above 0 with its unit, such as 200MiB"),
         (("--memory", "1GiB", "-u", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
         (("--memory", "1GiB", "--dtype", "float8"), "dtype is 'float8'"),
@@ -153,16 +204,12 @@ def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, message):
     assert message in " ".join(err.split())
 
 
-def test_exit_code_1_where_nothing_fits(invoke):
-    code, out, _ = invoke("capacity", "--memory", "1MiB", "-u", "pixel-shuffle", "--device", "cpu")
-    assert code == 1
-    assert "pixel-shuffle, inference: " in out
-
-
 def test_a_stored_run_on_two_backends_is_estimated_on_each():
     run = measured_run()
     triton = tuple(replace(one, case=one.case.on("triton")) for one in run.measurements)
-    printed = text(capacity.estimates(replace(run, measurements=(*run.measurements, *triton)), 2**30), 2**30)
+    printed = text(
+        capacity.estimates(replace(run, measurements=(*run.measurements, *triton)), 2**30), capacity.SIDE, 2**30
+    )
     assert {"nearest · torch", "nearest · triton"} <= {" ".join(line.split()[:3]) for line in printed.splitlines()}
 
 
@@ -178,4 +225,4 @@ def test_an_estimate_from_a_stored_run_needs_no_torch(tmp_path):
     ran = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
     assert "Estimated from the stored peak" in ran.stdout
     forward, _ = (one for one in capacity.estimates(measured_run(), 2**30) if one.case.upsampler == "nearest")
-    assert abs(forward.side - capacity.largest(Case("nearest"), 2**30, None).side) <= 1
+    assert abs(forward.case.height - capacity.largest(Case("nearest"), 2**30, None).case.height) <= 1

@@ -26,6 +26,15 @@ def build(name: str, scale: int | None = None) -> Upsampler:
     return upsamplers.create(name, CHANNELS[-1], scale=scale)
 
 
+def perturbed(name: str, channels: int, *, by: float = 0.2, **options: object) -> Upsampler:
+    """An operator in float64 whose parameters are away from where they start."""
+    torch.manual_seed(0)
+    module = upsamplers.create(name, channels, **options)
+    for parameter in module.parameters():
+        parameter.data.add_(by * torch.randn_like(parameter))
+    return module.double()
+
+
 def trained(name: str, scale: int | None = None) -> Upsampler:
     """The operator as if trained: no parameter at the zero that it may start from, and batch norms that normalise."""
     torch.manual_seed(0)

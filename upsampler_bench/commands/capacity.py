@@ -1,4 +1,4 @@
-"""capacity: the largest input that fits in a memory."""
+"""capacity: the largest input, or upsampling factor, that fits in a memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from upsampler_bench.capacity import SCALE, SIDE, size_of
 from upsampler_bench.case import TORCH
 from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Timeout, Upsampler
+from upsampler_bench.errors import PlanError
 from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ def capacity(
     upsampler: Upsampler = None,
     channels: Annotated[int, typer.Option(help="Channels of the feature.", min=1)] = 256,
     batch: Annotated[int, typer.Option(help="Batch size.", min=1)] = 1,
-    scale: Annotated[int, typer.Option(help="Upsampling factor.", min=1)] = 2,
+    scale: Annotated[int | None, typer.Option(help="Upsampling factor. Default: 2.", min=1)] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Keep H = W at this, and find the largest upsampling factor.", min=1)
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16 or float64.")] = "float32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i; a GPU need not be present.")] = "auto",
     confirm: Annotated[bool, typer.Option("--confirm/--no-confirm", help="Confirm by a real step.")] = True,
@@ -49,28 +54,34 @@ def capacity(
     timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
-    """Find the largest input (H = W) whose forward or training step fits in a memory.
+    """Find the largest input (H = W), or with --side the largest factor, whose step fits in a memory.
 
-    Counted per operator without using memory and confirmed by a real step: on a GPU at the size found, on a CPU at a
-    size that takes about a second. Exit codes: 0 fine, 1 nothing fits, 2 misuse.
+    A step is a forward, in training with its backward. It is counted per operator without using memory and confirmed by
+    a real step: on a GPU at the size found, on a CPU at a size that takes about a second. Factors are 2, 4, 7, 8, 14,
+    16, 28, 32, 56, 64, 112 and 128, of which each operator takes those it can. Exit codes: 0 fine, 1 nothing fits,
+    2 misuse.
     """
     from upsampler_bench.recommend import limits
 
-    available = limits.memory(memory)
+    available, over = limits.memory(memory), SCALE if side else SIDE
+    if side and (scale or stored):
+        raise PlanError(f"--side is {side}: the factor is searched and counted; leave out --scale and --from")
     if stored is not None:
         capacities = _estimated(stored, available, upsampler)
     else:
-        keys = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
-        capacities = _counted(available, upsampler, keys, plugin or (), timeout, confirm=confirm)
+        shape = f"{channels}x{side or 1}x{side or 1}"
+        keys = {"shape": shape, "batch": batch, "scale": scale or 2, "dtype": dtype, "device": device}
+        capacities = _counted(available, over, upsampler, keys, plugin or (), timeout, confirm=confirm)
     if as_json:
-        print(json.dumps([_data(one, available) for one in capacities], indent=1))
+        print(json.dumps([as_data(one, over, available) for one in capacities], indent=1))
     else:
-        print(text(capacities, available))
-    raise typer.Exit(FINE if any(one.side for one in capacities) else FAILED)
+        print(text(capacities, over, available))
+    raise typer.Exit(FINE if any(one.need for one in capacities) else FAILED)
 
 
 def _counted(
     memory: int,
+    over: str,
     upsampler: Sequence[str] | None,
     keys: dict[str, Any],
     plugin: Sequence[str],
@@ -85,13 +96,7 @@ def _counted(
 
     known = isolated.registered(upsampler or (), plugins=plugin, timeout=timeout)
     name, is_present = counting.resolve(keys["device"])
-    parsed = {
-        "upsampler": list(upsampler or ["*"]),
-        "shape": f"{keys['channels']}x1x1",
-        "baseline": "",
-        "backend": TORCH,
-    }
-    parsed |= {key: keys[key] for key in ("batch", "scale", "dtype")}
+    parsed = {**keys, "upsampler": list(upsampler or ["*"]), "baseline": "", "backend": TORCH}
     runnable = [operator.name for operator in known if operator.runs_on(name)]
     cases = plan.cases(plan.parse(parsed), [operator.name for operator in known], name, runnable)
     stderr = console(stderr=True)
@@ -100,7 +105,7 @@ def _counted(
     with steps(stderr, len(cases)) as begin:
         capacities = isolated.ask(
             "upsampler_bench.capacity:largest_here", cases, counting.Capacity, lambda reason: reason,
-            arguments={"memory": memory, "confirm": confirm and is_present}, plugins=plugin,
+            arguments={"memory": memory, "over": over, "confirm": confirm and is_present}, plugins=plugin,
             specs=operators.pickled([case.upsampler for case in cases]), timeout=timeout,
             begin=lambda case: begin(f"{case.upsampler}, {case.mode}"),
         )  # fmt: skip
@@ -125,26 +130,28 @@ def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tu
     return tuple(one for one in estimates if any(fnmatchcase(one.case.upsampler, pattern) for pattern in patterns))
 
 
-def text(capacities: Sequence[Capacity], memory: int) -> str:
+def text(capacities: Sequence[Capacity], over: str, memory: int) -> str:
     """One table per condition, at most 80 columns wide."""
     groups: dict[str, list[Capacity]] = {}
     for capacity in capacities:
-        groups.setdefault(_condition(capacity.case), []).append(capacity)
-    return "\n\n\n".join("\n".join(_lines(condition, group, memory)) for condition, group in groups.items())
+        groups.setdefault(_condition(capacity.case, over), []).append(capacity)
+    return "\n\n\n".join("\n".join(_lines(condition, group, over, memory)) for condition, group in groups.items())
 
 
-def _condition(case: Case) -> str:
-    return f"{case.batch}×{case.channels}×H×H, ×{case.scale}, {case.dtype}, {case.layout}, {case.device}"
+def _condition(case: Case, over: str) -> str:
+    sizes = f"H×H, ×{case.scale}" if over == SIDE else f"{case.height}×{case.width}"
+    return f"{case.batch}×{case.channels}×{sizes}, {case.dtype}, {case.layout}, {case.device}"
 
 
-def _lines(condition: str, capacities: Sequence[Capacity], memory: int) -> Iterator[str]:
-    yield from wrap(f"Largest H = W that fits in {size(memory)}: {condition}", WIDTH)
+def _lines(condition: str, capacities: Sequence[Capacity], over: str, memory: int) -> Iterator[str]:
+    sought = "H = W" if over == SIDE else "factor"
+    yield from wrap(f"Largest {sought} that fits in {size(memory)}: {condition}", WIDTH)
     yield ""
     backends = {one.case.backend for one in capacities}
     names = dict.fromkeys(one.case.label(backends) for one in capacities)
     width = max(len("upsampler"), *map(len, names))
     yield f"{'upsampler':{width}s}  {'inference':>9s}  {'needs':>10s}  {'training':>8s}  {'needs':>10s}"
-    cells = {(one.case.label(backends), one.case.mode): _cells(one) for one in capacities}
+    cells = {(one.case.label(backends), one.case.mode): _cells(one, over) for one in capacities}
     for name in names:
         forward, train = (cells.get((name, mode), ("", "")) for mode in ("inference", "train"))
         yield f"{name:{width}s}  {forward[0]:>9s}  {forward[1]:>10s}  {train[0]:>8s}  {train[1]:>10s}".rstrip()
@@ -152,34 +159,43 @@ def _lines(condition: str, capacities: Sequence[Capacity], memory: int) -> Itera
     yield from wrap(ESTIMATED if all(one.method == "estimate" for one in capacities) else COUNTED, WIDTH)
     if any("extrapolated" in one.method for one in capacities):
         yield from wrap(EXTRAPOLATED, WIDTH)
-    yield from _confirmations(capacities)
+    yield from _confirmations(capacities, over)
     for capacity in capacities:
         step = capacity.confirmation
         if reason := capacity.reason or (step.reason if step else ""):
-            where = f" at H = {step.side:,}" if step and not capacity.reason else ""
+            where = f" at {_where(step.case, over)}" if step and not capacity.reason else ""
             label = f"{capacity.case.label(backends)}, {capacity.case.mode}{where}"
             yield from wrap(f"{label}: {reason}", WIDTH, subsequent_indent="  ")
 
 
-def _cells(capacity: Capacity) -> tuple[str, str]:
-    return (f"{capacity.side:,}", size(capacity.need.total)) if capacity.need else ("–", "")
+def _cells(capacity: Capacity, over: str) -> tuple[str, str]:
+    return (_size(capacity.case, over), size(capacity.need.total)) if capacity.need else ("–", "")
 
 
-def _confirmations(capacities: Sequence[Capacity]) -> Iterator[str]:
-    steps = [(one.case, one.confirmation) for one in capacities if one.confirmation and one.confirmation.measured]
+def _size(case: Case, over: str) -> str:
+    return f"{case.height:,}" if over == SIDE else f"×{case.scale}"
+
+
+def _where(case: Case, over: str) -> str:
+    return f"H = {case.height:,}" if over == SIDE else _size(case, over)
+
+
+def _confirmations(capacities: Sequence[Capacity], over: str) -> Iterator[str]:
+    steps = [one.confirmation for one in capacities if one.confirmation and one.confirmation.measured]
     if not steps:
         return
-    if all(step.measured == step.predicted for _, step in steps):
-        sides = sorted({step.side for _, step in steps})
-        span = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
+    if all(step.measured == step.predicted for step in steps):
+        cases = sorted((step.case for step in steps), key=lambda case: size_of(case, over))
+        span = " to ".join(dict.fromkeys((_where(cases[0], over), _where(cases[-1], over))))
         count = counted(len(steps), "real step")
-        yield from wrap(f"Confirmed by {count} at H = {span}: measured bytes equal the counted.", WIDTH)
+        yield from wrap(f"Confirmed by {count} at {span}: measured bytes equal the counted.", WIDTH)
         return
     yield "Real steps, measured bytes compared with counted:"
-    for case, step in steps:
+    for step in steps:
         change = (step.measured or 0) / step.predicted - 1
         deviation = f"{change:+.2%}" if change else "equal"
-        yield f"  {case.upsampler}, {case.mode}: {size(step.measured or 0)} at H = {step.side:,}, {deviation}"
+        at = f"{size(step.measured or 0)} at {_where(step.case, over)}"
+        yield f"  {step.case.upsampler}, {step.case.mode}: {at}, {deviation}"
 
 
 def size(count: float) -> str:
@@ -188,22 +204,24 @@ def size(count: float) -> str:
     return f"{count / unit:,.0f} {name}" if (count / unit).is_integer() else f"{count / unit:.2f} {name}"
 
 
-def _data(capacity: Capacity, memory: int) -> dict[str, object]:
+def as_data(capacity: Capacity, over: str, memory: int) -> dict[str, object]:
     """In bytes."""
-    need, step = capacity.need, capacity.confirmation
+    case, need, step = capacity.case, capacity.need, capacity.confirmation
     confirmed = step and {
-        "side": step.side,
+        over: size_of(step.case, over),
         "counted": step.predicted,
         "measured": step.measured,
         "reason": step.reason,
     }
     return {
-        "upsampler": capacity.case.upsampler,
-        "backend": capacity.case.backend,
-        "mode": capacity.case.mode,
+        "upsampler": case.upsampler,
+        "backend": case.backend,
+        "mode": case.mode,
         "memory": memory,
-        "side": capacity.side or None,
-        "condition": _condition(capacity.case),
+        "side": case.height,
+        "scale": case.scale,
+        over: size_of(case, over) if need else None,
+        "condition": _condition(case, over),
         **({"parameters": need.parameters, "inputs": need.inputs, "peak": need.peak} if need else {}),
         "total": need.total if need else None,
         "method": capacity.method,

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.checks import require_divisible
+from upsamplers.base import Upsampler
+from upsamplers.checks import require_divisible, require_features, require_guide_of_any_size, require_option
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional._torch.recomputation import recomputed
+from upsamplers.functional.average_pool import pool_to
 from upsamplers.functional.cross_attention import cross_attention
 
 GROUPS = 8
@@ -19,17 +21,59 @@ GROUPS = 8
 BASE = 100
 
 
-def require_embedding(channels: int, heads: int) -> None:
-    """Refuses embedding channels that the norms' groups or the heads do not divide."""
-    require_divisible(channels, GROUPS, "the groups of its norms")
-    require_divisible(channels, heads, "the heads of its attention")
+class ImageAttention(Upsampler):
+    """Queries from the pixels of an image, keys from the image averaged to x's size and from x: what the two share.
+
+    A subclass writes `add_features`, adds `rope` and `cross_decode` as its last layers, and says which `block` is the
+    residual block of its encoders, from its channels.
+    """
+
+    needs_guide = guide_is_image = True
+    rope: RotaryPosition
+
+    def __init__(
+        self,
+        channels: int,
+        scale: int,
+        guide_channels: int | None,
+        embedding_channels: int,
+        heads: int,
+        block: Callable[[int], nn.Module],
+    ) -> None:
+        super().__init__(channels, scale=scale, guide_channels=guide_channels)
+        require_option("embedding_channels", embedding_channels)
+        require_divisible(embedding_channels, GROUPS, "the groups of its norms")
+        require_divisible(embedding_channels, heads, "the heads of its attention")
+        self.embedding_channels = embedding_channels
+        self.image_encoder = encoder(self.guide_channels, embedding_channels, block)
+        self.key_encoder = encoder(embedding_channels, embedding_channels, block)
+        self.query_encoder = encoder(embedding_channels, embedding_channels, block)
+
+    def init_weights(self) -> None:
+        """The frequencies of the rotary position."""
+        self.rope.init_weights()
+
+    def add_features(self, key: Tensor, x: Tensor) -> Tensor:
+        """Keys of the image (B, E, H, W) with what x (B, C, H, W) says -> (B, E, H, W)."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (B, E, sH, sW) and keys (B, E, H, W) from an image (B, G, h, w) of any size."""
+        require_features(x, self.channels)
+        require_guide_of_any_size(guide, x, self.guide_channels)
+        require_values_to_norm(self.embedding_channels, guide)
+        height, width = x.shape[2:]
+        encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
+        key = self.add_features(pool_to(self.key_encoder(encoded), height, width), x)
+        query = self.query_encoder(encoded)
+        del encoded
+        return pool_to(query, self.scale * height, self.scale * width), key
 
 
-def require_values_to_norm(channels: int, *maps: Tensor) -> None:
-    """Refuses maps whose embeddings have one value per group of a norm."""
-    for one in maps:
-        if channels * one.shape[2] * one.shape[3] == GROUPS:
-            raise Unsupported(f"a map is {tuple(one.shape)}; group norm needs more than one value per group")
+def require_values_to_norm(channels: int, features: Tensor) -> None:
+    """Refuses a map whose embedding has one value per group of a norm."""
+    if channels * features.shape[2] * features.shape[3] == GROUPS:
+        raise Unsupported(f"a map is {tuple(features.shape)}; group norm needs more than one value per group")
 
 
 def unit(x: Tensor) -> Tensor:

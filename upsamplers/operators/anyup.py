@@ -5,17 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler
-from upsamplers.checks import require_features, require_guide_of_any_size, require_option, require_window
+from upsamplers.checks import require_option, require_window
 from upsamplers.errors import Unsupported
-from upsamplers.functional.average_pool import pool_to
 from upsamplers.functional.filter_responses import filter_responses
 from upsamplers.operators._image_attention import (
     CrossDecoder,
+    ImageAttention,
     RotaryPosition,
-    encoder,
-    require_embedding,
-    require_values_to_norm,
     residual,
     residual_layers,
     unit,
@@ -24,7 +20,7 @@ from upsamplers.registry import register
 
 
 @register("anyup", paper="Wimmer et al., ICLR 2026", year=2026)
-class AnyUp(Upsampler):
+class AnyUp(ImageAttention):
     """Universal feature upsampling (AnyUp, ICLR 2026).
 
     Queries are encoded from the image's pixels, keys from the image averaged to x's size together with x, which is
@@ -45,8 +41,6 @@ class AnyUp(Upsampler):
         Unsupported: an option does not fit.
     """
 
-    needs_guide = True
-    guide_is_image = True
     least_size = 2
     unused_parameters = (
         "cross_decode.cross_attn.attention.out_proj.weight",
@@ -64,16 +58,10 @@ class AnyUp(Upsampler):
         window_ratio: float = 0.1,
         filter_size: int = 5,
     ) -> None:
-        super().__init__(channels, scale=scale, guide_channels=guide_channels)
-        require_option("embedding_channels", embedding_channels)
+        super().__init__(channels, scale, guide_channels, embedding_channels, heads, _Residual)
         require_option("filter_size", filter_size, odd=True)
-        require_embedding(embedding_channels, heads)
         if isinstance(window_ratio, bool) or not isinstance(window_ratio, int | float):
             raise Unsupported(f"window_ratio must be a number, not {window_ratio!r}")
-        self.embedding_channels = embedding_channels
-        self.image_encoder = encoder(self.guide_channels, embedding_channels, _Residual)
-        self.key_encoder = encoder(embedding_channels, embedding_channels, _Residual)
-        self.query_encoder = encoder(embedding_channels, embedding_channels, _Residual)
         self.key_features_encoder = nn.Sequential(
             _Responses(embedding_channels, filter_size), _Residual(embedding_channels), _Residual(embedding_channels)
         )
@@ -91,22 +79,18 @@ class AnyUp(Upsampler):
     def init_weights(self) -> None:
         """The filters from a normal distribution, and the frequencies of the rotary position."""
         nn.init.normal_(self.key_features_encoder[0].basis)  # type: ignore[arg-type]
-        self.rope.init_weights()
+        super().init_weights()
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W), H, W >= 2, and an image (B, G, h, w) of any size -> (B, C, sH, sW)."""
-        require_features(x, self.channels)
-        require_guide_of_any_size(guide, x, self.guide_channels)
-        require_window(x, 3, "reflection")
-        require_values_to_norm(self.embedding_channels, guide)
-        encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
-        key = pool_to(self.key_encoder(encoded), x.shape[2], x.shape[3])
-        features = self.key_features_encoder(unit(x)) + 1 / self.embedding_channels
-        key = self.aggregation(torch.cat((key, features), dim=1))
-        query = self.query_encoder(encoded)
-        del encoded
-        query = pool_to(query, self.scale * x.shape[2], self.scale * x.shape[3])
+        query, key = self.encode(x, guide)
         return self.cross_decode(query, key, x)  # type: ignore[no-any-return]
+
+    def add_features(self, key: Tensor, x: Tensor) -> Tensor:
+        """Keys from those of the image and the features of x side by side: (B, E, H, W)."""
+        require_window(x, 3, "reflection")
+        features = self.key_features_encoder(unit(x)) + 1 / self.embedding_channels
+        return self.aggregation(torch.cat((key, features), dim=1))  # type: ignore[no-any-return]
 
 
 class _Residual(nn.Module):

@@ -8,15 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler
-from upsamplers.checks import require_features, require_guide_of_any_size, require_option
-from upsamplers.functional.average_pool import pool_to
 from upsamplers.operators._image_attention import (
     GROUPS,
     CrossDecoder,
+    ImageAttention,
     RotaryPosition,
     encoder,
-    require_embedding,
     require_values_to_norm,
     residual,
     residual_layers,
@@ -26,7 +23,7 @@ from upsamplers.registry import register
 
 
 @register("jafar", paper="Couairon et al., NeurIPS 2025", year=2025)
-class JAFAR(Upsampler):
+class JAFAR(ImageAttention):
     """Jack up Any Feature at Any Resolution (JAFAR, NeurIPS 2025).
 
     Queries are encoded from the image's pixels, keys from the image averaged to x's size, scaled and shifted as x says.
@@ -43,8 +40,6 @@ class JAFAR(Upsampler):
         Unsupported: an option does not fit.
     """
 
-    needs_guide = True
-    guide_is_image = True
     unused_parameters = (
         "cross_decode.cross_attn.norm_v.weight",
         "cross_decode.cross_attn.attention.v_proj_weight",
@@ -61,35 +56,22 @@ class JAFAR(Upsampler):
         embedding_channels: int = 128,
         heads: int = 4,
     ) -> None:
-        super().__init__(channels, scale=scale, guide_channels=guide_channels)
-        require_option("embedding_channels", embedding_channels)
-        require_embedding(embedding_channels, heads)
-        self.embedding_channels = embedding_channels
-        self.image_encoder = encoder(self.guide_channels, embedding_channels, _Residual)
-        self.key_encoder = encoder(embedding_channels, embedding_channels, _Residual)
-        self.query_encoder = encoder(embedding_channels, embedding_channels, _Residual)
+        super().__init__(channels, scale, guide_channels, embedding_channels, heads, _Residual)
         self.key_features_encoder = encoder(channels, embedding_channels, _Residual)
         self.cross_decode = CrossDecoder(embedding_channels, heads, channels, has_value_norm=True, window=0)
         self.sft_key = _Modulation(embedding_channels)
         self.rope = RotaryPosition(embedding_channels)
         self.init_weights()
 
-    def init_weights(self) -> None:
-        """The frequencies of the rotary position."""
-        self.rope.init_weights()
-
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an image (B, G, h, w) of any size -> (B, C, sH, sW)."""
-        require_features(x, self.channels)
-        require_guide_of_any_size(guide, x, self.guide_channels)
-        require_values_to_norm(self.embedding_channels, x, guide)
-        encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
-        key = pool_to(self.key_encoder(encoded), x.shape[2], x.shape[3])
-        key = self.sft_key(key, self.key_features_encoder(unit(x)))
-        query = self.query_encoder(encoded)
-        del encoded
-        query = pool_to(query, self.scale * x.shape[2], self.scale * x.shape[3])
+        query, key = self.encode(x, guide)
         return self.cross_decode(F.group_norm(query, GROUPS), key, x)  # type: ignore[no-any-return]
+
+    def add_features(self, key: Tensor, x: Tensor) -> Tensor:
+        """Keys, scaled and shifted as x says: (B, E, H, W)."""
+        require_values_to_norm(self.embedding_channels, x)
+        return self.sft_key(key, self.key_features_encoder(unit(x)))  # type: ignore[no-any-return]
 
 
 class _Residual(nn.Sequential):

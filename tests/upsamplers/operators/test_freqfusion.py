@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from every_operator import ROUNDING, differentiable, fit_for, inputs, output_and_gradients, worst
+from every_operator import ROUNDING, differentiable, fit_for, inputs, output_and_gradients, perturbed, worst
 from live_storages import peaks
 from torch import nn
 
@@ -26,13 +26,8 @@ OPTIONS = (
 
 
 def built(options, channels=8, guide_channels=6, compressed_channels=16):
-    torch.manual_seed(0)
-    up = upsamplers.create(
-        "freqfusion", channels, guide_channels=guide_channels, compressed_channels=compressed_channels, **options
-    )
-    for parameter in up.parameters():
-        parameter.data.add_(0.3 * torch.randn_like(parameter))
-    return up.double().eval()
+    options = {"guide_channels": guide_channels, "compressed_channels": compressed_channels, **options}
+    return perturbed("freqfusion", channels, by=0.3, **options).eval()
 
 
 def reassembled(v, logits, window, scale):

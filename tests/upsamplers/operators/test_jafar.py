@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from every_operator import perturbed
 from live_storages import peaks
 from naive_attention import jafar
 
@@ -13,11 +14,7 @@ from upsamplers.functional._torch import attention_tiles
 
 
 def built(channels=12, **options):
-    torch.manual_seed(0)
-    up = upsamplers.create("jafar", channels, **{"embedding_channels": 16, **options})
-    for parameter in up.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
-    return up.double()
+    return perturbed("jafar", channels, **{"embedding_channels": 16, **options})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import naive_operators as naive
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import perturbed
 from live_storages import peaks
 
 import upsamplers
@@ -11,11 +12,7 @@ from upsamplers import Unsupported
 
 
 def built(channels=5, **options):
-    torch.manual_seed(0)
-    up = upsamplers.create("jbu-stack", channels, **options)
-    for parameter in up.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
-    return up.double().eval()
+    return perturbed("jbu-stack", channels, **options).eval()
 
 
 def stacked(up, x, image, radius=3):

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import perturbed
 from live_storages import peaks
 
 import upsamplers
@@ -14,11 +15,8 @@ from upsamplers.functional._torch import neighbourhoods
 
 
 def built(channels=8, **options):
-    torch.manual_seed(0)
-    up = upsamplers.create("naf", channels, **{"embedding_channels": 32, "heads": 2, "up_kernel": 3, **options})
-    for parameter in up.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
-    return up.double().eval()
+    options = {"embedding_channels": 32, "heads": 2, "up_kernel": 3, **options}
+    return perturbed("naf", channels, **options).eval()
 
 
 def attention(query, key, x, kernel, heads=1, scale=2):

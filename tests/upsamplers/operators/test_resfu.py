@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import perturbed
 from live_storages import peaks
 
 import upsamplers
@@ -14,11 +15,7 @@ from upsamplers.operators import resfu
 
 
 def built(channels=8, guide_channels=6, **options):
-    torch.manual_seed(0)
-    up = upsamplers.create("resfu", channels, guide_channels=guide_channels, **options)
-    for parameter in up.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
-    return up.double()
+    return perturbed("resfu", channels, guide_channels=guide_channels, **options)
 
 
 def place_by_place(x, weights, scale):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import perturbed
 from live_storages import peaks
 
 import upsamplers
@@ -13,12 +14,8 @@ from upsamplers.functional import selected_points
 
 
 def built(channels=8, guide_channels=6, **options):
-    torch.manual_seed(0)
     options = {"embedding_channels": 3, "groups": 2, "points": 4, **options}
-    up = upsamplers.create("sapa-d", channels, guide_channels=guide_channels, **options)
-    for parameter in up.parameters():
-        parameter.data.add_(0.3 * torch.randn_like(parameter))
-    return up.double()
+    return perturbed("sapa-d", channels, by=0.3, guide_channels=guide_channels, **options)
 
 
 def corner_by_corner(image, down, across):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import perturbed
 from live_storages import peaks
 
 import upsamplers
@@ -21,14 +22,11 @@ TAPS = {
 
 
 def built(channels=5, **options):
-    torch.manual_seed(0)
-    up = upsamplers.create("uplift", channels, **{"encoder_channels": WIDTHS, "decoder_channels": 7, **options})
-    for parameter in up.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    up = perturbed("uplift", channels, **{"encoder_channels": WIDTHS, "decoder_channels": 7, **options})
     for name, buffer in up.named_buffers():
         if "running" in name:
             buffer.add_(torch.rand_like(buffer))
-    return up.double().eval()
+    return up.eval()
 
 
 def plus_first(out, feature):
