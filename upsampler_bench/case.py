@@ -107,9 +107,12 @@ class Settings:
         threads: CPU threads; 0: as many as the process may use. One gives the most repeatable ratios.
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
-        max_time: seconds of timed calls that one operator may take; twice as long to reach eight rounds.
-        target_ci: half width of the 95 % interval of the median, relative, at which sampling stops.
+        max_time: seconds of timed calls that one operator may take; in a single process twice as long to reach eight
+            rounds.
+        target_ci: half width of the 95 % interval of the median, relative, at which sampling stops; of several
+            processes, that of their mean, if they did not differ.
         min_samples: samples that an operator needs at least.
+        processes: that share an operator's samples, each a fresh one: intervals contain the spread between them.
         warmup_seconds, warmup_calls: both are reached before the first sample.
         malloc: "keep" holds the heap between calls (CPU, glibc); "default" leaves it.
         cache: "cold" flushes the L2 cache before each call (CUDA); "warm" leaves it.
@@ -135,6 +138,7 @@ class Settings:
     max_time: float = 15.0
     target_ci: float = 0.01
     min_samples: int = 30
+    processes: int = 1
     warmup_seconds: float = 0.1
     warmup_calls: int = 10
     malloc: str = "keep"

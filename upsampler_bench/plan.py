@@ -43,6 +43,8 @@ MODEL_BATCHES = (4, 16)
 NO_MODEL = "none"
 # The network that is trained to measure quality has three stages of scale 2.
 SIZE_MULTIPLE = 8
+# Fresh processes that share an operator's samples unless the plan says how many, if it may take so many seconds (s).
+PROCESSES, SHARED_FROM = 3, 3.0
 OUTPUT = "output"
 
 
@@ -124,10 +126,17 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         else:
             known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
-    parsed = replace(Plan(**plan), settings=Settings(**settings))
+    parsed = replace(Plan(**plan), settings=_with_processes(Settings(**settings), settings))
     if QUALITY in parsed.mode:
         _check_quality(parsed)
     return parsed
+
+
+def _with_processes(parsed: Settings, given: Mapping[str, Any]) -> Settings:
+    """Several processes where there is time for them, unless their number was given."""
+    if "processes" in given or parsed.budget or parsed.max_time < SHARED_FROM:
+        return parsed
+    return replace(parsed, processes=PROCESSES)
 
 
 def _check_quality(plan: Plan) -> None:
@@ -324,5 +333,5 @@ _LISTS: dict[str, Callable[[object, str], Any]] = {
 }
 _NAMES: dict[str, Callable[[object, str], str]] = {"metrics": _text, "tasks": _choice(TASKS)}
 _CHOICES = {"malloc": ("keep", "default"), "cache": ("cold", "warm")}
-_POSITIVE = ("max_time", "timeout", "min_samples", "seeds", "steps", "size", "learning_rate")
+_POSITIVE = ("processes", "max_time", "timeout", "min_samples", "seeds", "steps", "size", "learning_rate")
 _SETTINGS = tuple(setting.name for setting in fields(Settings))

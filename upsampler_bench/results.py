@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 
 from upsampler_bench.case import SHAPES, TORCH, Case, Settings
-from upsampler_bench.stats import Estimate, estimate_rounds, paired_ratio
+from upsampler_bench.stats import Estimate, between_processes, estimate_rounds, paired_ratio
 
 SCHEMA = 3
 MEASURED, SKIPPED, FAILED, INTERRUPTED = "measured", "skipped", "failed", "interrupted"
@@ -182,6 +183,7 @@ class Reading:
         picture: what the number was taken from, where that is an image.
         live: of a profile, what is alive at the peak of memory, largest first.
         spans: of a profile, some steps as they took place.
+        processes: how many of the rounds each process took, one process after the other; empty: one took all.
     """
 
     metric: str
@@ -193,6 +195,32 @@ class Reading:
     picture: Raster | None = None
     live: tuple[Live, ...] = ()
     spans: tuple[Span, ...] = field(default=(), repr=False)
+    processes: tuple[int, ...] = ()
+
+    @property
+    def by_process(self) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        """The rounds of each process."""
+        counts = self.processes or (len(self.rounds),)
+        return tuple(self.rounds[end - count : end] for count, end in zip(counts, accumulate(counts), strict=True))
+
+    def followed_by(self, other: Reading) -> Reading:
+        """This reading with that of a further process, whose facts replace these."""
+        return replace(
+            self,
+            rounds=(*self.rounds, *other.rounds),
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+            facts={**self.facts, **other.facts},
+            processes=(*map(len, self.by_process), len(other.rounds)),
+        )
+
+    def of_first(self, processes: int) -> Reading:
+        """What so many processes read, the first ones; why the last one ended sampling is left out with it."""
+        counts = tuple(map(len, self.by_process))
+        if processes >= len(counts):
+            return self
+        facts = {name: fact for name, fact in self.facts.items() if name != "stop"}
+        kept = counts[:processes]
+        return replace(self, rounds=self.rounds[: sum(kept)], processes=kept if processes > 1 else (), facts=facts)
 
     @property
     def samples(self) -> tuple[float, ...]:
@@ -201,8 +229,8 @@ class Reading:
 
     @property
     def estimate(self) -> Estimate:
-        """The median over rounds with its 95 % interval."""
-        return estimate_rounds(self.rounds)
+        """The median over rounds with its 95 % interval; of several processes, that between them."""
+        return between_processes([estimate_rounds(rounds) for rounds in self.by_process])
 
     @property
     def is_usable(self) -> bool:
@@ -391,7 +419,9 @@ class Run:
         mine, base = ours.reading(metric), theirs.reading(metric)
         if not (mine and base and mine.method == base.method and all(base.samples)):
             return None
-        return paired_ratio(mine.rounds, base.rounds)
+        pairs = zip(mine.by_process, base.by_process, strict=False)
+        ratios = [ratio for ours, theirs in pairs if (ratio := paired_ratio(ours, theirs))]
+        return between_processes(ratios) if ratios else None
 
     def with_measurement(self, measurement: Measurement) -> Run:
         """The run with this measurement added, or in the place of an earlier one of the same case."""

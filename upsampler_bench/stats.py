@@ -1,30 +1,47 @@
-"""Medians and their intervals by order statistics: no assumption about the distribution."""
+"""Medians and their intervals: of one process by order statistics, of several by Student's t between them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import NormalDist, fmean, median, stdev
 
 CONFIDENCE = 0.95
 # The range of six samples covers the median with 97 %, that of eight with 99 %: rounds are not quite independent.
 FEWEST = 8
+# The 97.5 % quantile of Student's t by degrees of freedom, 1 to 30; beyond, the next lower entry is a little wide.
+QUANTILES = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A median with its 95 % interval, in the unit of the samples; `count` is their number."""
+    """A median with its 95 % interval, in the unit of the samples.
+
+    Attributes:
+        count: of the samples.
+        processes: that they were taken in; of several, the interval contains the spread between them.
+    """
 
     value: float
     low: float
     high: float
     count: int
+    processes: int = 1
 
     @property
     def is_bounded(self) -> bool:
-        """Whether there are enough samples (eight) for an interval."""
-        return interval_ranks(self.count) is not None
+        """Whether there are enough samples for an interval: eight, or several processes."""
+        return self.processes > 1 or interval_ranks(self.count) is not None
+
+    @property
+    def covers(self) -> str:
+        """What the interval covers, in words."""
+        return covered(self.processes)
 
     @property
     def half_width(self) -> float:
@@ -32,6 +49,11 @@ class Estimate:
         if not self.is_bounded or not self.value:
             return math.inf
         return (self.high - self.low) / 2 / self.value
+
+
+def covered(processes: int) -> str:
+    """What an interval over so many processes covers, in words."""
+    return f"between {processes} processes" if processes > 1 else "within one process"
 
 
 def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
@@ -90,6 +112,32 @@ def paired_ratio(rounds: Sequence[Sequence[float]], baseline: Sequence[Sequence[
     """
     pairs = [median(ours) / median(theirs) for ours, theirs in zip(rounds, baseline, strict=False) if ours and theirs]
     return estimate(pairs) if pairs else None
+
+
+def between_processes(estimates: Sequence[Estimate]) -> Estimate:
+    """The geometric mean over processes with its 95 % t interval; of a single process, its own estimate.
+
+    Part of what moves a time is drawn once per process (memory layout, placement on cores): rounds of one process do
+    not show it, however many there are.
+
+    Args:
+        estimates: one per process, with values above 0.
+
+    Raises:
+        ValueError: there is none, or a value is not above 0.
+    """
+    if len(estimates) == 1:
+        return estimates[0]
+    logs = [math.log(one.value) for one in estimates]
+    mean, half = fmean(logs), t_half_width(logs)
+    count = sum(one.count for one in estimates)
+    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half), count, len(estimates))
+
+
+def t_half_width(values: Sequence[float]) -> float:
+    """Half the 95 % interval of the mean, by Student's t; `values` are at least two."""
+    quantile = QUANTILES[min(len(values) - 1, len(QUANTILES)) - 1]
+    return quantile * stdev(values) / math.sqrt(len(values))
 
 
 def quantile(samples: Sequence[float], level: float) -> float | None:

@@ -31,7 +31,7 @@ RUNS, REPORTS = Path("runs"), Path("reports")
 # The folder beside a published report that has the capabilities of its device.
 CAPABILITIES = "capabilities"
 COLUMNS = (
-    *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples",
+    *(field.name for field in fields(Case)), "metric", "unit", "value", "low", "high", "samples", "processes",
     "ratio", "ratio_low", "ratio_high", "method", "notes", "status", "reason",
     "host", "origin_device", "uuid",
 )  # fmt: skip
@@ -241,11 +241,21 @@ def _check_values(run: Run) -> None:
             if not all(math.isfinite(sample) and sample >= least for sample in reading.samples):
                 raise ValueError(f"{path}, {reading.metric[:40]}: expected samples that are finite and not negative")
             _check_raster(reading.picture, f"{path}, {reading.metric[:40]}")
+            _check_processes(reading, f"{path}, {reading.metric[:40]}")
         for training in measurement.trainings:
             _check_training(training, f"{path}, seed {training.seed}")
     for scene in run.scenes:
         _check_raster(scene.image, "scenes")
         _check_raster(scene.answer, "scenes")
+
+
+def _check_processes(reading: Reading, path: str) -> None:
+    if not reading.processes:
+        return
+    if min(reading.processes) < 1 or sum(reading.processes) != len(reading.rounds):
+        raise ValueError(f"{path}: expected processes that took {len(reading.rounds)} rounds, found other than that")
+    if not all(reading.samples):
+        raise ValueError(f"{path}: expected samples above 0 of several processes")
 
 
 def _check_training(training: Training, path: str) -> None:
@@ -285,9 +295,9 @@ def _check_case(case: Case, path: str) -> None:
 def to_frame(run: Run) -> pd.DataFrame:
     """The run as a tidy pandas table: one row per reading, and one without a value per case that has none.
 
-    Columns: the case's own, then metric, unit, value, low, high (95 % interval of the median), samples,
-    ratio, ratio_low, ratio_high (to the baseline), method, notes, status, reason, and the device that the row was
-    measured on: host, origin_device, uuid. Seconds and bytes.
+    Columns: the case's own, then metric, unit, value, low, high (95 % interval), samples, processes (of several,
+    intervals contain the spread between them), ratio, ratio_low, ratio_high (to the baseline), method, notes, status,
+    reason, and the device that the row was measured on: host, origin_device, uuid. Seconds and bytes.
     """
     import pandas as pd
 
@@ -308,7 +318,7 @@ def _row(run: Run, measurement: Measurement, reading: Reading | None) -> dict[st
     if not reading.samples:
         return row
     value, ratio = reading.estimate, run.ratio(measurement.case, reading.metric)
-    row |= {"value": value.value, "samples": len(reading.samples)}
+    row |= {"value": value.value, "samples": len(reading.samples), "processes": value.processes}
     if value.is_bounded or (info and info.exact):
         row |= {"low": value.low, "high": value.high}
     if ratio is not None:

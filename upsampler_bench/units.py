@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from upsampler_bench.stats import Estimate
 
@@ -45,7 +45,7 @@ def unit(base: str) -> Unit:
 
 def convert(estimate: Estimate, to: Unit) -> Estimate:
     """The estimate in another unit."""
-    return Estimate(estimate.value / to.size, estimate.low / to.size, estimate.high / to.size, estimate.count)
+    return replace(estimate, value=estimate.value / to.size, low=estimate.low / to.size, high=estimate.high / to.size)
 
 
 def decimals(value: float, half_width: float = 0.0) -> int:

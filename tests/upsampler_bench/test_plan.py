@@ -71,8 +71,18 @@ def test_without_torch_the_baseline_is_on_each_backend():
 
 
 def test_settings_are_keys_too_with_hyphens_or_underscores():
-    parsed = plan.parse({"min-samples": 5, "warmup_seconds": 1, "cuda_graph": True, "metrics": "latency"})
-    assert parsed.settings == Settings(min_samples=5, warmup_seconds=1.0, cuda_graph=True, metrics=("latency",))
+    parsed = plan.parse({"min-samples": 5, "warmup_seconds": 1, "cuda_graph": True, "max_time": 1, "metrics": "params"})
+    assert parsed.settings == Settings(
+        min_samples=5, warmup_seconds=1.0, cuda_graph=True, max_time=1.0, metrics=("params",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "processes"),
+    [({}, 3), ({"max_time": 3}, 3), ({"max_time": 2.9}, 1), ({"budget": 60}, 1), ({"max_time": 1, "processes": 2}, 2)],
+)
+def test_several_processes_share_an_operators_samples_where_there_is_time_for_them(keys, processes):
+    assert plan.parse(keys).settings.processes == processes
 
 
 @pytest.mark.parametrize(
@@ -90,6 +100,7 @@ def test_settings_are_keys_too_with_hyphens_or_underscores():
         ({"batch": True}, "batch is True"),
         ({"seed": "a"}, "seed is 'a'; expected a number from 0"),
         ({"max_time": -1}, "max_time is -1"),
+        ({"processes": 0}, "processes is 0; expected a number above 0"),
         ({"cuda_graph": 1}, "cuda_graph is 1; expected true or false"),
         ({"backend": "tritn"}, "no backend 'tritn'; did you mean 'triton'?"),
         ({"backend": []}, "backend is an empty list"),

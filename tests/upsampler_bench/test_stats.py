@@ -2,10 +2,11 @@
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 
-from upsampler_bench.stats import Estimate, estimate, interval_ranks, paired_ratio, quantile
+from upsampler_bench.stats import Estimate, between_processes, estimate, interval_ranks, paired_ratio, quantile
 
 
 @pytest.mark.parametrize("count", [8, 9, 20, 30, 64, 199, 200, 201, 500])
@@ -41,6 +42,31 @@ def test_a_paired_ratio_does_not_see_what_slows_the_whole_machine():
 def test_rounds_that_only_one_side_has_are_left_out():
     assert paired_ratio([(2.0,), ()], [(1.0,), (1.0,), (1.0,)]).count == 1
     assert paired_ratio([()], [(1.0,)]) is None
+
+
+def test_of_a_single_process_the_interval_is_its_own():
+    alone = estimate([1.0] * 9)
+    assert between_processes([alone]) is alone
+    assert alone.covers == "within one process"
+
+
+def test_the_interval_between_processes_covers_the_truth_with_95_percent_and_another_run_with_90():
+    """What a process adds is drawn once for each, and is far larger than the noise of its rounds."""
+    drawn = random.Random(0)
+
+    def process():
+        placement = drawn.gauss(0, 0.02)
+        return estimate([1.3 * math.exp(placement + drawn.gauss(0, 0.002)) for _ in range(9)])
+
+    def coverage(runs):
+        return sum(one.low <= 1.3 <= one.high for one in runs) / len(runs)
+
+    runs = [between_processes([process() for _ in range(3)]) for _ in range(1000)]
+    assert all(one.is_bounded and one.covers == "between 3 processes" for one in runs)
+    assert 0.93 < coverage(runs) < 0.97
+    assert coverage([process() for _ in range(1000)]) < 0.2
+    pairs = list(pairwise(runs))
+    assert 0.88 < sum(one.low <= other.value <= one.high for one, other in pairs) / len(pairs) < 0.93
 
 
 @pytest.mark.parametrize(("level", "fewest"), [(0.5, 5), (0.95, 59), (0.99, 299)])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upsampler_bench.case import PROBE, TIMED
+from upsampler_bench.case import PROBE
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import measure
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def recommend(
     results: Annotated[
-        list[Path] | None, typer.Argument(help="Stored runs; by default the newest in runs/ and reports/.")
+        list[Path] | None, typer.Argument(help="Stored runs; by default the newest that suits in runs/ and reports/.")
     ] = None,
     max_latency: Annotated[str | None, typer.Option(help="E.g. 20ms, or 1.5x: a ratio to the baseline.")] = None,
     max_train_latency: Annotated[str | None, typer.Option(help="The same for a training step.")] = None,
@@ -44,7 +45,7 @@ def recommend(
     backend: Annotated[str | None, typer.Option(help="Only on this backend, such as onnxruntime.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend an operator under limits, from stored runs; measures what is needed if there are none.
+    """Recommend an operator under limits, from stored runs; measures what is needed into runs/ if none has it.
 
     An operator whose interval contains a limit is borderline and not recommended. Exit codes: 0 fine, 1 nothing passes
     under one of the conditions, 2 misuse, 130 interrupted.
@@ -71,44 +72,61 @@ def recommend(
     condition = {"shape": shape, "dtype": dtype, "device": device}
     keys = {name: key for name, key in condition.items() if key}
     criteria = recommend.Criteria(given, no_guide, tuple(needs or ()), by, backend or "", quality or "")
-    runs = _runs(results or (), criteria, keys)
+    files, runs = zip(*_runs(results or (), criteria, keys), strict=True)
     criteria = replace(criteria, needs=_needs(needs or (), runs))
-    made = recommend.recommend(runs, criteria, list(keys.values()))
+    made = recommend.recommend(runs, criteria, list(keys.values()), list(map(str, files)))
     print(json.dumps(text.data(made), indent=1) if as_json else text.text(made))
     raise typer.Exit(FINE if all(one.best for one in made) else FAILED)
 
 
 def _needs(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
-    """The capabilities' names; where no run has any, those of all metrics that no run measured."""
+    """The capabilities' names: of those that a run has tested, or of all where none has."""
     from upsampler_bench import discovery
     from upsampler_bench.recommend import limits
 
     infos = {info.name: info for run in runs for info in run.metrics}
     probed = [info for info in infos.values() if info.mode == PROBE and info.unit in ("bool", "1")]
-    others = () if probed else [name for name in discovery.modules("upsampler_bench.metrics") if name not in infos]
-    return limits.capabilities(needs, probed, others)
+    return limits.capabilities(needs, probed, () if probed else discovery.modules("upsampler_bench.capabilities"))
 
 
-def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
-    """The runs named, else the newest stored one with its capabilities and the newest of quality, else measured now."""
+def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, Run]]:
+    """The runs named, else the newest stored one with its capabilities and the newest of quality, else measured now.
+
+    Each with where it is stored.
+    """
     from upsampler_bench import storage
     from upsampler_bench.quality.tasks import is_ranking
 
     if paths:
-        return tuple(storage.load(path) for path in paths)
-    newest = storage.newest_run(suits=lambda run: _is_measured(run, criteria.backend))
+        return [(path, storage.load(path)) for path in paths]
+    suits = partial(_is_measured, criteria=criteria, keys=keys)
+    newest = storage.newest_run(suits=suits) or storage.newest_run(nested=True, suits=suits)
     of_quality = storage.newest_run(nested=True, suits=is_ranking)
-    ranking = (of_quality[1],) if of_quality else ()
+    ranking = [of_quality] if of_quality else []
     if newest is None:
-        return (*_measured(criteria, keys), *ranking)
-    run = newest[1]
-    probed = storage.newest_run(nested=True, suits=lambda other: _is_probed(other, run.environment.device_name))
-    return (run, *((probed[1],) if probed else ()), *ranking)
+        return [*_measured(criteria, keys), *ranking]
+    name = newest[1].environment.device_name
+    probed = storage.newest_run(nested=True, suits=lambda run: _is_probed(run, name))
+    return [newest, *([probed] if probed else []), *ranking]
 
 
-def _is_measured(run: Run, backend: str) -> bool:
-    """Whether a run holds costs, of operators on this backend where one is given."""
-    return any(row.case.mode in TIMED and backend in ("", row.case.backend) for row in run.measurements)
+def _is_measured(run: Run, criteria: Criteria, keys: Mapping[str, str]) -> bool:
+    """Whether a complete run has the costs that are asked for, under such a condition and on such a backend."""
+    from upsampler_bench import recommend
+    from upsampler_bench.report.lines import conditions
+    from upsampler_bench.results import COMPLETE
+
+    if run.ended != COMPLETE or not _metrics(criteria) <= {info.name for info in run.metrics}:
+        return False
+    alike = [condition for condition in conditions(run) if recommend.has_parts(condition, [*keys.values()])]
+    return any(criteria.backend in ("", line.backend) for condition in alike for line in condition.lines)
+
+
+def _metrics(criteria: Criteria) -> set[str]:
+    """The metrics that are limited, and the one that is chosen by; of an mIoU ties are ordered by latency."""
+    from upsampler_bench.recommend import ORDERS
+
+    return {*(limit.metric for limit in criteria.limits), ORDERS[criteria.by] or "latency"}
 
 
 def _is_probed(run: Run, device_name: str) -> bool:
@@ -117,41 +135,47 @@ def _is_probed(run: Run, device_name: str) -> bool:
     return on_device and bool(run.measurements) and all(row.case.mode == PROBE for row in run.measurements)
 
 
-def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
-    """Measures the least that is needed; stores nothing.
+def _measured(criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, Run]]:
+    """Measures the least that is needed, and stores it in runs/ as any other run.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    from upsampler_bench import plan
+    from upsampler_bench import plan, storage
     from upsampler_bench.runner import session
     from upsampler_bench.units import minutes
 
-    sessions = [session.prepare(plan.parse(one)) for one in _plans(criteria, keys)]
+    plans = [plan.parse(one) for one in _plans(criteria, keys)]
+    sessions = [session.prepare(one) for one in plans]
     expected, longest = (sum(seconds) for seconds in zip(*map(session.expectation, sessions), strict=True))
     names = ", ".join(name for one in sessions for name in one.settings.metrics)
-    console(stderr=True).print(
-        f"No stored run in runs/ or reports/: measuring {names} now on {sessions[0].cases[0].device}, "
-        f"about {minutes(expected)}, at most {minutes(longest)}. 'upsampler-bench run' measures and stores everything.",
+    messages = console(stderr=True)
+    messages.print(
+        f"No stored run in runs/ or reports/ has what is asked for: measuring {names} now on "
+        f"{sessions[0].cases[0].device}, about {minutes(expected)}, at most {minutes(longest)}. "
+        f"'upsampler-bench run' measures everything.",
     )
     runs = []
-    for one in sessions:
-        runs.append(measure(one))
-        if runs[-1].ended == "interrupted":
+    for parsed, ready in zip(plans, sessions, strict=True):
+        folder = storage.new_folder(parsed.name)
+        run = measure(replace(ready, writer=session.ResultWriter(folder)))
+        messages.print(f"Stored in {folder}", soft_wrap=True)
+        if run.ended == "interrupted":
             raise KeyboardInterrupt
-    return tuple(runs)
+        runs.append((folder, run))
+    return runs
 
 
 def _plans(criteria: Criteria, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     from upsampler_bench import metrics, plan
     from upsampler_bench.case import Case
-    from upsampler_bench.recommend import ORDERS, limits
+    from upsampler_bench.recommend import limits
 
-    values = {*(limit.metric for limit in criteria.limits), ORDERS[criteria.by] or "latency"}
+    values = _metrics(criteria)
     modules = [name for name in metrics.names() if values & {info.name for info in metrics.get(name).INFOS}]
     modes = sorted({metrics.get(name).INFOS[0].mode for name in modules})
     on = {"backend": criteria.backend} if criteria.backend else {}
-    plans = [{**plan.read("paper"), "mode": modes, "metrics": modules, **keys, **on}]
+    plans = [{**plan.read("paper"), "name": "recommend", "mode": modes, "metrics": modules, **keys, **on}]
     if criteria.needs:
         probes = metrics.for_case(Case("", PROBE), ())
         needed = limits.capabilities(criteria.needs, [info for probe in probes.values() for info in probe.INFOS])

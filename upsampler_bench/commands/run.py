@@ -61,6 +61,9 @@ def run(
     target_ci: Annotated[
         float | None, typer.Option(help="Stop timing an operator at this precision; 0.01: within ±1 %.")
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Fresh processes that share the timing. Default: 3; 1 if --max-time is below 3.")
+    ] = None,
     malloc: Annotated[
         str | None, typer.Option(help="Keep the heap between calls (keep) or not (default). CPU only.")
     ] = None,
@@ -105,6 +108,7 @@ def run(
         "budget": budget,
         "max_time": max_time,
         "target_ci": target_ci,
+        "processes": processes,
         "malloc": malloc,
         "cache": cache,
         "cuda_graph": cuda_graph,

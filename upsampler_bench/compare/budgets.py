@@ -19,7 +19,7 @@ from upsampler_bench.compare.samples import HEAD
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.recommend.limits import QUANTITIES, Limit, parse
-from upsampler_bench.stats import Estimate, estimate
+from upsampler_bench.stats import Estimate, between_processes, estimate
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -118,7 +118,7 @@ def _check(budget: Budget, comparison: Comparison) -> BudgetResult:
     times = _times(comparison, key, reference)
     if not times:
         return BudgetResult(budget, UNCLEAR, reason="not timed")
-    value = estimate(times)
+    value = between_processes([estimate([time]) for time in times])
     if value.is_bounded and value.high <= most:
         return BudgetResult(budget, KEPT, value)
     return BudgetResult(budget, BROKEN if value.is_bounded and value.low > most else UNCLEAR, value)

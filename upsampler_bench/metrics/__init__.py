@@ -9,6 +9,7 @@ works: see `upsampler_bench.capabilities`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Protocol, TypeGuard, cast
 
@@ -33,6 +34,15 @@ class Once(Metric, Protocol):
 
     def measure(self, workload: Workload, device: Device) -> tuple[Reading, ...]:
         """Reads it; raises what the operator raises."""
+
+
+class Bound(Once, Protocol):
+    """A lower bound of a timed metric, which is compared with it when that was measured."""
+
+    def recheck(
+        self, readings: Mapping[str, Reading], seconds: Mapping[str, float], workload: Workload, device: Device
+    ) -> Mapping[str, Reading]:
+        """The readings of a group by case, corrected or marked where `seconds` contradict them."""
 
 
 class Timed(Metric, Protocol):
@@ -63,6 +73,11 @@ def get(name: str) -> Metric:
 def is_timed(metric: Metric) -> TypeGuard[Timed]:
     """Whether the metric is timed in rounds."""
     return hasattr(metric, "readings")
+
+
+def is_bound(metric: Metric) -> TypeGuard[Bound]:
+    """Whether the metric is compared with the times that it bounds."""
+    return hasattr(metric, "recheck")
 
 
 def is_once(metric: Metric) -> TypeGuard[Once]:

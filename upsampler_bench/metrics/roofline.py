@@ -11,8 +11,8 @@ direction after the other, or a Winograd convolution that the measured rate does
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 
 from torch import Tensor
 
@@ -23,6 +23,10 @@ from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
 BYTES, MACS = "bytes", "multiply-adds"
+CONTRADICTED = (
+    "doubtful: an operator took less than its roofline time, so the rate of {} was measured too low (busy cores?), "
+    "unless a cache or fewer products explain it"
+)
 INFO = MetricInfo(
     "roofline_time",
     "Roofline time",
@@ -40,21 +44,57 @@ SUBJECT = OPERATOR
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Counts the least work, and measures the device's rates once per process."""
     counts = flops.of(workload)
-    moved, macs = minimum_traffic(workload), counts.by_convention["mac"]
-    rate = rates.measured(device, workload.inputs[0].dtype)
-    moving, multiplying = moved / rate.copying, macs / rate.multiplying
-    facts: dict[str, float | str] = {
-        "bytes": float(moved),
-        "macs": float(macs),
+    facts = {"bytes": float(minimum_traffic(workload)), "macs": float(counts.by_convention["mac"])}
+    uncounted = {"uncounted": ", ".join(counts.unknown)} if counts.unknown else {}
+    method = f"minimum traffic and multiply-adds at the rates of this run ({device.timing_method()})"
+    reading = Reading(INFO.name, (), method, facts={**facts, **uncounted})
+    return (_at(rates.measured(device, workload.inputs[0].dtype), reading),)
+
+
+def _at(rate: rates.Rates, reading: Reading) -> Reading:
+    """The reading at other rates."""
+    moving, multiplying = float(reading.facts["bytes"]) / rate.copying, float(reading.facts["macs"]) / rate.multiplying
+    facts = {
+        **reading.facts,
         **asdict(rate),
         "seconds_moving": moving,
         "seconds_multiplying": multiplying,
         "binds": BYTES if moving >= multiplying else MACS,
     }
-    if counts.unknown:
-        facts["uncounted"] = ", ".join(counts.unknown)
-    method = f"minimum traffic and multiply-adds at the rates of this run ({device.timing_method()})"
-    return (Reading(INFO.name, ((max(moving, multiplying),),), method, facts=facts),)
+    return replace(reading, rounds=((max(moving, multiplying),),), facts=facts)
+
+
+def recheck(
+    readings: Mapping[str, Reading], seconds: Mapping[str, float], workload: Workload, device: Device
+) -> dict[str, Reading]:
+    """The readings once the operators were timed: if one took less than its roofline time, at rates measured again.
+
+    If one still does, all that the same rate bounds are marked, since theirs is as doubtful.
+
+    Args:
+        readings: of one process, by case.
+        seconds: of one forward, by case.
+        workload: any of the cases'.
+        device: that both were measured on.
+    """
+    if not _contradicted(readings, seconds):
+        return dict(readings)
+    rate = rates.measured_again(device, workload.inputs[0].dtype)
+    readings = {key: _at(rate, reading) for key, reading in readings.items()}
+    doubtful = _contradicted(readings, seconds)
+    return {
+        key: replace(reading, notes=(*reading.notes, CONTRADICTED.format(reading.facts["binds"])))
+        if reading.facts["binds"] in doubtful
+        else reading
+        for key, reading in readings.items()
+    }
+
+
+def _contradicted(readings: Mapping[str, Reading], seconds: Mapping[str, float]) -> set[float | str]:
+    """What binds the operators that took less than their roofline time."""
+    return {
+        readings[key].facts["binds"] for key in readings if key in seconds and seconds[key] < readings[key].samples[0]
+    }
 
 
 def minimum_traffic(workload: Workload) -> int:

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import StatisticsError, correlation, fmean, stdev
+from statistics import StatisticsError, correlation, fmean
 
-# The 97.5 % quantile of Student's t by degrees of freedom, 1 to 30; beyond, the next lower entry is a little wide.
-QUANTILES = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
-)  # fmt: skip
+from upsampler_bench.stats import t_half_width
+
 # Operators below which a rank correlation says nothing.
 FEWEST = 3
 
@@ -43,8 +38,7 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     mean, count = fmean(differences), len(differences)
     if count == 1:
         return Difference(mean, None, 1)
-    quantile = QUANTILES[min(count - 1, len(QUANTILES)) - 1]
-    return Difference(mean, quantile * stdev(differences) / math.sqrt(count), count)
+    return Difference(mean, t_half_width(differences), count)
 
 
 def rank_correlation(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:

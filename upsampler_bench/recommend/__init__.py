@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
-from upsampler_bench.case import PROBE
+from upsampler_bench.case import PROBE, SHAPES
 from upsampler_bench.errors import PlanError
 from upsampler_bench.quality.choice import PUBLISHED, mious
 from upsampler_bench.recommend.limits import Limit
@@ -21,6 +22,8 @@ PASSES, BORDERLINE, UNKNOWN, FAILS = "passes", "borderline", "unknown", "fails"
 # From best to worst; an operator gets the worst result of its checks.
 RESULTS = (PASSES, BORDERLINE, UNKNOWN, FAILS)
 MIOU, GUIDE = "miou", "guide"
+# What is taken from a run.
+COSTS, CAPABILITIES, QUALITY = "Costs", "Capabilities", "mIoU"
 # The metric behind each key of --by; an mIoU is none.
 ORDERS = {
     MIOU: "",
@@ -127,11 +130,21 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A run behind the figures: what was taken from it, where it is stored (empty: not known), its device and date."""
+
+    about: str
+    file: str
+    device: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """All operators under one condition, best first.
 
     Attributes:
-        probed: the run in which capabilities were tested, or None.
+        sources: the runs that its figures are from; that of the costs first.
         quality: where their mIoU is from: see `quality.choice`.
     """
 
@@ -139,7 +152,7 @@ class Recommendation:
     condition: Condition
     criteria: Criteria
     candidates: tuple[Candidate, ...]
-    probed: Run | None = None
+    sources: tuple[Source, ...] = ()
     quality: str = PUBLISHED
 
     def with_result(self, result: str) -> tuple[Candidate, ...]:
@@ -158,13 +171,16 @@ class Recommendation:
         return min(missed, key=lambda candidate: (RESULTS.index(candidate.result), *candidate.miss), default=None)
 
 
-def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ()) -> tuple[Recommendation, ...]:
+def recommend(
+    runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = (), files: Sequence[str] = ()
+) -> tuple[Recommendation, ...]:
     """One recommendation per measured condition.
 
     Args:
         runs: runs with measurements, and runs in which capabilities were tested; one run may be both.
         criteria: what an operator must meet.
         keep: parts of a condition, e.g. "256x120x120" or "bfloat16"; only conditions with all of them count.
+        files: where each run is stored.
 
     Raises:
         PlanError: nothing was measured, or nothing under such a condition.
@@ -172,7 +188,7 @@ def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ())
     measured = [(run, condition) for run in runs for condition in conditions(run)]
     if not measured:
         raise PlanError("these runs contain no measured operator; 'upsampler-bench run' measures them")
-    kept = [(run, condition) for run, condition in measured if {*keep} <= _parts(condition)]
+    kept = [(run, condition) for run, condition in measured if has_parts(condition, keep)]
     if not kept:
         available = "; ".join(dict.fromkeys(condition.words for _, condition in measured))
         raise PlanError(f"nothing was measured under {' '.join(keep)}; there are: {available}")
@@ -182,6 +198,7 @@ def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ())
         available = ", ".join(dict.fromkeys(backend for run, _ in measured for backend in run.backends))
         raise PlanError(f"nothing was measured on backend {criteria.backend}; there are: {available}")
     quality, known = mious(runs, criteria.quality)
+    ranking = [run for run in runs if quality == SHAPES and any(row.trainings for row in run.measurements)]
     recommendations = []
     for run, condition in kept:
         probed = _probed(runs, run)
@@ -191,7 +208,18 @@ def recommend(runs: Sequence[Run], criteria: Criteria, keep: Sequence[str] = ())
             checks = tuple(_checks(run, line, criteria, probed))
             candidates.append(Candidate(line, checks, miou, _order(run, line, criteria.by, miou)))
         candidates.sort(key=lambda one: (one.order, value_of(run, one.line, "latency", math.inf)))
-        recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), probed, quality))
+        uses: dict[str, Sequence[Run | None]] = {
+            COSTS: [run],
+            CAPABILITIES: [probed] if criteria.needs else [],
+            QUALITY: ranking,
+        }
+        sources = tuple(
+            Source(about, file, one.environment.device_name, one.started.partition("T")[0])
+            for about, used in uses.items()
+            for one, file in zip(runs, files or repeat(""), strict=False)
+            if any(one is other for other in used)
+        )
+        recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), sources, quality))
     return tuple(recommendations)
 
 
@@ -199,10 +227,12 @@ def _lines(condition: Condition, backend: str) -> list[Line]:
     return [line for line in condition.lines if backend in ("", line.backend)]
 
 
-def _parts(condition: Condition) -> set[str]:
+def has_parts(condition: Condition, parts: Sequence[str]) -> bool:
+    """Whether a condition has all of these parts, e.g. "256x120x120" or "bfloat16"."""
     case = condition.case
     kind = case.device.partition(":")[0]
-    return {f"{case.channels}x{case.height}x{case.width}", case.dtype, case.layout, case.device, kind, case.model}
+    shape = f"{case.channels}x{case.height}x{case.width}"
+    return {*parts} <= {shape, case.dtype, case.layout, case.device, kind, case.model}
 
 
 def _probed(runs: Sequence[Run], run: Run) -> Run | None:

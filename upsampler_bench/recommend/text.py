@@ -11,6 +11,7 @@ from upsampler_bench import units
 from upsampler_bench.quality.choice import PHRASES
 from upsampler_bench.recommend import (
     BORDERLINE,
+    COSTS,
     FAILS,
     GUIDE,
     MIOU,
@@ -47,6 +48,10 @@ def text(recommendations: Sequence[Recommendation]) -> str:
 
 def _lines(made: Recommendation) -> Iterator[str]:
     yield from wrap(f"{made.run.environment.device_name}: {made.condition.words}", WIDTH)
+    for source in made.sources:
+        intervals = made.condition.intervals if source.about == COSTS else ""
+        parts = (source.file, source.device, source.date, intervals)
+        yield from _hanging(f"{source.about}: ", ", ".join(filter(None, parts)))
     yield from _hanging("Criteria: ", _criteria(made))
     yield ""
     yield from wrap(_conclusion(made), WIDTH)
@@ -196,6 +201,8 @@ def data(recommendations: Sequence[Recommendation]) -> list[dict[str, object]]:
             "device": made.run.environment.device_name,
             "condition": made.condition.case.condition,
             "words": made.condition.words,
+            "sources": [asdict(source) for source in made.sources],
+            "intervals": made.condition.intervals,
             "baseline": made.run.settings.baseline,
             "asked": asdict(made.criteria),
             "quality": made.quality,

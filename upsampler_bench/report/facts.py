@@ -25,8 +25,12 @@ UNITS = {
 }
 SUBJECTS = {PROBE: "capabilities", QUALITY: "quality"}
 PROBING = "Each capability is tested on the operator, with random inputs and weights as after training."
-MEDIAN = "Median over rounds of each round's median. Intervals are 95 %, by order statistics."
-RATIO = "Median over rounds of the operator's time divided by that of {} in the same round, with its 95 % interval."
+MEDIAN = "Median over rounds of each round's median; of several processes, the geometric mean of theirs."
+RATIO = "The same of the operator's time divided by that of {} in the same round."
+INTERVALS = (
+    "95 %. Between processes: Student's t over the logarithms, so that it contains what differs from one process to "
+    "the next. Within one process: order statistics over its rounds; another process may differ by more."
+)
 SPEEDUP = "Median over rounds of the operator's time on backend torch divided by its time on this backend."
 THROUGHPUT = "Batch divided by the time of one call; a device that waits for the host between calls reaches less."
 BOUND_BY = "The host, if submitting one call takes it longer than the device needs for it; else the device."
@@ -128,9 +132,10 @@ def protocol(run: Run) -> str:
 
 def sampling(settings: Settings) -> str:
     """When a run ends sampling an operator."""
+    shared = f", shared by {settings.processes} processes" if settings.processes > 1 else ""
     return (
         f"At least {settings.min_samples} samples, until the 95 % interval of the median is within "
-        f"±{100 * settings.target_ci:g} %, for at most {settings.max_time:g} s per operator."
+        f"±{100 * settings.target_ci:g} %, for at most {settings.max_time:g} s per operator{shared}."
     )
 
 
@@ -156,7 +161,7 @@ def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     if units:
         meanings.append(("Units", "; ".join(units)))
     if not all(info.exact for info in measured):
-        meanings.append(("Timed numbers", MEDIAN))
+        meanings += [("Timed numbers", MEDIAN), ("Intervals", INTERVALS)]
     if any(info.relative for info in metrics):
         baseline, backends = found[0].run.settings.baseline, found[0].run.backends
         where = " on torch" if len(backends) > 1 and TORCH in backends else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from upsampler_bench.case import INFERENCE, PROBE, TORCH, TRAIN, Case
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Reading, Run
+from upsampler_bench.stats import covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,14 @@ class Condition:
     def metrics(self) -> list[MetricInfo]:
         """The metrics that at least one operator has a reading of, also one whose notes say why it has no value."""
         return [info for info in self.run.metrics if any(_has(line, info) for line in self.lines)]
+
+    @property
+    def intervals(self) -> str:
+        """What the intervals of its ratios cover, e.g. "95 % intervals between 3 processes"; empty without any."""
+        timed = [info for info in self.metrics if info.relative and not info.is_single]
+        readings = [reading for info in timed for line in self.lines if (reading := line.reading(info))]
+        counts = sorted({len(reading.by_process) for reading in readings})
+        return f"95 % intervals {' or '.join(map(covered, counts))}" if counts else ""
 
     @property
     def baseline(self) -> Line | None:

@@ -38,7 +38,8 @@ def table(condition: Condition, marks: Mapping[str, str]) -> Table:
         for place, line in enumerate(lines)
     )
     how = {"threads": run.environment.machine.get("threads", "")}
-    return Table(condition.words, tuple(column for column, _ in columns), rows, stated(condition) | how)
+    title = "; ".join(filter(None, [condition.words, condition.intervals]))
+    return Table(title, tuple(column for column, _ in columns), rows, stated(condition) | how)
 
 
 def stated(condition: Condition) -> dict[str, str | int]:
@@ -82,6 +83,8 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
             yield column, [_percentile(line, info, percent / 100) for line in lines]
         count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
         yield count, [_count(line, info) for line in lines]
+        count = Column(f"{info.name}_processes", f"{info.title}, processes", "", place, detail=True)
+        yield count, [_processes(line, info) for line in lines]
 
 
 def _relative(
@@ -118,7 +121,8 @@ def _images_per_second(line: Line, info: MetricInfo, batch: int) -> Cell:
     if reading is None or not reading.estimate.low > 0:
         return _missing(line, info)
     time = reading.estimate
-    return _number(Estimate(batch / time.value, batch / time.high, batch / time.low, time.count), False, ())
+    rate = replace(time, value=batch / time.value, low=batch / time.high, high=batch / time.low)
+    return _number(rate, False, ())
 
 
 def _bound_by(condition: Condition, launch: MetricInfo, place: int) -> Iterator[tuple[Column, list[Cell]]]:
@@ -182,7 +186,7 @@ def _speedup(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
     ratio = run.ratio(measurement.case, info.name, measurement.case.on(TORCH))
     if ratio is None or not ratio.low > 0:
         return None
-    return Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.count)
+    return replace(ratio, value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low)
 
 
 def _times_bound(line: Line, info: MetricInfo, bounded: MetricInfo, marks: Mapping[str, str]) -> Cell:
@@ -208,6 +212,14 @@ def _count(line: Line, info: MetricInfo) -> Cell:
     if reading is None:
         return _missing(line, info)
     count = len(reading.samples)
+    return Cell(str(count), float(count))
+
+
+def _processes(line: Line, info: MetricInfo) -> Cell:
+    reading = line.reading(info)
+    if reading is None:
+        return _missing(line, info)
+    count = len(reading.by_process)
     return Cell(str(count), float(count))
 
 

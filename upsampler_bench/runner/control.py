@@ -101,7 +101,7 @@ def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Rea
     request = Request(
         cases=(case,),
         device=case.device,
-        settings=replace(session.settings, metrics=(name,), rounds=ROUNDS),
+        settings=replace(session.settings, metrics=(name,), rounds=ROUNDS, processes=1),
         done={case.key: []},
         plugins=session.plugins,
         specs=session.specs,

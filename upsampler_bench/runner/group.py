@@ -54,6 +54,7 @@ class Group:
     workloads: dict[str, Workload] = field(default_factory=dict)
     first_calls: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    bounds: dict[str, dict[str, Reading]] = field(default_factory=dict)
     _next_estimate: float = 0.0
 
     def measure(self) -> None:
@@ -82,14 +83,15 @@ class Group:
         built.step()
         self.device.synchronize()
         self.first_calls[case.key] = time.perf_counter() - begin
-        self._announce(case.key, "output check")
-        wrong = output_check.why_wrong(built)
-        if wrong:
-            self._give_up(case.key, "failed", wrong)
-            if built.has_written_to_its_inputs():
-                workload.restore(shared, case, self.request.settings)
-            return
-        self._read_untimed(case, built)
+        if not self.request.timed_only:
+            self._announce(case.key, "output check")
+            wrong = output_check.why_wrong(built)
+            if wrong:
+                self._give_up(case.key, "failed", wrong)
+                if built.has_written_to_its_inputs():
+                    workload.restore(shared, case, self.request.settings)
+                return
+            self._read_untimed(case, built)
         self.workloads[case.key] = built
 
     def _read_untimed(self, case: Case, built: Workload) -> None:
@@ -103,8 +105,11 @@ class Group:
             measure = partial(metric.measure, built, self.device)
             with ConditionMonitor(self.device.conditions) as monitor:
                 readings = self._attempt([case], name, measure, costs_case=False, facts=facts) or ()
-            is_noisy = case.mode != PROBE and not metric.INFOS[0].exact
-            self._emit_readings(case, [_marked(reading, monitor) for reading in readings] if is_noisy else readings)
+            if case.mode != PROBE and not metric.INFOS[0].exact:
+                readings = tuple(_marked(reading, monitor) for reading in readings)
+            self._emit_readings(case, readings)
+            if readings and metrics.is_bound(metric):
+                self.bounds.setdefault(name, {})[case.key] = readings[0]
         if case.mode == PROBE:
             self.emit(Message("probed", case.key))
 
@@ -137,6 +142,18 @@ class Group:
                     subject.stop = FAILED
             interleave(list(subjects.values()), take, self.request.settings, self.interrupted, finished)
         self.emit(Message("conditions", facts=dict(monitor.summary())))
+        if not self.interrupted():
+            self._recheck({key: estimate_rounds(one.by_round()).value for key, one in subjects.items() if one.samples})
+
+    def _recheck(self, seconds: Mapping[str, float]) -> None:
+        """Sends the lower bounds again that the operators' times contradict."""
+        for name, readings in self.bounds.items():
+            metric, (first, *_) = metrics.get(name), self.workloads.values()
+            if metrics.is_bound(metric):
+                check = partial(metric.recheck, readings, seconds, first, self.device)
+                for key, reading in (self._attempt([first.case], name, check, costs_case=False) or {}).items():
+                    if reading != readings[key]:
+                        self.emit(Message("reading", key, reading=reading))
 
     def _is_done(self, metric: metrics.Timed) -> bool:
         return all(metric.INFOS[0].name in self.request.done[key] for key in self.workloads)
@@ -147,7 +164,9 @@ class Group:
         """Emits the readings of an operator that was timed to its end; the first also states why sampling ended."""
         if not subject.samples:
             return
-        facts: Facts = {"stop": subject.stop, "first_call": self.first_calls[key]}
+        facts: Facts = {"stop": subject.stop}
+        if not self.request.timed_only:
+            facts["first_call"] = self.first_calls[key]
         for metric in timed.values():
             for reading in metric.readings(tuple(subject.rounds), facts, self.device.timing_method()):
                 self.emit(Message("reading", key, reading=_marked(reading, monitor)))

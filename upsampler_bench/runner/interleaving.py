@@ -15,7 +15,7 @@ from upsampler_bench.stats import estimate_rounds, interval_ranks, paired_ratio
 TURN_SECONDS, TURN_CALLS = 0.05, 8
 # An interval that narrowed by less than a tenth while the rounds doubled is no longer improving.
 NO_BETTER = 0.9
-# Of an operator's time limit: what warm-up may take, and how far a slow operator may exceed it.
+# Of an operator's time limit: what warm-up may take, and how far a slow operator may exceed it in a single process.
 WARMUP_SHARE, OVER = 1 / 6, 2
 FAILED, INTERRUPTED = "failed", "interrupted"
 
@@ -63,7 +63,7 @@ def warm_up(subject: Subject, time_calls: TimeCalls, settings: Settings) -> None
             return
         seconds = _total(timings)
         spent, calls, fastest = spent + seconds, calls + 1, min(fastest, seconds)
-        if spent > settings.max_time * WARMUP_SHARE:
+        if spent * settings.processes > settings.max_time * WARMUP_SHARE:
             break
     subject.turn = settings.turn or max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
 
@@ -114,20 +114,26 @@ def _turn(subject: Subject, time_calls: TimeCalls) -> None:
 
 
 def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> str | None:
-    """Why this subject needs no more samples, or None; looks again once there are a tenth more of them."""
+    """Why this subject needs no more samples, or None; looks again once there are a tenth more of them.
+
+    Of several processes each takes its share: so many times its own samples, rounds and seconds are those of all.
+    """
+    processes = settings.processes
+    rounds, count = processes * len(subject.rounds), processes * subject.count
     if settings.rounds:
-        return f"{settings.rounds} rounds" if len(subject.rounds) >= settings.rounds else None
-    if subject.count >= max(settings.min_samples, subject.next_look):
-        subject.next_look = math.ceil(1.1 * subject.count)
+        return f"{settings.rounds} rounds" if rounds >= settings.rounds else None
+    if count >= max(settings.min_samples, subject.next_look):
+        subject.next_look = math.ceil(1.1 * count)
         width = _width(subject.by_round(), baseline)
-        if width <= settings.target_ci:
+        if width <= settings.target_ci * math.sqrt(processes):
             return f"within {settings.target_ci:.1%}"
         half = subject.by_round()[: len(subject.rounds) // 2]
-        if subject.count >= 4 * settings.min_samples and width > NO_BETTER * _width(half, baseline):
+        if count >= 4 * settings.min_samples and width > NO_BETTER * _width(half, baseline):
             return "no longer improving"
-    # A slow operator may take twice as long to reach the rounds that an interval needs.
-    enough = interval_ranks(len(subject.rounds)) or subject.spent >= OVER * settings.max_time
-    return f"time limit of {settings.max_time:g} s" if subject.spent >= settings.max_time and enough else None
+    # The interval of a single process needs eight rounds: a slow operator may take twice as long to reach them.
+    limit = settings.max_time / processes
+    enough = processes > 1 or interval_ranks(rounds) or subject.spent >= OVER * limit
+    return f"time limit of {settings.max_time:g} s" if subject.spent >= limit and enough else None
 
 
 def _width(rounds: list[tuple[float, ...]], baseline: Subject | None) -> float:

@@ -185,19 +185,24 @@ class State:
         added = tuple(scene for scene in scenes if scene.task not in known)
         self._run = replace(self._run, scenes=(*self._run.scenes, *added))
 
-    def add(self, case: Case, reading: Reading, origin: Origin) -> None:
-        """Adds a reading of a device, or replaces the earlier one of its metric."""
-        self.remove(case, {reading.metric})
+    def add(self, case: Case, reading: Reading, origin: Origin) -> Reading:
+        """Adds a reading of a device and returns it: a timed one follows those of earlier processes, others replace."""
         before = self.measurement(case)
-        is_of_origin = reading.metric in self.paired or before.origin == Origin()
-        origin = origin if is_of_origin else before.origin
-        self.store(replace(before, readings=(*before.readings, reading), origin=origin))
+        earlier = before.reading(reading.metric)
+        is_timed = reading.metric in self.paired
+        if earlier is not None and is_timed:
+            reading = earlier.followed_by(reading)
+        kept = tuple(other for other in before.readings if other.metric != reading.metric)
+        origin = origin if is_timed or before.origin == Origin() else before.origin
+        self.store(replace(before, readings=(*kept, reading), origin=origin))
+        return reading
 
-    def remove(self, case: Case, names: set[str]) -> None:
-        """Removes the readings of these metrics."""
+    def keep_processes(self, case: Case, count: int) -> None:
+        """Removes what later processes timed: ratios pair the rounds of one process, so all cases are timed again."""
         before = self.measurement(case)
-        kept = tuple(reading for reading in before.readings if reading.metric not in names)
-        self.store(replace(before, readings=kept))
+        kept = [reading for reading in before.readings if count or reading.metric not in self.paired]
+        readings = (reading.of_first(count) if reading.metric in self.paired else reading for reading in kept)
+        self.store(replace(before, readings=tuple(readings)))
 
 
 def _measure_groups(state: State) -> str:
@@ -223,22 +228,19 @@ def _measure_on(state: State, placement: Placement, waiting: deque[tuple[Case, .
 
 
 def _measure_group(state: State, placement: Placement, cases: Sequence[Case], cases_left: int) -> None:
-    """Measures one group; a process that dies is followed by another without the case that killed it."""
+    """Measures one group in as many processes as share its samples; only the first reads what is not timed.
+
+    A process that dies is followed by another without the case that killed it.
+    """
     with state.lock:
         state.listener.begin(cases, placement.name)
         for case in cases:
             if reason := _too_large(state, case):
                 state.give_up(case, SKIPPED, reason)
-    while going := [case for case in cases if state.measurement(case).status not in LOST]:
-        done = _done(state, going)
-        settings = _within_budget(state, cases_left)
-        missing = [case for case in going if not _is_complete(case, done[case.key], settings)]
-        if not missing:
-            break
-        # Complete cases are timed again with the rest, for their ratios to pair; probes have no ratios.
-        going = missing if going[0].mode == PROBE else going
-        if _run_process(state, placement, going, settings, done):
-            break
+    for number in range(state.session.settings.processes):
+        while going := _incomplete(state, cases, timed_only=number > 0):
+            if _run_process(state, placement, going, _within_budget(state, cases_left), timed_only=number > 0):
+                break
     for case in cases:
         measurement = state.measurement(case)
         if measurement.status == INTERRUPTED:
@@ -246,8 +248,20 @@ def _measure_group(state: State, placement: Placement, cases: Sequence[Case], ca
             state.store(replace(measurement, status=MEASURED, reason=reason))
 
 
+def _incomplete(state: State, cases: Sequence[Case], *, timed_only: bool) -> list[Case]:
+    """The cases that a further process must measure: all that are not lost, if one of them needs it; probes apart."""
+    going = [case for case in cases if state.measurement(case).status not in LOST]
+    settings = state.session.settings
+    if timed_only:
+        return going if _timed_processes(state, going) < settings.processes else []
+    done = _done(state, going)
+    missing = [case for case in going if not _is_complete(case, done[case.key], settings)]
+    # Complete cases are timed again with the rest, for their ratios to pair; probes have no ratios.
+    return missing if not missing or going[0].mode == PROBE else going
+
+
 def _run_process(
-    state: State, placement: Placement, cases: list[Case], settings: Settings, done: dict[str, list[str]]
+    state: State, placement: Placement, cases: list[Case], settings: Settings, *, timed_only: bool
 ) -> bool:
     """Measures in one process until it ends, crashes or times out; then blames the case it was at.
 
@@ -259,13 +273,15 @@ def _run_process(
         BenchError: the process could not begin to measure.
     """
     by_key = {case.key: case for case in cases}
-    for case in cases:  # this process times them again: ratios pair rounds of one process
-        state.remove(case, state.paired - {*done[case.key]})
+    finished = _timed_processes(state, cases)
+    for case in cases:
+        state.keep_processes(case, finished)
     request = Request(
         cases=tuple(cases),
         device=cases[0].device,
         settings=settings,
-        done=done,
+        done=_done(state, cases),
+        timed_only=timed_only,
         plugins=state.session.plugins,
         specs=state.session.specs,
         path=searched(state.session.plugins, cases),
@@ -353,7 +369,7 @@ def _receive(state: State, cases: dict[str, Case], message: Message, origin: Ori
         conditions = (*state.environment.conditions, facts)
         state.environment = replace(state.environment, conditions=conditions)
     elif message.reading is not None:
-        state.add(cases[message.key], message.reading, origin)
+        message = replace(message, reading=state.add(cases[message.key], message.reading, origin))
     elif message.kind in LOST:
         state.give_up(cases[message.key], message.kind, message.text)
     elif message.kind == "probed":
@@ -363,21 +379,46 @@ def _receive(state: State, cases: dict[str, Case], message: Message, origin: Ori
         reason = "; ".join(filter(None, [before.reason.removeprefix(NOT_YET), message.text]))
         state.store(replace(before, reason=reason))
     state.write_partial()
-    state.listener.update(message)
+    state.listener.update(_of_all_processes(state, cases, message))
+
+
+def _of_all_processes(state: State, cases: dict[str, Case], message: Message) -> Message:
+    """The message as if one process did all: its samples follow the earlier ones, and only the last ends sampling."""
+    facts = message.facts or {}
+    if message.kind == "at" and "samples" in facts:
+        case = cases[message.key]
+        earlier = state.measurement(case).reading(TIMED[case.mode])
+        counts = {"rounds": len(earlier.rounds), "samples": len(earlier.samples)} if earlier else {}
+        return replace(message, facts={**facts, **{name: int(facts[name]) + more for name, more in counts.items()}})
+    if message.reading and len(message.reading.by_process) < state.session.settings.processes:
+        shown = {name: fact for name, fact in message.reading.facts.items() if name != "stop"}
+        return replace(message, reading=replace(message.reading, facts=shown))
+    return message
 
 
 def _done(state: State, cases: Sequence[Case]) -> dict[str, list[str]]:
-    """By case, the metrics read before; a timed one only if the whole group has it, since ratios are paired."""
-    done = {
-        case.key: [reading.metric for reading in state.measurement(case).readings if not _is_interrupted(reading)]
+    """By case, the metrics read before; timed ones only if every process timed all cases, since ratios are paired."""
+    are_timed = _timed_processes(state, cases) >= state.session.settings.processes
+    return {
+        case.key: [
+            reading.metric
+            for reading in state.measurement(case).readings
+            if are_timed or reading.metric not in state.paired
+        ]
         for case in cases
     }
-    shared = set.intersection(*map(set, done.values()))
-    return {key: [name for name in names if name not in state.paired or name in shared] for key, names in done.items()}
 
 
-def _is_interrupted(reading: Reading) -> bool:
-    return reading.facts.get("stop") == INTERRUPTED
+def _timed_processes(state: State, cases: Sequence[Case]) -> int:
+    """How many processes have timed all of these cases; where nothing is timed, as many as there are to be."""
+    settings = state.session.settings
+    counts = [settings.processes]
+    for case in cases:
+        for metric in filter(metrics.is_timed, metrics.for_case(case, settings.metrics).values()):
+            reading = state.measurement(case).reading(metric.INFOS[0].name)
+            is_interrupted = reading is not None and reading.facts.get("stop") == INTERRUPTED
+            counts.append(len(reading.by_process) - is_interrupted if reading else 0)
+    return min(counts)
 
 
 def _paired_metrics(run: Run) -> set[str]:

@@ -259,10 +259,10 @@ def expectation(session: Session) -> tuple[float, float]:
         for case in session.cases
         for metric in metrics.for_case(case, settings.metrics).values()
     )
-    start = START_SECONDS * len({case.group for case in session.cases})
+    start = START_SECONDS * len({case.group for case in session.cases}) * settings.processes
     at_once = max(1, len(session.placements))
     expected += start + read_once
-    most += PREPARING_SECONDS * count + start + LONGER * read_once
+    most += PREPARING_SECONDS * count * settings.processes + start + LONGER * read_once
     return expected / at_once, most / at_once
 
 

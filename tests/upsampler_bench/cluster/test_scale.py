@@ -17,6 +17,7 @@ KEYS = {
     "shape": [f"16x{8 + place}x8" for place in range(20)],
     "device": "cpu",
     "metrics": ["latency", "params", "train_latency"],
+    "processes": 1,
 }
 
 

@@ -142,6 +142,49 @@ def test_measuring_rates_does_not_change_the_global_random_state(small):
     assert torch.equal(torch.rand(4), expected)
 
 
+@pytest.fixture
+def busy(small, monkeypatch):
+    """The rooflines of deconv, bound by products, and nearest, bound by bytes, at rates that a busy device reached."""
+    monkeypatch.setattr(rates, "BUFFER", 2**21)
+    device = FakeDevice((100.0,))
+    (deconv,), (nearest,) = roofline.measure(built("deconv"), device), roofline.measure(built("nearest"), device)
+    assert (deconv.facts["binds"], nearest.facts["binds"]) == ("multiply-adds", "bytes")
+    return {"deconv": deconv, "nearest": nearest}
+
+
+def test_rates_that_an_operator_contradicts_are_measured_again(busy):
+    seconds = {"deconv": 0.9 * busy["deconv"].samples[0], "nearest": 2 * busy["nearest"].samples[0]}
+    assert roofline.recheck(busy, {**seconds, "deconv": 100.0}, built("deconv"), FakeDevice((1.0,))) == busy
+    again = roofline.recheck(busy, seconds, built("deconv"), FakeDevice((1.0,)))
+    for name, reading in again.items():
+        assert reading.samples[0] == pytest.approx(busy[name].samples[0] / 100)
+        assert reading.notes == ()
+        assert reading.facts.keys() == busy[name].facts.keys()
+
+
+def test_where_rates_are_still_contradicted_all_that_they_bound_is_marked(busy, run):
+    seconds = {"deconv": 0.9 * busy["deconv"].samples[0], "nearest": 2 * busy["nearest"].samples[0]}
+    readings = {**busy, "other": busy["deconv"]}
+    again = roofline.recheck(readings, seconds, built("deconv"), FakeDevice((200.0,)))
+    assert {name for name, reading in again.items() if reading.notes} == {"deconv", "other"}
+    assert again["nearest"] == busy["nearest"]
+    made = report.from_run(with_reading(run, Case("carafe"), again["deconv"]))
+    (mark,) = cell(made, "carafe", "latency_over_roofline_time").marks
+    assert dict(made.footnotes)[mark].startswith(
+        "doubtful: an operator took less than its roofline time, so the rate of"
+    )
+
+
+def test_products_measured_again_are_larger_ones(small, monkeypatch):
+    """On busy cores every call takes as long as its threads wait: only a larger product shows a higher rate."""
+    monkeypatch.setattr(rates, "LARGEST_SIDE", 512)
+    monkeypatch.setattr(rates, "LARGEST_IMAGE", 16)
+    device = FakeDevice((0.01,))
+    assert rates.measured(device, torch.float32).multiplying == 256**3 / 0.01
+    assert rates.measured_again(device, torch.float32).multiplying == 512**3 / 0.01
+    assert rates.measured(device, torch.float32).multiplying == 512**3 / 0.01
+
+
 def test_a_report_shows_latency_over_roofline_time(run):
     made = report.from_run(run)
     above, latency = cell(made, "carafe", "latency_over_roofline_time"), cell(made, "carafe", "latency")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from upsampler_bench.quality.statistics import QUANTILES, paired_difference, rank_correlation
+from upsampler_bench.quality.statistics import paired_difference, rank_correlation
+from upsampler_bench.stats import QUANTILES
 
 scipy_stats = pytest.importorskip("scipy.stats")
 

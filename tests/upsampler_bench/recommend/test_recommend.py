@@ -180,10 +180,13 @@ def test_the_command_reads_the_newest_stored_run_with_its_capabilities(invoke):
     code, out, err = invoke("recommend", *criteria)
     assert (code, err) == (0, "")
     assert "Use dysample-s+: 43.58 mIoU as published" in out
+    costs = "reports/here, Intel Xeon Platinum 8481C, 2026-11-21, 95 % intervals within one process"
+    assert f"Costs: {costs} Capabilities: " in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
     code, out, _ = invoke("recommend", *criteria, "--json")
     (answer,) = json.loads(out)
     assert (code, answer["recommended"]) == (0, "dysample-s+")
+    assert answer["sources"][0]["file"] == "reports/here"
     assert {one["name"]: one["verdict"] for one in answer["operators"]}["sapa-b"] == FAILS
 
 
@@ -215,10 +218,11 @@ def test_recommending_loads_no_torch(tmp_path):
 def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatch):
     from upsampler_bench.commands import recommend as command
 
-    measured = []
+    measured, folders = [], []
 
     def measure(ready):
         measured.append((ready.settings.metrics, {case.mode for case in ready.cases}))
+        folders.append(ready.writer.folder)
         return probed_run() if "onnx_export" in ready.settings.metrics else measured_run()
 
     monkeypatch.setattr(command, "measure", measure)
@@ -227,6 +231,36 @@ def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatc
     assert "Use dysample-s+" in out
     assert "measuring latency, memory, onnx_export now on cpu, about" in " ".join(err.split())
     assert measured == [(("latency", "memory"), {"inference"}), (("onnx_export",), {"probe"})]
+    assert {folder.parent for folder in folders} == {storage.RUNS}
+    assert [folder.name.partition("-recommend")[1] for folder in folders] == ["-recommend", ""]
+    assert all(f"Stored in {folder}" in err and str(folder) in out for folder in folders)
+
+
+def test_a_capability_that_no_stored_run_tested_is_unknown(invoke, tmp_path):
+    storage.save(measured_run(), tmp_path / "runs" / "costs")
+    code, out, _ = invoke("recommend", "--needs", "onnx")
+    assert code == 1
+    assert "To test: upsampler-bench capabilities --metrics onnx_export" in out
+
+
+def test_the_newest_complete_run_that_has_what_is_asked_for_is_taken(invoke, tmp_path):
+    run = measured_run()
+    half = tuple(replace(one, case=replace(one.case, dtype="float16")) for one in run.measurements)
+    timed = tuple(info for info in run.metrics if info.name == "latency")
+    for name, stored in {
+        "1-whole": run,
+        "2-half": replace(run, measurements=half),
+        "3-timed": replace(run, metrics=timed),
+        "4-broken-off": replace(run, ended="interrupted"),
+    }.items():
+        storage.save(replace(stored, started=f"2026-11-2{name[0]}T05:00:00"), tmp_path / "runs" / name)
+    for arguments, taken in (
+        ((), "3-timed"),
+        (("--max-memory", "1GiB"), "2-half"),
+        (("--dtype", "float32"), "3-timed"),
+    ):
+        assert f"Costs: runs/{taken}, " in invoke("recommend", *arguments)[1]
+    assert "Costs: runs/1-whole, " in invoke("recommend", "--dtype", "float32", "--max-memory", "1GiB")[1]
 
 
 def test_capabilities_of_another_kind_of_device_do_not_count():

@@ -65,13 +65,13 @@ def test_the_model_panel_shows_additions_with_their_sign_and_the_baselines_total
     assert all(list(bars) == list(TWELVE) for bars in found.values())
 
 
-def test_a_timed_addition_is_the_median_of_paired_differences_with_its_interval() -> None:
+def test_a_timed_addition_is_the_ratio_less_one_times_the_baseline_with_its_interval() -> None:
     added = charts(pictures(model_run())["panel"])["latency"]
     for name in ("nearest", "carafe", "pixel-shuffle"):
         bar = added[name]
         assert bar.low < bar.value < bar.high
         # Made up as 20 ms times the cost beyond bilinear's, in rounds up to a tenth slower.
-        assert bar.value == pytest.approx(1.05 * 20 * (TWELVE[name] - 1), rel=0.06)
+        assert bar.value == pytest.approx(1.05 * 20 * (TWELVE[name] - 1), rel=0.1)
     assert added["nearest"].high < 0 < added["carafe"].low
     assert added["bilinear"].low is None
 

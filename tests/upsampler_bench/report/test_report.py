@@ -204,7 +204,7 @@ def test_ratios_are_to_bilinear_on_torch_else_to_bilinear_on_the_rows_own_backen
     made = report.from_run(alone)
     assert cell(made, "bilinear", "latency_ratio").text == "1"
     assert cell(made, "carafe", "latency_ratio").value == pytest.approx(131.6 / 8.6, rel=0.02)
-    assert made.tables[0].title.endswith("backend triton")
+    assert made.tables[0].title.endswith("backend triton; 95 % intervals within one process")
 
 
 def test_a_deviation_is_one_number_without_an_interval_in_powers_of_ten() -> None:

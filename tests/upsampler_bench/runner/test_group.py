@@ -11,7 +11,7 @@ from fake_device import FakeDevice
 import upsamplers
 from upsampler_bench import backends, metrics
 from upsampler_bench.case import TRAIN, Case, Settings
-from upsampler_bench.device import Timings, processor, quota
+from upsampler_bench.device import Timings, processor, quota, rates
 from upsampler_bench.results import THROTTLED
 from upsampler_bench.runner.group import Group, why
 from upsampler_bench.runner.protocol import Message, Request, read_message, read_request, write_message, write_request
@@ -79,6 +79,14 @@ def test_an_asynchronous_device_gives_wall_and_launch_time_of_the_same_calls(mod
     assert len({len(found[f"{prefix}{name}"].rounds) for name in ("latency", "wall", "launch")}) == 1
     # A listener counts a case as timed when the reading says why sampling ended: once.
     assert [name for name, reading in found.items() if "stop" in reading.facts] == [f"{prefix}latency"]
+
+
+def test_rooflines_are_compared_with_the_times_that_they_bound(monkeypatch):
+    for name, value in {"BUFFER": 2**10, "LARGEST_SIDE": 256, "LARGEST_IMAGE": 16, "_measured": {}}.items():
+        monkeypatch.setattr(rates, name, value)
+    messages = measure("bilinear", "nearest", settings=replace(SETTINGS, metrics=("latency", "roofline")))
+    sent = [one.reading for one in messages if one.reading and one.reading.metric == "roofline_time"]
+    assert [bool(reading.notes) for reading in sent] == [False, False, True, True]
 
 
 def test_on_a_cpu_there_is_neither_wall_nor_launch_time():

@@ -48,6 +48,17 @@ def test_a_slow_operator_gets_the_rounds_that_an_interval_needs_but_not_much_bey
     assert len(found["slower"].rounds) < 8
 
 
+def test_of_three_processes_each_takes_a_third_of_the_samples_and_of_the_time():
+    alone, _ = measure(Bench({"bilinear": 0.010, "slow": 0.1, "slower": 2.0}), Settings(max_time=6.0))
+    shared, _ = measure(Bench({"bilinear": 0.010, "slow": 0.1, "slower": 2.0}), Settings(max_time=6.0, processes=3))
+    assert (len(alone["slow"].rounds), len(shared["slow"].rounds)) == (30, 10)
+    assert shared["slow"].stop == alone["slow"].stop == "within 1.0%"
+    assert 3 * shared["slower"].spent == 6.0 <= alone["slower"].spent
+    assert shared["slower"].stop == "time limit of 6 s"
+    fixed, _ = measure(Bench({"bilinear": 0.010, "slow": 0.1}), Settings(rounds=8, processes=3))
+    assert len(fixed["slow"].rounds) == 3
+
+
 def test_a_noisy_operator_stops_where_it_no_longer_improves_or_at_its_time_limit():
     found, _ = measure(Bench({"bilinear": 0.010, "other": 0.020}, noise=3.0), Settings(max_time=2.0))
     assert found["other"].stop == "time limit of 2 s"

@@ -29,7 +29,7 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Panel]:
                 subtitle=subtitle(condition),
                 baseline=condition.run.settings.baseline,
                 charts=tuple(charts),
-                caption="Error bars: 95 % interval of the median. Dashed: torch.",
+                caption="Error bars: 95 % interval. Dashed: torch.",
                 slug=condition.slug,
                 name="backends",
                 legend=backends,

@@ -11,7 +11,6 @@ from upsampler_bench.report.pictures import Axis, Plane, Point
 from upsampler_bench.report.pictures import Line as Segment
 from upsampler_bench.report.pictures._numbers import FLOPS, estimate, interval, needs_log, subtitle
 from upsampler_bench.results import MetricInfo
-from upsampler_bench.stats import paired_ratio
 
 PLACE = 1
 BASELINE = "bilinear"
@@ -62,11 +61,11 @@ def _plane(condition: Condition, measured: Sequence[Point]) -> Plane:
 
 def _measured(condition: Condition, line: Line, baseline: Line, latency: MetricInfo) -> Point | None:
     quality = published.segformer_b1_ade20k().get(line.operator)
-    ours, theirs = line.reading(latency), baseline.reading(latency)
-    if quality is None or ours is None or theirs is None or ours.method != theirs.method or not all(theirs.samples):
+    ours, theirs = line.measurement(latency), baseline.measurement(latency)
+    if quality is None or ours is None or theirs is None:
         return None
     # The ratio to bilinear, whichever the run's own baseline is.
-    ratio = paired_ratio(ours.rounds, theirs.rounds)
+    ratio = condition.run.ratio(ours.case, latency.name, theirs.case)
     if ratio is None:
         return None
     flops, base = (estimate(one, condition.first(FLOPS)) for one in (line, baseline))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from statistics import median
 
 from upsampler_bench import units
 from upsampler_bench.case import Case
@@ -14,9 +13,8 @@ from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 from upsampler_bench.report.pictures._numbers import FLOPS, PARAMS, estimate, interval, needs_log, subtitle
 from upsampler_bench.report.tables import rank
-from upsampler_bench.results import ERROR, MetricInfo, Reading
+from upsampler_bench.results import ERROR, MetricInfo, Run
 from upsampler_bench.stats import Estimate
-from upsampler_bench.stats import estimate as estimate_median
 
 PLACE = 0
 CHARTS = 6
@@ -53,7 +51,7 @@ def _measured(condition: Condition) -> Panel | None:
     if any(chart.baseline for chart in charts):
         caption.append(f"Dashed: {_baseline(condition)}.")
     if _has_intervals(charts):
-        caption.append("Error bars: 95 % interval of the median.")
+        caption.append("Error bars: 95 % interval.")
     title = f"Upsamplers on {condition.device}"
     return Panel(title, subtitle(condition), _baseline(condition), charts, " ".join(caption), condition.slug)
 
@@ -127,7 +125,7 @@ def _in_model(condition: Condition, conditions: Sequence[Condition]) -> Panel | 
 def _additions(condition: Condition, base: Line, info: MetricInfo) -> BarChart:
     bars = []
     for line in condition.lines:
-        number, added = estimate(line, info), _added(line, base, info)
+        number, added = estimate(line, info), _added(condition.run, line, base, info)
         if number is None or added is None:
             bars.append(Bar(line.name, None, line.why_not(info) or NOTHING))
         elif line.name == base.name:
@@ -138,22 +136,21 @@ def _additions(condition: Condition, base: Line, info: MetricInfo) -> BarChart:
     return _scaled(BarChart(info.name, f"+ {info.title}", axis, tuple(bars)))
 
 
-def _added(line: Line, base: Line, info: MetricInfo) -> Estimate | None:
-    """What an operator adds to the baseline, in the metric's unit for people."""
-    ours, theirs = line.reading(info), base.reading(info)
+def _added(run: Run, line: Line, base: Line, info: MetricInfo) -> Estimate | None:
+    """What an operator adds to the baseline, in the metric's unit for people: of a timed metric by their ratio."""
+    ours, theirs = line.find(info), base.find(info)
     if ours is None or theirs is None:
         return None
-    return units.convert(_difference(info, ours, theirs), units.unit(info.unit))
-
-
-def _difference(info: MetricInfo, ours: Reading, theirs: Reading) -> Estimate:
-    """Of a timed metric the median of the rounds' differences: in one round both ran at the same moments."""
-    pairs = zip(ours.rounds, theirs.rounds, strict=False)
-    differences = [median(mine) - median(other) for mine, other in pairs if mine and other]
-    if info.is_single or ours.method != theirs.method or not differences:
-        difference = ours.estimate.value - theirs.estimate.value
-        return Estimate(difference, difference, difference, 0)
-    return estimate_median(differences)
+    (measurement, reading), (reference, total) = ours, theirs
+    whole = total.estimate.value
+    ratio = None if info.is_single else run.ratio(measurement.case, info.name, reference.case)
+    if ratio is None:
+        difference = reading.estimate.value - whole
+        added = Estimate(difference, difference, difference, 0)
+    else:
+        low, value, high = (whole * (times - 1) for times in (ratio.low, ratio.value, ratio.high))
+        added = replace(ratio, value=value, low=low, high=high)
+    return units.convert(added, units.unit(info.unit))
 
 
 def signed(value: float) -> str:
@@ -198,6 +195,6 @@ def _caption(charts: Sequence[BarChart], baseline: str) -> Iterator[str]:
     if any("alone" in chart.title for chart in charts):
         yield "Latency of the operator alone: ×2 of a 256×120×120 feature, as in Fig. 8 of the DySample paper."
     if _has_intervals(charts):
-        yield "Error bars: 95 % interval of the median; of an addition, over rounds of the difference within each."
+        yield "Error bars: 95 % interval; of an addition, that of the ratio to the baseline."
     if any(chart.name == "miou" for chart in charts):
         yield "mIoU: as published in Table 4 (SegFormer-B1 on ADE20K), not measured here; its axis does not start at 0."

@@ -182,7 +182,7 @@ def _caption(sweep: Sweep, group: Sequence[Condition], info: MetricInfo, names: 
     what = "pixels" if sweep is SIZE else "channels"
     yield f"Slope: of the curve on logarithmic axes, by least squares; 1 is proportional to the {what}."
     if not info.exact:
-        yield "Error bars: 95 % interval of the median."
+        yield "Error bars: 95 % interval."
     missing = [reasons for name in names if (reasons := _missing(sweep, group, info, name))]
     if missing:
         yield f"Not measured: {'; '.join(missing)}."
