@@ -13,7 +13,7 @@ import typer
 from upsampler_bench.case import PROBE, TIMED
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
-from upsampler_bench.commands.measuring import measure
+from upsampler_bench.commands.measuring import duration, measure
 from upsampler_bench.commands.options import Json
 
 if TYPE_CHECKING:
@@ -125,14 +125,12 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> tuple[Run, ...]:
     """
     from upsampler_bench import plan
     from upsampler_bench.runner import session
-    from upsampler_bench.units import minutes
 
     sessions = [session.prepare(plan.parse(one)) for one in _plans(criteria, keys)]
-    expected, longest = (sum(seconds) for seconds in zip(*map(session.expectation, sessions), strict=True))
     names = ", ".join(name for one in sessions for name in one.settings.metrics)
     console(stderr=True).print(
         f"No stored run in runs/ or reports/: measuring {names} now on {sessions[0].cases[0].device}, "
-        f"about {minutes(expected)}, at most {minutes(longest)}. 'upsampler-bench run' measures and stores everything.",
+        f"{duration(sessions, 0.0)}. 'upsampler-bench run' measures and stores everything.",
     )
     runs = []
     for one in sessions:

@@ -34,6 +34,7 @@ class Request:
         arguments: of that function, besides the case.
         measurer: a function that measures the cases, given the request and where messages go, as "module:function";
             empty: they are timed, counted and probed by `runner.group`.
+        deadline: when measuring is to end, on the clock that all processes share (`time.monotonic`); 0: never.
         linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
         token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
@@ -48,6 +49,7 @@ class Request:
     question: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     measurer: str = ""
+    deadline: float = 0.0
     linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
