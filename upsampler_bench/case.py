@@ -106,7 +106,7 @@ class Settings:
         metrics: the metrics asked for, by name; empty: all.
         threads: CPU threads; 0: as many as the process may use. One gives the most repeatable ratios.
         seed: of the inputs, the weights and the order of the rounds.
-        budget: seconds of timed calls, all operators together; 0: no limit but each operator's own.
+        budget: seconds that the command may take, the report included; 0: no limit. What does not fit is skipped.
         max_time: seconds of timed calls that one operator may take; in a single process twice as long to reach eight
             rounds.
         target_ci: half width of the 95 % interval of the median, relative, at which sampling stops; of several
@@ -155,3 +155,8 @@ class Settings:
     learning_rate: float = 0.004
     data: str = ""
     weights: str = ""
+
+    @property
+    def used_up(self) -> str:
+        """Why something is not measured after the budget."""
+        return f"the budget of {self.budget:g} s is used up"

@@ -1,7 +1,8 @@
 """How an operator is executed: one backend a file; the file's name is the backend's.
 
 A backend that cannot run every case has `why_not(case)`, which says why it cannot run one here, whatever the operator.
-An engine, which runs the exported file of a module, has `IS_ENGINE`; it prepares an `Engine` (`_engine.py`).
+An engine, which runs the exported file of a module, has `IS_ENGINE`; it prepares an `Engine` (`_engine.py`). One that
+takes long to prepare a module says about how long in `SECONDS`.
 A file imports torch inside its functions only, so that plans and help read its description without torch.
 """
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "torch.compile of plain PyTorch"
 OPERATORS = "torch"
+SECONDS = 15.0
 RECOMPILE_LIMIT = 256
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "ExecuTorch, of the module lowered to XNNPACK where that can"
 OPERATORS = "torch"
+SECONDS = 10.0
 IS_ENGINE = True
 DTYPES = ("float32",)
 # Nodes of a lowered program that compute nothing in a kernel of ExecuTorch's own.

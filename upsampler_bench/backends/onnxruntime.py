@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "ONNX Runtime, of the module exported at opset 18"
 OPERATORS = "torch"
+SECONDS = 3.0
 IS_ENGINE = True
 DTYPES = ("float32", "float16")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "OpenVINO, of the module exported at opset 18"
 OPERATORS = "torch"
+SECONDS = 3.0
 IS_ENGINE = True
 DTYPES = ("float32", "float16")
 # What its plug-in calls a node that has no kernel for this processor, and runs in plain C++.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "TensorRT, of the module exported at opset 18 (not yet tried on a GPU)"
 OPERATORS = "torch"
+SECONDS = 30.0
 IS_ENGINE = True
 
 

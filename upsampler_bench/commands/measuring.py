@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import typer
 from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
-from upsampler_bench.commands.reporting import check_formats, report
+from upsampler_bench.commands.reporting import check_formats, drawing_seconds, report
 from upsampler_bench.errors import ResultsError
 from upsampler_bench.units import counted, minutes
 
@@ -47,6 +49,7 @@ def perform(
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
         typer.Exit: it was interrupted, or the shard is empty.
     """
+    begun = time.monotonic()
     from upsampler_bench import plan
     from upsampler_bench.runner import session
 
@@ -59,12 +62,12 @@ def perform(
     if not ready.cases:
         print(f"Nothing to measure: shard {shard} of {parsed.name or 'the plan'} holds no condition.")
         raise typer.Exit(FINE)
-    expected, most = expectation(ready)
+    ready = replace(ready, begun=begun, after=drawing_seconds(ready.cases, formats))
     operators = len({case.upsampler for case in ready.cases})
     messages = console(stderr=True)
     messages.print(
         f"{counted(len(ready.cases), 'case')} of {counted(operators, 'operator')} on {ready.cases[0].device}: "
-        f"about {minutes(expected)}, at most {minutes(most)}",
+        f"{duration([ready], ready.after)}",
     )
     if ready.writer.folder is None:
         ready = replace(ready, writer=session.ResultWriter(storage.new_folder(parsed.name)))
@@ -90,15 +93,22 @@ def _unfinished(plan_name: str, shard: str | None) -> Path:
     return newest[0]
 
 
-def expectation(ready: Session) -> tuple[float, float]:
-    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
+def duration(sessions: Sequence[Session], after: float) -> str:
+    """How long measuring all of these, and so many seconds for the report, takes, in words."""
+    pairs = [_expectation(ready) for ready in sessions]
+    expected, most = (after + sum(seconds) for seconds in zip(*pairs, strict=True))
+    if budget := sessions[0].settings.budget:
+        return f"about {minutes(expected)}; what does not fit into the budget of {minutes(budget)} is skipped"
+    included = ", the report included" if after else ""
+    return f"about {minutes(expected)}, at most {minutes(most)}{included}, unless an operator hangs"
+
+
+def _expectation(ready: Session) -> tuple[float, float]:
     if ready.is_quality:
         from upsampler_bench.quality import scheduler
 
         return scheduler.expectation(ready)
-    from upsampler_bench.runner import session
-
-    return session.expectation(ready)
+    return ready.expectation()
 
 
 def measure(ready: Session, shown: Console | None = None) -> Run:
@@ -111,12 +121,15 @@ def measure(ready: Session, shown: Console | None = None) -> Run:
         with progress.display(shown) as listener:
             return quality.run(ready, listener)
     from upsampler_bench.runner import scheduler
+    from upsampler_bench.runner.forecast import Forecast
     from upsampler_bench.runner.progress import display
 
     names = [placement.name for placement in ready.placements]
     if ready.placements:
         ready = replace(ready, control=_prepare_devices(ready, shown))
-    with display(shown, len(ready.cases), names if len(names) > 1 else ()) as progress_listener:
+    left, devices, limit = ready.cases_left, max(1, len(names)), ready.deadline or math.inf
+    forecast = Forecast(left, ready.settings, devices=devices, after=ready.after, limit=limit)
+    with display(shown, len(ready.cases), forecast, names if len(names) > 1 else ()) as progress_listener:
         return scheduler.run(ready, progress_listener)
 
 

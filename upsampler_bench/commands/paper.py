@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
-from upsampler_bench.commands.measuring import measure
+from upsampler_bench.commands.measuring import duration, measure
 from upsampler_bench.commands.options import Device, Devices, Formats, OutputDir, Plugin, Threads
-from upsampler_bench.commands.reporting import check_formats, report
+from upsampler_bench.commands.reporting import check_formats, drawing_seconds, report
 from upsampler_bench.units import counted
+
+if TYPE_CHECKING:
+    from upsampler_bench.results import Run
+    from upsampler_bench.runner.session import Session
 
 
 def paper(
@@ -61,15 +67,40 @@ def paper(
     prepared = {name: sections.prepare(name, keys, upsampler or (), stored, unfinished) for name in sections.NAMES}
     if folder is None:
         folder = storage.new_folder("reproduction")
+    drawing = drawing_seconds([case for ready, _ in prepared.values() for case in ready.cases], formats)
+    prepared = {name: (replace(ready, placements=placements), run) for name, (ready, run) in prepared.items()}
+    runs = _measure(prepared, folder, drawing)
+    report(runs, folder, formats)
+    raise typer.Exit(INTERRUPTED if runs[-1].ended == "interrupted" else FINE)
+
+
+def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, drawing: float) -> list[Run]:
+    """The runs of all sections, those measured now that are not stored; fewer if one was interrupted.
+
+    Args:
+        prepared: by the section's name, with its run if that is stored.
+        folder: where those are written that are not written anywhere yet.
+        drawing: seconds that the report will take.
+    """
+    from upsampler_bench.runner import session
+
     runs, messages = [], console(stderr=True)
-    for name, (ready, run) in prepared.items():
-        messages.print(f"{name}: {'already measured' if run else counted(len(ready.cases), 'case')}")
-        if run is None and ready.writer.folder is None:
+    left = {name: ready for name, (ready, run) in prepared.items() if run is None}
+    if left:
+        messages.print(f"{counted(len(left), 'section')} to measure: {duration(list(left.values()), drawing)}")
+    for name, (ready, stored) in prepared.items():
+        if stored is not None:
+            messages.print(f"{name}: already measured")
+            runs.append(stored)
+            continue
+        messages.print(f"{name}: {counted(len(ready.cases), 'case')}")
+        del left[name]
+        later = drawing + sum(section.expectation()[0] for section in left.values())
+        if ready.writer.folder is None:
             session.check_writable(folder / name)
             ready = replace(ready, writer=session.ResultWriter(folder / name))
-        runs.append(run or measure(replace(ready, placements=placements)))
+        runs.append(measure(replace(ready, after=later)))
         if runs[-1].ended == "interrupted":
             messages.print("Interrupted; the same command continues.")
             break
-    report(runs, folder, formats)
-    raise typer.Exit(INTERRUPTED if runs[-1].ended == "interrupted" else FINE)
+    return runs

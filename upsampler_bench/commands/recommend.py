@@ -14,7 +14,7 @@ import typer
 from upsampler_bench.case import PROBE
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
-from upsampler_bench.commands.measuring import measure
+from upsampler_bench.commands.measuring import duration, measure
 from upsampler_bench.commands.options import Json
 
 if TYPE_CHECKING:
@@ -143,17 +143,14 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, R
     """
     from upsampler_bench import plan, storage
     from upsampler_bench.runner import session
-    from upsampler_bench.units import minutes
 
     plans = [plan.parse(one) for one in _plans(criteria, keys)]
     sessions = [session.prepare(one) for one in plans]
-    expected, longest = (sum(seconds) for seconds in zip(*map(session.expectation, sessions), strict=True))
     names = ", ".join(name for one in sessions for name in one.settings.metrics)
     messages = console(stderr=True)
     messages.print(
         f"No stored run in runs/ or reports/ has what is asked for: measuring {names} now on "
-        f"{sessions[0].cases[0].device}, about {minutes(expected)}, at most {minutes(longest)}. "
-        f"'upsampler-bench run' measures everything.",
+        f"{sessions[0].cases[0].device}, {duration(sessions, 0.0)}. 'upsampler-bench run' measures everything.",
     )
     runs = []
     for parsed, ready in zip(plans, sessions, strict=True):

@@ -13,8 +13,11 @@ from upsampler_bench.commands.options import FORMATS
 from upsampler_bench.errors import ResultsError
 
 if TYPE_CHECKING:
+    from upsampler_bench.case import Case
     from upsampler_bench.results import Run
 
+# Of a report, and of the pictures of each condition, as long as these are all drawn (s), by experience.
+REPORT_SECONDS, PICTURES_SECONDS = 4.0, 6.0
 # Of what was written, the file to open: the first that is there.
 OPENED_FIRST = ("report.html", "report.md", "panel.png")
 
@@ -29,20 +32,30 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> 
     from upsampler_bench import formats as all_formats
     from upsampler_bench import report as reports
 
-    try:
-        content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
-    except (TypeError, ValueError, AttributeError, KeyError) as problem:
-        raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
-    written = all_formats.write(content, folder, formats or FORMATS)
+    messages = console(stderr=True)
+    with messages.status("Making the report") if messages.is_terminal else contextlib.nullcontext() as status:
+        try:
+            content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
+        except (TypeError, ValueError, AttributeError, KeyError) as problem:
+            raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
+        written = all_formats.write(content, folder, formats or FORMATS, status.update if status else messages.print)
     print(all_formats.render("terminal", content))
     names = [path.name for path in written]
     first = next((name for name in OPENED_FIRST if name in names), names[0])
-    messages = console(stderr=True)
     if len(names) == 1:
         messages.print(f"Wrote {folder / first}", soft_wrap=True)
     else:
         messages.print(f"Wrote {len(names)} files to {folder}", soft_wrap=True)
         messages.print(f"Open {folder / first}", soft_wrap=True)
+
+
+def drawing_seconds(cases: Sequence[Case], formats: Sequence[str] | None) -> float:
+    """About how long the report of such cases takes."""
+    from upsampler_bench.formats import PICTURES
+    from upsampler_bench.report.pictures import MOST
+
+    drawn = sum(f".{name}" in PICTURES for name in formats or FORMATS)
+    return REPORT_SECONDS + drawn * PICTURES_SECONDS * min(MOST, len({case.condition for case in cases}))
 
 
 def _tested(runs: Sequence[Run], folder: Path) -> list[Run]:

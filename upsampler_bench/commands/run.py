@@ -55,7 +55,8 @@ def run(
     threads: Threads = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the inputs, the weights and the order of rounds.")] = None,
     budget: Annotated[
-        float | None, typer.Option(help="Stop timing all operators after this many seconds; 0: no limit.")
+        float | None,
+        typer.Option(help="Seconds for all of it, the report included; what does not fit is skipped. 0: no limit."),
     ] = None,
     max_time: Annotated[float | None, typer.Option(help="Stop timing an operator after this many seconds.")] = None,
     target_ci: Annotated[

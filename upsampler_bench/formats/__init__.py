@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -52,20 +53,41 @@ def get(name: str) -> Format:
     return cast(Format, discovery.load(__name__, name))
 
 
-def write(report: Report, folder: str | Path, chosen: Iterable[str]) -> list[Path]:
+def write(
+    report: Report, folder: str | Path, chosen: Iterable[str], begin: Callable[[str], None] = lambda text: None
+) -> list[Path]:  # fmt: skip
     """Writes the report in each of these formats into a folder, and returns the files.
+
+    Args:
+        report: what to write.
+        folder: where to.
+        chosen: the formats' names.
+        begin: called with what is done next, such as "Drawing panel.png, 1 of 3".
 
     Raises:
         PlanError, MissingPackage: see `get`; nothing is written then.
         OutputError: the folder cannot be written.
     """
-    loaded = [get(name) for name in dict.fromkeys(chosen)]
-    made = {Path(folder) / name: content for one in loaded for name, content in one.files(report).items()}
+    loaded = {name: get(name) for name in dict.fromkeys(chosen)}
+    made: dict[Path, bytes] = {}
+    for name, one in loaded.items():
+        for part, text in _parts(report, name):
+            begin(text)
+            made |= {Path(folder) / file: content for file, content in one.files(part).items()}
     for target, content in made.items():
         write_whole(target, content)
     if made:
         _remove_stale(Path(folder), set(made))
     return list(made)
+
+
+def _parts(report: Report, name: str) -> Iterator[tuple[Report, str]]:
+    """What a format makes at a time, and what that is called: each picture takes seconds."""
+    if f".{name}" not in PICTURES:
+        yield report, f"Writing the report as {name}"
+        return
+    for number, picture in enumerate(report.pictures, 1):
+        yield replace(report, pictures=(picture,)), f"Drawing {picture.name}.{name}, {number} of {len(report.pictures)}"
 
 
 def is_picture(target: Path) -> bool:

@@ -14,7 +14,7 @@ from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import BenchError
 from upsampler_bench.results import CONTROL, Reading
 from upsampler_bench.runner.pool import Interrupted, Pool
-from upsampler_bench.runner.progress import seconds
+from upsampler_bench.runner.progress import with_interval
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import Session
 from upsampler_bench.stats import Estimate
@@ -59,7 +59,7 @@ class Control:
         """For people: each device's time, and what their spread means."""
         printed = [f"Control: {self.case.key}"]
         for name, time in self.times.items():
-            printed.append(f"  {name:8s}{seconds(time.value)} ±{time.half_width:.1%}")
+            printed.append(f"  {name:8s}{with_interval(time)}")
         if self.apart:
             printed.append(f"Spread {self.spread:.1%}, more than the intervals: {', '.join(self.apart)} slower.")
             printed.append("Compare times across conditions with care; each ratio is of one device alone.")

@@ -13,12 +13,12 @@ import torch
 
 import upsamplers
 from upsampler_bench import capabilities, metrics
-from upsampler_bench.case import PROBE, Case
+from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS, Device, Timings, processor
 from upsampler_bench.device.environment import ConditionMonitor
 from upsampler_bench.errors import BenchError
-from upsampler_bench.results import THROTTLED, Reading
-from upsampler_bench.runner.interleaving import FAILED, INTERRUPTED, Subject, interleave, warm_up
+from upsampler_bench.results import INTERRUPTED, THROTTLED, Reading
+from upsampler_bench.runner.interleaving import FAILED, WARMUP_SHARE, Subject, interleave, seconds_needed, warm_up
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.stats import estimate_rounds
 from upsampler_bench.workloads import output_check, workload
@@ -30,6 +30,8 @@ OUT_OF_MEMORY = "out of memory"
 ESTIMATE_SECONDS = 0.25
 # Of the cores that this process may run on, that others may use before a timing is marked as disturbed.
 DISTURBED_SHARE = 0.1
+# Of the time that a budget leaves a group, what building and checking may take; and the least limit of an operator (s).
+PREPARING_SHARE, LEAST_SECONDS = 0.5, 1e-3
 # The exit code of a process whose device no longer answers.
 DEAD_DEVICE = 70
 MEMORY_SIGNS = (
@@ -51,6 +53,7 @@ class Group:
     device: Device
     emit: Callable[[Message], None]
     interrupted: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
     workloads: dict[str, Workload] = field(default_factory=dict)
     first_calls: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
@@ -63,11 +66,16 @@ class Group:
         shared = self._attempt(cases, "make inputs", self._make_inputs)
         if shared is None:
             return
-        for case in cases:
-            if not self.interrupted():
-                self._attempt([case], "build", partial(self._prepare, case, shared))
         wanted = metrics.for_case(cases[0], settings.metrics)
         timed = {name: metric for name, metric in wanted.items() if metrics.is_timed(metric)}
+        begun, end = self.clock(), self.request.deadline
+        # What is not timed has no latency: of what is left of the budget, half is kept for the timing.
+        prepared_by = begun + PREPARING_SHARE * (end - begun) if timed else end
+        for number, case in enumerate(cases):
+            if end and number and self.clock() > prepared_by:
+                self._give_up(case.key, "skipped", settings.used_up)
+            elif not self.interrupted():
+                self._attempt([case], "build", partial(self._prepare, case, shared))
         if not all(self._is_done(metric) for metric in timed.values()):
             self._time(timed)
 
@@ -113,20 +121,35 @@ class Group:
         if case.mode == PROBE:
             self.emit(Message("probed", case.key))
 
+    def _ended(self) -> str:
+        """Why nothing more is timed; empty: nothing ends it."""
+        if self.interrupted():
+            return INTERRUPTED
+        return self.request.settings.used_up if 0 < self.request.deadline < self.clock() else ""
+
+    def _within_budget(self, count: int) -> Settings:
+        """The settings by which so many operators are timed: their share of what a budget leaves limits their time."""
+        settings = self.request.settings
+        if not self.request.deadline:
+            return settings
+        share = (self.request.deadline - self.clock()) / (1 + WARMUP_SHARE) / max(1, count)
+        return replace(settings, max_time=min(settings.max_time, max(share, LEAST_SECONDS)))
+
     def _time(self, timed: Mapping[str, metrics.Timed]) -> None:
         name = next(iter(timed))
         built = {key: one for key, one in self.workloads.items() if key not in self.failed}
+        settings = self._within_budget(len(built))
         subjects = {key: Subject(one.case.upsampler, one.step) for key, one in built.items()}
         keys = {id(subject): key for key, subject in subjects.items()}
 
         def take(subject: Subject, count: int) -> Timings | None:
             key = keys[id(subject)]
-            self._announce_timing(key, name, subject)
+            self._announce_timing(key, name, subject, settings)
             return self._attempt([self.workloads[key].case], "", lambda: self.device.time(subject.call, count))
 
         def prepare(subject: Subject) -> None:
             subject.call = self.device.captured(subject.call)
-            warm_up(subject, take, self.request.settings)
+            warm_up(subject, take, settings)
 
         with ConditionMonitor(self.device.conditions) as monitor:
 
@@ -134,16 +157,23 @@ class Group:
                 self._finish(keys[id(subject)], subject, timed, monitor)
 
             for key, subject in subjects.items():
-                if self.interrupted():
-                    subject.stop = INTERRUPTED
+                subject.stop = self._ended()
+                if subject.stop:
                     continue
                 self._attempt([self.workloads[key].case], name, partial(prepare, subject))
                 if key in self.failed:
                     subject.stop = FAILED
-            interleave(list(subjects.values()), take, self.request.settings, self.interrupted, finished)
+            interleave(list(subjects.values()), take, settings, self._ended, finished)
+        self._tell_untimed(name, subjects)
         self.emit(Message("conditions", facts=dict(monitor.summary())))
-        if not self.interrupted():
+        if not self._ended():
             self._recheck({key: estimate_rounds(one.by_round()).value for key, one in subjects.items() if one.samples})
+
+    def _tell_untimed(self, name: str, subjects: Mapping[str, Subject]) -> None:
+        """Says which operators the budget left no time for."""
+        for key, subject in subjects.items():
+            if not subject.samples and subject.stop == self.request.settings.used_up:
+                self.emit(Message("incomplete", key, text=f"no {name}: {subject.stop}"))
 
     def _recheck(self, seconds: Mapping[str, float]) -> None:
         """Sends the lower bounds again that the operators' times contradict."""
@@ -172,14 +202,19 @@ class Group:
                 self.emit(Message("reading", key, reading=_marked(reading, monitor)))
             facts = {}
 
-    def _announce_timing(self, key: str, step: str, subject: Subject) -> None:
+    def _announce_timing(self, key: str, step: str, subject: Subject, settings: Settings) -> None:
         """Announces who is timed next, and now and then how precise its estimate is."""
         facts: Facts = {"rounds": len(subject.rounds), "samples": subject.count}
-        now = time.monotonic()
+        now = self.clock()
+        if subject.count:
+            needed = seconds_needed(subject, settings)
+            facts |= {"spent": subject.spent} | ({} if needed is None else {"needed": needed})
         if subject.count and now >= self._next_estimate:
             self._next_estimate = now + ESTIMATE_SECONDS
             estimate = estimate_rounds(subject.by_round())
-            facts |= {"value": estimate.value, "half_width": min(estimate.half_width, 9.99)}
+            facts["value"] = estimate.value
+            if estimate.is_bounded:
+                facts["half_width"] = estimate.half_width
         self._announce(key, step, facts)
 
     def _announce(self, key: str, step: str, facts: Facts | None = None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Call, Timings
-from upsampler_bench.stats import estimate_rounds, interval_ranks, paired_ratio
+from upsampler_bench.stats import FEWEST, estimate_rounds, interval_ranks, paired_ratio
 
 # A turn takes about so long (s), and no more than so many calls.
 TURN_SECONDS, TURN_CALLS = 0.05, 8
@@ -17,7 +17,11 @@ TURN_SECONDS, TURN_CALLS = 0.05, 8
 NO_BETTER = 0.9
 # Of an operator's time limit: what warm-up may take, and how far a slow operator may exceed it in a single process.
 WARMUP_SHARE, OVER = 1 / 6, 2
-FAILED, INTERRUPTED = "failed", "interrupted"
+# Of the fewest samples, those that an operator needs until it is precise enough, by experience.
+USUAL_SAMPLES = 1.4
+# Likewise, where its interval is often no longer improving.
+NOT_IMPROVING = 8
+FAILED = "failed"
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Subject:
     stop: str = ""
     count: int = 0
     next_look: int = 0
+    width: float = math.inf
 
     @property
     def samples(self) -> list[float]:
@@ -72,7 +77,7 @@ def interleave(
     subjects: Sequence[Subject],
     time_calls: TimeCalls,
     settings: Settings,
-    interrupted: Callable[[], bool],
+    ended: Callable[[], str],
     finished: Callable[[Subject], None],
 ) -> None:
     """Times the subjects in rounds until each has a reason to stop; the baseline continues as long as any other.
@@ -81,7 +86,7 @@ def interleave(
         subjects: warmed up; their rounds are filled in place.
         time_calls: times some calls of a subject; None if they failed.
         settings: the stopping rule, the baseline's name and the seed of the order.
-        interrupted: asked before each turn; True ends the rounds with what is there.
+        ended: asked before each turn; a reason ends the rounds with what is there.
         finished: called with each subject when its last sample is in: the baseline after all others.
     """
     order = random.Random(settings.seed)
@@ -92,11 +97,11 @@ def interleave(
             turns.append(baseline)
         order.shuffle(turns)
         for subject in turns:
-            if interrupted():
+            if ended():
                 break
             _turn(subject, time_calls)
         for subject in [subject for subject in going if subject.stop != FAILED]:
-            subject.stop = INTERRUPTED if interrupted() else why_stop(subject, baseline, settings) or ""
+            subject.stop = ended() or why_stop(subject, baseline, settings) or ""
             if subject.stop and subject is not baseline:
                 finished(subject)
     if baseline is not None and baseline.stop != FAILED:
@@ -111,6 +116,8 @@ def _turn(subject: Subject, time_calls: TimeCalls) -> None:
     subject.rounds.append(timings)
     subject.count += len(timings.device)
     subject.spent += _total(timings)
+    if len(subject.rounds) == FEWEST:
+        subject.width = estimate_rounds(subject.by_round()).half_width
 
 
 def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> str | None:
@@ -124,7 +131,7 @@ def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> 
         return f"{settings.rounds} rounds" if rounds >= settings.rounds else None
     if count >= max(settings.min_samples, subject.next_look):
         subject.next_look = math.ceil(1.1 * count)
-        width = _width(subject.by_round(), baseline)
+        width = subject.width = _width(subject.by_round(), baseline)
         if width <= settings.target_ci * math.sqrt(processes):
             return f"within {settings.target_ci:.1%}"
         half = subject.by_round()[: len(subject.rounds) // 2]
@@ -133,7 +140,20 @@ def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> 
     # The interval of a single process needs eight rounds: a slow operator may take twice as long to reach them.
     limit = settings.max_time / processes
     enough = processes > 1 or interval_ranks(rounds) or subject.spent >= OVER * limit
-    return f"time limit of {settings.max_time:g} s" if subject.spent >= limit and enough else None
+    return f"time limit of {settings.max_time:.3g} s" if subject.spent >= limit and enough else None
+
+
+def seconds_needed(subject: Subject, settings: Settings) -> float | None:
+    """About how long the timed calls of a subject take in this process; None before its interval is known."""
+    processes = settings.processes
+    if settings.rounds:
+        return subject.spent / len(subject.rounds) * settings.rounds / processes if subject.rounds else None
+    if not math.isfinite(subject.width):
+        return None
+    fewest = settings.min_samples / processes
+    precise = subject.count * (subject.width / max(settings.target_ci, 1e-9)) ** 2 / processes
+    samples = max(fewest, min(precise, max(NOT_IMPROVING * fewest, 2 * subject.count)))
+    return min(subject.spent / subject.count * samples, settings.max_time / processes)
 
 
 def _width(rounds: list[tuple[float, ...]], baseline: Subject | None) -> float:

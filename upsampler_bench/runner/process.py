@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ from upsampler_bench.runner.protocol import INTERRUPT, Message, Request, read_me
 START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 SLICE_SECONDS = 0.5
+# After its share of a budget, in which a process sends what it has (s).
+BUDGET_GRACE_SECONDS = 2.0
 TAIL_LINES = 12
 # The folder that a process stands in is not searched for modules: a random.py in it would replace Python's own.
 BOOT = """
@@ -66,6 +69,7 @@ class Process:
         self._token = request.token
         self._limit = max(START_SECONDS, request.settings.timeout)
         self._step_limit = request.settings.timeout
+        self._deadline, self._used_up = request.deadline, request.settings.used_up
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read after the process has ended
         # In a session of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on once.
         self._child = subprocess.Popen(
@@ -89,10 +93,13 @@ class Process:
         """The next message, or None when the process has ended or closed its output.
 
         Raises:
-            Stopped: none arrived for as long as one step may take, or what arrived is no message.
+            Stopped: none arrived for as long as one step may take, or what arrived is no message, or the budget is
+                used up.
         """
         waited = 0.0
         while waited < self._limit:
+            if 0 < self._deadline < time.monotonic() - BUDGET_GRACE_SECONDS:
+                raise Stopped(self._used_up)
             try:
                 line = self._lines.get(timeout=SLICE_SECONDS)
             except queue.Empty:

@@ -35,6 +35,7 @@ class Request:
         measurer: a function that measures the cases, given the request and where messages go, as "module:function";
             empty: they are timed, counted and probed by `runner.group`.
         timed_only: an earlier process checked the outputs and read what is not timed.
+        deadline: when measuring is to end, on the clock that all processes share (`time.monotonic`); 0: never.
         linger: seconds that the process lives at least, so that what ends it late does so before it ends by itself.
         token: begins each message, so that nothing an operator writes to any pipe is taken for one.
     """
@@ -50,6 +51,7 @@ class Request:
     arguments: dict[str, Any] = field(default_factory=dict)
     measurer: str = ""
     timed_only: bool = False
+    deadline: float = 0.0
     linger: float = 0.0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 

@@ -93,7 +93,7 @@ def now() -> str:
 
 def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
     if session.previous is not None:
-        measurements = tuple(map(_retried, session.previous.measurements))
+        measurements = tuple(_retried(row, session.settings) for row in session.previous.measurements)
         before = session.previous.environment
         environment = replace(before, conditions=(*before.conditions, *session.control))
         return replace(
@@ -103,9 +103,10 @@ def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
     return Run(unknown, session.settings, infos, session.upsamplers, (), session.plan, started=now())
 
 
-def _retried(measurement: Measurement) -> Measurement:
-    """The measurement, as not measured yet if its process was killed from outside: no operator is to blame for that."""
-    if measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE):
+def _retried(measurement: Measurement, settings: Settings) -> Measurement:
+    """The measurement, as not measured yet if that is no operator's fault: a signal from outside, or a budget."""
+    is_outside = measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE)
+    if is_outside or settings.used_up in measurement.reason:
         return replace(measurement, status=INTERRUPTED, reason=NOT_YET)
     return measurement
 
@@ -239,10 +240,19 @@ def _measure_group(state: State, placement: Placement, cases: Sequence[Case], ca
                 state.give_up(case, SKIPPED, reason)
     for number in range(state.session.settings.processes):
         while going := _incomplete(state, cases, timed_only=number > 0):
-            if _run_process(state, placement, going, _within_budget(state, cases_left), timed_only=number > 0):
+            deadline = _deadline(state, cases, cases_left)
+            if 0 < deadline <= time.monotonic():
+                if number == 0:
+                    _skip(state, [case for case in going if state.measurement(case).status == INTERRUPTED])
                 break
-    for case in cases:
-        measurement = state.measurement(case)
+            if _run_process(state, placement, going, deadline, timed_only=number > 0):
+                break
+    _settle(state, cases)
+
+
+def _settle(state: State, cases: Sequence[Case]) -> None:
+    """Marks what of a group was measured and not lost as measured."""
+    for measurement in map(state.measurement, cases):
         if measurement.status == INTERRUPTED:
             reason = measurement.reason.removeprefix(NOT_YET)
             state.store(replace(measurement, status=MEASURED, reason=reason))
@@ -260,9 +270,13 @@ def _incomplete(state: State, cases: Sequence[Case], *, timed_only: bool) -> lis
     return missing if not missing or going[0].mode == PROBE else going
 
 
-def _run_process(
-    state: State, placement: Placement, cases: list[Case], settings: Settings, *, timed_only: bool
-) -> bool:
+def _skip(state: State, cases: Sequence[Case]) -> None:
+    """Gives up what the budget leaves no time for."""
+    for case in cases:
+        state.give_up(case, SKIPPED, state.session.settings.used_up)
+
+
+def _run_process(state: State, placement: Placement, cases: list[Case], deadline: float, *, timed_only: bool) -> bool:
     """Measures in one process until it ends, crashes or times out; then blames the case it was at.
 
     Returns:
@@ -279,9 +293,10 @@ def _run_process(
     request = Request(
         cases=tuple(cases),
         device=cases[0].device,
-        settings=settings,
+        settings=state.session.settings,
         done=_done(state, cases),
         timed_only=timed_only,
+        deadline=deadline,
         plugins=state.session.plugins,
         specs=state.session.specs,
         path=searched(state.session.plugins, cases),
@@ -302,7 +317,8 @@ def _run_process(
         raise BenchError(ending.why_not_started())
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
-    if blamed is not None and others and blamed.mode != PROBE and ending.last.kind != "end":
+    has_time = not deadline or time.monotonic() < deadline
+    if blamed is not None and others and has_time and blamed.mode != PROBE and ending.last.kind != "end":
         request = replace(request, linger=time.monotonic() - begun + LINGER_MARGIN)
         blamed, ending = _culprit(state.pool, placement, request, blamed, others, ending)
     if blamed is not None and state.measurement(blamed).status not in LOST:
@@ -350,7 +366,9 @@ def _blame(state: State, case: Case, ending: Ending, origin: Origin) -> None:
     step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
     if metric is None or not capabilities.is_probe(metric):
-        state.give_up(case, FAILED, ending.reason(step))
+        # A process that the budget ends is not the case's fault.
+        status = SKIPPED if ending.stopped == state.session.settings.used_up else FAILED
+        state.give_up(case, status, ending.reason(step))
     elif state.measurement(case).reading(metric.INFOS[0].name) is None:
         for reading in capabilities.refusal(metric, ending.reason()):
             _receive(state, {case.key: case}, Message("reading", case.key, reading=reading), origin)
@@ -384,13 +402,20 @@ def _receive(state: State, cases: dict[str, Case], message: Message, origin: Ori
 
 def _of_all_processes(state: State, cases: dict[str, Case], message: Message) -> Message:
     """The message as if one process did all: its samples follow the earlier ones, and only the last ends sampling."""
-    facts = message.facts or {}
+    facts, processes = message.facts or {}, state.session.settings.processes
     if message.kind == "at" and "samples" in facts:
         case = cases[message.key]
-        earlier = state.measurement(case).reading(TIMED[case.mode])
-        counts = {"rounds": len(earlier.rounds), "samples": len(earlier.samples)} if earlier else {}
-        return replace(message, facts={**facts, **{name: int(facts[name]) + more for name, more in counts.items()}})
-    if message.reading and len(message.reading.by_process) < state.session.settings.processes:
+        earlier = state.measurement(case).reading(TIMED[case.mode]) or Reading("", (), "")
+        spent = sum(earlier.samples)
+        left = processes - len(earlier.by_process) if earlier.rounds else processes
+        summed = {
+            "rounds": int(facts["rounds"]) + len(earlier.rounds),
+            "samples": int(facts["samples"]) + len(earlier.samples),
+            "spent": float(facts.get("spent", 0.0)) + spent,
+            "needed": left * float(facts.get("needed", 0.0)) + spent if "needed" in facts else 0.0,
+        }
+        return replace(message, facts={**facts, **summed})
+    if message.reading and len(message.reading.by_process) < processes:
         shown = {name: fact for name, fact in message.reading.facts.items() if name != "stop"}
         return replace(message, reading=replace(message.reading, facts=shown))
     return message
@@ -448,12 +473,10 @@ def _is_out_of_memory(measurement: Measurement) -> bool:
     return measurement.status == FAILED and OUT_OF_MEMORY in measurement.reason
 
 
-def _within_budget(state: State, cases_left: int) -> Settings:
-    """The settings of a group: its share of the remaining budget limits each operator's time."""
-    settings = state.session.settings
-    if not settings.budget:
-        return settings
-    timed = TIMED.values()
-    spent = sum(sum(reading.samples) for _, reading in state.run.readings() if reading.metric in timed)
-    left = max(0.0, settings.budget - spent)
-    return replace(settings, max_time=min(settings.max_time, left / max(1, cases_left)))
+def _deadline(state: State, cases: Sequence[Case], cases_left: int) -> float:
+    """When a group is to be measured, on the clock of `time.monotonic`: after its share of what the budget leaves."""
+    end = state.session.deadline
+    if not end:
+        return 0.0
+    now, at_once = time.monotonic(), len(state.pool.placements)
+    return min(end, now + (end - now) * at_once * len(cases) / cases_left)

@@ -15,23 +15,15 @@ from pathlib import Path
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
-from upsampler_bench.case import PROBE, QUALITY, Case, Settings
+from upsampler_bench.case import QUALITY, Case, Settings
 from upsampler_bench.device import environment, placement
 from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
-from upsampler_bench.results import Environment, Run, UpsamplerInfo
-from upsampler_bench.runner import isolated, operators
+from upsampler_bench.results import INTERRUPTED, Environment, Run, UpsamplerInfo
+from upsampler_bench.runner import forecast, isolated, operators
 
 WRITING_SHARE = 20
-# Of one group's process, until it measures (s), by experience.
-START_SECONDS = 4.0
-# Of one case beside its timed calls (s): building, warm-up, memory and counts.
-PREPARING_SECONDS = 3.0
-# Most operators are precise enough after so long (s).
-USUAL_SECONDS = 6.0
-# Probes and other metrics of known `SECONDS` take up to so many times as long as expected.
-LONGER = 3
 
 
 @dataclass
@@ -116,6 +108,8 @@ class Session:
         writer: writes the results.
         placements: the devices that share the work; empty: one process at a time, on the cases' own device.
         control: what these measured of the same call.
+        begun: when the command began, on the clock of `time.monotonic`: its budget counts from then.
+        after: seconds that the command takes after measuring, such as for its report; kept from the budget.
     """
 
     cases: tuple[Case, ...]
@@ -129,11 +123,31 @@ class Session:
     writer: ResultWriter = field(default_factory=ResultWriter)
     placements: tuple[Placement, ...] = ()
     control: tuple[Mapping[str, float | str], ...] = ()
+    begun: float = field(default_factory=time.monotonic)
+    after: float = 0.0
 
     @property
     def is_quality(self) -> bool:
         """Whether `quality.scheduler` runs it, and not `runner.scheduler`."""
         return self.cases[0].mode == QUALITY
+
+    @property
+    def deadline(self) -> float:
+        """When measuring is to end, on the clock of `time.monotonic`; 0: never."""
+        return self.begun + self.settings.budget - self.after if self.settings.budget else 0.0
+
+    @property
+    def cases_left(self) -> tuple[Case, ...]:
+        """Those that the run which is continued has not measured."""
+        rows = self.previous.measurements if self.previous else ()
+        done = {row.case for row in rows if row.status != INTERRUPTED}
+        return tuple(case for case in self.cases if case not in done)
+
+    def expectation(self) -> tuple[float, float]:
+        """Seconds that it takes to measure without a budget: expected, and at most as long as no operator hangs."""
+        usual, most = forecast.expected(self.cases_left, self.settings)
+        at_once = max(1, len(self.placements))
+        return usual / at_once, most / at_once
 
 
 def prepare(
@@ -151,7 +165,7 @@ def prepare(
     Raises:
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
-    timeout = plan.settings.timeout
+    begun, timeout = time.monotonic(), plan.settings.timeout
     known = {one.name: one for one in isolated.registered(plan.upsampler, plugins=plan.plugin, timeout=timeout)}
     _check_models(plan)
     placements = placed(devices, plan)
@@ -187,6 +201,7 @@ def prepare(
         previous=_previous(folder, plan, stored, measuring) if folder is not None and resume else None,
         writer=ResultWriter(folder),
         placements=placements,
+        begun=begun,
     )
 
 
@@ -245,25 +260,6 @@ def _source(module: str) -> str:
 def output_folder(output: str | Path, device_name: str) -> Path:
     """The folder of that name, with a device's name (such as "nvidia-h200") for "{device}"."""
     return Path(str(output).replace("{device}", Environment(device.label(device_name), "").slug))
-
-
-def expectation(session: Session) -> tuple[float, float]:
-    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
-    settings = session.settings
-    count = sum(case.mode != PROBE for case in session.cases)
-    expected, most = min(USUAL_SECONDS, settings.max_time) * count, settings.max_time * count
-    if settings.budget:
-        expected, most = min(expected, settings.budget), min(most, settings.budget)
-    read_once = sum(
-        getattr(metric, "SECONDS", 0.0)
-        for case in session.cases
-        for metric in metrics.for_case(case, settings.metrics).values()
-    )
-    start = START_SECONDS * len({case.group for case in session.cases}) * settings.processes
-    at_once = max(1, len(session.placements))
-    expected += start + read_once
-    most += PREPARING_SECONDS * count * settings.processes + start + LONGER * read_once
-    return expected / at_once, most / at_once
 
 
 def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_name: str) -> Run | None:

@@ -216,8 +216,10 @@ def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
     kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "panel.csv", "roofline.svg")
     for name in (*old, *kept):
         (tmp_path / name).write_bytes(b"before")
-    formats.write(report.from_run(sample_run()), tmp_path, ["png"])
+    said: list[str] = []
+    formats.write(report.from_run(sample_run()), tmp_path, ["png"], said.append)
     kinds = ("panel", "bubble", "pareto")
+    assert said == [f"Drawing {kind}.png, {number} of 3" for number, kind in enumerate(kinds, 1)]
     drawn = {f"{kind}.png" for kind in kinds}
     assert {one.name for one in tmp_path.iterdir()} == {*kept, *drawn}
 

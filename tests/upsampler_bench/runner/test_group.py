@@ -254,3 +254,31 @@ def test_under_throttling_what_was_timed_is_marked_and_what_was_counted_is_not(m
     assert note in found["latency"].notes
     assert note in found["roofline_time"].notes
     assert note not in {*found["flops_mac"].notes, *found["inference_memory"].notes}
+
+
+class Slow(FakeDevice):
+    """Takes a second for each first call."""
+
+    def synchronize(self):
+        self.now += 1.0
+
+
+USED_UP = "the budget of 60 s is used up"
+
+
+@pytest.mark.parametrize(
+    ("deadline", "skipped", "untimed"),
+    [(8.0, [], []), (5.0, ["good"], []), (0.5, ["nearest", "deconv", "good"], ["bilinear"])],
+)
+def test_what_does_not_fit_into_the_budget_is_skipped_and_the_rest_is_timed_until_its_end(deadline, skipped, untimed):
+    device, settings = Slow(), replace(SETTINGS, budget=60.0, target_ci=0.0, metrics=("params", "latency"))
+    cases = tuple(Case(name, "inference", 1, 8, 6, 5) for name in ("bilinear", "nearest", "deconv", "good"))
+    request = Request(cases, "cpu", settings, {case.key: [] for case in cases}, deadline=deadline)
+    messages = []
+    Group(request, device, messages.append, lambda: False, lambda: device.now).measure()
+    assert lost(messages) == dict.fromkeys(skipped, ("skipped", USED_UP))
+    incomplete = {message.key.split("/")[0]: message.text for message in messages if message.kind == "incomplete"}
+    assert incomplete == dict.fromkeys(untimed, f"no latency: {USED_UP}")
+    timed = [case.upsampler for case in cases if "latency" in readings(messages, case.upsampler)]
+    assert timed == [case.upsampler for case in cases if case.upsampler not in (*skipped, *untimed)]
+    assert device.now <= max(deadline, 1.0) + 0.1

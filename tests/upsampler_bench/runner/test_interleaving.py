@@ -26,12 +26,12 @@ class Bench:
         return Timings(tuple(each * slow * (1 + abs(self.random.gauss(0, self.noise))) for _ in range(count)))
 
 
-def measure(bench, settings=None, interrupted=lambda: False):
+def measure(bench, settings=None, ended=lambda: ""):
     subjects, finished = [Subject(name, lambda: None) for name in bench.seconds], []
     settings = settings or Settings()
     for subject in subjects:
         warm_up(subject, bench, settings)
-    interleave(subjects, bench, settings, interrupted, lambda subject: finished.append(subject.name))
+    interleave(subjects, bench, settings, ended, lambda subject: finished.append(subject.name))
     return {subject.name: subject for subject in subjects}, finished
 
 
@@ -104,8 +104,8 @@ def test_an_operator_that_fails_does_not_affect_the_others():
 
 
 def test_an_interrupt_keeps_what_was_sampled():
-    answers = iter([False] * 6)
-    found, finished = measure(Bench({"bilinear": 0.01, "a": 0.01}), interrupted=lambda: next(answers, True))
+    answers = iter([""] * 6)
+    found, finished = measure(Bench({"bilinear": 0.01, "a": 0.01}), ended=lambda: next(answers, "interrupted"))
     assert sorted(finished) == ["a", "bilinear"]
     assert found["a"].stop == "interrupted"
     assert found["a"].samples

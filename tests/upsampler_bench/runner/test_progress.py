@@ -5,10 +5,12 @@ import io
 import pytest
 from rich.console import Console
 
-from upsampler_bench.case import Case
+from upsampler_bench.case import Case, Settings
 from upsampler_bench.results import Reading
 from upsampler_bench.runner import progress
+from upsampler_bench.runner.forecast import Forecast
 from upsampler_bench.runner.protocol import Message
+from upsampler_bench.stats import estimate
 
 CASE = Case("dysample+")
 AT = Message("at", CASE.key, "latency", facts={"rounds": 3, "samples": 24, "value": 0.0123, "half_width": 0.02})
@@ -28,8 +30,9 @@ PROBES = [
 def shown(terminal, case, messages, lost=()):
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80)
-    with progress.display(console, 1 + len(lost)) as listener:
-        listener.begin([case, *map(case.of, lost)])
+    cases = [case, *map(case.of, lost)]
+    with progress.display(console, len(cases), Forecast(cases, Settings())) as listener:
+        listener.begin(cases)
         for message in messages:
             listener.update(message)
             if terminal:
@@ -55,7 +58,7 @@ def test_without_a_terminal_it_is_plain_lines():
 def test_rows_name_their_backend_where_a_group_has_several():
     out = io.StringIO()
     cases = [CASE, CASE.on("triton")]
-    with progress.display(Console(file=out, width=80), 2) as listener:
+    with progress.display(Console(file=out, width=80), 2, Forecast(cases, Settings())) as listener:
         listener.begin(cases)
         listener.update(DONE)
         listener.lost(cases[1], "needs cuda")
@@ -66,17 +69,23 @@ def test_rows_name_their_backend_where_a_group_has_several():
     ]
 
 
-def test_without_a_terminal_the_time_left_is_printed_when_nothing_else_is():
+def test_without_a_terminal_the_time_left_is_printed_every_twenty_seconds():
     out, now = io.StringIO(), [0.0]
-    listener = progress.Plain(Console(file=out, width=80), 2, lambda: now[0])
-    listener.begin([CASE, CASE.of("broken")])
-    for now[0] in (30.0, 40.0, 60.0):
-        listener.update(AT)
-    listener.lost(CASE.of("broken"), "RuntimeError: no")
-    assert out.getvalue().splitlines()[1:] == [
-        "23% done, about 1.7 min left",
-        "23% done, about 3.3 min left",
-        "[1/2] broken: RuntimeError: no",
+    cases, clock = [CASE, CASE.of("broken")], lambda: now[0]
+    listener = progress.Plain(
+        Console(file=out, width=80), 2, Forecast(cases, Settings(), after=70.0, clock=clock), clock
+    )
+    listener.begin(cases)
+    listener.lost(cases[1], "RuntimeError: no")
+    for now[0] in (10.0, 30.0, 40.0, 60.0):
+        listener.update(DONE)
+    assert out.getvalue().splitlines()[2:] == [
+        "[2/2] dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
+        "30% done, about 70 s left",
+        "[2/2] dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
+        "[2/2] dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
+        "46% done, about 70 s left",
+        "[2/2] dysample+: 12.3 ms ±0.0%, 30 samples, within 1.0%",
     ]
 
 
@@ -99,7 +108,8 @@ def test_steps_of_a_command_are_shown_with_the_time_left():
 def on_two_devices(terminal):
     out, other = io.StringIO(), Case("dysample+", height=8)
     console = Console(file=out, force_terminal=terminal, width=80)
-    with progress.display(console, 2, ["cuda:0", "cuda:1"]) as listener:
+    forecast = Forecast([CASE, other], Settings(), devices=2)
+    with progress.display(console, 2, forecast, ["cuda:0", "cuda:1"]) as listener:
         listener.begin([CASE], "cuda:0")
         listener.begin([other], "cuda:1")
         listener.update(AT)
@@ -134,6 +144,20 @@ def test_on_a_terminal_a_probed_operator_fills_its_share_of_the_bar():
 def test_on_a_terminal_it_shows_operator_metric_round_interval_and_time_left():
     output = shown(True, CASE, TIMED, lost=["broken"])
     assert all(text in output for text in ("dysample+", "latency", "12.3 ms ±2.0%", "2/2", "left")), output
+
+
+def test_a_step_whose_interval_is_not_known_yet_has_none():
+    facts = {key: value for key, value in AT.facts.items() if key != "half_width"}
+    output = shown(True, CASE, [Message("at", CASE.key, "latency", facts=facts)])
+    assert "12.3 ms" in output
+    assert "±" not in output
+
+
+@pytest.mark.parametrize(
+    ("samples", "text"), [((0.01,) * 7, "10 ms"), ((0.0,) * 30, "0 µs"), ((0.01,) * 8, "10 ms ±0.0%")]
+)
+def test_a_time_without_an_interval_is_written_without_one(samples, text):
+    assert progress.with_interval(estimate(samples)) == text
 
 
 @pytest.mark.parametrize(

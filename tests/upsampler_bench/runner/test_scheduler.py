@@ -205,9 +205,3 @@ def test_what_a_dead_operator_leaves_running_holds_nothing_up(tmp_path):
 def test_a_process_that_ends_well_without_a_reading_is_not_started_for_ever(tmp_path):
     run = measure(tmp_path, "untraceable", metrics=["flops", "params"])
     assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
-
-
-def test_the_budget_is_shared_by_what_is_left(tmp_path):
-    run = measure(tmp_path, "good", "nearest", budget=0.3, max_time=15.0, target_ci=0.0, **{"min-samples": 10**6})
-    stops = {reading.facts["stop"] for _, reading in run.readings() if reading.metric == "latency"}
-    assert stops == {"time limit of 0.1 s"}

@@ -1,0 +1,61 @@
+"""The budget of a run: what each group gets of it, on processes that answer at once."""
+
+import time
+
+import pytest
+from fake_process import FakeProcess
+
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.errors import NothingMeasured
+from upsampler_bench.runner import pool, scheduler
+from upsampler_bench.runner.session import Session
+
+
+class Silence:
+    def begin(self, cases, device=""): ...
+
+    def update(self, message): ...
+
+    def lost(self, case, reason): ...
+
+
+class Recorder(FakeProcess):
+    """Keeps what was asked for."""
+
+    requests = ()
+
+    def __init__(self, request, **keys):
+        self.requests.append(request)
+        super().__init__(request, **keys)
+
+
+def session(begun=0.0, **settings):
+    cases = tuple(Case(name, "inference", 1, 8, size, size) for size in (4, 8) for name in ("bilinear", "nearest"))
+    return Session(cases, Settings(metrics=("latency",), **settings), begun=time.monotonic() + begun, after=20.0)
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    monkeypatch.setattr(pool, "Process", Recorder)
+    monkeypatch.setattr(Recorder, "requests", [])
+    return Recorder.requests
+
+
+def test_each_group_gets_its_share_of_what_is_left_and_the_report_keeps_its_time(requests):
+    made = session(budget=1020.0)
+    now = time.monotonic()
+    scheduler.run(made, Silence())
+    first, second = (request.deadline - now for request in requests)
+    assert first == pytest.approx(500.0, abs=20.0)
+    assert second == pytest.approx(1000.0, abs=20.0)
+
+
+def test_without_a_budget_there_is_no_deadline(requests):
+    scheduler.run(session(), Silence())
+    assert [request.deadline for request in requests] == [0.0, 0.0]
+
+
+def test_after_the_budget_no_process_starts_and_every_row_says_why(requests):
+    with pytest.raises(NothingMeasured, match="bilinear, nearest: the budget of 60 s is used up"):
+        scheduler.run(session(begun=-50.0, budget=60.0), Silence())
+    assert not requests

@@ -1,0 +1,120 @@
+"""The time left of runs on a made-up clock, beside how long they then take."""
+
+import random
+from functools import partial
+
+import pytest
+
+from upsampler_bench import plan
+from upsampler_bench.case import TRAIN
+from upsampler_bench.device import Timings
+from upsampler_bench.results import Reading
+from upsampler_bench.runner import forecast
+from upsampler_bench.runner.forecast import Forecast
+from upsampler_bench.runner.interleaving import Subject, interleave, seconds_needed, warm_up
+from upsampler_bench.runner.protocol import Message
+
+OPERATORS = ("nearest", "bilinear", "deconv", "carafe", "indexnet", "a2u", "fade", "sapa-b", "dysample", "dysample+")
+# Nanoseconds per element of the output, from the fastest operator to the slowest.
+SPEEDS = dict(zip(OPERATORS, (1, 2, 15, 8, 45, 9, 11, 8, 3, 3), strict=True))
+
+# Seconds between two looks at the time left.
+EVERY = 2.0
+
+
+class Machine:
+    """Measures cases as `runner.group` does, and makes up how long everything takes."""
+
+    def __init__(self, *, faster=1.0, compiling=20.0, slow=(), skipped=(), noise=0.01):
+        self.faster, self.compiling, self.slow, self.skipped, self.noise = faster, compiling, slow, skipped, noise
+        self.now, self.random = 0.0, random.Random(0)
+
+    def call(self, case):
+        """Seconds of one call."""
+        seconds = SPEEDS[case.upsampler] * 1e-9 * case.elements * (4 if case.mode == TRAIN else 1) / self.faster
+        return seconds * (20 if case.upsampler in self.slow else 1) + 1e-4
+
+    def run(self, cases, settings, begin, update, lost):
+        """Measures all groups one after the other."""
+        for group in plan.conditions(cases):
+            begin(group)
+            self.now += 5.0
+            for case in group:
+                self._prepare(case, update)
+                if case.upsampler in self.skipped:
+                    lost(case)
+            self._time([case for case in group if case.upsampler not in self.skipped], settings, update)
+
+    def _prepare(self, case, update):
+        call = self.call(case)
+        compiling = self.compiling * self.random.uniform(0.5, 2.0) if case.backend == "compile" else 0.0
+        steps = {"build": 0.1, "first call": call + compiling, "output check": 2 * call, "flops": 0.4 + call}
+        for step, seconds in steps.items():
+            update(Message("at", case.key, step))
+            self.now += seconds
+            if step == "first call" and case.upsampler in self.skipped:
+                return
+
+    def _time(self, cases, settings, update):
+        subjects = {case.key: Subject(case.upsampler, partial(self.call, case)) for case in cases}
+        keys = {id(subject): key for key, subject in subjects.items()}
+
+        def time(subject, count):
+            facts = {"rounds": len(subject.rounds), "samples": subject.count}
+            if subject.count:
+                facts |= {"spent": subject.spent, "needed": seconds_needed(subject, settings) or 0.0}
+            update(Message("at", keys[id(subject)], "latency", facts=facts))
+            each = [subject.call() * (1 + abs(self.random.gauss(0, self.noise))) for _ in range(count)]
+            self.now += sum(each) * 1.1 + 1e-3
+            return Timings(tuple(each))
+
+        def finished(subject):
+            reading = Reading("latency", (), "fake clock", facts={"stop": subject.stop})
+            update(Message("reading", keys[id(subject)], reading=reading))
+
+        for subject in subjects.values():
+            warm_up(subject, time, settings)
+        interleave(list(subjects.values()), time, settings, str, finished)
+
+
+def followed(machine, keys):
+    """Every two seconds the time and the time left, and what was expected before the run."""
+    parsed = plan.parse({"device": "cpu", "upsampler": list(OPERATORS), "mode": "inference", "max_time": 5.0, **keys})
+    cases = plan.cases(parsed, OPERATORS, "cpu")
+    forecasts = Forecast(cases, parsed.settings, clock=lambda: machine.now)
+    points = []
+
+    def update(message):
+        forecasts.update(message)
+        if not points or machine.now > points[-1][0] + EVERY:
+            points.append((machine.now, forecasts.left()))
+
+    machine.run(cases, parsed.settings, forecasts.begin, update, lambda case: forecasts.finish(case.key, lost=True))
+    return points, forecast.expected(cases, parsed.settings)
+
+
+PLANS = {
+    "the standard plan": (Machine(), {}),
+    "a machine three times as fast": (Machine(faster=3.0), {"mode": ["inference", "train"]}),
+    "a machine five times as slow": (Machine(faster=0.2), {}),
+    "a noisy machine": (Machine(noise=0.1), {}),
+    "training": (Machine(), {"mode": ["inference", "train"]}),
+    "sizes far apart": (Machine(), {"shape": ["32x16x16", "64x48x48", "256x120x120"], "max_time": 2.0}),
+    "slow operators": (Machine(slow=("fade", "a2u", "carafe")), {"mode": ["inference", "train"]}),
+    "skipped operators": (Machine(skipped=OPERATORS[2:7]), {"mode": ["inference", "train"]}),
+    "operators that are compiled": (Machine(), {"backend": ["torch", "compile"], "shape": ["64x48x48", "64x60x60"]}),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_from_a_quarter_of_the_run_on_the_time_left_is_right_within_a_factor_of_one_and_a_half(name):
+    machine, keys = PLANS[name]
+    points, (_, most) = followed(machine, keys)
+    end = machine.now
+    assert end <= most
+    wrong = {
+        f"{now / end:.0%}": (round(left, 1), round(end - now, 1))
+        for now, left in points
+        if now > end / 4 and not (end - now) / 1.5 - 0.02 * end <= left <= 1.5 * (end - now) + 0.02 * end
+    }
+    assert not wrong

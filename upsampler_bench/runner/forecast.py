@@ -1,0 +1,322 @@
+"""How long a run takes: guessed from its cases at first, then from what its steps took so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from upsampler_bench import backends, metrics
+from upsampler_bench.case import PROBE, TORCH, TRAIN, Case, Settings
+from upsampler_bench.runner.interleaving import OVER, USUAL_SAMPLES, WARMUP_SHARE
+from upsampler_bench.runner.protocol import Message
+from upsampler_bench.stats import FEWEST
+
+# All constants are by experience. Of one group's process, until it measures (s).
+START_SECONDS = 4.0
+# Of one case beside its timed calls (s): building it, and so many calls: the first one, checks, memory and counts.
+BUILDING_SECONDS, CALLS = 0.3, 5
+# Of one call, for each element of the output (s), by the kind of device.
+CALL_SECONDS = {"cpu": 2e-8, "cuda": 2e-10}
+# How many times as long a training step takes, and a model as an operator alone on its image.
+STEP, MODEL = 3.0, 12.0
+# What is prepared, and a probe, takes up to so many times as long as expected.
+LONGER = 3
+# What a device does; anything else is a step that prepares a case, by its name.
+STARTING, WARMING, TIMING = "starting", "warming up", "timing"
+
+
+def call_seconds(case: Case) -> float:
+    """A guess of one call (s)."""
+    seconds = CALL_SECONDS.get(case.device.partition(":")[0], CALL_SECONDS["cpu"]) * case.elements
+    return seconds * (STEP if case.mode == TRAIN else 1.0) * (MODEL if case.model else 1.0)
+
+
+def preparing_seconds(case: Case, settings: Settings, call: float) -> float:
+    """A guess of all that a case takes beside its timing (s), from the seconds of one call; of a probe all it takes."""
+    wanted = metrics.for_case(case, settings.metrics).values()
+    known: float = sum(getattr(metric, "SECONDS", 0.0) for metric in wanted)
+    if case.mode == PROBE:
+        return known
+    return known + float(getattr(backends.get(case.backend), "SECONDS", 0.0)) + BUILDING_SECONDS + CALLS * call
+
+
+def warmup_seconds(settings: Settings, call: float) -> float:
+    """A guess of a case's warm-up (s), from the seconds of one call."""
+    full = max(settings.warmup_seconds, settings.warmup_calls * call)
+    return min(full, WARMUP_SHARE * settings.max_time / settings.processes + call)
+
+
+def again_seconds(settings: Settings, call: float) -> float:
+    """A guess of what a case takes, beside its timed calls, in each process but the first (s)."""
+    return BUILDING_SECONDS + call + warmup_seconds(settings, call)
+
+
+def timing_seconds(settings: Settings, call: float) -> float:
+    """A guess of a case's timed calls (s), from the seconds of one call."""
+    if settings.rounds:
+        return settings.rounds * max(1, settings.turn) * call
+    usual = min(settings.max_time, USUAL_SAMPLES * settings.min_samples * call)
+    if settings.processes > 1:
+        return max(usual, settings.processes * call)
+    return max(usual, min(FEWEST, math.ceil(OVER * settings.max_time / call)) * call)
+
+
+def is_timed(case: Case, settings: Settings) -> bool:
+    """Whether a case is timed, and not only counted or probed."""
+    return any(map(metrics.is_timed, metrics.for_case(case, settings.metrics).values()))
+
+
+def expected(cases: Sequence[Case], settings: Settings) -> tuple[float, float]:
+    """Seconds that measuring these cases takes: expected, and at most as long as no operator hangs."""
+    calls = [call_seconds(case) for case in cases if is_timed(case, settings)]
+    preparing = START_SECONDS * len({case.group for case in cases}) * settings.processes
+    preparing += sum(preparing_seconds(case, settings, call_seconds(case)) for case in cases)
+    preparing += (settings.processes - 1) * sum(again_seconds(settings, call) for call in calls)
+    timing = sum(warmup_seconds(settings, call) + timing_seconds(settings, call) for call in calls)
+    longest = len(calls) * (OVER + WARMUP_SHARE) * settings.max_time
+    return preparing + timing, LONGER * preparing + max(longest, LONGER * timing)
+
+
+class _Ratios:
+    """How many times as long as guessed something took, of cases of a kind."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, ...], tuple[float, float]] = {}
+
+    def add(self, case: Case, taken: float, guess: float) -> None:
+        """Something of a case took so long."""
+        for kind in _kinds(case):
+            before = self._sums.get(kind, (0.0, 0.0))
+            self._sums[kind] = before[0] + taken, before[1] + guess
+
+    def of(self, case: Case, prior: float, weight: float, *, in_group: bool = False) -> float:
+        """The ratio of the likest cases, or of those of its group alone, with a prior that weighs so many seconds."""
+        kinds = _kinds(case)[:1] if in_group else _kinds(case)
+        taken, guessed = next((self._sums[kind] for kind in kinds if kind in self._sums), (0.0, 0.0))
+        return (taken + prior * weight) / (guessed + weight) if weight else prior
+
+
+def _kinds(case: Case) -> tuple[tuple[str, ...], ...]:
+    """What other cases have in common with a case, the most first."""
+    return (case.group, case.backend), (case.mode, case.backend), (case.backend,), ()
+
+
+@dataclass
+class _Progress:
+    """How far a case is.
+
+    Attributes:
+        guess: of all that it takes beside its timing (s), when its group began.
+        preparing, warming: seconds that this and its warm-up took so far.
+        call: seconds of one call, once they are known.
+        spent, needed: seconds of its timed calls, so far and in all; 0: not known yet.
+    """
+
+    case: Case
+    is_timed: bool
+    guess: float = 0.0
+    preparing: float = 0.0
+    warming: float = 0.0
+    is_prepared: bool = False
+    is_warm: bool = False
+    is_over: bool = False
+    is_lost: bool = False
+    call: float = 0.0
+    spent: float = 0.0
+    needed: float = 0.0
+
+    @property
+    def operator(self) -> tuple[str, str]:
+        """What it has in common with the same operator under other conditions."""
+        return self.case.upsampler, self.case.backend
+
+
+class Forecast:
+    """Follows a run, and says how long what is left of it takes."""
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        settings: Settings,
+        *,
+        devices: int = 1,
+        after: float = 0.0,
+        limit: float = float("inf"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begins with guesses.
+
+        Args:
+            cases: that are to be measured.
+            settings: how.
+            devices: that share the work.
+            after: seconds of what the command does when all is measured, such as drawing.
+            limit: when measuring ends at the latest, on the clock.
+            clock: in seconds.
+        """
+        self._settings, self._devices, self._after, self._limit, self._clock = settings, devices, after, limit, clock
+        self._begun = clock()
+        self._cases = {case.key: _Progress(case, is_timed(case, settings)) for case in cases}
+        self._alike: dict[tuple[str, str], list[_Progress]] = {}
+        for progress in self._cases.values():
+            self._alike.setdefault(progress.operator, []).append(progress)
+        self._waiting = {case.group for case in cases}
+        self._device_of: dict[str, str] = {}
+        # By device: since when it is doing what, of which case.
+        self._doing: dict[str, tuple[float, str, str]] = {}
+        self._starts: list[float] = []
+        self._timing = self._spent = 1.0
+        self._preparing_ratios, self._call_ratios = _Ratios(), _Ratios()
+        # Of the time between the guess and the limit, what was needed: all on a noisy machine.
+        self._longer_ratios = _Ratios()
+
+    def begin(self, cases: Sequence[Case], device: str = "") -> None:
+        """A group begins on a device; what that device has left of its last group is not measured any more."""
+        for key in [key for key, other in self._device_of.items() if other == device]:
+            self.finish(key)
+            del self._device_of[key]
+        self._waiting.discard(cases[0].group)
+        for case in cases:
+            if case.key in self._cases:
+                self._device_of[case.key] = device
+                self._cases[case.key].guess = self._preparing(self._cases[case.key])
+        self._doing[device] = (self._clock(), STARTING, "")
+
+    def update(self, message: Message) -> None:
+        """Takes in what a process does now, and how long what it did before took."""
+        if message.key not in self._device_of:
+            return
+        progress, facts = self._cases[message.key], message.facts or {}
+        if message.kind == "at" and message.step != "make inputs":
+            doing = message.step
+            if "samples" in facts:
+                doing = TIMING if facts["rounds"] else WARMING
+            self._switch(self._device_of[message.key], doing, message.key)
+        if facts.get("spent"):
+            self._spent += float(facts["spent"]) - progress.spent
+            progress.spent, progress.needed = float(facts["spent"]), float(facts.get("needed", 0.0))
+            progress.call = progress.spent / float(facts["samples"])
+        if message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
+            self.finish(message.key)
+
+    def finish(self, key: str, *, lost: bool = False) -> None:
+        """A case is measured, or lost."""
+        progress = self._cases.get(key)
+        if progress is None or progress.is_over:
+            return
+        progress.is_over, progress.is_lost = True, lost
+        if progress.spent:
+            guess = timing_seconds(self._settings, progress.call)
+            longer = self._settings.max_time - guess
+            if longer > 0:
+                self._longer_ratios.add(progress.case, min(progress.spent - guess, longer), longer)
+
+    def left(self) -> float:
+        """Seconds that the command will still take."""
+        now = self._clock()
+        starting = sum(self._starts) / len(self._starts) if self._starts else START_SECONDS
+        work = starting * len(self._waiting) * self._settings.processes
+        for begun, doing, key in self._doing.values():
+            # What is going on now was not subtracted yet.
+            if doing == STARTING:
+                work += max(0.0, starting - (now - begun))
+            elif doing not in (TIMING, WARMING) and not self._cases[key].is_over:
+                work -= min(now - begun, self._preparing_left(self._cases[key]))
+        left = [progress for progress in self._cases.values() if not progress.is_over]
+        work += sum(self._preparing_left(progress) + self._timing_left(progress) for progress in left)
+        busy = min(self._devices, max(1, len({progress.case.group for progress in left})))
+        return max(0.0, min(work / busy, self._limit - now)) + self._after
+
+    def share(self) -> float:
+        """Of the command's time, what is over, from 0 to 1."""
+        passed = self._clock() - self._begun
+        return passed / (passed + self.left()) if passed else 0.0
+
+    def _switch(self, device: str, doing: str, key: str) -> None:
+        """A device does something from now on; accounts for what it did before."""
+        now = self._clock()
+        begun, was, before = self._doing[device]
+        self._doing[device] = (now, doing, key)
+        taken = now - begun
+        if was == STARTING:
+            self._starts.append(taken)
+        elif was == TIMING:
+            self._timing += taken
+        elif was == WARMING:
+            self._cases[before].warming += taken
+            self._cases[before].call = taken
+            self._cases[before].is_warm = key != before or doing == TIMING
+        else:
+            self._prepare(self._cases[before], was, taken)
+            if key != before or doing == WARMING:
+                self._remember(self._cases[before])
+        progress = self._cases[key]
+        # Perhaps again, after another case has ended its process; a case that was timed is built for a further process.
+        if doing == "build" and not progress.spent:
+            progress.preparing = progress.warming = 0.0
+            progress.is_prepared = progress.is_warm = False
+
+    @staticmethod
+    def _prepare(progress: _Progress, step: str, taken: float) -> None:
+        """A step beside the timing took so long."""
+        progress.preparing += taken
+        if step == "first call":
+            # That of plain PyTorch on a CPU is nearly as quick as the others; the rest may compile.
+            is_plain = progress.case.backend == TORCH and progress.case.device == "cpu"
+            progress.call = taken if is_plain else min(taken, call_seconds(progress.case))
+
+    def _remember(self, progress: _Progress) -> None:
+        """A case is prepared: remembers what that took beside the guess."""
+        if not progress.is_prepared:
+            progress.is_prepared = True
+            self._preparing_ratios.add(progress.case, progress.preparing, progress.guess)
+            self._call_ratios.add(progress.case, progress.call, call_seconds(progress.case))
+
+    def _related(self, progress: _Progress) -> _Progress | None:
+        """The same operator under the condition that is likest among those whose call is known."""
+        alike = [other for other in self._alike[progress.operator] if other.call]
+        mode = progress.case.mode
+        return max(alike, key=lambda other: (other.case.mode == mode, other.case.elements), default=None)
+
+    def _call(self, progress: _Progress) -> float:
+        """Seconds of one call."""
+        related = progress if progress.call else self._related(progress)
+        guess = call_seconds(progress.case)
+        if related is not None:
+            return related.call * guess / call_seconds(related.case)
+        return guess * self._call_ratios.of(progress.case, 1.0, guess)
+
+    def _preparing(self, progress: _Progress) -> float:
+        """Seconds of all that a case takes beside its timing, before the likest cases correct it."""
+        related = self._related(progress)
+        if related is not None and related.is_prepared and related is not progress:
+            more = CALLS * (self._call(progress) - related.call)
+            return max(BUILDING_SECONDS, related.preparing + more)
+        return preparing_seconds(progress.case, self._settings, call_seconds(progress.case))
+
+    def _preparing_left(self, progress: _Progress) -> float:
+        if progress.is_prepared:
+            return 0.0
+        related = self._related(progress)
+        is_known = related is not None and related is not progress
+        guess = progress.guess or self._preparing(progress)
+        ratio = self._preparing_ratios.of(progress.case, 1.0, guess, in_group=is_known)
+        return max(0.0, guess * ratio - progress.preparing)
+
+    def _timing_left(self, progress: _Progress) -> float:
+        alike = self._alike[progress.operator]
+        is_lost = any(other.is_lost and other.case.mode == progress.case.mode for other in alike)
+        if not progress.is_timed or (is_lost and not progress.spent):
+            return 0.0
+        call, settings = self._call(progress), self._settings
+        warming = 0.0 if progress.is_warm else max(0.0, warmup_seconds(settings, call) - progress.warming)
+        guess = timing_seconds(settings, call)
+        longer = max(0.0, settings.max_time - guess)
+        usual = guess + longer * self._longer_ratios.of(progress.case, 0.0, longer)
+        # How much longer the timing takes than the timed calls.
+        overhead = self._timing / self._spent
+        needed = progress.needed or usual
+        again = (settings.processes - 1) * again_seconds(settings, call) * max(0.0, 1 - progress.spent / needed)
+        return warming + again + max(0.0, needed - progress.spent) * overhead
