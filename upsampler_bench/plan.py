@@ -15,6 +15,7 @@ from upsampler_bench import discovery
 from upsampler_bench.case import (
     DTYPES,
     IMAGE_CHANNELS,
+    AUTO,
     INFERENCE,
     LAYOUTS,
     MODES,
@@ -45,6 +46,8 @@ NO_MODEL = "none"
 SIZE_MULTIPLE = 8
 # Fresh processes that share an operator's samples unless the plan says how many, if it may take so many seconds (s).
 PROCESSES, SHARED_FROM = 3, 3.0
+# The backends that build nothing; the others compile or export in every process.
+READY = (AUTO, TORCH, "triton")
 OUTPUT = "output"
 
 
@@ -126,17 +129,17 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         else:
             known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
-    parsed = replace(Plan(**plan), settings=_with_processes(Settings(**settings), settings))
+    parsed = Plan(**plan)
+    parsed = replace(parsed, settings=_with_processes(Settings(**settings), settings, parsed.backend))
     if QUALITY in parsed.mode:
         _check_quality(parsed)
     return parsed
 
 
-def _with_processes(parsed: Settings, given: Mapping[str, Any]) -> Settings:
-    """Several processes where there is time for them, unless their number was given."""
-    if "processes" in given or parsed.budget or parsed.max_time < SHARED_FROM:
-        return parsed
-    return replace(parsed, processes=PROCESSES)
+def _with_processes(parsed: Settings, given: Mapping[str, Any], backend: Sequence[str]) -> Settings:
+    """Several processes where there is time for them, unless their number was given; compilers would run in each."""
+    has_time = not parsed.budget and parsed.max_time >= SHARED_FROM and set(backend) <= set(READY)
+    return replace(parsed, processes=PROCESSES) if has_time and "processes" not in given else parsed
 
 
 def _check_quality(plan: Plan) -> None:

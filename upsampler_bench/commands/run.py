@@ -63,7 +63,10 @@ def run(
         float | None, typer.Option(help="Stop timing an operator at this precision; 0.01: within ±1 %.")
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(help="Fresh processes that share the timing. Default: 3; 1 if --max-time is below 3.")
+        int | None,
+        typer.Option(
+            help="Fresh processes that share the timing. Default: 3; 1 for short or limited runs and for compilers."
+        ),
     ] = None,
     malloc: Annotated[
         str | None, typer.Option(help="Keep the heap between calls (keep) or not (default). CPU only.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from upsampler_bench import backends, metrics
-from upsampler_bench.case import PROBE, TORCH, TRAIN, Case, Settings
+from upsampler_bench.case import INFERENCE, PROBE, TIMED, TORCH, TRAIN, Case, Settings
 from upsampler_bench.runner.interleaving import OVER, USUAL_SAMPLES, WARMUP_SHARE
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.stats import FEWEST
@@ -39,7 +39,11 @@ def preparing_seconds(case: Case, settings: Settings, call: float) -> float:
     known: float = sum(getattr(metric, "SECONDS", 0.0) for metric in wanted)
     if case.mode == PROBE:
         return known
-    return known + float(getattr(backends.get(case.backend), "SECONDS", 0.0)) + BUILDING_SECONDS + CALLS * call
+    return known + _building_seconds(case) + CALLS * call
+
+
+def _building_seconds(case: Case) -> float:
+    return BUILDING_SECONDS + float(getattr(backends.get(case.backend), "SECONDS", 0.0))
 
 
 def warmup_seconds(settings: Settings, call: float) -> float:
@@ -48,9 +52,9 @@ def warmup_seconds(settings: Settings, call: float) -> float:
     return min(full, WARMUP_SHARE * settings.max_time / settings.processes + call)
 
 
-def again_seconds(settings: Settings, call: float) -> float:
-    """A guess of what a case takes, beside its timed calls, in each process but the first (s)."""
-    return BUILDING_SECONDS + call + warmup_seconds(settings, call)
+def again_seconds(case: Case, settings: Settings, call: float) -> float:
+    """A guess of what a case takes beside its timed calls in each process but the first (s)."""
+    return _building_seconds(case) + call + warmup_seconds(settings, call)
 
 
 def timing_seconds(settings: Settings, call: float) -> float:
@@ -70,10 +74,11 @@ def is_timed(case: Case, settings: Settings) -> bool:
 
 def expected(cases: Sequence[Case], settings: Settings) -> tuple[float, float]:
     """Seconds that measuring these cases takes: expected, and at most as long as no operator hangs."""
-    calls = [call_seconds(case) for case in cases if is_timed(case, settings)]
+    timed = [case for case in cases if is_timed(case, settings)]
+    calls = [call_seconds(case) for case in timed]
     preparing = START_SECONDS * len({case.group for case in cases}) * settings.processes
     preparing += sum(preparing_seconds(case, settings, call_seconds(case)) for case in cases)
-    preparing += (settings.processes - 1) * sum(again_seconds(settings, call) for call in calls)
+    preparing += (settings.processes - 1) * sum(again_seconds(case, settings, call_seconds(case)) for case in timed)
     timing = sum(warmup_seconds(settings, call) + timing_seconds(settings, call) for call in calls)
     longest = len(calls) * (OVER + WARMUP_SHARE) * settings.max_time
     return preparing + timing, LONGER * preparing + max(longest, LONGER * timing)
@@ -112,6 +117,7 @@ class _Progress:
         preparing, warming: seconds that this and its warm-up took so far.
         call: seconds of one call, once they are known.
         spent, needed: seconds of its timed calls, so far and in all; 0: not known yet.
+        processes: that it was built in for its timing.
     """
 
     case: Case
@@ -126,6 +132,7 @@ class _Progress:
     call: float = 0.0
     spent: float = 0.0
     needed: float = 0.0
+    processes: int = 1
 
     @property
     def operator(self) -> tuple[str, str]:
@@ -192,14 +199,22 @@ class Forecast:
         if message.kind == "at" and message.step != "make inputs":
             doing = message.step
             if "samples" in facts:
-                doing = TIMING if facts["rounds"] else WARMING
+                doing = TIMING if facts["rounds"] or progress.is_warm else WARMING
             self._switch(self._device_of[message.key], doing, message.key)
         if facts.get("spent"):
-            self._spent += float(facts["spent"]) - progress.spent
-            progress.spent, progress.needed = float(facts["spent"]), float(facts.get("needed", 0.0))
-            progress.call = progress.spent / float(facts["samples"])
+            self._spend(progress, float(facts["spent"]), float(facts.get("needed", 0.0)), int(facts["samples"]))
+        reading = message.reading
+        if reading is not None and reading.metric == TIMED.get(progress.case.mode) and reading.samples:
+            spent = sum(reading.samples)
+            needed = spent * self._settings.processes / len(reading.by_process)
+            self._spend(progress, spent, needed, len(reading.samples))
         if message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
             self.finish(message.key)
+
+    def _spend(self, progress: _Progress, spent: float, needed: float, samples: int) -> None:
+        """So many samples of a case have taken so long."""
+        self._spent += spent - progress.spent
+        progress.spent, progress.needed, progress.call = spent, needed, spent / samples
 
     def finish(self, key: str, *, lost: bool = False) -> None:
         """A case is measured, or lost."""
@@ -207,26 +222,27 @@ class Forecast:
         if progress is None or progress.is_over:
             return
         progress.is_over, progress.is_lost = True, lost
-        if progress.spent:
-            guess = timing_seconds(self._settings, progress.call)
-            longer = self._settings.max_time - guess
-            if longer > 0:
-                self._longer_ratios.add(progress.case, min(progress.spent - guess, longer), longer)
+        if progress.spent and progress.processes == 1:
+            self._learn(progress, progress.spent)
 
     def left(self) -> float:
         """Seconds that the command will still take."""
         now = self._clock()
         starting = sum(self._starts) / len(self._starts) if self._starts else START_SECONDS
-        work = starting * len(self._waiting) * self._settings.processes
+        left = [progress for progress in self._cases.values() if not progress.is_over]
+        processes: dict[str, int] = {}
+        for progress in left:
+            group = progress.case.group
+            processes[group] = max(processes.get(group, 0), self._further_processes(progress))
+        work = starting * (len(self._waiting) + sum(processes.values()))
         for begun, doing, key in self._doing.values():
             # What is going on now was not subtracted yet.
             if doing == STARTING:
                 work += max(0.0, starting - (now - begun))
             elif doing not in (TIMING, WARMING) and not self._cases[key].is_over:
                 work -= min(now - begun, self._preparing_left(self._cases[key]))
-        left = [progress for progress in self._cases.values() if not progress.is_over]
         work += sum(self._preparing_left(progress) + self._timing_left(progress) for progress in left)
-        busy = min(self._devices, max(1, len({progress.case.group for progress in left})))
+        busy = min(self._devices, max(1, len(processes)))
         return max(0.0, min(work / busy, self._limit - now)) + self._after
 
     def share(self) -> float:
@@ -240,10 +256,13 @@ class Forecast:
         begun, was, before = self._doing[device]
         self._doing[device] = (now, doing, key)
         taken = now - begun
-        if was == STARTING:
+        if was == STARTING or (was == TIMING and doing == "build"):
             self._starts.append(taken)
         elif was == TIMING:
             self._timing += taken
+            # Until it is known how long the calls themselves took.
+            self._cases[before].spent += taken
+            self._spent += taken
         elif was == WARMING:
             self._cases[before].warming += taken
             self._cases[before].call = taken
@@ -252,11 +271,25 @@ class Forecast:
             self._prepare(self._cases[before], was, taken)
             if key != before or doing == WARMING:
                 self._remember(self._cases[before])
-        progress = self._cases[key]
-        # Perhaps again, after another case has ended its process; a case that was timed is built for a further process.
-        if doing == "build" and not progress.spent:
-            progress.preparing = progress.warming = 0.0
-            progress.is_prepared = progress.is_warm = False
+        if doing == "build":
+            self._build(self._cases[key])
+
+    def _build(self, progress: _Progress) -> None:
+        """A case is built, perhaps again: for a further process, or after another case has ended its process."""
+        if progress.spent:
+            progress.processes += 1
+            progress.guess = _building_seconds(progress.case) + progress.call
+            if progress.processes == 2:
+                self._learn(progress, progress.needed)
+        progress.preparing = progress.warming = 0.0
+        progress.is_prepared = progress.is_warm = False
+
+    def _learn(self, progress: _Progress, seconds: float) -> None:
+        """The timed calls of a case take so many seconds in all."""
+        guess = timing_seconds(self._settings, progress.call)
+        longer = self._settings.max_time - guess
+        if longer > 0:
+            self._longer_ratios.add(progress.case, min(seconds - guess, longer), longer)
 
     @staticmethod
     def _prepare(progress: _Progress, step: str, taken: float) -> None:
@@ -305,10 +338,18 @@ class Forecast:
         ratio = self._preparing_ratios.of(progress.case, 1.0, guess, in_group=is_known)
         return max(0.0, guess * ratio - progress.preparing)
 
-    def _timing_left(self, progress: _Progress) -> float:
+    def _further_processes(self, progress: _Progress) -> int:
+        """How many processes will time a case after the one that does."""
+        return max(0, self._settings.processes - progress.processes) if self._is_to_time(progress) else 0
+
+    def _is_to_time(self, progress: _Progress) -> bool:
+        """Whether a case will be timed further; one whose operator failed will not, here or in training."""
         alike = self._alike[progress.operator]
-        is_lost = any(other.is_lost and other.case.mode == progress.case.mode for other in alike)
-        if not progress.is_timed or (is_lost and not progress.spent):
+        is_lost = any(other.is_lost and other.case.mode in (INFERENCE, progress.case.mode) for other in alike)
+        return progress.is_timed and (progress.spent > 0 or not is_lost)
+
+    def _timing_left(self, progress: _Progress) -> float:
+        if not self._is_to_time(progress):
             return 0.0
         call, settings = self._call(progress), self._settings
         warming = 0.0 if progress.is_warm else max(0.0, warmup_seconds(settings, call) - progress.warming)
@@ -316,7 +357,7 @@ class Forecast:
         longer = max(0.0, settings.max_time - guess)
         usual = guess + longer * self._longer_ratios.of(progress.case, 0.0, longer)
         # How much longer the timing takes than the timed calls.
-        overhead = self._timing / self._spent
+        overhead = max(1.0, self._timing / self._spent)
         needed = progress.needed or usual
-        again = (settings.processes - 1) * again_seconds(settings, call) * max(0.0, 1 - progress.spent / needed)
+        again = self._further_processes(progress) * again_seconds(progress.case, settings, call)
         return warming + again + max(0.0, needed - progress.spent) * overhead

@@ -407,12 +407,12 @@ def _of_all_processes(state: State, cases: dict[str, Case], message: Message) ->
         case = cases[message.key]
         earlier = state.measurement(case).reading(TIMED[case.mode]) or Reading("", (), "")
         spent = sum(earlier.samples)
-        left = processes - len(earlier.by_process) if earlier.rounds else processes
+        of_one = spent / len(earlier.by_process) if spent else float(facts.get("needed", 0.0))
         summed = {
-            "rounds": int(facts["rounds"]) + len(earlier.rounds),
+            "rounds": int(facts["rounds"]) and int(facts["rounds"]) + len(earlier.rounds),  # 0: warming up
             "samples": int(facts["samples"]) + len(earlier.samples),
             "spent": float(facts.get("spent", 0.0)) + spent,
-            "needed": left * float(facts.get("needed", 0.0)) + spent if "needed" in facts else 0.0,
+            "needed": processes * of_one,
         }
         return replace(message, facts={**facts, **summed})
     if message.reading and len(message.reading.by_process) < processes:

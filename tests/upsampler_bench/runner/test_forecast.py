@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from upsampler_bench import plan
-from upsampler_bench.case import TRAIN
+from upsampler_bench.case import TIMED, TRAIN
 from upsampler_bench.device import Timings
 from upsampler_bench.results import Reading
 from upsampler_bench.runner import forecast
@@ -38,38 +38,54 @@ class Machine:
         """Measures all groups one after the other."""
         for group in plan.conditions(cases):
             begin(group)
-            self.now += 5.0
-            for case in group:
-                self._prepare(case, update)
-                if case.upsampler in self.skipped:
-                    lost(case)
-            self._time([case for case in group if case.upsampler not in self.skipped], settings, update)
+            going, earlier = group, {case.key: Subject("", lambda: 0.0) for case in group}
+            for left in range(settings.processes, 0, -1):
+                self.now += 5.0
+                for case in going:
+                    self._prepare(case, update, again=left < settings.processes)
+                    if case.upsampler in self.skipped:
+                        lost(case)
+                going = [case for case in group if case.upsampler not in self.skipped]
+                self._time(going, settings, update, earlier, left)
 
-    def _prepare(self, case, update):
+    def _prepare(self, case, update, *, again):
         call = self.call(case)
         compiling = self.compiling * self.random.uniform(0.5, 2.0) if case.backend == "compile" else 0.0
         steps = {"build": 0.1, "first call": call + compiling, "output check": 2 * call, "flops": 0.4 + call}
         for step, seconds in steps.items():
             update(Message("at", case.key, step))
             self.now += seconds
-            if step == "first call" and case.upsampler in self.skipped:
+            if step == "first call" and (again or case.upsampler in self.skipped):
                 return
 
-    def _time(self, cases, settings, update):
+    def _time(self, cases, settings, update, earlier, processes_left):
         subjects = {case.key: Subject(case.upsampler, partial(self.call, case)) for case in cases}
         keys = {id(subject): key for key, subject in subjects.items()}
 
         def time(subject, count):
-            facts = {"rounds": len(subject.rounds), "samples": subject.count}
-            if subject.count:
-                facts |= {"spent": subject.spent, "needed": seconds_needed(subject, settings) or 0.0}
+            # As `runner.scheduler` tells it, of all processes.
+            before = earlier[keys[id(subject)]]
+            facts = {"rounds": subject.rounds and len(subject.rounds) + len(before.rounds)}
+            facts |= {"samples": subject.count + before.count, "spent": subject.spent + before.spent}
+            finished = settings.processes - processes_left
+            of_one = before.spent / finished if finished else subject.count and seconds_needed(subject, settings)
+            facts["needed"] = settings.processes * (of_one or 0.0)
             update(Message("at", keys[id(subject)], "latency", facts=facts))
             each = [subject.call() * (1 + abs(self.random.gauss(0, self.noise))) for _ in range(count)]
             self.now += sum(each) * 1.1 + 1e-3
             return Timings(tuple(each))
 
         def finished(subject):
-            reading = Reading("latency", (), "fake clock", facts={"stop": subject.stop})
+            before = earlier[keys[id(subject)]]
+            before.rounds += subject.rounds
+            before.count += subject.count
+            before.spent += subject.spent
+            facts = {} if processes_left > 1 else {"stop": subject.stop}
+            counts = (1,) * (settings.processes - processes_left) + (
+                len(before.rounds) - settings.processes + processes_left,
+            )
+            metric = TIMED[cases[0].mode]
+            reading = Reading(metric, tuple(before.by_round()), "fake clock", facts=facts, processes=counts)
             update(Message("reading", keys[id(subject)], reading=reading))
 
         for subject in subjects.values():
