@@ -23,8 +23,9 @@ HUES = {
     "sapa": "#332288",
     "dysample": "#D55E00",
 }
-# Any other family has the first of these that is free, from the place on that a checksum of its name gives.
-OTHERS = ("#44AA99", "#0072B2", "#8C6D46", "#E69F00", "#56B4E9", "#6B4C9A", "#B5495B", "#4D8F3B")
+# Any other family has the first of these that is free, from the place on that a checksum of its name gives. They look
+# like none of the above.
+OTHERS = ("#44AA99", "#0072B2", "#F0027F", "#66BB00", "#5A3010", "#F5B800", "#3D5AFE", "#8C6D46")
 # How far towards white (above 0) or black (below 0) a variant goes.
 SHADES = {"": 0.0, "+": -0.25, "-s": 0.4, "-s+": 0.2, "-naive": 0.6, "-lite": 0.4, "-b": 0.0, "-shuffle": 0.0}
 # Any other variant, or family whose hue is taken, has the first of these that is free.

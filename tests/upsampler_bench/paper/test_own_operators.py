@@ -125,7 +125,7 @@ def test_pictures_have_the_points_of_the_users_mious(tmp_path: Path) -> None:
     measured = {point.name: point.y for point in bubble.points if not point.hollow}
     assert measured == {"bilinear": 41.5, "carafe": 42.82, "mine": 43.9}
     assert bubble.y.title == "mIoU"
-    assert "Of bilinear, mine as the user gave it." in bubble.caption
+    assert "mIoU of bilinear, mine: given by the user." in bubble.caption
     assert "No published mIoU: theirs." in bubble.caption
 
 
