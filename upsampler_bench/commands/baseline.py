@@ -17,7 +17,7 @@ from upsampler_bench.baseline.difference import ADDED, REMOVED, WRONG, Change, D
 from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
 from upsampler_bench.commands.options import Plugin, Timeout, Upsampler
-from upsampler_bench.errors import ResultsError
+from upsampler_bench.errors import PlanError, ResultsError
 from upsampler_bench.units import counted
 
 METRIC_WIDTH = 18
@@ -42,8 +42,9 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE,
     """
     old = baseline_file.load(file)
     _check_condition(old, file)
-    known = _registered(upsampler or (), plugin or (), timeout)
-    chosen = _compared(known, old, upsampler or (), plugin or (), file)
+    chosen = _chosen(upsampler or (), plugin or (), old, timeout)
+    if not any(name in old.operators for name in chosen):
+        raise ResultsError(_nothing(old, file, upsampler or (), plugin or ()))
     new = _record(chosen, plugin or (), timeout)
     difference = diff(_only(old, new.operators) if upsampler else old, new)
     _print_changes(difference)
@@ -56,6 +57,9 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE,
 def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE, timeout: Timeout = None) -> None:
     """Record all operators, or those named, and print what changed.
 
+    With --plugin and without -u, operators are those of the plug-in and of the
+    file.
+
     Commit the file with the reason. An operator that fails or whose output is
     wrong keeps its old values.
 
@@ -65,7 +69,7 @@ def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE
     old = baseline_file.load(file) if file.exists() else None
     if old is not None and upsampler:
         _check_condition(old, file)
-    new = _record(_registered(upsampler or (), plugin or (), timeout), plugin or (), timeout)
+    new = _record(_chosen(upsampler or (), plugin or (), old, timeout), plugin or (), timeout)
     failed = {name: operator.failed for name, operator in new.operators.items() if operator.failed}
     new = _only(new, [name for name in new.operators if name not in failed])
     for name, reason in failed.items():
@@ -95,8 +99,8 @@ def _merge(old: Baseline, new: Baseline, file: Path, *, partial: bool) -> Baseli
     return replace(new, operators={**old.operators, **new.operators}) if partial else new
 
 
-def _registered(names: Sequence[str], plugins: Sequence[str], timeout: float | None) -> list[str]:
-    """These operators, or all.
+def _chosen(names: Sequence[str], plugins: Sequence[str], old: Baseline | None, timeout: float | None) -> list[str]:
+    """These operators, or without names all; but with plug-ins those of the plug-ins and of the baseline.
 
     Raises:
         PlanError: there is no such operator or plug-in.
@@ -108,26 +112,20 @@ def _registered(names: Sequence[str], plugins: Sequence[str], timeout: float | N
 
     known = [one.name for one in isolated.registered(names, plugins=plugins, timeout=timeout)]
     selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
-    return list(dict.fromkeys(case.upsampler for case in plan.cases(selection, known, recording.CASE.device)))
-
-
-def _compared(
-    known: Sequence[str], old: Baseline, names: Sequence[str], plugins: Sequence[str], file: Path
-) -> list[str]:  # fmt: skip
-    """Which of the operators are compared: with plug-ins and no names, those of the plug-ins and of the baseline.
-
-    Raises:
-        ResultsError: the baseline has none of them.
-    """
-    from upsampler_bench.runner import isolated
-
-    if not any(name in old.operators for name in known):
-        add = f"record them with '{_update_command(file, names, plugins)}'"
-        if old.operators and not names and not plugins:
-            add = f"it has {', '.join(old.operators)}: name what registers them with --plugin FILE.py"
-        raise ResultsError(f"nothing to compare: {file} has none of the operators {', '.join(names) or 'here'}; {add}")
+    chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, known, recording.CASE.device))
     ours = {one.name for one in isolated.registered()} if plugins and not names else set()
-    return [name for name in known if name in old.operators or name not in ours]
+    compared = [name for name in chosen if name not in ours or (old and name in old.operators)]
+    if not compared:
+        raise PlanError(f"{', '.join(plugins)} registers no operator; name those to record or check with -u")
+    return compared
+
+
+def _nothing(old: Baseline, file: Path, names: Sequence[str], plugins: Sequence[str]) -> str:
+    """That nothing would be compared, and what to add."""
+    add = f"record them with '{_update_command(file, names, plugins)}'"
+    if old.operators and not names and not plugins:
+        add = f"it has {', '.join(old.operators)}: name what registers them with --plugin FILE.py"
+    return f"nothing to compare: {file} has none of the operators {', '.join(names) or 'here'}; {add}"
 
 
 def _record(chosen: Sequence[str], plugins: Sequence[str], timeout: float | None) -> Baseline:
