@@ -129,6 +129,15 @@ def test_pictures_have_the_points_of_the_users_mious(tmp_path: Path) -> None:
     assert "No published mIoU: theirs." in bubble.caption
 
 
+def test_the_page_ranks_by_the_users_mious_and_says_so(tmp_path: Path) -> None:
+    made = own_report(tmp_path)
+    assert {one.name: one.miou for one in made.operators if one.name in ("mine", "theirs")} == {
+        "mine": 43.9,
+        "theirs": None,
+    }
+    assert made.miou[0] == "mIoU as published (SegFormer-B1 on ADE20K, Table 4), or given by the user"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
