@@ -13,9 +13,9 @@ from typing import Any
 
 from upsampler_bench import discovery
 from upsampler_bench.case import (
+    AUTO,
     DTYPES,
     IMAGE_CHANNELS,
-    AUTO,
     INFERENCE,
     LAYOUTS,
     MODES,

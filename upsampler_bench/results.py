@@ -322,12 +322,30 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A figure of a published table that needs training, as a user gave it for an operator.
+
+    Attributes:
+        table: e.g. "table4".
+        row: the operator, with its backbone where the table has several: "mine", "mine (R101)".
+        figure: with its unit, e.g. "mIoU (%)".
+        text: the number as it is printed.
+    """
+
+    table: str
+    row: str
+    figure: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpsamplerInfo:
     """What a report shows of an operator besides its readings."""
 
     name: str
     paper: str = ""
     needs_guide: bool = False
+    accuracy: tuple[Accuracy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def hostile_run(tmp_path, text):
 # Drawing takes seconds: all letters at once; what is more in a name, the next test draws. Nothing is profiled here, so
 # that there is no trace.
 DRAWN = [("".join(LETTERS), "svg")]
-PRINTED = [(text, name) for text in NAMES for name in formats.names() if name not in ("png", "svg", "trace")]
+PRINTED = [(text, name) for text in NAMES for name in formats.names() if name not in ("png", "svg", "pdf", "trace")]
 
 
 @pytest.mark.parametrize(("text", "name"), DRAWN + PRINTED, ids=lambda text: ascii(text)[:20])

@@ -34,22 +34,21 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE,
 
     Multiply-adds, parameters, peak memory, allocations and ATen operations
     must be equal; outputs and gradients must agree within rounding. Added or
-    removed operators are listed but do not fail the check.
+    removed operators are listed but do not fail the check. With --plugin and
+    without -u, operators are those of the plug-in and of the file.
 
     Exit codes: 0 no change, 1 something changed, 2 misuse or no baseline,
     4 an output or a gradient is wrong.
     """
     old = baseline_file.load(file)
     _check_condition(old, file)
-    new = _record(upsampler or (), plugin or (), timeout)
+    chosen = _chosen(upsampler or (), plugin or (), old, timeout)
+    if not any(name in old.operators for name in chosen):
+        raise ResultsError(_nothing(old, file, upsampler or (), plugin or ()))
+    new = _record(chosen, plugin or (), timeout)
     difference = diff(_only(old, new.operators) if upsampler else old, new)
     _print_changes(difference)
     count = len({*old.operators} & {*new.operators})
-    if not count:
-        raise ResultsError(
-            f"nothing was compared: {file} has none of {', '.join(new.operators)}; "
-            f"record them with '{baseline_file.update_command(file)}'"
-        )
     _say(_conclusion(difference, count, file, upsampler or (), plugin or ()))
     raise typer.Exit(WRONG_OUTPUT if difference.is_wrong else FAILED if difference.failures else FINE)
 
@@ -57,6 +56,9 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE,
 @app.command()
 def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE, timeout: Timeout = None) -> None:
     """Record all operators, or those named, and print what changed.
+
+    With --plugin and without -u, operators are those of the plug-in and of the
+    file.
 
     Commit the file with the reason. An operator that fails or whose output is
     wrong keeps its old values.
@@ -67,7 +69,7 @@ def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE
     old = baseline_file.load(file) if file.exists() else None
     if old is not None and upsampler:
         _check_condition(old, file)
-    new = _record(upsampler or (), plugin or (), timeout)
+    new = _record(_chosen(upsampler or (), plugin or (), old, timeout), plugin or (), timeout)
     failed = {name: operator.failed for name, operator in new.operators.items() if operator.failed}
     new = _only(new, [name for name in new.operators if name not in failed])
     for name, reason in failed.items():
@@ -97,8 +99,8 @@ def _merge(old: Baseline, new: Baseline, file: Path, *, partial: bool) -> Baseli
     return replace(new, operators={**old.operators, **new.operators}) if partial else new
 
 
-def _record(names: Sequence[str], plugins: Sequence[str], timeout: float | None) -> Baseline:
-    """These operators, or all, as they are now.
+def _chosen(names: Sequence[str], plugins: Sequence[str], old: Baseline | None, timeout: float | None) -> list[str]:
+    """These operators, or without names all; but with plug-ins those of the plug-ins and of the baseline.
 
     Raises:
         PlanError: there is no such operator or plug-in.
@@ -106,16 +108,37 @@ def _record(names: Sequence[str], plugins: Sequence[str], timeout: float | None)
     """
     from upsampler_bench import plan
     from upsampler_bench.baseline import recording
-    from upsampler_bench.runner import isolated, operators
-    from upsampler_bench.runner.progress import steps
+    from upsampler_bench.runner import isolated
 
     known = [one.name for one in isolated.registered(names, plugins=plugins, timeout=timeout)]
     selection = plan.parse({"upsampler": list(names or ["*"]), "baseline": "", "shape": "1x1x1"})
     chosen = dict.fromkeys(case.upsampler for case in plan.cases(selection, known, recording.CASE.device))
+    ours = {one.name for one in isolated.registered()} if plugins and not names else set()
+    return [name for name in chosen if name not in ours or (old and name in old.operators)]
+
+
+def _nothing(old: Baseline, file: Path, names: Sequence[str], plugins: Sequence[str]) -> str:
+    """That nothing would be compared, and what to add."""
+    add = f"record them with '{_update_command(file, names, plugins)}'"
+    if old.operators and not names and not plugins:
+        add = f"it has {', '.join(old.operators)}: name what registers them with --plugin FILE.py"
+    return f"nothing to compare: {file} has none of the operators {', '.join(names) or 'here'}; {add}"
+
+
+def _record(chosen: Sequence[str], plugins: Sequence[str], timeout: float | None) -> Baseline:
+    """These operators as they are now.
+
+    Raises:
+        BenchError: a plug-in ended the measuring process or did not respond.
+    """
+    from upsampler_bench.baseline import recording
+    from upsampler_bench.runner import isolated, operators
+    from upsampler_bench.runner.progress import steps
+
     with steps(console(stderr=True), len(chosen)) as begin:
         recorded = isolated.ask(
             "upsampler_bench.baseline.recording:record", [recording.CASE.of(name) for name in chosen], OperatorBaseline,
-            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=operators.pickled(list(chosen)),
+            lambda reason: OperatorBaseline(failed=reason), plugins=plugins, specs=operators.pickled(chosen),
             timeout=timeout, begin=lambda case: begin(case.upsampler),
         )  # fmt: skip
     return recording.baseline(dict(zip(chosen, recorded, strict=True)))
@@ -180,9 +203,13 @@ def _conclusion(
     summary = f"{len({change.operator for change in failures})} of {counted(count, 'operator')} changed since {file}"
     if any(change.metric == "failed" and change.new for change in failures):
         return summary
+    return f"{summary}; if this is intended: {_update_command(file, names, plugins)}"
+
+
+def _update_command(file: Path, names: Sequence[str], plugins: Sequence[str]) -> str:
     options = [f"-u {shlex.quote(name)}" for name in names] + [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
     options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
-    return f"{summary}; if this is intended: {' '.join([COMMAND, *options])}"
+    return " ".join([COMMAND, *options])
 
 
 def _say(text: str) -> None:

@@ -33,6 +33,9 @@ def paper(
         list[int] | None, typer.Option(help="Batch size in the model. Default: 1; on a GPU 4 and 16.")
     ] = None,
     plugin: Plugin = None,
+    accuracy: Annotated[
+        Path | None, typer.Option(help="CSV of what you trained (mIoU, AP, ...): table,upsampler,figure,ours.")
+    ] = None,
     output_dir: OutputDir = None,
     formats: Formats = None,
     again: Annotated[bool, typer.Option("--again", help="Measure again what is already measured.")] = False,
@@ -41,7 +44,7 @@ def paper(
 
     Measures the bare operators, SegFormer-B1 with each of them, the ablation's
     steps, and the parameters of the other models, unless runs/ or reports/ has
-    them already. Then writes one report.
+    them already. Then writes one report, with your operators (-u) in it.
 
     Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted (the same
     command continues).
@@ -65,6 +68,8 @@ def paper(
     stored = own if again else [*own, *storage.stored_runs(storage.REPORTS, nested=True)]
     unfinished = [(path, run) for path, run in own if run.ended != COMPLETE]
     prepared = {name: sections.prepare(name, keys, upsampler or (), stored, unfinished) for name in sections.NAMES}
+    if accuracy is not None:
+        prepared = sections.with_accuracy(prepared, accuracy)
     if folder is None:
         folder = storage.new_folder("reproduction")
     drawing = drawing_seconds([case for ready, _ in prepared.values() for case in ready.cases], formats)

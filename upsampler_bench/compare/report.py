@@ -32,6 +32,7 @@ BUDGETS = (
 )
 WORST_FIRST = (SLOWER, FASTER, UNCLEAR, SAME)
 MILLI, MIB = 1e-3, 2**20
+NOTHING_SHARED = "nothing to compare: no operator is in both revisions"
 
 
 def report(comparisons: Sequence[Comparison], budgets: Sequence[BudgetResult] = ()) -> Report:
@@ -53,7 +54,7 @@ def report(comparisons: Sequence[Comparison], budgets: Sequence[BudgetResult] = 
         f"{first.head} compared with {first.base}",
         facts=tuple(facts),
         tables=tuple(tables),
-        legend=_legend(first.rule),
+        legend=_legend(first.rule) if tables else (),
         warning=" ".join(warnings),
     )
 
@@ -62,7 +63,7 @@ def summary(comparison: Comparison) -> str:
     """One sentence: how many of each verdict, and the geometric mean."""
     verdicts = Counter(result.verdict for result in comparison.results)
     counts = [f"{verdicts[verdict]} {verdict}" for verdict in (SLOWER, FASTER, SAME, UNCLEAR) if verdicts[verdict]]
-    parts = [", ".join(counts) or "nothing was compared"]
+    parts = [", ".join(counts) or ("nothing was compared" if comparison.keys else NOTHING_SHARED)]
     if comparison.mean_ratio:
         parts.append(f"geometric mean {units.fixed(comparison.mean_ratio, 3)}×")
     if insignificant := sum(result.insignificant for result in comparison.results):
@@ -72,13 +73,15 @@ def summary(comparison: Comparison) -> str:
 
 
 def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    yield "Compared", f"{comparison.base} with {comparison.head}: {comparison.condition}"
+    where = f": {comparison.condition}" if comparison.keys else ""
+    yield "Compared", f"{comparison.base} with {comparison.head}{where}"
     yield from _machines(comparison)
     yield "Result", summary(comparison)
-    alarms = ", ".join(map(_operator, comparison.false_alarms))
-    yield "Control", f"base against itself: {alarms or 'no false alarm'}"
-    processes = f"{count(comparison.samples, BASE)} + {count(comparison.samples, HEAD)} processes, alternating"
-    yield "Sampling", f"{processes}, in {comparison.seconds:.0f} s; stopped: {comparison.stopped}"
+    if comparison.keys:
+        alarms = ", ".join(map(_operator, comparison.false_alarms))
+        yield "Control", f"base against itself: {alarms or 'no false alarm'}"
+        processes = f"{count(comparison.samples, BASE)} + {count(comparison.samples, HEAD)} processes, alternating"
+        yield "Sampling", f"{processes}, in {comparison.seconds:.0f} s; stopped: {comparison.stopped}"
     if comparison.added:
         yield "Added operators", ", ".join(comparison.added)
     if comparison.removed:
@@ -101,6 +104,8 @@ def _machines(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _tables(comparison: Comparison) -> Iterator[Table]:
+    if not comparison.keys:
+        return
     rows = [
         Row(_row_name(comparison, result.key), _result_cells(comparison, result))
         for result in sorted(comparison.results, key=lambda result: WORST_FIRST.index(result.verdict))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from upsampler_bench.compare.rule import LOOKS, UNCLEAR, Result, Rule, judge, lo
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample
 
 WRONG = "wrong output"
+# A budget is suggested in multiples of so many seconds.
+ROUND = 30
 Measure = Callable[[Sequence[Case], Side, str, Settings], Sample]
 
 
@@ -25,7 +28,8 @@ class Schedule:
         sides: by BASE, HEAD and CONTROL.
         cases: of one group, as the base calls them.
         budget: seconds in all; 0: no limit.
-        spent: seconds of the budget that were used before the first process.
+        spent: seconds of the budget that were used before the first process, by one for each of the two revisions.
+        conditions: how many conditions have as much of the command's budget.
     """
 
     sides: dict[str, Side]
@@ -34,6 +38,7 @@ class Schedule:
     rule: Rule
     budget: float = 0.0
     spent: float = 0.0
+    conditions: int = 1
 
     def fits(self, seconds: float) -> bool:
         """Whether the budget allows for this long."""
@@ -62,14 +67,16 @@ def compare(
     samples: list[Sample] = []
     results: dict[str, Result] = {}
     keys, cases, longest, stopped = [case.key for case in schedule.cases], schedule.cases, 0.0, MOST
+    # A process that counts takes about as long as one that measures times: both start, and run each operator.
+    is_warned = schedule.spent > 0 and _warn_of_budget(schedule, schedule.spent / 2, say)
     try:
         for number in range(LOOKS[-1]):
             if number and not schedule.fits(clock() - begun + len(SIDES) * longest):
                 stopped = BUDGET
                 break
             longest = _measure_pass(schedule, cases, number, samples, say, measure, clock)
-            if number == 0:
-                _warn_of_budget(schedule, clock() - begun, say)
+            if number == 0 and not is_warned:
+                _warn_of_budget(schedule, (clock() - begun - schedule.spent) / len(SIDES), say)
             if number + 1 in LOOKS:
                 results = look(samples, keys, schedule.rule, results)
                 cases = tuple(case for case in cases if case.key in results and results[case.key].verdict == UNCLEAR)
@@ -104,15 +111,19 @@ def _measure_pass(
     return longest
 
 
-def _warn_of_budget(schedule: Schedule, elapsed: float, say: Callable[[str], None]) -> None:
-    """Says after the first pass if the first look cannot be reached: fewer processes decide large differences only."""
-    needed = schedule.spent + (elapsed - schedule.spent) * LOOKS[0]
-    if not schedule.fits(needed):
-        say(
-            f"The budget for this condition is {schedule.budget:.0f} s; {LOOKS[0]} processes per side need about "
-            f"{needed:.0f} s here. Going on with fewer: what they do not decide is {UNCLEAR}. To decide more, give "
-            f"a larger --budget, fewer operators or a smaller shape."
-        )
+def _warn_of_budget(schedule: Schedule, seconds: float, say: Callable[[str], None]) -> bool:
+    """Whether the budget does not reach the first look if a process takes this long; says so, and what would."""
+    needed = schedule.spent + LOOKS[0] * len(SIDES) * seconds
+    if schedule.fits(needed):
+        return False
+    possible = max(1, int((schedule.budget - schedule.spent) / (len(SIDES) * seconds)))
+    enough = math.ceil(needed * schedule.conditions / ROUND) * ROUND
+    say(
+        f"The budget for this condition is {schedule.budget:.0f} s, enough for about {possible} of {LOOKS[0]} "
+        f"processes per side, which need about {needed:.0f} s here. Going on with fewer: what they do not decide is "
+        f"{UNCLEAR}. To decide more, give --budget {enough}, fewer operators or a smaller shape."
+    )
+    return True
 
 
 def _comparison(

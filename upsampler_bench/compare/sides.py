@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from upsampler_bench import device, metrics, plan
@@ -56,24 +57,47 @@ class Options:
 def compare_revisions(base: str, head: str | None, options: Options, say: Say) -> list[Comparison]:
     """Compares two revisions of the operators; no head: the working tree as it is.
 
+    Operators are those of the plan; by default all of a tree with the package `upsamplers`, else those of the plug-ins
+    and of the budgets.
+
     Raises:
-        PlanError: there is no such revision or operator.
+        PlanError: there is no such revision or operator, or none is named.
         SideError: a side cannot be built or loaded.
     """
-    own_environment = options.own_environment
+    own_environment, root = options.own_environment, worktrees.repository()
+    if not (options.plugins or options.plan.get("upsampler") or worktrees.has_operators(root)):
+        raise PlanError(f"{root.name} has no operators to compare by default; name yours: --plugin FILE.py, or -u NAME")
     with worktrees.sides(base, head, options.plugins, say, own_environment=own_environment) as (before, after):
         base_names, head_names = (registered.names(side, options.device) for side in (before, after))
-        names = [name for name in base_names if name in head_names]
-        if not names:
-            raise PlanError(f"{before.name} and {after.name} have no operator in common")
-        comparisons = _compare(before, after, names, options, say)
+        chosen = _chosen(tuple(dict.fromkeys((*base_names, *head_names))), options, root)
+        names = [name for name in base_names if name in head_names and name in chosen]
         added = tuple(name for name in head_names if name not in base_names)
         removed = tuple(name for name in base_names if name not in head_names)
+        if names:
+            options = replace(options, plan={**options.plan, "upsampler": names})
+            comparisons = _compare(before, after, names, options, say)
+        else:
+            _check_budgeted(options.budgeted, ())
+            comparisons = [Comparison(before.name, after.name, "", (), options.rule)]
         notes = () if head else _uncommitted_changes()
         return [
             replace(comparison, added=added, removed=removed, notes=(*notes, *comparison.notes))
             for comparison in comparisons
         ]
+
+
+def _chosen(names: tuple[str, ...], options: Options, root: Path) -> tuple[str, ...]:
+    """Which of the operators that a side has are compared.
+
+    Raises:
+        PlanError: the plan names none of them, or the plug-ins register nothing.
+    """
+    if options.plan.get("upsampler") or worktrees.has_operators(root):
+        return plan.requested(plan.parse({**plan.read("ci"), **options.plan}), names, options.device)
+    ours = {one.name for one in isolated.registered()}
+    if ours.issuperset(names):
+        raise PlanError(f"{', '.join(options.plugins)} registers no operator that runs on {options.device}")
+    return tuple(name for name in names if name not in ours or name in options.budgeted)
 
 
 def profile_revisions(base: str, head: str | None, options: Options, say: Say) -> Report:
@@ -139,7 +163,8 @@ def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say
         counts = [process.count(group, side, settings) for side in (base, head)]
         spent = time.monotonic() - begun
         budget = options.budget / len(groups)
-        comparison = schedule.compare(Schedule(sides, tuple(group), settings, rule, budget, spent), say)
+        planned = Schedule(sides, tuple(group), settings, rule, budget, spent, len(groups))
+        comparison = schedule.compare(planned, say)
         notes = (THROTTLED,) if quota.throttled_periods() > periods else ()
         comparisons.append(replace(comparison, changes=changes(*counts), metrics=counts[1], notes=notes))
         if comparison.stopped == INTERRUPTED:

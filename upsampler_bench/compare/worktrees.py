@@ -37,7 +37,8 @@ def sides(
 
     Args:
         base, head: revisions that git knows; no head: the working tree as it is.
-        plugins: modules or files; relative files are taken from each side's own tree.
+        plugins: modules or files; relative files are taken from each side's own tree. One that the base does not have
+            yet is left out of it.
         say: called with a line before what takes long.
         own_environment: a side whose dependencies differ from the working tree's gets an environment of its own.
 
@@ -56,7 +57,11 @@ def sides(
                 tree = checkouts.enter_context(_checked_out(root, commit, Path(folder) / name))
                 python = _interpreter(root, tree, name, say) if own_environment else python
             modules = _importable(Path(folder) / f"{name}-path", tree)
-            own_plugins = [str(tree / plugin) if plugin.endswith(".py") else plugin for plugin in plugins]
+            missing = [plugin for plugin in plugins if name == "base" and _is_new(plugin, tree, root)]
+            if missing:
+                say(f"{name} ({commit[:7]}) has no {', '.join(missing)}: what it registers is new")
+            kept = [plugin for plugin in plugins if plugin not in missing]
+            own_plugins = [str(tree / plugin) if plugin.endswith(".py") else plugin for plugin in kept]
             code = runner.Side(python, (str(modules),), str(modules))
             title = f"{name} ({commit[:7] or 'the working tree'})"
             built.append(Side(title, code, tuple(own_plugins), (str(tree / "src"), str(tree))))
@@ -89,6 +94,11 @@ def resolve(root: Path, revision: str) -> str:
             f"{', '.join(['HEAD~1', *refs.stdout.split()])} (a shallow clone lacks older ones: git fetch --unshallow)"
         )
     return done.stdout.strip()
+
+
+def has_operators(root: Path) -> bool:
+    """Whether a tree has the package `upsamplers` itself, of which all operators are compared by default."""
+    return (root / OPERATORS / "__init__.py").is_file()
 
 
 def changed_files(root: Path) -> list[str]:
@@ -124,13 +134,21 @@ def _checked_out(root: Path, commit: str, folder: Path) -> Iterator[Path]:
         _git(root, "worktree", "prune")
 
 
+def _is_new(plugin: str, tree: Path, root: Path) -> bool:
+    """Whether a tree lacks a plug-in: the file, or a module that the working tree has."""
+    if plugin.endswith(".py"):
+        return not (tree / plugin).exists()
+    inner = Path(*plugin.split("."))
+    files = [Path(source, name) for source in ("src", "") for name in (f"{inner}.py", inner / "__init__.py")]
+    return any((root / file).exists() for file in files) and not any((tree / file).exists() for file in files)
+
+
 def _importable(folder: Path, tree: Path) -> Path:
     """A folder to import from: the tree's operators, but this package, so that both sides are measured alike."""
     folder.mkdir()
     (folder / PACKAGE.name).symlink_to(PACKAGE, target_is_directory=True)
-    operators = tree / OPERATORS
-    if (operators / "__init__.py").is_file():
-        (folder / OPERATORS).symlink_to(operators, target_is_directory=True)
+    if has_operators(tree):
+        (folder / OPERATORS).symlink_to(tree / OPERATORS, target_is_directory=True)
     return folder
 
 

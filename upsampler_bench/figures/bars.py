@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
-from upsampler_bench.figures.palette import colour, legend_colour
+from upsampler_bench.figures.palette import Colours, legend_colour
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 from upsampler_bench.units import tick
 
@@ -26,7 +26,7 @@ LONGEST = 28
 BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
-def draw(panel: Panel) -> Figure:
+def draw(panel: Panel, colours: Colours) -> Figure:
     """All charts of the panel, three next to each other (two where there are two or four)."""
     count = len(panel.charts)
     columns = min(count, 2) if count in (1, 2, 4) else 3
@@ -38,7 +38,7 @@ def draw(panel: Panel) -> Figure:
     figure = framed(panel, WIDTHS[columns], height, legend)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for place, (axes, chart) in enumerate(zip(grid, panel.charts, strict=False)):
-        _chart(axes, chart)
+        _chart(axes, chart, colours)
         _names(axes, panel, place % columns == 0)
     for axes in grid[count:]:
         axes.set_visible(False)
@@ -52,7 +52,7 @@ def draw(panel: Panel) -> Figure:
     return figure
 
 
-def _chart(axes: Axes, chart: BarChart) -> None:
+def _chart(axes: Axes, chart: BarChart, colours: Colours) -> None:
     plain(axes)
     left, right = chart.range
     axes.grid(axis="x", color=GRID, linewidth=0.6)
@@ -66,15 +66,16 @@ def _chart(axes: Axes, chart: BarChart) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value).replace("-", "−")))
     axes.set(xlim=(left, right), ylim=(chart.places[-1] + 0.6, -0.6))
     for place, bar in zip(chart.places, chart.bars, strict=True):
-        _bar(axes, bar, place, max(left, 0.0), chart.dots)
+        own = legend_colour(bar.backend) if bar.backend else colours[bar.name]
+        _bar(axes, bar, own, place, max(left, 0.0), chart.dots)
     if left < 0:
         axes.axvline(0, color=FAINT, linewidth=0.6)
     if chart.baseline and left < chart.baseline < right:
         axes.axvline(chart.baseline, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
 
 
-def _bar(axes: Axes, bar: Bar, place: float, start: float, dots: bool) -> None:
-    value, own = bar.value or 0.0, legend_colour(bar.backend) if bar.backend else colour(bar.name)
+def _bar(axes: Axes, bar: Bar, own: str, place: float, start: float, dots: bool) -> None:
+    value = bar.value or 0.0
     if dots and value:
         axes.plot([value], [place], "o", color=own, markersize=4.5)
     elif bar.segments:

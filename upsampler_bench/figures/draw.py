@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from upsampler_bench.figures import bars, heat, mosaic, plane
 from upsampler_bench.figures.frame import DPI
+from upsampler_bench.figures.palette import Colours, colours
 from upsampler_bench.report.parts import Report
 from upsampler_bench.report.pictures import Heat, Mosaic, Panel, Picture
 
@@ -19,22 +20,27 @@ SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 6.5,
     "text.parse_math": False,
+    # Letters as TrueType, which journals accept.
+    "pdf.fonttype": 42,
 }
+# What would differ from one drawing to the next, or name the library, is left out.
+DATED = {"png": ("Software",), "svg": ("Date",), "pdf": ("CreationDate", "Creator", "Producer")}
 
 
 def files(report: Report, suffix: str) -> dict[str, bytes]:
     """Every picture in the format that the suffix names: panel.png, bubble-1x256x120x120.png, ..."""
-    return {f"{stem(picture)}.{suffix}": _bytes(picture, suffix) for picture in report.pictures}
+    given = colours(report)
+    return {f"{stem(picture)}.{suffix}": _bytes(picture, given, suffix) for picture in report.pictures}
 
 
-def draw(picture: Picture) -> Figure:
-    """The picture as a matplotlib figure."""
+def draw(picture: Picture, given: Colours) -> Figure:
+    """The picture as a matplotlib figure, with the colours of its report."""
     with rc_context(SETTINGS):
         if isinstance(picture, Panel):
-            return bars.draw(picture)
+            return bars.draw(picture, given)
         if isinstance(picture, Heat):
             return heat.draw(picture)
-        return mosaic.draw(picture) if isinstance(picture, Mosaic) else plane.draw(picture)
+        return mosaic.draw(picture) if isinstance(picture, Mosaic) else plane.draw(picture, given)
 
 
 def stem(picture: Picture) -> str:
@@ -42,10 +48,9 @@ def stem(picture: Picture) -> str:
     return f"{picture.name}-{picture.slug}" if picture.slug else picture.name
 
 
-def _bytes(picture: Picture, suffix: str) -> bytes:
+def _bytes(picture: Picture, given: Colours, suffix: str) -> bytes:
     out = io.BytesIO()
-    undated = {"Date": None} if suffix == "svg" else {"Software": None}
-    figure = draw(picture)
+    figure = draw(picture, given)
     with rc_context(SETTINGS):
-        figure.savefig(out, format=suffix, dpi=DPI, metadata=undated)
+        figure.savefig(out, format=suffix, dpi=DPI, metadata=dict.fromkeys(DATED[suffix]))
     return out.getvalue()

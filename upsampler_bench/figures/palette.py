@@ -1,9 +1,12 @@
-"""One colour an operator, the same in every figure: a hue for its family, a shade for its variant."""
+"""One colour per operator, the same in every figure of a report: a hue for its family, a shade for its variant."""
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterable
+
+from upsampler_bench.report.parts import Report
 
 # Paul Tol's muted scheme and Okabe and Ito's vermillion: distinct also to colour-blind readers.
 HUES = {
@@ -20,10 +23,13 @@ HUES = {
     "sapa": "#332288",
     "dysample": "#D55E00",
 }
-# Families that no paper named here share these, by a checksum of their name.
-OTHERS = ("#44AA99", "#0072B2", "#8C6D46", "#E69F00", "#56B4E9", "#6B4C9A", "#B5495B", "#4D8F3B")
+# Any other family has the first of these that is free, from the place on that a checksum of its name gives. They look
+# like none of the above.
+OTHERS = ("#44AA99", "#0072B2", "#F0027F", "#66BB00", "#5A3010", "#F5B800", "#3D5AFE", "#8C6D46")
 # How far towards white (above 0) or black (below 0) a variant goes.
 SHADES = {"": 0.0, "+": -0.25, "-s": 0.4, "-s+": 0.2, "-naive": 0.6, "-lite": 0.4, "-b": 0.0, "-shuffle": 0.0}
+# Any other variant, or family whose hue is taken, has the first of these that is free.
+FURTHER = (0.0, 0.45, -0.35, 0.25, -0.2, 0.6, -0.5)
 
 # Kinds of work in a profile; any other is the last.
 WORK = {
@@ -63,21 +69,43 @@ def family(name: str) -> str:
     return re.split(r"[-+_.:\[ ]", name, maxsplit=1)[0]
 
 
-def colour(name: str) -> str:
-    """The colour of an operator's row as "#rrggbb", from its name alone; that of backend torch is the operator's."""
-    stem = family(name)
-    hue = HUES.get(stem) or OTHERS[zlib.crc32(stem.encode()) % len(OTHERS)]
-    return _shaded(hue, _shade(name.removeprefix(stem).removesuffix(" · torch")))
+class Colours(dict[str, str]):
+    """The colours of rows as "#rrggbb", by their names: no two alike as long as there are enough.
+
+    Colours are given in the order of the names; one that is looked up later has what is free then.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._hues = dict(HUES)
+        for name in names:
+            self[name]
+
+    def __missing__(self, name: str) -> str:
+        operator = name.removesuffix(" · torch")
+        self[name] = self[operator] if operator != name else self._free(name)
+        return self[name]
+
+    def _free(self, name: str) -> str:
+        stem = family(name)
+        if stem not in self._hues:
+            first = zlib.crc32(stem.encode()) % len(OTHERS)
+            hues, taken = (*OTHERS[first:], *OTHERS[:first]), set(self._hues.values())
+            self._hues[stem] = next((hue for hue in hues if hue not in taken), hues[0])
+        variant, taken = name.removeprefix(stem), set(self.values())
+        shades = (SHADES[variant], *FURTHER) if variant in SHADES else FURTHER
+        colours = [_shaded(self._hues[stem], shade) for shade in shades]
+        return next((colour for colour in colours if colour not in taken), colours[0])
+
+
+def colours(report: Report) -> Colours:
+    """The colours of a report's operators."""
+    return Colours(row.name for table in report.tables for row in table.rows if row.operator)
 
 
 def legend_colour(name: str) -> str:
     """The colour of a kind of work, or of a backend."""
     return WORK.get(name) or BACKENDS.get(name) or OTHERS[zlib.crc32(name.encode()) % len(OTHERS)]
-
-
-def _shade(variant: str) -> float:
-    known = SHADES.get(variant)
-    return known if known is not None else zlib.crc32(variant.encode()) % 100 / 125 - 0.3
 
 
 def _shaded(hue: str, shade: float) -> str:

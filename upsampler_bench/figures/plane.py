@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from matplotlib.transforms import Bbox
 
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
-from upsampler_bench.figures.palette import colour
+from upsampler_bench.figures.palette import Colours
 from upsampler_bench.report.pictures import Axis, Line, Plane, Point
 from upsampler_bench.units import tick
 
@@ -33,7 +33,7 @@ LEADER = 14
 PIECE = 4.0
 
 
-def draw(plane: Plane) -> Figure:
+def draw(plane: Plane, colours: Colours) -> Figure:
     """The figure, one column of a paper wide, or two where there are many operators."""
     width, height = NARROW if len({point.name for point in plane.points}) <= CROWD else WIDE
     figure = framed(plane, width, height)
@@ -44,13 +44,13 @@ def draw(plane: Plane) -> Figure:
     axes.set_ylabel(plane.y.label, size=TEXT, color=INK, labelpad=2)
     axes.set(xscale="log" if plane.x.log else "linear", yscale="log" if plane.y.log else "linear")
     for line in plane.lines:
-        _line(axes, line)
+        _line(axes, line, colours)
     for point in sorted(plane.points, key=lambda point: -point.size):
-        _circle(axes, point, plane.radius(point.size, small=point.small))
+        _circle(axes, point, colours[point.name], plane.radius(point.size, small=point.small))
     axes.margins(0.1)
     _ticks(axes.xaxis, plane.x)
     _ticks(axes.yaxis, plane.y)
-    _legend(axes, plane)
+    _legend(axes, plane, colours)
     # The layout is fixed before labels are placed by hand.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -58,12 +58,12 @@ def draw(plane: Plane) -> Figure:
     return figure
 
 
-def _line(axes: Axes, line: Line) -> None:
+def _line(axes: Axes, line: Line, colours: Colours) -> None:
     xs, ys = zip(*line.points, strict=True)
     axes.plot(
         xs,
         ys,
-        color=colour(line.name) if line.name else FAINT,
+        color=colours[line.name] if line.name else FAINT,
         linewidth=0.8,
         linestyle=(0, (4, 3)) if line.dashed else "solid",
         drawstyle="steps-post" if line.steps else "default",
@@ -71,8 +71,8 @@ def _line(axes: Axes, line: Line) -> None:
     )
 
 
-def _circle(axes: Axes, point: Point, radius: float) -> None:
-    own, zorder = colour(point.name), 1.6 if point.hollow else 2.0
+def _circle(axes: Axes, point: Point, own: str, radius: float) -> None:
+    zorder = 1.6 if point.hollow else 2.0
     for interval, draw_line, at in ((point.x_interval, axes.hlines, point.y), (point.y_interval, axes.vlines, point.x)):
         if interval:
             draw_line(at, *interval, color=INK, linewidth=0.7, zorder=zorder - 0.1)
@@ -97,9 +97,9 @@ def _ticks(ticks: Ticks, axis: Axis) -> None:
     ticks.set_major_formatter(FuncFormatter(lambda value, _: texts.get(value, tick(value))))
 
 
-def _legend(axes: Axes, plane: Plane) -> None:
+def _legend(axes: Axes, plane: Plane, colours: Colours) -> None:
     """Curves on the right; above the axes what full circles, rings and areas stand for."""
-    curves = [Line2D([], [], color=colour(line.name), label=line.legend) for line in plane.lines if line.legend]
+    curves = [Line2D([], [], color=colours[line.name], label=line.legend) for line in plane.lines if line.legend]
     circles = []
     if plane.fills:
         circles.append(_sample(plane.fills[0], 3.0, FAINT, FAINT))

@@ -13,7 +13,7 @@ from upsampler_bench.report import pictures
 from upsampler_bench.report.parts import Report
 from upsampler_bench.storage import write_whole
 
-PICTURES = (".png", ".svg")
+PICTURES = (".png", ".svg", ".pdf")
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
 PICTURE = re.compile(
     rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels|shapes|reconstruction).*))?"

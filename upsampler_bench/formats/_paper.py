@@ -53,5 +53,5 @@ def _both(cell: PublishedCell | None) -> str:
     if cell is None:
         return NOTHING
     if cell.verdict not in SIGNS:
-        return cell.published or cell.ours
+        return " → ".join(text for text in (cell.published, cell.ours) if text)
     return f"{cell.published} {f'→ {cell.ours} ' if cell.ours else ''}{SIGNS[cell.verdict]}"

@@ -15,6 +15,7 @@ from upsampler_bench.paper.parts import (
     PublishedTable,
     compared,
     gflops,
+    ours_alone,
     params,
     quoted,
 )
@@ -83,6 +84,7 @@ class ParamsTable:
     is_gated: bool = True
 
 
+IN_TABLE4 = {"mIoU (%)": "miou", "bIoU (%)": "biou"}
 BOXES = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AP small": "ap_s", "AP medium": "ap_m", "AP large": "ap_l"}
 PARAMS_TABLES = (
     ParamsTable(
@@ -125,45 +127,63 @@ PARAMS_TABLES = (
 )
 
 
-def table4(runs: Sequence[Run]) -> PublishedTable | None:
-    """Table 4, in SegFormer-B1 or derived from the bare operators; None if the runs have neither."""
+def table4(runs: Sequence[Run], added: Sequence[str]) -> PublishedTable | None:
+    """Table 4, in SegFormer-B1 or derived from the bare operators; None if the runs have neither.
+
+    The operators `added` have rows of their own.
+    """
     records = ours.in_model(runs, SEGFORMER, IMAGE)
     rows = published.rows(SEGFORMER_TABLE)
     is_derived = not records
     if is_derived:
         names = {name for row in rows for name in COSTED_AS.get(row["upsampler"], (row["upsampler"],))} - {BASELINE}
-        records = tuple(record for record in ours.bare(runs) if record[1].case.upsampler in names)
+        records = tuple(record for record in ours.bare(runs) if record[1].case.upsampler in {*names, *added})
         if not any(ours.reading(measurement, metric) for _, measurement in records for metric in (PAPER, WEIGHTS)):
             return None
-    quality = {"mIoU (%)": "miou", "bIoU (%)": "biou"}
     compared_rows = []
     for row in rows:
         costs = _model(records, row, is_derived) if row["upsampler"] == BASELINE else _added(records, row, is_derived)
-        cells = (*costs, *(quoted(figure, row[column]) for figure, column in quality.items()))
+        cells = (*costs, *(quoted(figure, row[column]) for figure, column in IN_TABLE4.items()))
         compared_rows.append(PublishedRow(row["upsampler"], cells))
+    factor, stages, baselines = (PIXELS / BARE_PIXELS, STAGES, ()) if is_derived else (1.0, 1, (BASELINE,))
+    for name in added:
+        count = ours.number(records, (name,), PAPER, baselines).scaled(factor)
+        weights = ours.number(records, (name,), WEIGHTS, baselines).scaled(stages)
+        compared_rows.append(PublishedRow(name, (*_own(GFLOPS, count), *_own(PARAMS, weights))))
     about = f"{DERIVED if is_derived else COUNTED} {ROUNDING} {COUNTING} mIoU and bIoU need training and are quoted."
-    figures = (GFLOPS, PARAMS, *quality)
+    figures = (GFLOPS, PARAMS, *IN_TABLE4)
     return PublishedTable("table4", "Table 4: SegFormer-B1 on ADE20K", about, figures, tuple(compared_rows))
 
 
-def params_table(table: ParamsTable, runs: Sequence[Run]) -> PublishedTable | None:
-    """One of Tables 6, 8 and 9, or None if its model is not in the runs."""
+def params_table(table: ParamsTable, runs: Sequence[Run], added: Sequence[str]) -> PublishedTable | None:
+    """One of Tables 6, 8 and 9 with rows for the operators `added`, or None if its model is not in the runs."""
     records = ours.in_model(runs, table.model)
     if not records:
         return None
-    rows = tuple(
+    rows = [
         PublishedRow(
             row_name(row),
             (_params(table, records, row), *(quoted(figure, row[column]) for figure, column in table.quality.items())),
         )
         for row in published.rows(table.source)
-    )
-    return PublishedTable(table.name, table.title, f"{COUNTING} {QUOTED}", (PARAMS, *table.quality), rows)
+    ]
+    weights = ((name, ours.number(records, (name,), WEIGHTS, table.baselines)) for name in added)
+    rows += [PublishedRow(name, _own(PARAMS, cost)) for name, cost in weights]
+    return PublishedTable(table.name, table.title, f"{COUNTING} {QUOTED}", (PARAMS, *table.quality), tuple(rows))
 
 
 def row_name(row: Mapping[str, str]) -> str:
     """A row's operator, with its backbone if that is the deeper one."""
     return f"{row['upsampler']} (R101)" if row.get("backbone") == DEEPER else row["upsampler"]
+
+
+def _own(figure: str, cost: Number) -> tuple[PublishedCell, ...]:
+    """What an operator adds that the paper does not have; nothing if that was not measured."""
+    if cost.value is None:
+        return ()
+    size = 1e9 if figure == GFLOPS else 1e6 if abs(cost.value) >= 1e5 else 1e3
+    text = Printed(cost.value, size, 1, adds=True).format_finer(cost.value)
+    return (ours_alone(figure, text, cost.value / 1e9 if figure == GFLOPS else cost.value),)
 
 
 def _model(records: Records, row: Mapping[str, str], is_derived: bool) -> tuple[PublishedCell, PublishedCell]:

@@ -6,16 +6,20 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from upsampler_bench.case import INFERENCE, TORCH, Case
-from upsampler_bench.results import MEASURED, Measurement, Reading, Run
+from upsampler_bench.paper import published
+from upsampler_bench.results import MEASURED, Accuracy, Measurement, Reading, Run
 from upsampler_bench.stats import Estimate
 
 PAPER_CASE = Case("", INFERENCE)
 BASELINE, LATENCY = "bilinear", "latency"
 DEVICE = "RTX 3090"
 ABSENT = "not in these runs"
+# Where the mIoU stands that pictures show: SegFormer-B1 on ADE20K.
+TABLE4, MIOU = "table4", "mIoU (%)"
 
 # Measurements with their runs, in the order in which they are looked up.
 Records: TypeAlias = tuple[tuple[Run, Measurement], ...]
@@ -64,6 +68,29 @@ def in_model(runs: Sequence[Run], model: str, image: tuple[int, int] | None = No
         and image in (None, (measurement.case.height, measurement.case.width))
     ]
     return tuple(sorted(records, key=lambda record: (record[1].case.batch, record[1].case.backend != TORCH)))
+
+
+def added(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The operators that the runs' plans name, not by "*" alone, and the paper does not have: a user's own."""
+    names: dict[str, None] = {}
+    for run in runs:
+        named = run.plan.get("upsampler")
+        patterns = [one for one in named if one != "*"] if isinstance(named, list | tuple) else []
+        for info in run.upsamplers:
+            if any(info.name == one or fnmatchcase(info.name, str(one)) for one in patterns):
+                names[info.name] = None
+    return tuple(name for name in names if name not in published.operators())
+
+
+def given(runs: Sequence[Run]) -> tuple[Accuracy, ...]:
+    """What users trained, each figure once."""
+    return tuple(dict.fromkeys(one for run in runs for info in run.upsamplers for one in info.accuracy))
+
+
+def mious(runs: Sequence[Run]) -> dict[str, float]:
+    """The mIoU of SegFormer-B1 on ADE20K in per cent, by operator: as a user gave it, else as published."""
+    known = {name: row.miou for name, row in published.segformer_b1_ade20k().items()}
+    return known | {one.row: float(one.text) for one in given(runs) if (one.table, one.figure) == (TABLE4, MIOU)}
 
 
 def timed(runs: Sequence[Run], names: Collection[str], *, most: bool = False) -> Records:

@@ -92,6 +92,14 @@ def rows(name: str) -> tuple[Mapping[str, str], ...]:
     return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 
+@cache
+def operators() -> frozenset[str]:
+    """Every operator of the paper's tables, by all its names; and the gated FADE, whose costs they give."""
+    named = {row["upsampler"] for name in names() for row in rows(name) if "upsampler" in row}
+    steps = {name for row in ablation() for name in (row.upsampler, row.registered) if name}
+    return frozenset({*named, *steps, "fade-gated"})
+
+
 def latency_rtx3090() -> dict[str, Latency]:
     """The published latency by operator."""
     return {row["upsampler"]: Latency(float(row["latency_ms"]), row["source"]) for row in rows("latency_rtx3090")}

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from upsampler_bench import units
 from upsampler_bench.case import TORCH
 from upsampler_bench.paper import costs, foundation, ours, published
-from upsampler_bench.paper.costs import BOXES, GFLOPS, PAPER, PARAMS_TABLES, WEIGHTS, row_name
-from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, Records
+from upsampler_bench.paper.costs import BOXES, GFLOPS, IN_TABLE4, PAPER, PARAMS_TABLES, WEIGHTS, row_name
+from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, MIOU, TABLE4, Records
 from upsampler_bench.paper.parts import (
     DIFFERS,
     MISSING,
@@ -23,10 +24,10 @@ from upsampler_bench.paper.parts import (
     quoted,
 )
 from upsampler_bench.paper.published import Ablation, Latency
-from upsampler_bench.results import Measurement, Run
+from upsampler_bench.results import Accuracy, Measurement, Run
 from upsampler_bench.stats import Estimate
 
-RATIO, MIOU, AP, COUNT = "Latency (× bilinear)", "mIoU (%)", "AP", "Weights"
+RATIO, AP, COUNT = "Latency (× bilinear)", "AP", "Weights"
 # What the text rounds to, and what can be read off the figure, in ms.
 ROUNDED, READ_OFF = 0.05, 0.1
 FIG1 = (
@@ -46,6 +47,15 @@ ABLATIONS = {
     2: "Table 2: the static scope factor",
     3: "Table 3: the dynamic scope and the groups",
 }
+IN_TABLE7 = tuple(f"{task} {figure}" for task in ("box", "mask") for figure in BOXES)
+# The figures of each table that need training, which a user may give for an operator.
+NEED_TRAINING = {
+    TABLE4: tuple(IN_TABLE4),
+    "table5": (MIOU,),
+    "table7": IN_TABLE7,
+    **{table.name: tuple(table.quality) for table in PARAMS_TABLES},
+}
+GIVEN = "trained by the user, not measured here"
 
 
 def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
@@ -53,16 +63,18 @@ def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
 
     Bare operators on the paper's feature are compared with Fig. 1 and Table 4, variants of dysample with Tables 1 to 3,
     each model with its own tables; what upsamples foundation features with the tables of JAFAR, AnyUp and NAF.
+    Operators that a run names besides the paper's have rows of their own, and what a user trained its cells.
     """
+    added, given = ours.added(runs), ours.given(runs)
     found = [
-        _fig1(runs),
+        _fig1(runs, added),
         *(_ablation(runs, number, title) for number, title in ABLATIONS.items()),
-        costs.table4(runs),
-        *(costs.params_table(table, runs) for table in PARAMS_TABLES),
-        _table5() if ours.in_model(runs, "maskformer-swin-b") else None,
+        costs.table4(runs, added),
+        *(costs.params_table(table, runs, added) for table in PARAMS_TABLES),
+        _table5() if ours.in_model(runs, "maskformer-swin-b") or any(one.table == "table5" for one in given) else None,
         _table7() if ours.in_model(runs, "fpn-r50") else None,
     ]
-    papers = sorted((table for table in found if table), key=lambda table: table.name)
+    papers = sorted((_with_given(table, given) for table in found if table), key=lambda table: table.name)
     return (*papers, *foundation.tables(runs))
 
 
@@ -75,14 +87,31 @@ def summary(tables: Sequence[PublishedTable]) -> str:
     return " ".join([*parts, *(f"{name}: {count}." for name, count in rest.items() if count)])
 
 
-def _fig1(runs: Sequence[Run]) -> PublishedTable | None:
+def _with_given(table: PublishedTable, given: Sequence[Accuracy]) -> PublishedTable:
+    """The table with what a user trained: beside the published figure, or in a row that the paper does not have."""
+    rows = {row.name: row for row in table.rows}
+    for one in given:
+        if one.table == table.name:
+            row = rows.get(one.row) or PublishedRow(one.row, ())
+            cell = row.cell(one.figure) or PublishedCell(one.figure, "", verdict="")
+            cell = replace(cell, ours=one.text, our_value=float(one.text), why=GIVEN)
+            others = (other for other in row.cells if other.figure != one.figure)
+            rows[one.row] = PublishedRow(one.row, (*others, cell))
+    return replace(table, rows=tuple(rows.values()))
+
+
+def _fig1(runs: Sequence[Run], added: Sequence[str]) -> PublishedTable | None:
     known = published.latency_rtx3090()
     records = ours.timed(runs, known)
     if not records:
         return None
     run, backend = records[0][0], records[0][1].case.backend
     # The baseline is 1 by definition.
-    rows = tuple(PublishedRow(name, (_latency(records, name, known),)) for name in known if name != BASELINE)
+    rows = [PublishedRow(name, (_latency(records, name, known),)) for name in known if name != BASELINE]
+    for name in added:
+        own = next((one for one in run.measurements if one.case == records[0][1].case.of(name)), None)
+        ratio = ours.ratio_to_baseline(run, own)
+        rows.append(PublishedRow(name, (ours_alone(RATIO, _shown(ratio), ratio.value),) if ratio else ()))
     about = FIG1.format(
         device=DEVICE,
         baseline=known[BASELINE].ms,
@@ -94,7 +123,7 @@ def _fig1(runs: Sequence[Run]) -> PublishedTable | None:
     how += [f"backend {backend}"] if backend != TORCH else []
     how += ["CUDA graph"] if run.settings.cuda_graph else []
     title = "Fig. 1: latency of ×2 on a 256×120×120 feature"
-    return PublishedTable("fig1", title, f"{about} Ours: {', '.join(how)}.", (RATIO,), rows)
+    return PublishedTable("fig1", title, f"{about} Ours: {', '.join(how)}.", (RATIO,), tuple(rows))
 
 
 def _latency(records: Records, name: str, known: Mapping[str, Latency]) -> PublishedCell:
@@ -191,7 +220,6 @@ def _table7() -> PublishedTable:
     for row in published.rows("mask_rcnn_coco"):
         for figure, column in BOXES.items():
             cells.setdefault(row_name(row), []).append(quoted(f"{row['task']} {figure}", row[column]))
-    figures = tuple(f"{task} {figure}" for task in ("box", "mask") for figure in BOXES)
     about = "AP of boxes and masks needs training and is quoted. The added parameters are those of Table 6."
     rows = tuple(PublishedRow(name, tuple(quality)) for name, quality in cells.items())
-    return PublishedTable("table7", "Table 7: Mask R-CNN on COCO", about, figures, rows)
+    return PublishedTable("table7", "Table 7: Mask R-CNN on COCO", about, IN_TABLE7, rows)

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from upsampler_bench.case import SHAPES
 from upsampler_bench.errors import PlanError
-from upsampler_bench.paper import published
+from upsampler_bench.paper import ours
 from upsampler_bench.quality.tasks import by_seed
 from upsampler_bench.results import Run
 
@@ -41,4 +41,4 @@ def mious(runs: Sequence[Run], source: str = "") -> tuple[str, dict[str, float]]
         raise PlanError("no stored run has scores on shapes; 'upsampler-bench quality' measures them")
     if measured and source != PUBLISHED:
         return SHAPES, measured
-    return PUBLISHED, {name: row.miou for name, row in published.segformer_b1_ade20k().items()}
+    return PUBLISHED, ours.mious(runs)

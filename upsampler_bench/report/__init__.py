@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from upsampler_bench.case import PROBE, QUALITY
+from upsampler_bench.paper import ours
 from upsampler_bench.paper import tables as paper_tables
-from upsampler_bench.quality.choice import PHRASES, mious
+from upsampler_bench.quality.choice import PHRASES, PUBLISHED, mious
 from upsampler_bench.report import capabilities, facts, footnotes, operator_facts, pictures, profiles, quality, tables
 from upsampler_bench.report.lines import Condition, conditions
 from upsampler_bench.report.naming import distinguish, file_name
@@ -32,6 +33,9 @@ def from_runs(runs: Sequence[Run], tested: Sequence[Run] = (), stored: Sequence[
     """
     stored_conditions = [one for run in stored for one in (*conditions(run), *conditions(run, [QUALITY]))]
     source, known = mious([*runs, *stored])
+    miou, origin = PHRASES[source]
+    if source == PUBLISHED and ours.given(runs):
+        miou += ", or given by the user"
     labels = facts.labels(runs)
     measured, probed = _measured(runs, labels), _of_mode(PROBE, runs, labels)
     of_quality = _of_mode(QUALITY, runs, labels)
@@ -53,7 +57,7 @@ def from_runs(runs: Sequence[Run], tested: Sequence[Run] = (), stored: Sequence[
         ),
         warning=" ".join(dict.fromkeys(warning for run in runs if (warning := facts.warning(run)))),
         operators=operator_facts.operators(runs, known, tested),
-        miou=PHRASES[source],
+        miou=(miou, origin),
         profiles=tuple(profiles.tables(measured)),
         traces=tuple(profiles.traces(measured)),
     )

@@ -143,6 +143,21 @@ def test_added_and_removed_operators_are_listed_and_do_not_fail(command):
     assert "other\n  added, but failed: ValueError: odd" in printed
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "base.json has none of the operators here; it has mine: name what registers them with --plugin FILE.py"),
+        (("-u", "carafe"), "record them with 'upsampler-bench baseline update -u carafe --file base.json'"),
+    ],
+)
+def test_a_check_that_has_nothing_to_compare_measures_nothing(command, tmp_path, arguments, message):
+    condition, seed = recording.CASE.condition, recording.SETTINGS.seed
+    baseline_file.save(Baseline(condition, "2.9.0", {"mine": OperatorBaseline()}, seed), tmp_path / "base.json")
+    exit_code, printed = command("check", *arguments)
+    assert exit_code == 2
+    assert message in printed
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_an_update_of_some_operators_keeps_the_others(command, tmp_path):
     command("update", "-u", "own", "-u", "nearest", own=PLAIN)

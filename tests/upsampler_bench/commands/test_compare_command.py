@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
         (("carafe", "dysample", "--shape", "64"), "shape is '64'"),
         (("carafe", "dysample", "--budgets", "none.toml"), "give --base REVISION too"),
         (("--base", "HEAD", "--budgets", "none.toml"), "cannot read budgets from none.toml"),
-        (("carafe", "dysample", "--format", "pdf"), "no format 'pdf'"),
+        (("carafe", "dysample", "--format", "docx"), "no format 'docx'"),
         (("old.json", "new.json"), "old.json"),
         (("old.json", "carafe"), "no stored run at carafe; expected two stored runs, or two operators"),
         (("old.json", "new.json", "--shape", "8x6x5"), "stored runs are compared as they are; leave out --shape"),

@@ -42,9 +42,9 @@ class Machine:
         return Timing((value,) * 4, (1.0,) * 4, value)
 
 
-def compare(machine, budget=0.0):
+def compare(machine, budget=0.0, spent=0.0, conditions=1):
     lines = []
-    plan = Schedule({name: Side(name) for name in SIDES}, CASES, settings(), DEFAULT, budget)
+    plan = Schedule({name: Side(name) for name in SIDES}, CASES, settings(), DEFAULT, budget, spent, conditions)
     return schedule.compare(plan, lines.append, machine.measure, machine.clock), lines
 
 
@@ -91,10 +91,20 @@ def test_a_budget_ends_it_in_time():
 def test_a_budget_too_small_for_the_first_look_is_said_early_and_leaves_cases_unclear():
     machine = Machine()
     compared, lines = compare(machine, budget=20.0)
-    assert "The budget for this condition is 20 s; 8 processes per side need about 48 s" in lines[3]
+    assert "The budget for this condition is 20 s, enough for about 3 of 8 processes per side" in lines[3]
+    assert "which need about 48 s" in lines[3]
     assert compared.stopped == comparison.BUDGET
     assert machine.now <= 20.0
     assert {result.verdict for result in compared.results} == {"UNCLEAR"}
+
+
+def test_once_processes_that_count_were_timed_the_budget_is_estimated_before_the_first_sample():
+    _, lines = compare(Machine(), budget=24.0, spent=4.0, conditions=2)
+    assert "is 24 s, enough for about 3 of 8 processes per side, which need about 52 s here" in lines[0]
+    assert "give --budget 120, fewer operators" in lines[0]
+    assert not any("budget" in line for line in lines[1:])
+    _, lines = compare(Machine(), budget=60.0, spent=4.0)
+    assert not any("budget" in line for line in lines)
 
 
 def test_an_interruption_keeps_what_was_measured():

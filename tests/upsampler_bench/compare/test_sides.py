@@ -1,13 +1,17 @@
 """What a comparison records beside its results."""
 
+import contextlib
+from dataclasses import replace
 from itertools import count, repeat
 
 import pytest
 
-from upsampler_bench.compare import process, schedule, sides
+from upsampler_bench.compare import outcome, process, registered, report, schedule, sides, worktrees
 from upsampler_bench.compare.comparison import Comparison
+from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import DEFAULT
 from upsampler_bench.device import quota
+from upsampler_bench.errors import PlanError
 
 
 @pytest.mark.parametrize(("periods", "notes"), [(count(), (sides.THROTTLED,)), (repeat(7), ())])
@@ -19,3 +23,45 @@ def test_a_comparison_that_a_quota_throttled_has_a_note(periods, notes, monkeypa
     options = sides.Options(plan={"shape": ["4x4x4"], "mode": ["inference"], "device": "cpu"})
     (made,) = sides.compare_operators("nearest", "bilinear", options, print)
     assert made.notes == notes
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """A repository without the package upsamplers; its head's plug-in adds "new" to "old" of the base."""
+    known = {"base": ("bilinear", "old"), "head": ("bilinear", "old", "new")}
+    monkeypatch.setattr(worktrees, "repository", lambda: tmp_path)
+    monkeypatch.setattr(worktrees, "changed_files", lambda root: [])
+    monkeypatch.setattr(worktrees, "sides", lambda *_, **__: contextlib.nullcontext((Side("base"), Side("head"))))
+    monkeypatch.setattr(registered, "names", lambda side, device: known[side.name])
+    monkeypatch.setattr(
+        sides, "_compare", lambda base, head, names, *_: [Comparison("base", "head", "", (*names,), DEFAULT)]
+    )
+    return sides.Options({"device": "cpu"}, ("mine.py",))
+
+
+def test_in_another_repository_the_operators_of_its_plug_ins_are_compared(elsewhere):
+    (made,) = sides.compare_revisions("HEAD~1", None, elsewhere, print)
+    assert (made.keys, made.added) == (("old",), ("new",))
+
+
+def test_an_operator_that_only_the_head_has_is_added_and_no_error(elsewhere):
+    made = sides.compare_revisions("HEAD~1", None, replace(elsewhere, plan={"upsampler": ["new"]}), print)
+    facts = dict(report.report(made).facts)
+    assert facts["Result"] == "nothing to compare: no operator is in both revisions"
+    assert facts["Added operators"] == "new"
+    assert outcome.outcome(made, "regression") == outcome.Outcome.FINE
+
+
+def test_a_repository_whose_operators_are_not_named_is_refused(elsewhere):
+    with pytest.raises(
+        PlanError, match=r"has no operators to compare by default; name yours: --plugin FILE\.py, or -u"
+    ):
+        sides.compare_revisions("HEAD~1", None, replace(elsewhere, plugins=()), print)
+    with pytest.raises(PlanError, match="no upsampler 'older'; did you mean 'old'"):
+        sides.compare_revisions("HEAD~1", None, replace(elsewhere, plan={"upsampler": ["older"]}), print)
+
+
+def test_a_budget_for_what_is_not_compared_is_refused_before_anything_is_measured():
+    options = sides.Options({"device": "cpu"}, budgeted=("nearset",))
+    with pytest.raises(PlanError, match="for 'nearset', which is not compared; did you mean 'nearest'"):
+        sides.compare_operators("nearest", "bilinear", options, print)

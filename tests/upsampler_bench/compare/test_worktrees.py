@@ -75,6 +75,17 @@ def test_an_interruption_cleans_up_too(repository, problem):
     assert not list((repository / ".git" / "worktrees").glob("*"))
 
 
+def test_a_plug_in_that_the_base_does_not_have_is_left_out_of_it(repository):
+    for name in ("new.py", "package/ops.py"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("")
+    lines = []
+    with worktrees.sides("HEAD", None, ("mine.py", "new.py", "package.ops", "json"), lines.append) as (base, head):
+        assert [Path(plugin).name for plugin in base.plugins] == ["mine.py", "json"]
+        assert len(head.plugins) == 4
+    assert lines[0].endswith("has no new.py, package.ops: what it registers is new")
+
+
 def test_a_shallow_clone_is_not_compared_with_itself(repository, tmp_path, monkeypatch):
     git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
@@ -95,12 +106,6 @@ def test_an_unknown_revision_is_refused_with_some_that_exist(repository):
         worktrees.resolve(repository, "mian")
     with pytest.raises(PlanError, match="no revision '--all'"):
         worktrees.resolve(repository, "--all")
-
-
-def test_a_budget_for_an_unknown_operator_is_refused_before_anything_is_measured(repository):
-    options = sides.Options({}, ("mine.py",), budgeted=("bilinear", "bilinaer"))
-    with pytest.raises(PlanError, match="for 'bilinaer', which is not compared; did you mean 'bilinear'"):
-        sides.compare_revisions("HEAD~1", None, options, str)
 
 
 def test_outside_a_repository_is_refused(tmp_path, monkeypatch):

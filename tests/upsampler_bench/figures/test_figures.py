@@ -11,6 +11,7 @@ from sample_run import FIGURES, plain_run, sample_run
 
 from upsampler_bench import report, storage
 from upsampler_bench.figures.draw import draw
+from upsampler_bench.figures.palette import Colours
 from upsampler_bench.report.pictures import Picture, Plane
 from upsampler_bench.results import Run
 
@@ -29,7 +30,7 @@ REPORTS = Path(__file__).parents[3] / "reports" / "amd-epyc"
 def drawn(*runs: Run) -> Iterator[tuple[Picture, Figure]]:
     """One picture of each kind."""
     for picture in {(one.name, one.slug[:4]): one for one in report.from_runs(runs).pictures}.values():
-        figure = draw(picture)
+        figure = draw(picture, Colours())
         figure.draw_without_rendering()
         yield picture, figure
 

@@ -13,14 +13,14 @@ from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
 from upsampler_bench import formats, report, storage
 from upsampler_bench.case import Settings
 from upsampler_bench.errors import OutputError, PlanError
-from upsampler_bench.figures.palette import colour
+from upsampler_bench.figures.palette import Colours, colours
 from upsampler_bench.formats import csv as csv_format
 from upsampler_bench.formats import latex, markdown, terminal
 from upsampler_bench.results import MetricInfo, Reading, Run
 
 # A trace is written of profiles alone: see test_trace.py.
 ALL = tuple(name for name in formats.names() if name != "trace")
-PICTURES = ("png", "svg")
+PICTURES = ("png", "svg", "pdf")
 TEXTS = tuple(name for name in ALL if name not in PICTURES)
 PRINTED = ("csv", "latex", "markdown", "terminal")
 NASTY = "my|o_p&{$^}~\\%#<b>[red]"
@@ -36,7 +36,7 @@ def nasty_run() -> Run:
 
 
 def test_the_formats_are_the_files_of_the_folder() -> None:
-    assert {"terminal", "csv", "markdown", "latex", "png", "svg"} <= set(ALL)
+    assert {"terminal", "csv", "markdown", "latex", "png", "svg", "pdf"} <= set(ALL)
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_png_and_svg_hold_the_same_figures_and_conditions_are_told_apart() -> No
     run = plain_run({name: FIGURES[name] for name in ("bilinear", "dysample")})
     small = tuple(replace(one, case=replace(one.case, height=60)) for one in run.measurements)
     made = report.from_run(replace(run, measurements=(*run.measurements, *small)))
-    stems = [{Path(file).stem for file in formats.get(name).files(made)} for name in PICTURES]
+    stems = [{Path(file).stem for file in formats.get(name).files(made)} for name in ("png", "svg")]
     kinds = ("panel", "pareto")
     expected = {f"{kind}-1x256x{size}x120" for kind in kinds for size in (60, 120)}
     assert stems[0] == stems[1] == {*expected, "bubble-1x256x120x120"}
@@ -155,18 +155,35 @@ def test_png_and_svg_hold_the_same_figures_and_conditions_are_told_apart() -> No
 
 @pytest.mark.slow
 def test_pictures_are_what_their_names_say() -> None:
-    made = report.from_run(sample_run())
+    made = report.from_run(plain_run({name: FIGURES[name] for name in ("bilinear", "dysample")}))
     drawn = {name: one for kind in PICTURES for name, one in formats.get(kind).files(made).items()}
     assert all(one.startswith(b"\x89PNG") for name, one in drawn.items() if name.endswith(".png"))
     for one in (one for name, one in drawn.items() if name.endswith(".svg")):
         assert ElementTree.fromstring(one).tag.endswith("svg")
         assert b"<dc:date>" not in one
+    for one in (one for name, one in drawn.items() if name.endswith(".pdf")):
+        assert one.startswith(b"%PDF")
+        assert b"CreationDate" not in one
+        # Type 3 letters are refused by journals.
+        assert b"/FontFile2" in one
+        assert b"/Type3" not in one
 
 
-def test_a_colour_depends_on_the_name_alone_and_variants_differ() -> None:
-    shades = {colour(name) for name in FIGURES}
-    assert len(shades) == len(FIGURES)
-    assert colour("somebodys-own") == colour("somebodys-own")
+def test_no_two_operators_of_a_report_have_one_colour() -> None:
+    own = [f"{family}{variant}" for family in ("mine", "theirs", "ours", "it", "x") for variant in ("", "-b", "-large")]
+    names = [*FIGURES, *own, *(f"new{number}" for number in range(20)), "dysample[groups=1]", "dysample[groups=8]"]
+    given = Colours(names)
+    assert len({given[name] for name in names}) == len(set(names))
+    assert {given[name] for name in ("dysample", "carafe")} == {Colours()[name] for name in ("dysample", "carafe")}
+    assert given["mine · torch"] == given["mine"] != given["mine · triton"]
+
+
+def test_an_operator_has_one_colour_in_all_pictures_and_on_the_page() -> None:
+    run = plain_run(dict.fromkeys(("bilinear", "mine", "theirs"), FIGURES["dysample"]))
+    page = formats.render("html", report.from_run(run))
+    given = colours(report.from_run(run))
+    assert len({given[name] for name in ("bilinear", "mine", "theirs")}) == 3
+    assert all(f'"name":"{name}","colour":"{given[name]}"' in page for name in given)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from sample_run import ENVIRONMENT, METRICS, sample_run
 
 from upsampler_bench import formats, report
 from upsampler_bench.case import Case, Settings
+from upsampler_bench.figures.palette import Colours
 from upsampler_bench.formats.html import plots
 from upsampler_bench.results import Measurement, Run
 
@@ -165,7 +166,7 @@ def test_every_operator_of_a_picture_is_in_its_figures_and_in_the_table_below_it
         head, rows = plots.numbers(picture)
         assert {len(row) for row in rows} == {len(head)}
         names = {row[0] for row in rows}
-        for _ in plots.plots(picture, made.tables):
+        for _ in plots.plots(picture, made.tables, Colours()):
             hovered = json.dumps(next(figures)["figure"]["data"], ensure_ascii=False)
             assert all(plots.plain(name, 200) in hovered for name in names)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from upsampler_bench.figures.palette import colour, symbol
+from upsampler_bench.figures.palette import Colours, symbol
 from upsampler_bench.formats.html import words
 from upsampler_bench.formats.html.plots import Plot
 from upsampler_bench.report.parts import Cell, OperatorFacts, Report, Table
@@ -28,24 +28,24 @@ def finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def data(report: Report, plots: Sequence[Plot]) -> dict[str, Any]:
+def data(report: Report, plots: Sequence[Plot], colours: Colours) -> dict[str, Any]:
     """Everything that the scripts read."""
     facts = {operator.name: operator for operator in report.operators}
     names = dict.fromkeys([*facts, *(row.name for table in report.tables for row in table.rows)])
     return {
         "baseline": next((row.name for table in report.tables for row in table.rows if row.baseline), ""),
         "miou": report.miou[1],
-        "operators": [_operator(name, facts.get(name)) for name in names],
+        "operators": [_operator(name, facts.get(name), colours[name]) for name in names],
         "tables": [_table(table) for table in report.tables],
         "plots": [{"figure": plot.figure, "ratio": plot.ratio} for plot in plots],
     }
 
 
-def _operator(name: str, facts: OperatorFacts | None) -> dict[str, Any]:
+def _operator(name: str, facts: OperatorFacts | None, colour: str) -> dict[str, Any]:
     # Capabilities are pairs, since a metric of a stranger's file may be called anything.
     return {
         "name": name,
-        "colour": colour(name),
+        "colour": colour,
         "symbol": symbol(name),
         "guide": facts.needs_guide if facts else None,
         "miou": facts.miou if facts else None,

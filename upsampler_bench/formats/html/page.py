@@ -12,7 +12,7 @@ from importlib import resources
 import jinja2
 import plotly
 
-from upsampler_bench.figures.palette import family
+from upsampler_bench.figures.palette import colours, family
 from upsampler_bench.formats.html import data, words
 from upsampler_bench.formats.html.plots import numbers, plots
 from upsampler_bench.report.parts import Report
@@ -26,7 +26,8 @@ CHOICES = ("dtype", "device", "model")
 
 def page(report: Report) -> str:
     """The report as HTML; all text of the report is escaped by the template or, for scripts, as JSON."""
-    drawn = [(picture, numbers(picture), plots(picture, report.tables)) for picture in report.pictures]
+    given = colours(report)
+    drawn = [(picture, numbers(picture), plots(picture, report.tables, given)) for picture in report.pictures]
     script = _script()
     packed, library = _library()
     # The rows of a comparison are no operators to choose from.
@@ -34,6 +35,7 @@ def page(report: Report) -> str:
     return _template().render(
         report=report,
         words=words,
+        colours=given,
         pictures=drawn,
         notes={mark: place for place, (mark, _) in enumerate(report.footnotes)},
         families=_distinct(family(row.name) for table in report.tables for row in table.rows),
@@ -41,7 +43,7 @@ def page(report: Report) -> str:
         choosable=choosable,
         style="".join(_asset(name) for name in STYLES),
         script=script,
-        data=data.as_json(data.data(report, [plot for _, _, of_picture in drawn for plot in of_picture])),
+        data=data.as_json(data.data(report, [plot for _, _, of_picture in drawn for plot in of_picture], given)),
         plotly=packed,
         allowed=f"'sha256-{_digest(script)}' 'sha256-{library}'",
     )

@@ -17,7 +17,7 @@ from matplotlib.image import imsave
 
 from upsampler_bench.figures.heat import COLOURS
 from upsampler_bench.figures.mosaic import sheet
-from upsampler_bench.figures.palette import colour, legend_colour, symbol
+from upsampler_bench.figures.palette import Colours, legend_colour, symbol
 from upsampler_bench.report.parts import Cell, Table
 from upsampler_bench.report.pictures import Axis, Bar, BarChart, Heat, Mosaic, Panel, Picture, Plane, Point
 from upsampler_bench.units import short
@@ -52,15 +52,15 @@ class Plot:
     ratio: Json | None = None
 
 
-def plots(picture: Picture, tables: Sequence[Table]) -> list[Plot]:
+def plots(picture: Picture, tables: Sequence[Table], colours: Colours) -> list[Plot]:
     """The picture's figures: a panel's one for each chart."""
     if isinstance(picture, Plane):
-        return [Plot("", PLANE, _plane(picture))]
+        return [Plot("", PLANE, _plane(picture, colours))]
     if isinstance(picture, Heat):
         return [Plot("", round(BAR * len(picture.rows)) + 90, _heat(picture))]
     if isinstance(picture, Mosaic):
         return [_mosaic(picture)]
-    return [_chart(chart, picture, tables) for chart in picture.charts]
+    return [_chart(chart, picture, tables, colours) for chart in picture.charts]
 
 
 def plain(text: str, most: int = 80) -> str:
@@ -69,20 +69,20 @@ def plain(text: str, most: int = 80) -> str:
     return html.escape(flat if len(flat) <= most else f"{flat[: most - 10]}…{flat[-9:]}", quote=False)
 
 
-def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table]) -> Plot:
+def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table], colours: Colours) -> Plot:
     height = round(BAR * (chart.places[-1] + 1)) + AROUND
     if panel.legend:
         height += LEGEND * -(-len(panel.legend) // LEGEND_COLUMNS)
     if any(bar.backend for bar in chart.bars):
-        return Plot(chart.title, height, _grouped(chart, panel))
+        return Plot(chart.title, height, _grouped(chart, panel, colours))
     if panel.legend:
-        return Plot(chart.title, height, _stacked(chart, panel))
+        return Plot(chart.title, height, _stacked(chart, panel, colours))
     ratios = _relative(chart, panel.baseline, tables)
-    ratio = _bars(ratios, panel.baseline) if ratios else None
-    return Plot(chart.title, height, _bars(chart, panel.baseline), ratio)
+    ratio = _bars(ratios, panel.baseline, colours) if ratios else None
+    return Plot(chart.title, height, _bars(chart, panel.baseline, colours), ratio)
 
 
-def _bars(chart: BarChart, baseline: str) -> Json:
+def _bars(chart: BarChart, baseline: str, colours: Colours) -> Json:
     places = chart.places
     left, right = chart.range
     start = left if chart.log or chart.dots else 0.0
@@ -94,7 +94,7 @@ def _bars(chart: BarChart, baseline: str) -> Json:
     marks |= {
         "x": [bar.value for bar in chart.bars],
         "y": places,
-        "marker": {"color": [legend_colour(bar.backend) if bar.backend else colour(bar.name) for bar in chart.bars]},
+        "marker": {"color": [legend_colour(bar.backend) if bar.backend else colours[bar.name] for bar in chart.bars]},
         "error_x": _error([(bar.value, bar.low, bar.high) for bar in chart.bars]),
         "hovertext": hover,
         "hoverinfo": "text",
@@ -131,9 +131,9 @@ def _bars(chart: BarChart, baseline: str) -> Json:
     return {"data": [marks, numbers], "layout": layout}
 
 
-def _stacked(chart: BarChart, panel: Panel) -> Json:
+def _stacked(chart: BarChart, panel: Panel, colours: Colours) -> Json:
     """Bars of segments: a trace for each name of the legend."""
-    figure = _bars(chart, panel.baseline)
+    figure = _bars(chart, panel.baseline, colours)
     places, traces = chart.places, []
     for name in panel.legend:
         lengths = [dict(bar.segments).get(name, 0.0) for bar in chart.bars]
@@ -147,9 +147,9 @@ def _stacked(chart: BarChart, panel: Panel) -> Json:
     return {"data": [*traces, figure["data"][1] | {"showlegend": False}], "layout": layout}
 
 
-def _grouped(chart: BarChart, panel: Panel) -> Json:
+def _grouped(chart: BarChart, panel: Panel, colours: Colours) -> Json:
     """Bars coloured by backend: the legend's entries are traces without bars."""
-    figure = _bars(chart, panel.baseline)
+    figure = _bars(chart, panel.baseline, colours)
     keys = [
         {"type": "bar", "x": [None], "y": [0], "name": name, "marker": {"color": legend_colour(name)}}
         for name in panel.legend
@@ -202,7 +202,7 @@ def _column(table: Table, name: str) -> dict[str, Cell]:
     return {}
 
 
-def _plane(plane: Plane) -> Json:
+def _plane(plane: Plane, colours: Colours) -> Json:
     """One trace for each line and one for the points of each operator; the legend hides both together."""
     in_legend = {line.name for line in plane.lines if line.legend}
     traces: list[Json] = []
@@ -213,7 +213,7 @@ def _plane(plane: Plane) -> Json:
             "shape": "hv" if line.steps else "linear",
         }
         if line.name:
-            look["color"] = colour(line.name)
+            look["color"] = colours[line.name]
         trace: Json = {"type": "scatter", "mode": "lines", "line": look, "hoverinfo": "skip", "legendgroup": line.name}
         trace |= {"x": [at[0] for at in line.points], "y": [at[1] for at in line.points]}
         traces.append(trace | {"name": plain(line.legend, 40), "showlegend": bool(line.legend)})
@@ -221,7 +221,7 @@ def _plane(plane: Plane) -> Json:
     for point in plane.points:
         by_operator.setdefault(point.name, []).append(point)
     labelled = _labelled(plane)
-    traces += [_points(plane, points, labelled) for points in by_operator.values()]
+    traces += [_points(plane, points, labelled, colours[name]) for name, points in by_operator.items()]
     layout: Json = {
         "margin": {"l": 60, "r": 24, "t": 32, "b": 50},
         "showlegend": bool(in_legend),
@@ -252,8 +252,7 @@ def _shares(axis: Axis, values: Sequence[float]) -> list[float]:
     return [(position - least) / (length or 1.0) for position in positions]
 
 
-def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point]) -> Json:
-    own = colour(points[0].name)
+def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point], colour: str) -> Json:
     texts = []
     for point in points:
         x = _number(point.x, *(point.x_interval or (None, None)))
@@ -274,7 +273,7 @@ def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point]) ->
         "marker": {
             "size": [round(2 * SCALE * plane.radius(point.size, small=point.small), 1) for point in points],
             "symbol": [f"{own_symbol}-open" if point.hollow else own_symbol for point in points],
-            "color": own,
+            "color": colour,
             "opacity": 1,
         },
         "error_x": _error([(point.x, *(point.x_interval or (None, None))) for point in points]),

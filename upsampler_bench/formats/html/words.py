@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from upsampler_bench.case import QUALITY
-from upsampler_bench.figures.palette import colour, family
+from upsampler_bench.figures.palette import family
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
 from upsampler_bench.report.parts import NOTHING, Cell, Report, Row, Table
 
-__all__ = ["colour", "family"]
+__all__ = ["family"]
 
 # So many tables have their rows in the page from the start; those of the others wait until their table is near.
 AT_ONCE = 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from upsampler_bench import units
+from upsampler_bench.paper import ours
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.naming import file_name
 from upsampler_bench.report.pictures import Axis
@@ -43,6 +44,12 @@ def axis(info: MetricInfo, values: Sequence[float]) -> Axis:
 def subtitle(condition: Condition) -> str:
     """The condition in words; where several runs have it, with the run's label."""
     return f"{condition.label}: {condition.words}" if condition.label else condition.words
+
+
+def given_mious(condition: Condition) -> list[str]:
+    """A sentence that names the operators whose mIoU a user gave; none where all are as published."""
+    names = [one.row for one in ours.given([condition.run]) if (one.table, one.figure) == (ours.TABLE4, ours.MIOU)]
+    return [f"mIoU of {', '.join(names)}: given by the user."] if names else []
 
 
 def missing(condition: Condition, infos: Sequence[MetricInfo], drawn: Collection[str]) -> list[str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from upsampler_bench.paper import published
+from upsampler_bench.paper.ours import mious
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.pictures import Axis, Plane, Point
 from upsampler_bench.report.pictures import Line as Segment
-from upsampler_bench.report.pictures._numbers import FLOPS, estimate, interval, needs_log, subtitle
+from upsampler_bench.report.pictures._numbers import FLOPS, estimate, given_mious, interval, needs_log, subtitle
 from upsampler_bench.results import MetricInfo
 
 PLACE = 1
@@ -49,7 +50,7 @@ def _plane(condition: Condition, measured: Sequence[Point]) -> Plane:
         title="Speed and quality, measured here and published",
         subtitle=f"measured on {condition.device}: {subtitle(condition)}; published: on an RTX 3090",
         x=Axis(f"Latency relative to {BASELINE}", "×", needs_log([point.x for point in (*measured, *rings)])),
-        y=Axis("Published mIoU", "%"),
+        y=Axis("mIoU" if given_mious(condition) else "Published mIoU", "%"),
         points=(*measured, *rings),
         lines=tuple(pairs),
         size="GFLOPs added" if cost else "",
@@ -60,7 +61,7 @@ def _plane(condition: Condition, measured: Sequence[Point]) -> Plane:
 
 
 def _measured(condition: Condition, line: Line, baseline: Line, latency: MetricInfo) -> Point | None:
-    quality = published.segformer_b1_ade20k().get(line.operator)
+    quality = mious([condition.run]).get(line.operator)
     ours, theirs = line.measurement(latency), baseline.measurement(latency)
     if quality is None or ours is None or theirs is None:
         return None
@@ -70,7 +71,7 @@ def _measured(condition: Condition, line: Line, baseline: Line, latency: MetricI
         return None
     flops, base = (estimate(one, condition.first(FLOPS)) for one in (line, baseline))
     size = max(flops.value - base.value, 0.0) if flops and base else 0.0
-    return Point(line.name, ratio.value, quality.miou, line.name, size, interval(ratio), note="measured here")
+    return Point(line.name, ratio.value, quality, line.name, size, interval(ratio), note="measured here")
 
 
 def _published(names: Iterable[str]) -> list[Point]:
@@ -95,9 +96,10 @@ def _caption(
     yield f"A line joins the two of one operator. {BASELINE} itself is 1."
     yield "Error bars: 95 % interval; of rings, how exactly Fig. 1 can be read."
     yield "mIoU as published: SegFormer-B1 on ADE20K (Table 4)."
+    yield from given_mious(condition)
     if cost:
         yield f"Area: GFLOPs added to {BASELINE} ({cost.name}); of rings, those of Table 4 (six stages, 14,592 pixels)."
-    known, lines = published.segformer_b1_ade20k(), condition.lines
+    known, lines = mious([condition.run]), condition.lines
     drawn = {line.operator for line in lines if line.name in measured}
     left_out = {
         "No published mIoU": [line.name for line in lines if line.operator not in known],

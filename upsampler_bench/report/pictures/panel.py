@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from upsampler_bench import units
 from upsampler_bench.case import Case
-from upsampler_bench.paper import published
+from upsampler_bench.paper.ours import mious
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
-from upsampler_bench.report.pictures._numbers import FLOPS, PARAMS, estimate, interval, needs_log, subtitle
+from upsampler_bench.report.pictures._numbers import FLOPS, PARAMS, estimate, given_mious, interval, needs_log, subtitle
 from upsampler_bench.report.tables import rank
 from upsampler_bench.results import ERROR, MetricInfo, Run
 from upsampler_bench.stats import Estimate
@@ -113,12 +113,12 @@ def _in_model(condition: Condition, conditions: Sequence[Condition]) -> Panel | 
         info = condition.first(names)
         if info and base.reading(info):
             charts.append(_additions(condition, base, info))
-    if is_papers and any(line.operator in published.segformer_b1_ade20k() for line in condition.lines):
+    if is_papers and any(line.operator in mious([condition.run]) for line in condition.lines):
         charts.append(_quality(condition))
     if not charts:
         return None
     title = f"Upsamplers in {condition.case.model} on {condition.device}"
-    caption = " ".join(_caption(charts, base.name))
+    caption = " ".join([*_caption(charts, base.name), *given_mious(condition)])
     return Panel(title, subtitle(condition), base.name, tuple(charts), caption, condition.slug)
 
 
@@ -180,12 +180,13 @@ def _alike(condition: Condition, case: Case) -> tuple[object, ...]:
 
 
 def _quality(condition: Condition) -> BarChart:
-    bars, known = [], published.segformer_b1_ade20k()
+    bars, known = [], mious([condition.run])
     for line in condition.lines:
-        miou = known[line.operator].miou if line.operator in known else None
+        miou = known.get(line.operator)
         bars.append(Bar(line.name, miou, "not published" if miou is None else f"{miou:.2f}"))
     base = known.get(condition.run.settings.baseline)
-    return BarChart("miou", "Published mIoU", "%", tuple(bars), base.miou if base else None, dots=True)
+    title = "mIoU" if given_mious(condition) else "Published mIoU"
+    return BarChart("miou", title, "%", tuple(bars), base, dots=True)
 
 
 def _caption(charts: Sequence[BarChart], baseline: str) -> Iterator[str]:
