@@ -18,7 +18,7 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "upsampler_bench"))
 
-from fake_process import FakeProcess
+from fake_process import FakeProcess, Silence
 
 from upsampler_bench import formats, plan, report, storage
 from upsampler_bench.cluster.merge import merge
@@ -28,16 +28,6 @@ T = TypeVar("T")
 SHARDS = 64
 MIB = 2**20
 METRICS = ["latency", "params", "memory", "train_latency", "train_memory"]
-
-
-class Silence:
-    """Nobody watches."""
-
-    def begin(self, cases: object, device: str = "") -> None: ...
-
-    def update(self, message: object) -> None: ...
-
-    def lost(self, case: object, reason: str) -> None: ...
 
 
 def keys(cases: int) -> dict[str, object]:

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_process import ThisProcess
 
 import upsamplers
 from upsampler_bench import cli
-from upsampler_bench.runner import isolated, operators
+from upsampler_bench.runner import isolated, operators, pool
 
 
 @pytest.fixture
@@ -37,3 +38,9 @@ def bad_operators(registry_restored, monkeypatch):
     monkeypatch.setattr(isolated, "registered", registered)
     if "good" not in upsamplers.names():
         upsamplers.load_plugin(str(Path(__file__).with_name("bad_plugins.py")))
+
+
+@pytest.fixture
+def here(bad_operators, monkeypatch):
+    """Operators are measured in this process, with times that are made up."""
+    monkeypatch.setattr(pool, "Process", ThisProcess)

@@ -20,6 +20,16 @@ from upsampler_bench.runner.protocol import Message, Request
 ROUNDS, TURN = 10, 3
 
 
+class Silence:
+    """A listener that says nothing."""
+
+    def begin(self, cases: object, device: str = "") -> None: ...
+
+    def update(self, message: Message) -> None: ...
+
+    def lost(self, case: Case, reason: str) -> None: ...
+
+
 class FakeProcess:
     """Stands for `upsampler_bench.runner.pool.Process`."""
 

@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from fake_process import ThisProcess
 
 from upsampler_bench import plan, storage
 from upsampler_bench.cluster.merge import merge
 from upsampler_bench.errors import PlanError
-from upsampler_bench.runner import control, pool, scheduler, session
+from upsampler_bench.runner import control, scheduler, session
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
 SHAPES = ["8x6x5", "8x8x5", "8x8x8"]
@@ -29,11 +28,6 @@ pytestmark = [
     pytest.mark.usefixtures("bad_operators"),
     pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two cores"),
 ]
-
-
-@pytest.fixture
-def here(monkeypatch):
-    monkeypatch.setattr(pool, "Process", ThisProcess)
 
 
 class Recorder:

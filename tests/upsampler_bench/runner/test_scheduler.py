@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from fake_process import ThisProcess
+from fake_process import Silence
 
 import upsamplers
 from upsampler_bench import metrics, plan, storage
@@ -25,17 +25,7 @@ KEYS = {
 }
 
 
-class Silence:
-    def begin(self, cases, device=""): ...
-
-    def update(self, message): ...
-
-    def lost(self, case, reason): ...
-
-
-@pytest.fixture(autouse=True)
-def _here(bad_operators, monkeypatch):
-    monkeypatch.setattr(pool, "Process", ThisProcess)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def measure(folder, *names, listener=None, resume=False, **keys):

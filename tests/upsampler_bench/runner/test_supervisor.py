@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fake_process import ThisProcess
+from fake_process import Silence, ThisProcess
 
 from upsampler_bench import plan, storage
 from upsampler_bench.runner import pool, scheduler, session
@@ -21,14 +21,6 @@ QUICK = {
 }  # fmt: skip
 
 pytestmark = [pytest.mark.usefixtures("bad_operators"), pytest.mark.slow]
-
-
-class Silence:
-    def begin(self, cases, device=""): ...
-
-    def update(self, message): ...
-
-    def lost(self, case, reason): ...
 
 
 def measure(*names, folder=None, listener=None, resume=False, **keys):
