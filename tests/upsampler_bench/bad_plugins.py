@@ -62,12 +62,6 @@ class Hangs(Bad):
         time.sleep(3600)
 
 
-@upsamplers.register("prints")
-class Prints(Bad):
-    def misbehave(self, x):
-        print("operators may print what they like")
-
-
 @upsamplers.register("wrong-shape")
 class WrongShape(Bad):
     misbehave = Good.misbehave
@@ -165,23 +159,6 @@ class EndsLate(Bad):
             self.timer.start()
 
 
-@upsamplers.register("escapes")
-class Escapes(Bad):
-    """Leaves a process in a session of its own, and says which."""
-
-    def misbehave(self, x):
-        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        with Path(os.environ["CHILDREN"]).open("a") as file:
-            file.write(f"{child.pid} {os.getpid()}\n")
-
-
-@upsamplers.register("escapes-and-stops")
-class EscapesAndStops(Escapes):
-    def misbehave(self, x):
-        super().misbehave(x)
-        os.kill(os.getpid(), signal.SIGSTOP)
-
-
 @upsamplers.register("forges-the-end")
 class ForgesTheEnd(Bad):
     """Writes to every pipe of the process what could be taken for a message."""
@@ -202,3 +179,32 @@ class Interrupts(Bad):
 class Refuses(Bad):
     def misbehave(self, x):
         raise upsamplers.Unsupported(f"refuses {tuple(x.shape)}; expected something nicer")
+
+
+def escape():
+    """Leaves a process in a session of its own, and says which."""
+    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    with Path(os.environ["CHILDREN"]).open("a") as file:
+        file.write(f"{child.pid} {os.getpid()}\n")
+
+
+@upsamplers.register("escapes-and-stops")
+class EscapesAndStops(Bad):
+    def misbehave(self, x):
+        escape()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+# Those that can be measured come last: a process that ends with one is blamed on it alone if it has built no other.
+
+
+@upsamplers.register("escapes")
+class Escapes(Bad):
+    def misbehave(self, x):
+        escape()
+
+
+@upsamplers.register("prints")
+class Prints(Bad):
+    def misbehave(self, x):
+        print("operators may print what they like")

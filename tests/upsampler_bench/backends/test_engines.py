@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_process import Silence
 
 import upsamplers
 from upsampler_bench import backends, plan
@@ -29,14 +30,6 @@ QUICK = {
 }
 INSTALLED = [name for name in ("onnxruntime", "openvino", "executorch") if find_spec(name)]
 engines = pytest.mark.parametrize("name", INSTALLED)
-
-
-class Silence:
-    def begin(self, cases, device=""): ...
-
-    def update(self, message): ...
-
-    def lost(self, case, reason): ...
 
 
 @pytest.fixture

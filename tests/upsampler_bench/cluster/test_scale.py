@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fake_process import FakeProcess
+from fake_process import FakeProcess, Silence
 
 from upsampler_bench import plan, report, storage
 from upsampler_bench.cluster.merge import merge
@@ -19,14 +19,6 @@ KEYS = {
     "metrics": ["latency", "params", "train_latency"],
     "processes": 1,
 }
-
-
-class Silence:
-    def begin(self, cases, device=""): ...
-
-    def update(self, message): ...
-
-    def lost(self, case, reason): ...
 
 
 @pytest.fixture

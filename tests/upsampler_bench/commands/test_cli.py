@@ -15,13 +15,13 @@ from sample_run import sample_run
 from upsampler_bench import storage
 from upsampler_bench.errors import ResultsError
 
-PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
 QUICK = ["--shape", "8x6x5", "--device", "cpu", "--max-time", "0.05", "--mode", "inference", "--target-ci", "0.5"]
 
 
-pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
+@pytest.mark.slow
 def test_run_writes_results_and_every_format_and_prints_the_table(invoke, tmp_path):
     code, out, err = invoke("run", *QUICK, "-u", "dysample", "-u", "carafe", "--output-dir", "here")
     assert code == 0
@@ -33,7 +33,7 @@ def test_run_writes_results_and_every_format_and_prints_the_table(invoke, tmp_pa
     assert re.search(r"\nWrote \d+ files to here\nOpen here/report.html\n$", err)
 
 
-def test_a_run_writes_into_a_folder_of_its_own_and_leaves_a_checkout_clean(invoke, tmp_path):
+def test_a_run_writes_into_a_folder_of_its_own_and_leaves_a_checkout_clean(invoke, here, tmp_path):
     def git(*arguments):
         done = subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True, text=True)
         return done.stdout
@@ -82,7 +82,7 @@ def test_several_runs_are_reported_in_a_new_folder(invoke, tmp_path):
     assert len([*tmp_path.glob("runs/*-report/report.csv")]) == 1
 
 
-def test_resume_continues_the_newest_unfinished_run_of_the_plan(invoke, tmp_path):
+def test_resume_continues_the_newest_unfinished_run_of_the_plan(invoke, here, tmp_path):
     arguments = ("run", *QUICK, "--metrics", "params", "-u", "nearest", "-f", "csv")
     code, _, err = invoke(*arguments, "--resume")
     assert code == 2
@@ -101,6 +101,7 @@ def test_resume_continues_the_newest_unfinished_run_of_the_plan(invoke, tmp_path
     assert len([*(tmp_path / "runs").iterdir()]) == 2
 
 
+@pytest.mark.slow
 def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
     storage.save(sample_run(), tmp_path / "here")
     code = (
@@ -133,7 +134,7 @@ def test_a_report_is_redrawn_without_torch(invoke, tmp_path):
         (("list", "--plugin", "nowhere.py"), "cannot load plug-in"),
     ],
 )
-def test_misuse_is_one_sentence_and_exit_code_2(invoke, tmp_path, arguments, message):
+def test_misuse_is_one_sentence_and_exit_code_2(invoke, here, tmp_path, arguments, message):
     code, out, err = invoke(*arguments)
     assert code == 2
     assert message in " ".join(err.split())
@@ -149,7 +150,7 @@ def test_a_plan_file_with_an_unknown_key_is_misuse(invoke, tmp_path):
     assert (code, err) == (2, "error: no plan key 'shap'; did you mean 'shape'?\n")
 
 
-def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_only(invoke):
+def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_only(invoke, here):
     arguments = (
         "run",
         *QUICK,
@@ -159,8 +160,6 @@ def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_onl
         "nearest",
         "-u",
         "dysample",
-        "--plugin",
-        PLUGIN,
         "-u",
         "raises",
         "-f",
@@ -174,7 +173,7 @@ def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_onl
     assert code == 1
 
 
-def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, tmp_path, monkeypatch):
+def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, here, tmp_path, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     backends = ("--backend", "triton", "--backend", "torch")
     chosen = ("-u", "carafe", "-u", "dysample", "--metrics", "latency", "-f", "csv", "--output-dir", "here")
@@ -196,16 +195,16 @@ def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke,
     assert (code, "[3/5]" in err) == (0, False)  # nothing is measured again
 
 
-def test_nothing_measured_is_exit_code_2_and_leaves_the_old_run(invoke, tmp_path):
+def test_nothing_measured_is_exit_code_2_and_leaves_the_old_run(invoke, here, tmp_path):
     before = storage.save(sample_run(), tmp_path / "here").read_bytes()
-    arguments = ("run", *QUICK, "-u", "raises", "--plugin", PLUGIN, "--baseline", "", "--output-dir", "here")
+    arguments = ("run", *QUICK, "-u", "raises", "--baseline", "", "--output-dir", "here")
     code, _, err = invoke(*arguments)
     assert code == 2
     assert "nothing that was asked for could be measured" in err
     assert (tmp_path / "here" / "results.json").read_bytes() == before
 
 
-def test_it_is_exit_code_2_if_every_requested_operator_refuses_and_the_baseline_alone_is_measured(invoke, tmp_path):
+def test_it_is_exit_code_2_if_every_requested_operator_refuses_and_only_the_baseline_runs(invoke, here, tmp_path):
     arguments = ("run", "--shape", "6x5x4", *QUICK[2:], "-u", "dysample", "-u", "dysample+", "--metrics", "latency")
     code, _, err = invoke(*arguments)
     assert code == 2
@@ -223,6 +222,7 @@ def test_a_corrupt_or_newer_run_is_refused_and_left_alone(invoke, tmp_path, cont
     assert (tmp_path / "results.json").read_text() == content
 
 
+@pytest.mark.slow
 def test_list_shows_every_operator_with_its_parameters(invoke):
     import upsamplers
 
@@ -236,6 +236,7 @@ def test_list_shows_every_operator_with_its_parameters(invoke):
     assert [line.split("`")[1] for line in out.splitlines()[2:]] == list(upsamplers.names())
 
 
+@pytest.mark.slow
 def test_list_says_why_an_operator_refuses(invoke):
     code, out, _ = invoke("list", "--channels", 6)
     assert code == 0
@@ -250,6 +251,7 @@ def test_doctor_checks_everything_that_distorts_timings(invoke):
         assert f"{what}:" in out
 
 
+@pytest.mark.slow
 def test_the_stored_run_says_how_it_was_measured(invoke, tmp_path):
     invoke("run", *QUICK, "-u", "nearest", "--metrics", "latency", "--output-dir", "here", "--threads", 1)
     stored = json.loads((tmp_path / "here" / "results.json").read_text())
@@ -265,6 +267,7 @@ def has_readings(folder):
         return False
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_keeps_what_was_measured(tmp_path):
     command = [sys.executable, "-m", "upsampler_bench", "run", *QUICK, "-u", "nearest", "--max-time", "20"]
     command += ["--metrics", "params", "--metrics", "latency", "--output-dir", tmp_path / "run", "-f", "csv"]

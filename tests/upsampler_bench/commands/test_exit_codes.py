@@ -64,10 +64,8 @@ def test_no_error_ends_with_the_code_of_a_result(invoke, monkeypatch, problem, c
 @pytest.mark.parametrize(
     "environment",
     [
-        {"MPLBACKEND": "nonsense"},
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
-        {"PYTHONWARNINGS": "error"},
-        {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        {"MPLBACKEND": "nonsense", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONWARNINGS": "error"},
     ],
     ids=str,
 )

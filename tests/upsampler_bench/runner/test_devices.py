@@ -1,4 +1,4 @@
-"""Real processes on two cores as two devices, and shards: every condition once, each on one device."""
+"""Two cores as two devices, and shards: every condition once, each on one device."""
 
 import os
 from pathlib import Path
@@ -25,8 +25,7 @@ KEYS = {
 ALLOWED = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 DEVICES = ",".join(f"cpu:{core}" for core in ALLOWED[:2])
 pytestmark = [
-    pytest.mark.usefixtures("registry_restored"),
-    pytest.mark.slow,
+    pytest.mark.usefixtures("bad_operators"),
     pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two cores"),
 ]
 
@@ -53,29 +52,27 @@ def prepare(folder, resume=False, shard="", devices=DEVICES, **keys):
     return session.prepare(parsed, folder, resume=resume, shard=shard, devices=devices)
 
 
-def test_two_devices_measure_each_condition_once_and_each_row_names_its_device(tmp_path):
+@pytest.mark.slow
+def test_two_devices_measure_each_condition_once_each_row_names_its_device_and_a_crash_costs_one_row(tmp_path):
     listener = Recorder()
-    run = scheduler.run(prepare(tmp_path, device="cpu"), listener)
+    keys = {"upsampler": ["segfaults", "prints"], "baseline": "prints", "plugin": PLUGIN}
+    run = scheduler.run(prepare(tmp_path, device="cpu", **keys), listener)
     assert run.ended == "complete"
     assert sorted(size for _, size in listener.begun) == [30, 40, 64]
     assert {device for device, _ in listener.begun} == {*DEVICES.split(",")}
     on = dict(map(reversed, listener.begun))
     for measurement in run.measurements:
-        assert measurement.origin.device == on[measurement.case.height * measurement.case.width]
+        is_lost = measurement.case.upsampler == "segfaults"
+        assert measurement.status == ("failed" if is_lost else "measured")
+        assert (run.ratio(measurement.case, "latency") is None) == is_lost
         assert measurement.case.device == "cpu"
-        assert run.ratio(measurement.case, "latency") is not None
+        if not is_lost:
+            assert measurement.origin.device == on[measurement.case.height * measurement.case.width]
     assert storage.load(tmp_path) == run
 
 
-def test_a_crash_on_one_device_costs_its_row_and_not_the_other_device(tmp_path):
-    run = scheduler.run(prepare(tmp_path, upsampler=["nearest", "segfaults"], plugin=PLUGIN), Recorder())
-    lost = {one.case.upsampler for one in run.measurements if one.status == "failed"}
-    assert lost == {"segfaults"}
-    assert all(one.reading("latency") for one in run.measurements if one.case.upsampler == "nearest")
-
-
-def test_ctrl_c_on_two_devices_keeps_what_both_have_and_resume_completes_it(tmp_path):
-    keys = {"target_ci": 0.0, "min-samples": 10**6, "max_time": 2.0}
+def test_ctrl_c_on_two_devices_keeps_what_both_have_and_resume_completes_it(tmp_path, here):
+    keys = {"target_ci": 0.0, "min-samples": 10**6, "max_time": 1.0}
     interrupted = scheduler.run(prepare(tmp_path, **keys), Recorder(interrupt=True))
     assert interrupted.ended == "interrupted"
     assert any(one.reading("latency") for one in storage.load(tmp_path).measurements)
@@ -84,6 +81,7 @@ def test_ctrl_c_on_two_devices_keeps_what_both_have_and_resume_completes_it(tmp_
     assert all(run.ratio(one.case, "latency") for one in run.measurements)
 
 
+@pytest.mark.slow
 def test_the_control_is_timed_on_every_device():
     measured = control.measure(prepare(None))
     assert {*measured.times} == {*DEVICES.split(",")}
@@ -91,7 +89,7 @@ def test_the_control_is_timed_on_every_device():
     assert all(time.is_bounded for time in measured.times.values())
 
 
-def test_shards_merge_into_what_one_run_measures(tmp_path):
+def test_shards_merge_into_what_one_run_measures(tmp_path, here):
     folders = [tmp_path / "1", tmp_path / "2"]
     for number, folder in enumerate(folders, 1):
         scheduler.run(prepare(folder, shard=f"{number}/2", devices="", device="cpu"), Recorder())
@@ -101,7 +99,7 @@ def test_shards_merge_into_what_one_run_measures(tmp_path):
     assert {one.case for one in run.measurements} == {*whole.cases}
 
 
-def test_resume_on_the_merged_folder_measures_what_is_missing(tmp_path):
+def test_resume_on_the_merged_folder_measures_what_is_missing(tmp_path, here):
     first = scheduler.run(prepare(tmp_path / "1", shard="1/2", devices="", device="cpu"), Recorder())
     merged, (missing,) = merge({tmp_path / "1": first})
     storage.save(merged, tmp_path / "all")
@@ -115,7 +113,7 @@ def test_resume_on_the_merged_folder_measures_what_is_missing(tmp_path):
     assert all(kept[one.case] == one for one in first.measurements)
 
 
-def test_a_shard_is_not_resumed_as_another_and_begins_with_resume_too(tmp_path):
+def test_a_shard_is_not_resumed_as_another_and_begins_with_resume_too(tmp_path, here):
     ready = prepare(tmp_path, resume=True, shard="1/3", devices="", device="cpu")
     assert ready.previous is None
     scheduler.run(ready, Recorder())

@@ -1,22 +1,23 @@
-"""Real measuring processes: whatever an operator does to its process, only its own row is affected."""
+"""What a run keeps, gives up and continues, whatever an operator does; the measuring process is this one."""
 
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+from fake_process import Silence
 
+import upsamplers
 from upsampler_bench import metrics, plan, storage
-from upsampler_bench.errors import BenchError, NothingMeasured, PlanError, ResultsError
-from upsampler_bench.runner import scheduler, session
+from upsampler_bench.errors import BenchError, NothingMeasured, OutputError, PlanError, ResultsError
+from upsampler_bench.runner import pool, scheduler, session
+from upsampler_bench.runner.process import Process
 
-PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
-QUICK = {
+SOURCE = "import torch, upsamplers\nupsamplers.register_module('mine', lambda c, s: torch.nn.Upsample(scale_factor=s))"
+
+KEYS = {
     "shape": "8x6x5",
     "mode": "inference",
     "device": "cpu",
-    "max_time": 0.1,
+    "max_time": 1.0,
     "warmup-calls": 1,
     "warmup-seconds": 0.0,
     "min-samples": 6,
@@ -24,19 +25,11 @@ QUICK = {
 }
 
 
-class Silence:
-    def begin(self, cases, device=""): ...
-
-    def update(self, message): ...
-
-    def lost(self, case, reason): ...
-
-
-pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def measure(folder, *names, listener=None, resume=False, **keys):
-    parsed = plan.parse({**QUICK, "upsampler": list(names), "plugin": PLUGIN, **keys})
+    parsed = plan.parse({**KEYS, "upsampler": list(names), **keys})
     return scheduler.run(session.prepare(parsed, folder, resume=resume), listener or Silence())
 
 
@@ -44,44 +37,10 @@ def reasons(run):
     return {row.case.upsampler: (row.status, row.reason) for row in run.measurements if row.reason}
 
 
-def test_a_crash_a_hang_an_exit_and_a_memory_eater_cost_their_own_rows(tmp_path):
-    names = ("segfaults", "exits", "eats-memory", "hangs", "raises", "prints", "good")
-    run = measure(tmp_path, *names, **{"timeout": 12.0, "memory-limit": 2**31})
-    lost = reasons(run)
-    assert lost["segfaults"] == ("failed", "crashed the process during 'first call': SIGSEGV")
-    assert lost["exits"] == ("failed", "ended the process during 'first call' with code 3")
-    assert lost["eats-memory"][1].startswith("out of memory")
-    assert lost["hangs"] == ("failed", "timed out: no response for 12 s during 'first call'")
-    assert lost["raises"] == ("failed", "RuntimeError: this operator has a bug")
-    assert set(lost) == set(names) - {"prints", "good"}
-    for name in ("bilinear", "prints", "good"):
-        measured = next(row for row in run.measurements if row.case.upsampler == name)
-        assert measured.status == "measured"
-        assert measured.reading("latency").samples
-        assert run.ratio(measured.case, "latency") is not None
-    assert run.ended == "complete"
-    assert storage.load(tmp_path) == run
-    assert not (tmp_path / storage.PARTIAL_FILE).exists()
-
-
-def test_an_operator_of_ones_own_script_is_measured_without_a_file_of_its_own(tmp_path):
-    script, keys = tmp_path / "mine.py", {**QUICK, "shape": (8, 6, 5)}
-    script.write_text(
-        "import torch, upsamplers, upsampler_bench\n"
-        "upsamplers.register_module('mine', lambda c, s: torch.nn.ConvTranspose2d(c, c, s, s))\n"
-        f"run = upsampler_bench.run(['mine'], **{keys})\n"
-        "frame = upsampler_bench.to_frame(run).query('metric == \"params_weights\"')\n"
-        "print(frame.set_index('upsampler').value['mine'])\n"
-    )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == str(8 * 8 * 4.0)
-
-
 class InterruptAfter(Silence):
     """Ctrl-C arrives when the first rounds are under way, always at the same point of the program."""
 
-    def __init__(self):
-        self.pressed = False
+    pressed = False
 
     def update(self, message):
         if not self.pressed and message.kind == "at" and (message.facts or {}).get("samples", 0) > 3:
@@ -141,18 +100,15 @@ def test_resume_measures_only_what_is_missing(tmp_path):
         measure(tmp_path / "elsewhere", "good", resume=True)
 
 
-def test_running_out_of_memory_skips_larger_shapes_of_the_same_operator(tmp_path):
-    run = measure(tmp_path, "eats-memory", "nearest", shape=["8x6x5", "16x6x5"], **{"memory-limit": 2 * 2**30})
-    lost = [(row.status, row.reason) for row in run.measurements if row.case.upsampler == "eats-memory"]
-    assert lost[0][0] == "failed"
+def test_running_out_of_memory_skips_larger_shapes_of_the_same_operator(tmp_path, monkeypatch):
+    def misbehave(up, x):
+        raise MemoryError
+
+    monkeypatch.setattr(upsamplers.get("raises").cls, "misbehave", misbehave)
+    run = measure(tmp_path, "raises", "nearest", shape=["8x6x5", "16x6x5"])
+    lost = [(row.status, row.reason) for row in run.measurements if row.case.upsampler == "raises"]
+    assert lost[0] == ("failed", "out of memory")
     assert lost[1] == ("skipped", "ran out of memory at the smaller 1x8x6x5/x2/float32/contiguous/cpu")
-
-
-def test_inputs_too_large_to_make_cost_their_own_shape_only(tmp_path):
-    run = measure(tmp_path, "nearest", shape=["8x6x5", "100000x5000x5000"])
-    lost = {row.case.channels: row.reason for row in run.measurements if row.reason}
-    assert set(lost) == {100000}
-    assert lost[100000].startswith("out of memory")
 
 
 def test_nothing_measured_of_what_was_asked_for_is_an_error_and_keeps_the_earlier_run(tmp_path):
@@ -189,17 +145,53 @@ def test_readings_are_on_disk_before_the_run_ends(tmp_path):
     assert max(seen) == 3
 
 
-def test_a_process_that_cannot_start_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+class SecondGroup(Silence):
+    """Does something when the second group begins."""
+
+    groups = 0
+
+    def __init__(self, action):
+        self.action = action
+
+    def begin(self, cases, device=""):
+        self.groups += 1
+        if self.groups == 2:
+            self.action()
+
+
+def test_a_process_that_cannot_start_says_so_and_hints_at_resume_if_something_was_measured(tmp_path, monkeypatch):
+    def fail_from_now_on():
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        monkeypatch.setattr(pool, "Process", Process)
+
+    with pytest.raises(BenchError, match=r"could not start(.|\n)*--resume continues"):
+        measure(tmp_path, "good", listener=SecondGroup(fail_from_now_on), shape=["8x6x5", "8x7x5"])
+    assert (tmp_path / "results.partial.json").exists()
     with pytest.raises(BenchError, match="could not start"):
-        measure(tmp_path, "good")
+        measure(tmp_path / "new", "good")
 
 
-def test_what_a_dead_operator_leaves_running_holds_nothing_up(tmp_path):
-    begun = time.monotonic()
-    run = measure(tmp_path, "forks", "good")
-    assert reasons(run) == {"forks": ("failed", "ended the process during 'first call' with code 7")}
-    assert time.monotonic() - begun < 100
+def test_two_runs_into_one_folder_are_refused(tmp_path):
+    refused = []
+
+    def run_too():
+        with pytest.raises(OutputError, match="another run is writing into"):
+            measure(tmp_path, "good")
+        refused.append(True)
+
+    measure(tmp_path, "good", listener=SecondGroup(run_too), shape=["8x6x5", "8x7x5"])
+    assert refused
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_resume_refuses_another_version_of_a_plug_in(tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(SOURCE)
+    measure(tmp_path / "run", "mine", plugin=str(plugin), metrics=["params"])
+    measure(tmp_path / "run", "mine", plugin=str(plugin), metrics=["params"], resume=True)
+    plugin.write_text(f"{SOURCE}\n# another version")
+    with pytest.raises(PlanError, match="plugins differ"):
+        measure(tmp_path / "run", "mine", plugin=str(plugin), metrics=["params"], resume=True)
 
 
 def test_a_process_that_ends_well_without_a_reading_is_not_started_for_ever(tmp_path):

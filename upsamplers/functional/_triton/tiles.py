@@ -43,32 +43,6 @@ def image_tile(groups):
 
 
 @triton.jit
-def pixel_tile(groups, BLOCK_P: tl.constexpr):
-    """The image, the group of channels and the pixels of a program, where pixels are numbered over the whole image."""
-    batch, group = image_tile(groups)
-    return batch, group, tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
-
-
-@triton.jit
-def row_tile(width, groups, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr):
-    """The image, the group, its channels, the row, the first column and all columns of a program."""
-    batch, group = image_tile(groups)
-    channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    tiles = tl.cdiv(width, BLOCK_P)
-    row, first = tl.program_id(0) // tiles, tl.program_id(0) % tiles * BLOCK_P
-    if WIDE:
-        channel, row, first = channel.to(tl.int64), row.to(tl.int64), first.to(tl.int64)
-    return batch, group, channel, row, first, first + tl.arange(0, BLOCK_P)
-
-
-@triton.jit
-def has_row(row, height, column):
-    """Whether an image has this row, for each of the columns: Triton's interpreter takes no scalar as a mask."""
-    rows = row + tl.zeros_like(column)
-    return (rows >= 0) & (rows < height)
-
-
-@triton.jit
 def store_outputs(
     out, value, row, first, column, channel, channels, width, stride_oc, stride_oh, stride_ow,
     S: tl.constexpr, SUBS: tl.constexpr, IN_ROWS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
