@@ -144,7 +144,8 @@ def folder(tmp_path, monkeypatch, registry_restored):
     ):
         monkeypatch.setattr(module, name, Here)
     monkeypatch.setattr(training, "_workers", lambda: 1)
-    monkeypatch.setattr(fashion, "TEST_SCENES", 4)
+    for size in ("TEST_SCENES", "TEST_IMAGES"):
+        monkeypatch.setattr(fashion, size, 4)
     monkeypatch.setattr(train, "TEST_SCENES", 4)
     for name in ("my_file.py", "my_operator.py"):
         (tmp_path / name).write_text(snippet("README.md", "class Mine"))
