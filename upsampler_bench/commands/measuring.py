@@ -73,7 +73,7 @@ def perform(
         ready = replace(ready, writer=session.ResultWriter(storage.new_folder(parsed.name)))
     run = measure(ready)
     assert ready.writer.folder is not None
-    report([run], ready.writer.folder, formats)
+    report([run], ready.writer.folder, formats, ready.deadline + ready.after if ready.deadline else math.inf)
     if run.ended == "interrupted":
         messages.print("Interrupted; the same command with --resume continues.")
         raise typer.Exit(INTERRUPTED)
@@ -95,8 +95,11 @@ def _unfinished(plan_name: str, shard: str | None) -> Path:
 
 def duration(sessions: Sequence[Session], after: float) -> str:
     """How long measuring all of these, and so many seconds for the report, takes, in words."""
+    from upsampler_bench.runner.forecast import LONGER
+
     pairs = [_expectation(ready) for ready in sessions]
-    expected, most = (after + sum(seconds) for seconds in zip(*pairs, strict=True))
+    expected = after + sum(expected for expected, _ in pairs)
+    most = LONGER * after + sum(most for _, most in pairs)
     if budget := sessions[0].settings.budget:
         return f"about {minutes(expected)}; what does not fit into the budget of {minutes(budget)} is skipped"
     included = ", the report included" if after else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +24,14 @@ REPORT_SECONDS, PICTURES_SECONDS = 4.0, 6.0
 OPENED_FIRST = ("report.html", "report.md", "panel.png")
 
 
-def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> None:
+def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None, deadline: float = math.inf) -> None:
     """Writes one report of these runs in every format (by default FORMATS), prints it, and says which file to open.
+
+    Args:
+        runs: that it is of.
+        folder: where to.
+        formats: their names; empty or None: the default ones.
+        deadline: on the clock of `time.monotonic`, after which no picture is drawn.
 
     Raises:
         ResultsError: a run is incomplete.
@@ -33,14 +41,27 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None) -> 
     from upsampler_bench import report as reports
 
     messages = console(stderr=True)
+    left_out: list[str] = []
+
+    def begin(text: str) -> bool:
+        if text.startswith("Drawing") and time.monotonic() > deadline:
+            left_out.append(text.removeprefix("Drawing ").partition(",")[0])
+            return False
+        (status.update if status else messages.print)(text)
+        return True
+
     with messages.status("Making the report") if messages.is_terminal else contextlib.nullcontext() as status:
         try:
             content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
         except (TypeError, ValueError, AttributeError, KeyError) as problem:
             raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
-        written = all_formats.write(content, folder, formats or FORMATS, status.update if status else messages.print)
+        written = all_formats.write(content, folder, formats or FORMATS, begin)
     print(all_formats.render("terminal", content))
     names = [path.name for path in written]
+    if left_out:
+        messages.print(f"{', '.join(left_out)}: no time left; 'upsampler-bench report {folder}' draws them.")
+    if not names:
+        return
     first = next((name for name in OPENED_FIRST if name in names), names[0])
     if len(names) == 1:
         messages.print(f"Wrote {folder / first}", soft_wrap=True)

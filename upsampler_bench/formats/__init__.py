@@ -54,7 +54,7 @@ def get(name: str) -> Format:
 
 
 def write(
-    report: Report, folder: str | Path, chosen: Iterable[str], begin: Callable[[str], None] = lambda text: None
+    report: Report, folder: str | Path, chosen: Iterable[str], begin: Callable[[str], object] = lambda text: True
 ) -> list[Path]:  # fmt: skip
     """Writes the report in each of these formats into a folder, and returns the files.
 
@@ -62,7 +62,7 @@ def write(
         report: what to write.
         folder: where to.
         chosen: the formats' names.
-        begin: called with what is done next, such as "Drawing panel.png, 1 of 3".
+        begin: called with what is done next, such as "Drawing panel.png, 1 of 3"; False leaves it out.
 
     Raises:
         PlanError, MissingPackage: see `get`; nothing is written then.
@@ -72,12 +72,12 @@ def write(
     made: dict[Path, bytes] = {}
     for name, one in loaded.items():
         for part, text in _parts(report, name):
-            begin(text)
-            made |= {Path(folder) / file: content for file, content in one.files(part).items()}
+            if begin(text) is not False:
+                made |= {Path(folder) / file: content for file, content in one.files(part).items()}
     for target, content in made.items():
         write_whole(target, content)
     if made:
-        _remove_stale(Path(folder), set(made))
+        _remove_stale(Path(folder), set(made), {f".{name}" for name in loaded})
     return list(made)
 
 
@@ -95,9 +95,8 @@ def is_picture(target: Path) -> bool:
     return target.suffix in PICTURES and PICTURE.fullmatch(target.stem) is not None
 
 
-def _remove_stale(folder: Path, made: set[Path]) -> None:
+def _remove_stale(folder: Path, made: set[Path], written: set[str]) -> None:
     """Drops an earlier report's pictures in the formats just written: they are of another run."""
-    written = {target.suffix for target in made if target.suffix in PICTURES}
     for old in set(folder.iterdir()) - made:
         if old.suffix in written and is_picture(old):
             old.unlink(missing_ok=True)

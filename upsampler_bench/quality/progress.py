@@ -13,7 +13,7 @@ from upsampler_bench.case import Case
 from upsampler_bench.quality.tasks import SCORES
 from upsampler_bench.results import FAILED, SKIPPED, Training
 from upsampler_bench.runner.protocol import Message
-from upsampler_bench.units import short, unit
+from upsampler_bench.units import minutes, short, unit
 
 REFRESH_SECONDS = 0.5
 
@@ -24,7 +24,7 @@ class Progress:
     def __init__(self, console: Console, bar: bars.Progress | None) -> None:
         self._console = console
         self._bar = bar
-        self._task = bar.add_task("", total=1.0) if bar else None
+        self._task = bar.add_task("", total=1.0, left="") if bar else None
         self._work: dict[tuple[str, str], float] = {}
         self._shares: dict[tuple[str, str], float] = {}
         self._count = 0
@@ -66,14 +66,15 @@ class Progress:
         self._count += 1
         self._advance(words, case, 1.0)
         is_last = self._count == len(self._work)
-        ending = f"; {self._left()} left" if self._bar is None and not is_last else ""
+        ending = f"; {self._left()}" if self._bar is None and not is_last else ""
         self._print(f"[{self._count}/{len(self._work)}] {case.upsampler}, {words}: {result}{ending}")
 
     def _advance(self, words: str, case: Case, share: float) -> None:
         self._shares[words, case.key] = max(share, self._shares.get((words, case.key), 0.0))
         if self._bar is not None and self._task is not None:
             doing = f"{case.upsampler:14.14s} {words}"
-            self._bar.update(self._task, completed=self._done(), total=sum(self._work.values()), description=doing)
+            done, total = self._done(), sum(self._work.values())
+            self._bar.update(self._task, completed=done, total=total, description=doing, left=self._left())
 
     def _done(self) -> float:
         return sum(self._work.get(key, 0.0) * share for key, share in self._shares.items())
@@ -81,8 +82,8 @@ class Progress:
     def _left(self) -> str:
         """The time left, if the rest goes on as fast."""
         done, total = self._done(), sum(self._work.values())
-        seconds = (time.monotonic() - self._started) * (total / done - 1) if done else 0.0
-        return f"about {seconds:.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} min"
+        seconds = (time.monotonic() - self._started) * (total / done - 1) if done else total
+        return f"about {minutes(seconds)} left"
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -107,8 +108,7 @@ def display(console: Console) -> Iterator[Progress]:
         bars.TextColumn("{task.description}"),
         bars.BarColumn(bar_width=20),
         bars.TaskProgressColumn(),
-        bars.TextColumn("left"),
-        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[left]}"),
     )
     # A display that draws itself often would take time from what is trained.
     with bars.Progress(*columns, console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True) as bar:

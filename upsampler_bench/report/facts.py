@@ -133,9 +133,10 @@ def protocol(run: Run) -> str:
 def sampling(settings: Settings) -> str:
     """When a run ends sampling an operator."""
     shared = f", shared by {settings.processes} processes" if settings.processes > 1 else ""
+    less = f", or less to keep the budget of {settings.budget:g} s" if settings.budget else ""
     return (
         f"At least {settings.min_samples} samples, until the 95 % interval of the median is within "
-        f"±{100 * settings.target_ci:g} %, for at most {settings.max_time:g} s per operator{shared}."
+        f"±{100 * settings.target_ci:g} %, for at most {settings.max_time:g} s per operator{shared}{less}."
     )
 
 

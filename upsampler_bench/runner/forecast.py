@@ -21,8 +21,8 @@ BUILDING_SECONDS, CALLS = 0.3, 5
 CALL_SECONDS = {"cpu": 2e-8, "cuda": 2e-10}
 # How many times as long a training step takes, and a model as an operator alone on its image.
 STEP, MODEL = 3.0, 12.0
-# What is prepared, and a probe, takes up to so many times as long as expected.
-LONGER = 3
+# What is prepared, a probe and a report take up to so many times as long as expected, and timing as its calls.
+LONGER, OVERHEAD = 3, 1.5
 # What a device does; anything else is a step that prepares a case, by its name.
 STARTING, WARMING, TIMING = "starting", "warming up", "timing"
 
@@ -80,7 +80,7 @@ def expected(cases: Sequence[Case], settings: Settings) -> tuple[float, float]:
     preparing += sum(preparing_seconds(case, settings, call_seconds(case)) for case in cases)
     preparing += (settings.processes - 1) * sum(again_seconds(case, settings, call_seconds(case)) for case in timed)
     timing = sum(warmup_seconds(settings, call) + timing_seconds(settings, call) for call in calls)
-    longest = len(calls) * (OVER + WARMUP_SHARE) * settings.max_time
+    longest = OVERHEAD * len(calls) * (OVER + WARMUP_SHARE) * settings.max_time
     return preparing + timing, LONGER * preparing + max(longest, LONGER * timing)
 
 

@@ -71,7 +71,9 @@ class Group:
         begun, end = self.clock(), self.request.deadline
         # What is not timed has no latency: of what is left of the budget, half is kept for the timing.
         prepared_by = begun + PREPARING_SHARE * (end - begun) if timed else end
-        for number, case in enumerate(cases):
+        # The baseline first, without which there is no ratio.
+        in_order = sorted(cases, key=lambda case: case.upsampler != settings.baseline)
+        for number, case in enumerate(in_order if end else cases):
             if end and number and self.clock() > prepared_by:
                 self._give_up(case.key, "skipped", settings.used_up)
             elif not self.interrupted():

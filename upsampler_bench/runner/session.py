@@ -140,7 +140,8 @@ class Session:
     def cases_left(self) -> tuple[Case, ...]:
         """Those that the run which is continued has not measured."""
         rows = self.previous.measurements if self.previous else ()
-        done = {row.case for row in rows if row.status != INTERRUPTED}
+        used_up = self.settings.used_up
+        done = {row.case for row in rows if row.status != INTERRUPTED and used_up not in row.reason}
         return tuple(case for case in self.cases if case not in done)
 
     def expectation(self) -> tuple[float, float]:

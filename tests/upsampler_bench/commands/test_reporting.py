@@ -8,6 +8,7 @@ import pytest
 from sample_choice import measured_run, probed_run
 
 from upsampler_bench import storage
+from upsampler_bench.commands import reporting
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +42,11 @@ def test_capabilities_of_another_device_are_not_taken_in(invoke, tmp_path):
     )
     invoke("report", "here", "-f", "html")
     assert set(chooser((tmp_path / "here" / "report.html").read_text()).values()) == {None}
+
+
+def test_a_report_draws_no_picture_after_its_deadline_and_says_how_to_draw_them(tmp_path, capsys):
+    (tmp_path / "panel.png").write_bytes(b"of another run")
+    reporting.report([measured_run()], tmp_path, ["csv", "png"], deadline=0.0)
+    assert "panel.png" not in {path.name for path in tmp_path.iterdir()}
+    err = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"panel\.png, .*no time left; 'upsampler-bench report .*' draws them\.", err), err

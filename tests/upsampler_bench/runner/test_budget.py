@@ -1,11 +1,14 @@
 """The budget of a run: what each group gets of it, on processes that answer at once."""
 
+import re
 import time
+from dataclasses import replace
 
 import pytest
 from fake_process import FakeProcess
 
 from upsampler_bench.case import Case, Settings
+from upsampler_bench.commands.measuring import duration
 from upsampler_bench.errors import NothingMeasured
 from upsampler_bench.runner import pool, scheduler
 from upsampler_bench.runner.session import Session
@@ -59,3 +62,25 @@ def test_after_the_budget_no_process_starts_and_every_row_says_why(requests):
     with pytest.raises(NothingMeasured, match="bilinear, nearest: the budget of 60 s is used up"):
         scheduler.run(session(begun=-50.0, budget=60.0), Silence())
     assert not requests
+
+
+def test_what_the_budget_had_no_time_for_is_measured_when_the_run_is_continued(requests):
+    made = session(budget=1000.0)
+    run = scheduler.run(made, Silence())
+    lost = run.measurements[-1]
+    skipped = replace(lost, status="skipped", reason=made.settings.used_up, readings=())
+    continued = replace(made, previous=replace(run, measurements=(*run.measurements[:-1], skipped)))
+    assert continued.cases_left == (lost.case,)
+    requests.clear()
+    again = scheduler.run(continued, Silence()).measurement(lost.case)
+    assert (again.status, again.reason) == ("measured", "")
+    assert again.reading("latency").samples
+    assert [request.cases[0].height for request in requests] == [lost.case.height]
+
+
+def test_before_a_run_it_is_said_what_its_time_includes():
+    assert re.fullmatch(
+        r"about .*, at most .*, the report included, unless an operator hangs", duration([session()], 20.0)
+    )
+    budgeted = duration([session(budget=60.0)], 20.0)
+    assert re.fullmatch(r"about .*; what does not fit into the budget of 60 s is skipped", budgeted)
