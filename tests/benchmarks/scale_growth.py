@@ -49,6 +49,7 @@ def keys(cases: int) -> dict[str, object]:
         "shape": [f"64x{8 + place % 20}x{8 + place // 20}" for place in range(sizes)],
         "device": "cpu",
         "metrics": METRICS,
+        "processes": 1,
     }
 
 

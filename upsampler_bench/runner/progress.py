@@ -29,7 +29,7 @@ class ProgressListener(Protocol):
     """Is called while a run goes on."""
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """A group begins, on one of several devices."""
+        """A process of a group begins, on one of several devices."""
 
     def update(self, message: Message) -> None:
         """The measuring process sent a message."""
@@ -93,10 +93,12 @@ class Plain:
         self._refused: dict[str, list[str]] = {}
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """Prints the group."""
+        """Prints the group when its first process begins."""
+        is_first = cases[0].key not in self._names
         self._names |= _labels(cases, device)
         on = f"{device}: " if device else ""
-        self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
+        if is_first:
+            self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
         """Prints finished timings, operators that are completely probed, and after a silence the time left."""
@@ -175,12 +177,14 @@ class Live:
         self._groups: dict[str, list[str]] = {}
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """Prints the group; a device's line begins again with each of its groups."""
+        """Prints the group when its first process begins; a device's line begins again with each of its groups."""
+        is_first = cases[0].key not in self._names
         self._names |= _labels(cases)
         self._devices |= dict.fromkeys((case.key for case in cases), device)
         on = f"{device}: " if device else ""
         line = f"{on}{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
-        self._bar.console.print(line, markup=False, highlight=False)
+        if is_first:
+            self._bar.console.print(line, markup=False, highlight=False)
         if device in self._lines:
             self._groups[device] = [case.key for case in cases]
             self._bar.reset(self._lines[device], total=len(cases))
