@@ -65,6 +65,8 @@ def warm_up(subject: Subject, time_calls: TimeCalls, settings: Settings) -> None
         spent, calls, fastest = spent + seconds, calls + 1, min(fastest, seconds)
         if spent * settings.processes > settings.max_time * WARMUP_SHARE:
             break
+    if settings.processes > 1:  # so that several, each of which warms up, take about as long as one
+        subject.spent = spent
     subject.turn = settings.turn or max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
 
 
