@@ -42,7 +42,7 @@ def run(
         output_dir: the folder of results.json, which is written as the run goes on; None: nothing is written.
         progress: show the progress on standard error.
         keys: any other key of a plan: backend, scale, batch, dtype, layout, mode, device, threads, seed, budget,
-            metrics, max_time, target_ci, ...
+            metrics, max_time, target_ci, processes, ...
 
     Raises:
         PlanError, DeviceError, OutputError: the run cannot begin.

@@ -108,7 +108,7 @@ class Settings:
         seed: of the inputs, the weights and the order of the rounds.
         budget: seconds that the command may take, the report included; 0: no limit. What does not fit is skipped.
         max_time: seconds of timed calls that one operator may take; in a single process twice as long to reach eight
-            rounds.
+            rounds, in several those of their warm-ups included.
         target_ci: half width of the 95 % interval of the median, relative, at which sampling stops; of several
             processes, that of their mean, if they did not differ.
         min_samples: samples that an operator needs at least.

@@ -10,6 +10,8 @@ from statistics import NormalDist, fmean, median, stdev
 CONFIDENCE = 0.95
 # The range of six samples covers the median with 97 %, that of eight with 99 %: rounds are not quite independent.
 FEWEST = 8
+# Of a number that a float can hold.
+LARGEST_LOGARITHM = 709.0
 # The 97.5 % quantile of Student's t by degrees of freedom, 1 to 30; beyond, the next lower entry is a little wide.
 QUANTILES = (
     12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
@@ -131,7 +133,8 @@ def between_processes(estimates: Sequence[Estimate]) -> Estimate:
     logs = [math.log(one.value) for one in estimates]
     mean, half = fmean(logs), t_half_width(logs)
     count = sum(one.count for one in estimates)
-    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half), count, len(estimates))
+    high = math.exp(min(mean + half, LARGEST_LOGARITHM))
+    return Estimate(math.exp(mean), math.exp(mean - half), high, count, len(estimates))
 
 
 def t_half_width(values: Sequence[float]) -> float:

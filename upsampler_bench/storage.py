@@ -20,6 +20,7 @@ import msgspec
 from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, QUALITY, TASKS, TORCH, Case
 from upsampler_bench.errors import OutputError, ResultsError
 from upsampler_bench.results import SCHEMA, Measurement, Raster, Reading, Run, Training
+from upsampler_bench.stats import estimate_rounds
 from upsampler_bench.text import cleaned
 
 if TYPE_CHECKING:
@@ -254,8 +255,8 @@ def _check_processes(reading: Reading, path: str) -> None:
         return
     if min(reading.processes) < 1 or sum(reading.processes) != len(reading.rounds):
         raise ValueError(f"{path}: expected processes that took {len(reading.rounds)} rounds, found other than that")
-    if not all(reading.samples):
-        raise ValueError(f"{path}: expected samples above 0 of several processes")
+    if not all(estimate_rounds(rounds).value > 0 for rounds in reading.by_process):
+        raise ValueError(f"{path}: expected a median above 0 in each process")
 
 
 def _check_training(training: Training, path: str) -> None:

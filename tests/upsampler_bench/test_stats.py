@@ -50,6 +50,12 @@ def test_of_a_single_process_the_interval_is_its_own():
     assert alone.covers == "within one process"
 
 
+def test_processes_that_differ_by_any_factor_have_an_interval():
+    assert between_processes([estimate([1e-300]), estimate([1e300])]).high < math.inf
+    with pytest.raises(ValueError, match=r"math domain error|positive"):
+        between_processes([estimate([0.0]), estimate([1.0])])
+
+
 def test_the_interval_between_processes_covers_the_truth_with_95_percent_and_another_run_with_90():
     """What a process adds is drawn once for each, and is far larger than the noise of its rounds."""
     drawn = random.Random(0)

@@ -117,7 +117,7 @@ class _Progress:
         preparing, warming: seconds that this and its warm-up took so far.
         call: seconds of one call, once they are known.
         spent, needed: seconds of its timed calls, so far and in all; 0: not known yet.
-        processes: that it was built in for its timing.
+        processes: that began to measure it.
     """
 
     case: Case
@@ -132,7 +132,7 @@ class _Progress:
     call: float = 0.0
     spent: float = 0.0
     needed: float = 0.0
-    processes: int = 1
+    processes: int = 0
 
     @property
     def operator(self) -> tuple[str, str]:
@@ -180,15 +180,22 @@ class Forecast:
         self._longer_ratios = _Ratios()
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """A group begins on a device; what that device has left of its last group is not measured any more."""
+        """A process of a group begins on a device; what the last one of the group before left out is not measured."""
         for key in [key for key, other in self._device_of.items() if other == device]:
-            self.finish(key)
+            if not self._further_processes(self._cases[key]):
+                self.finish(key)
             del self._device_of[key]
         self._waiting.discard(cases[0].group)
-        for case in cases:
-            if case.key in self._cases:
-                self._device_of[case.key] = device
-                self._cases[case.key].guess = self._preparing(self._cases[case.key])
+        for progress in [self._cases[case.key] for case in cases if case.key in self._cases]:
+            self._device_of[progress.case.key] = device
+            progress.guess = self._preparing(progress)
+            progress.processes += 1
+            if progress.processes > 1:
+                progress.guess = _building_seconds(progress.case) + progress.call
+                progress.preparing = progress.warming = 0.0
+                progress.is_prepared = progress.is_warm = False
+            if progress.processes == 2 and progress.needed:
+                self._learn(progress, progress.needed)
         self._doing[device] = (self._clock(), STARTING, "")
 
     def update(self, message: Message) -> None:
@@ -222,7 +229,7 @@ class Forecast:
         if progress is None or progress.is_over:
             return
         progress.is_over, progress.is_lost = True, lost
-        if progress.spent and progress.processes == 1:
+        if progress.spent and self._settings.processes == 1:
             self._learn(progress, progress.spent)
 
     def left(self) -> float:
@@ -256,7 +263,7 @@ class Forecast:
         begun, was, before = self._doing[device]
         self._doing[device] = (now, doing, key)
         taken = now - begun
-        if was == STARTING or (was == TIMING and doing == "build"):
+        if was == STARTING:
             self._starts.append(taken)
         elif was == TIMING:
             self._timing += taken
@@ -271,18 +278,10 @@ class Forecast:
             self._prepare(self._cases[before], was, taken)
             if key != before or doing == WARMING:
                 self._remember(self._cases[before])
-        if doing == "build":
-            self._build(self._cases[key])
-
-    def _build(self, progress: _Progress) -> None:
-        """A case is built, perhaps again: for a further process, or after another case has ended its process."""
-        if progress.spent:
-            progress.processes += 1
-            progress.guess = _building_seconds(progress.case) + progress.call
-            if progress.processes == 2:
-                self._learn(progress, progress.needed)
-        progress.preparing = progress.warming = 0.0
-        progress.is_prepared = progress.is_warm = False
+        if doing == "build":  # perhaps again, after another case has ended its process
+            progress = self._cases[key]
+            progress.preparing = progress.warming = 0.0
+            progress.is_prepared = progress.is_warm = False
 
     def _learn(self, progress: _Progress, seconds: float) -> None:
         """The timed calls of a case take so many seconds in all."""
@@ -339,8 +338,9 @@ class Forecast:
         return max(0.0, guess * ratio - progress.preparing)
 
     def _further_processes(self, progress: _Progress) -> int:
-        """How many processes will time a case after the one that does."""
-        return max(0, self._settings.processes - progress.processes) if self._is_to_time(progress) else 0
+        """How many processes will time a case after its first, or after the one that does."""
+        begun = max(1, progress.processes)
+        return max(0, self._settings.processes - begun) if self._is_to_time(progress) else 0
 
     def _is_to_time(self, progress: _Progress) -> bool:
         """Whether a case will be timed further; one whose operator failed will not, here or in training."""

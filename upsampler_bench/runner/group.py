@@ -210,7 +210,7 @@ class Group:
         now = self.clock()
         if subject.count:
             needed = seconds_needed(subject, settings)
-            facts |= {"spent": subject.spent} | ({} if needed is None else {"needed": needed})
+            facts |= {"spent": subject.timed} | ({} if needed is None else {"needed": needed})
         if subject.count and now >= self._next_estimate:
             self._next_estimate = now + ESTIMATE_SECONDS
             estimate = estimate_rounds(subject.by_round())

@@ -26,17 +26,28 @@ FAILED = "failed"
 
 @dataclass
 class Subject:
-    """One operator on its way through the rounds."""
+    """One operator on its way through the rounds.
+
+    Attributes:
+        spent: seconds of its calls that count towards its time limit.
+        warming: those of them that its warm-up took.
+    """
 
     name: str
     call: Call
     rounds: list[Timings] = field(default_factory=list)
     spent: float = 0.0
+    warming: float = 0.0
     turn: int = 1
     stop: str = ""
     count: int = 0
     next_look: int = 0
     width: float = math.inf
+
+    @property
+    def timed(self) -> float:
+        """Seconds of its timed calls."""
+        return self.spent - self.warming
 
     @property
     def samples(self) -> list[float]:
@@ -70,6 +81,8 @@ def warm_up(subject: Subject, time_calls: TimeCalls, settings: Settings) -> None
         spent, calls, fastest = spent + seconds, calls + 1, min(fastest, seconds)
         if spent * settings.processes > settings.max_time * WARMUP_SHARE:
             break
+    if settings.processes > 1:  # so that several, each of which warms up, take about as long as one
+        subject.spent = subject.warming = spent
     subject.turn = settings.turn or max(1, min(TURN_CALLS, int(TURN_SECONDS / max(fastest, 1e-9))))
 
 
@@ -147,13 +160,13 @@ def seconds_needed(subject: Subject, settings: Settings) -> float | None:
     """About how long the timed calls of a subject take in this process; None before its interval is known."""
     processes = settings.processes
     if settings.rounds:
-        return subject.spent / len(subject.rounds) * settings.rounds / processes if subject.rounds else None
+        return subject.timed / len(subject.rounds) * settings.rounds / processes if subject.rounds else None
     if not math.isfinite(subject.width):
         return None
     fewest = settings.min_samples / processes
     precise = subject.count * (subject.width / max(settings.target_ci, 1e-9)) ** 2 / processes
     samples = max(fewest, min(precise, max(NOT_IMPROVING * fewest, 2 * subject.count)))
-    return min(subject.spent / subject.count * samples, settings.max_time / processes)
+    return min(subject.timed / subject.count * samples, settings.max_time / processes - subject.warming)
 
 
 def _width(rounds: list[tuple[float, ...]], baseline: Subject | None) -> float:

@@ -30,7 +30,7 @@ class ProgressListener(Protocol):
     """Is called while a run goes on."""
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """A group begins, on one of several devices."""
+        """A process of a group begins, on one of several devices."""
 
     def update(self, message: Message) -> None:
         """The measuring process sent a message."""
@@ -100,11 +100,13 @@ class Plain:
         self._refused: dict[str, list[str]] = {}
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """Prints the group."""
+        """Prints the group when its first process begins."""
         self._forecast.begin(cases, device)
+        is_first = cases[0].key not in self._names
         self._names |= _labels(cases, device)
         on = f"{device}: " if device else ""
-        self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
+        if is_first:
+            self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
         """Prints finished timings, operators that are completely probed, and now and then the time left."""
@@ -154,13 +156,15 @@ class Live:
         self._next_left = 0.0
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """Prints the group; a device's line begins again with each of its groups."""
+        """Prints the group when its first process begins; a device's line begins again with each of its groups."""
         self._forecast.begin(cases, device)
+        is_first = cases[0].key not in self._names
         self._names |= _labels(cases)
         self._devices |= dict.fromkeys((case.key for case in cases), device)
         on = f"{device}: " if device else ""
         line = f"{on}{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
-        self._bar.console.print(line, markup=False, highlight=False)
+        if is_first:
+            self._bar.console.print(line, markup=False, highlight=False)
         if device in self._lines:
             self._groups[device] = [case.key for case in cases]
             self._bar.reset(self._lines[device], total=len(cases))

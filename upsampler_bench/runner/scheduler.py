@@ -1,11 +1,12 @@
-"""A session to a run: one measuring process per group; a failure affects its own row only; results are kept at once."""
+"""A session to a run: groups, each in fresh processes; a failure affects its own row only; results are kept at once."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -217,36 +218,45 @@ def _measure_groups(state: State) -> str:
 
 
 def _measure_on(state: State, placement: Placement, waiting: deque[tuple[Case, ...]]) -> None:
-    """Measures on one device what waits, until nothing does: a group is never shared by devices."""
-    while True:
-        if state.pool.is_interrupted:
-            raise Interrupted
-        try:
-            cases = waiting.popleft()
-        except IndexError:
-            return
-        _measure_group(state, placement, cases, len(cases) + sum(map(len, tuple(waiting))))
+    """Measures on one device what waits, until nothing does: a group is never shared by devices.
 
-
-def _measure_group(state: State, placement: Placement, cases: Sequence[Case], cases_left: int) -> None:
-    """Measures one group in as many processes as share its samples; only the first reads what is not timed.
-
-    A process that dies is followed by another without the case that killed it.
+    Further processes follow when each group has had one: so they differ in what changes slowly, too.
     """
+    groups: list[tuple[Case, ...]] = []
+    for cases in _taken(waiting):
+        groups.append(cases)
+        _measure_group(state, placement, cases, len(cases) + sum(map(len, tuple(waiting))), timed_only=False)
+    for _ in range(1, state.session.settings.processes):
+        for place, cases in enumerate(groups):
+            _measure_group(state, placement, cases, sum(map(len, groups[place:])), timed_only=True)
+
+
+def _taken(waiting: deque[tuple[Case, ...]]) -> Iterator[tuple[Case, ...]]:
+    """Takes one group after the other, as the threads of other devices do."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield waiting.popleft()
+
+
+def _measure_group(
+    state: State, placement: Placement, cases: Sequence[Case], cases_left: int, *, timed_only: bool
+) -> None:
+    """Measures one group in one process; one that dies is followed by another without the case that killed it."""
+    if state.pool.is_interrupted:
+        raise Interrupted
     with state.lock:
         state.listener.begin(cases, placement.name)
-        for case in cases:
+        for case in () if timed_only else cases:
             if reason := _too_large(state, case):
                 state.give_up(case, SKIPPED, reason)
-    for number in range(state.session.settings.processes):
-        while going := _incomplete(state, cases, timed_only=number > 0):
-            deadline = _deadline(state, cases, cases_left)
-            if 0 < deadline <= time.monotonic():
-                if number == 0:
-                    _skip(state, [case for case in going if state.measurement(case).status == INTERRUPTED])
-                break
-            if _run_process(state, placement, going, deadline, timed_only=number > 0):
-                break
+    while going := _incomplete(state, cases, timed_only=timed_only):
+        deadline = _deadline(state, cases, cases_left)
+        if 0 < deadline <= time.monotonic():
+            if not timed_only:
+                _skip(state, [case for case in going if state.measurement(case).status == INTERRUPTED])
+            break
+        if _run_process(state, placement, going, deadline, timed_only=timed_only):
+            break
     _settle(state, cases)
 
 

@@ -35,18 +35,18 @@ class Machine:
         return seconds * (20 if case.upsampler in self.slow else 1) + 1e-4
 
     def run(self, cases, settings, begin, update, lost):
-        """Measures all groups one after the other."""
-        for group in plan.conditions(cases):
-            begin(group)
-            going, earlier = group, {case.key: Subject("", lambda: 0.0) for case in group}
-            for left in range(settings.processes, 0, -1):
+        """Measures all groups one after the other, in each of the processes that share their timing."""
+        earlier, skipped = {case.key: Subject("", lambda: 0.0) for case in cases}, set()
+        for left in range(settings.processes, 0, -1):
+            for group in plan.conditions(cases):
+                begin(group)
                 self.now += 5.0
-                for case in going:
+                for case in [case for case in group if case not in skipped]:
                     self._prepare(case, update, again=left < settings.processes)
                     if case.upsampler in self.skipped:
+                        skipped.add(case)
                         lost(case)
-                going = [case for case in group if case.upsampler not in self.skipped]
-                self._time(going, settings, update, earlier, left)
+                self._time([case for case in group if case not in skipped], settings, update, earlier, left)
 
     def _prepare(self, case, update, *, again):
         call = self.call(case)
@@ -66,9 +66,9 @@ class Machine:
             # As `runner.scheduler` tells it, of all processes.
             before = earlier[keys[id(subject)]]
             facts = {"rounds": subject.rounds and len(subject.rounds) + len(before.rounds)}
-            facts |= {"samples": subject.count + before.count, "spent": subject.spent + before.spent}
+            facts |= {"samples": subject.count + before.count, "spent": subject.timed + before.timed}
             finished = settings.processes - processes_left
-            of_one = before.spent / finished if finished else subject.count and seconds_needed(subject, settings)
+            of_one = before.timed / finished if finished else subject.count and seconds_needed(subject, settings)
             facts["needed"] = settings.processes * (of_one or 0.0)
             update(Message("at", keys[id(subject)], "latency", facts=facts))
             each = [subject.call() * (1 + abs(self.random.gauss(0, self.noise))) for _ in range(count)]
@@ -79,7 +79,7 @@ class Machine:
             before = earlier[keys[id(subject)]]
             before.rounds += subject.rounds
             before.count += subject.count
-            before.spent += subject.spent
+            before.spent += subject.timed
             facts = {} if processes_left > 1 else {"stop": subject.stop}
             counts = (1,) * (settings.processes - processes_left) + (
                 len(before.rounds) - settings.processes + processes_left,

@@ -53,7 +53,8 @@ def test_of_three_processes_each_takes_a_third_of_the_samples_and_of_the_time():
     shared, _ = measure(Bench({"bilinear": 0.010, "slow": 0.1, "slower": 2.0}), Settings(max_time=6.0, processes=3))
     assert (len(alone["slow"].rounds), len(shared["slow"].rounds)) == (30, 10)
     assert shared["slow"].stop == alone["slow"].stop == "within 1.0%"
-    assert 3 * shared["slower"].spent == 6.0 <= alone["slower"].spent
+    # Its warm-up, which each process repeats, counts too.
+    assert (len(alone["slower"].rounds), len(shared["slower"].rounds)) == (6, 1)
     assert shared["slower"].stop == "time limit of 6 s"
     fixed, _ = measure(Bench({"bilinear": 0.010, "slow": 0.1}), Settings(rounds=8, processes=3))
     assert len(fixed["slow"].rounds) == 3

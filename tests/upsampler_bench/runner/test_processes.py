@@ -84,6 +84,13 @@ def test_three_processes_share_the_timing_and_their_spread_is_in_the_interval(tm
     assert sorted(listener.finished) == sorted(one.case.key for one in run.measurements)
 
 
+def test_every_condition_has_had_a_process_before_one_has_a_second():
+    measure(shape=["16x8x8", "16x9x8"], mode=["inference", "train"], metrics=["latency", "train_latency"])
+    groups = [request.cases[0].group for request in Process.requests]
+    assert groups == 3 * list(dict.fromkeys(groups))
+    assert len(groups) == 12
+
+
 def test_where_nothing_is_timed_one_process_does():
     measure(metrics=["params"])
     assert len(Process.requests) == 1
@@ -102,6 +109,7 @@ def test_ctrl_c_in_a_later_process_keeps_the_earlier_ones_and_resume_goes_on_the
     monkeypatch.setattr(Process, "interrupt_in", 2)
     run = measure()
     assert run.ended == "interrupted"
+    assert {one.status for one in run.measurements} == {"measured"}
     assert report.from_run(run).tables[0].title.endswith("; 95 % intervals within one process")
     resumed = measure(previous=run)
     assert len(Process.requests) == 4
