@@ -298,8 +298,9 @@ class Forecast:
 
     def _timing_left(self, progress: _Progress) -> float:
         alike = self._alike[progress.operator]
-        is_lost = any(other.is_lost and other.case.mode == progress.case.mode for other in alike)
-        if not progress.is_timed or (is_lost and not progress.spent):
+        was_timed = any(other.spent and other.case.mode == progress.case.mode for other in alike)
+        # What was lost under one condition is lost under others too, as far as is known.
+        if not progress.is_timed or (any(other.is_lost for other in alike) and not was_timed):
             return 0.0
         call, settings = self._call(progress), self._settings
         warming = 0.0 if progress.is_warm else max(0.0, warmup_seconds(settings, call) - progress.warming)
