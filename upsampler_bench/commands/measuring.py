@@ -101,9 +101,8 @@ def duration(sessions: Sequence[Session], after: float) -> str:
     expected = after + sum(expected for expected, _ in pairs)
     most = LONGER * after + sum(most for _, most in pairs)
     if budget := sessions[0].settings.budget:
-        return f"about {minutes(expected)}; what does not fit into the budget of {minutes(budget)} is skipped"
-    included = ", the report included" if after else ""
-    return f"about {minutes(expected)}, at most {minutes(most)}{included}, unless an operator hangs"
+        return f"about {minutes(expected)}, skipped beyond {minutes(budget)}"
+    return f"about {minutes(expected)}, at most {minutes(most)} in all"
 
 
 def _expectation(ready: Session) -> tuple[float, float]:

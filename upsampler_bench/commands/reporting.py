@@ -31,7 +31,7 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None, dea
         runs: that it is of.
         folder: where to.
         formats: their names; empty or None: the default ones.
-        deadline: on the clock of `time.monotonic`, after which no picture is drawn.
+        deadline: on the clock of `time.monotonic`, after which nothing is drawn.
 
     Raises:
         ResultsError: a run is incomplete.
@@ -44,7 +44,7 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None, dea
     left_out: list[str] = []
 
     def begin(text: str) -> bool:
-        if text.startswith("Drawing") and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             left_out.append(text.removeprefix("Drawing ").partition(",")[0])
             return False
         (status.update if status else messages.print)(text)

@@ -14,6 +14,8 @@ from upsampler_bench.report.parts import Report
 from upsampler_bench.storage import write_whole
 
 PICTURES = (".png", ".svg", ".pdf")
+# The format whose one file contains all pictures.
+PAGE = "html"
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
 PICTURE = re.compile(
     rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels|shapes|reconstruction).*))?"
@@ -62,7 +64,7 @@ def write(
         report: what to write.
         folder: where to.
         chosen: the formats' names.
-        begin: called with what is done next, such as "Drawing panel.png, 1 of 3"; False leaves it out.
+        begin: called before what takes seconds, with "Drawing panel.png, 1 of 3", say; False leaves it out.
 
     Raises:
         PlanError, MissingPackage: see `get`; nothing is written then.
@@ -72,7 +74,7 @@ def write(
     made: dict[Path, bytes] = {}
     for name, one in loaded.items():
         for part, text in _parts(report, name):
-            if begin(text) is not False:
+            if not text or begin(text) is not False:
                 made |= {Path(folder) / file: content for file, content in one.files(part).items()}
     for target, content in made.items():
         write_whole(target, content)
@@ -82,9 +84,9 @@ def write(
 
 
 def _parts(report: Report, name: str) -> Iterator[tuple[Report, str]]:
-    """What a format makes at a time, and what that is called: each picture takes seconds."""
+    """What a format makes at a time, and what that is called if it takes seconds."""
     if f".{name}" not in PICTURES:
-        yield report, f"Writing the report as {name}"
+        yield report, "Drawing report.html" if name == PAGE else ""
         return
     for number, picture in enumerate(report.pictures, 1):
         yield replace(report, pictures=(picture,)), f"Drawing {picture.name}.{name}, {number} of {len(report.pictures)}"

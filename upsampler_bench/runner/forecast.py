@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from upsampler_bench import backends, metrics
-from upsampler_bench.case import INFERENCE, PROBE, TIMED, TORCH, TRAIN, Case, Settings
+from upsampler_bench.case import PROBE, TIMED, TORCH, TRAIN, Case, Settings
 from upsampler_bench.runner.interleaving import OVER, USUAL_SAMPLES, WARMUP_SHARE
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.stats import FEWEST
@@ -343,10 +343,10 @@ class Forecast:
         return max(0, self._settings.processes - begun) if self._is_to_time(progress) else 0
 
     def _is_to_time(self, progress: _Progress) -> bool:
-        """Whether a case will be timed further; one whose operator failed will not, here or in training."""
+        """Whether a case will be timed further: what was lost under one condition is lost under others too, as it seems."""
         alike = self._alike[progress.operator]
-        is_lost = any(other.is_lost and other.case.mode in (INFERENCE, progress.case.mode) for other in alike)
-        return progress.is_timed and (progress.spent > 0 or not is_lost)
+        was_timed = any(other.spent and other.case.mode == progress.case.mode for other in alike)
+        return progress.is_timed and (was_timed or not any(other.is_lost for other in alike))
 
     def _timing_left(self, progress: _Progress) -> float:
         if not self._is_to_time(progress):

@@ -32,7 +32,7 @@ def test_nothing_is_probed_unless_the_plan_says_so():
 
 def test_what_is_cheap_to_probe_is_expected_to_be_quick():
     keys = {"upsampler": "nearest", "mode": "probe"}
-    cheap, costly = (session.expectation(prepared(**keys, metrics=metric)) for metric in ("float16", "compiles"))
+    cheap, costly = (prepared(**keys, metrics=metric).expectation() for metric in ("float16", "compiles"))
     assert cheap[0] < costly[0] < costly[1]
 
 
