@@ -343,7 +343,7 @@ class Forecast:
         return max(0, self._settings.processes - begun) if self._is_to_time(progress) else 0
 
     def _is_to_time(self, progress: _Progress) -> bool:
-        """Whether a case will be timed further: what was lost under one condition is lost under others too, as it seems."""
+        """Whether a case will be timed: what was lost under one condition is taken to be lost under others."""
         alike = self._alike[progress.operator]
         was_timed = any(other.spent and other.case.mode == progress.case.mode for other in alike)
         return progress.is_timed and (was_timed or not any(other.is_lost for other in alike))
