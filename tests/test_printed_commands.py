@@ -149,6 +149,7 @@ def folder(tmp_path, monkeypatch, registry_restored):
     monkeypatch.setattr(train, "TEST_SCENES", 4)
     for name in ("my_file.py", "my_operator.py"):
         (tmp_path / name).write_text(snippet("README.md", "class Mine"))
+    (tmp_path / "mine.csv").write_text(blocks(ROOT / "README.md", "csv")[0])
     (tmp_path / "my_model.py").write_text(snippet("docs/models.md", "def build"))
     torch.save(upsamplers.create("dysample", 32).state_dict(), tmp_path / "my_checkpoint.pth")
     published = upsamplers.create("dysample+", 8, scope_bias=True).state_dict()

@@ -111,7 +111,7 @@ def test_baseline_check_fails_for_operators_that_end_or_hang_their_process(invok
     assert all(f"{name}\n  failed: " in out for name in faults)
     code, _, err = invoke("baseline", "check", "--file", "base.json", "-u", "nearest")
     assert code == MISUSE
-    assert "nothing was compared: base.json has none of nearest; record them with" in " ".join(err.split())
+    assert "nothing to compare: base.json has none of the operators nearest; record them with" in " ".join(err.split())
 
 
 @pytest.mark.slow
