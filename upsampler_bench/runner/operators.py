@@ -77,6 +77,7 @@ class Operator:
 
     Attributes:
         backends: that it has beside plain PyTorch.
+        guide_is_image: whether it is guided by an image, for features of a frozen backbone.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Operator:
     scales: tuple[int, ...]
     devices: tuple[str, ...]
     backends: tuple[str, ...]
+    guide_is_image: bool
 
     def runs_on(self, device: str) -> bool:
         """Whether it runs on a device such as "cuda:0"."""
@@ -100,7 +102,15 @@ def registered() -> tuple[Operator, ...]:
     """Every operator that this process knows, in order."""
     specs = map(upsamplers.get, upsamplers.names())
     return tuple(
-        Operator(spec.name, spec.paper, spec.needs_guide, spec.scales, spec.devices, tuple(spec.cls.backends))
+        Operator(
+            spec.name,
+            spec.paper,
+            spec.needs_guide,
+            spec.scales,
+            spec.devices,
+            tuple(spec.cls.backends),
+            spec.cls.guide_is_image,
+        )
         for spec in specs
     )
 

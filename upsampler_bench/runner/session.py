@@ -15,7 +15,7 @@ from pathlib import Path
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
-from upsampler_bench.case import QUALITY, Case, Settings
+from upsampler_bench.case import QUALITY, TIMED, Case, Settings
 from upsampler_bench.device import environment, placement
 from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
@@ -171,9 +171,15 @@ def prepare(
     _check_models(plan)
     placements = placed(devices, plan)
     device_name = placements[0].device if placements else device.resolve(plan.device)
-    names, runnable = tuple(known), [name for name, operator in known.items() if operator.runs_on(device_name)]
+    # Operators that attend to all of an image take minutes at the size of a decoder's feature: they are timed if named.
+    is_timed = not TIMED.keys().isdisjoint(plan.mode)
+    wild = [
+        name
+        for name, operator in known.items()
+        if operator.runs_on(device_name) and not (is_timed and operator.guide_is_image)
+    ]
     plan = replace(plan, backend=plans.backends(plan, device_name))
-    cases = plans.cases(plan, names, device_name, runnable)
+    cases = plans.cases(plan, tuple(known), device_name, wild)
     cases = tuple(case for case in cases if case.mode == QUALITY or metrics.for_case(case, plan.settings.metrics))
     if not cases:
         raise PlanError(f"none of {', '.join(plan.settings.metrics)} is measured in mode {', '.join(plan.mode)}")
@@ -195,7 +201,7 @@ def prepare(
         cases=cases,
         settings=plan.settings,
         upsamplers=tuple(known[name].info for name in measured),
-        requested=plans.requested(plan, names, device_name, runnable),
+        requested=plans.requested(plan, tuple(known), device_name, wild),
         plan=stored,
         plugins=plan.plugin,
         specs=operators.pickled(measured),
