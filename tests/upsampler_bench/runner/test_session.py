@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 from sample_run import sample_run
 
-from upsampler_bench import device
+from upsampler_bench import device, plan
 from upsampler_bench.device import environment
 from upsampler_bench.runner import session
 
@@ -24,3 +24,11 @@ def test_a_run_of_another_machine_whose_processor_has_the_same_name_is_not_reuse
     assert session.differing(same, {}, run.settings, "cpu") == []
     other = replace(where, machine={**where.machine, key: "another"})
     assert session.differing(replace(run, environment=other), {}, run.settings, "cpu") == [key]
+
+
+@pytest.mark.parametrize(("upsampler", "named"), [("*", False), ("naf", True)])
+def test_a_wildcard_times_no_operator_guided_by_an_image(upsampler, named):
+    ready = session.prepare(plan.parse({"upsampler": [upsampler], "device": "cpu", "mode": "inference"}))
+    names = {case.upsampler for case in ready.cases}
+    assert "bilinear" in names
+    assert ("naf" in names) == named
