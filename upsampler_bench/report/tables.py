@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 
 from upsampler_bench import units
@@ -10,7 +10,7 @@ from upsampler_bench.case import INFERENCE, TIMED, TORCH, TRAIN
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
-from upsampler_bench.results import THROTTLED, MetricInfo, Run
+from upsampler_bench.results import THROTTLED, MetricInfo, Reading, Run
 from upsampler_bench.stats import Estimate, quantile
 
 # What a narrow table keeps first; all other metrics follow in the run's own order.
@@ -82,9 +82,9 @@ def _columns(condition: Condition, info: MetricInfo, marks: Mapping[str, str]) -
             column = Column(f"{info.name}_p{percent}", title, unit, place, detail=True)
             yield column, [_percentile(line, info, percent / 100) for line in lines]
         count = Column(f"{info.name}_samples", f"{info.title}, samples", "", place, detail=True)
-        yield count, [_count(line, info) for line in lines]
+        yield count, [_count(line, info, lambda reading: len(reading.samples)) for line in lines]
         count = Column(f"{info.name}_processes", f"{info.title}, processes", "", place, detail=True)
-        yield count, [_processes(line, info) for line in lines]
+        yield count, [_count(line, info, lambda reading: len(reading.by_process)) for line in lines]
 
 
 def _relative(
@@ -207,19 +207,11 @@ def _percentile(line: Line, info: MetricInfo, level: float) -> Cell:
     return Cell(units.exact(converted), converted)
 
 
-def _count(line: Line, info: MetricInfo) -> Cell:
+def _count(line: Line, info: MetricInfo, of: Callable[[Reading], int]) -> Cell:
     reading = line.reading(info)
     if reading is None:
         return _missing(line, info)
-    count = len(reading.samples)
-    return Cell(str(count), float(count))
-
-
-def _processes(line: Line, info: MetricInfo) -> Cell:
-    reading = line.reading(info)
-    if reading is None:
-        return _missing(line, info)
-    count = len(reading.by_process)
+    count = of(reading)
     return Cell(str(count), float(count))
 
 
