@@ -61,13 +61,13 @@ bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time every operator on both backends, 
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 test: $(STAMP)  ## Run the tests
-	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not exhaustive" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not exhaustive" $(ARGS)
 
 test-all: $(STAMP)  ## Run also the tests that compile every kernel, and every operator in every engine
-	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 unit: $(STAMP)  ## Run the tests that start no processes of their own, in half the time
-	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not slow and not cuda and not exhaustive" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow and not cuda and not exhaustive" $(ARGS)
 
 test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
 	@$(BIN)/python -m pytest -m cuda $(ARGS)

@@ -13,6 +13,8 @@ if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
     os.environ.setdefault("TRITON_INTERPRET", "1")
 # More threads than cores wait for each other at full load. Read when torch is imported, also by processes of tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Those of a test that wants two would, too.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # `nohup make test &` ignores Ctrl-C, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,6 +24,11 @@ GOLDEN = Path(__file__).parent / "upsampler_bench" / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write the golden files again; read their diff then")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for processes."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

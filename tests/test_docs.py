@@ -128,12 +128,14 @@ def check(name, channels, guide_channels, scale, symbols, batch, height, width):
         assert counted.by_convention[convention] == batch * height * width * evaluate(formula, values) + once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COSTS)
 @pytest.mark.parametrize("size", [(1, 4, 5), (2, 5, 3)], ids=str)
 def test_formulas_are_the_costs_in_the_comparison(name, size):
     check(name, 256, 256, 2, {}, *size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COSTS)
 def test_formulas_are_the_costs_at_other_channels_and_scales(name):
     check(name, *OTHERWISE.get(name, (144, 96, 3, {})), 1, 4, 5)

@@ -31,9 +31,13 @@ def case_of(name, mode=INFERENCE, side=17, **changes):
     return Case(name, mode, 1, 64, side, side, **changes)
 
 
-@pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "changes"),
+    [(INFERENCE, {}), (TRAIN, {}), (TRAIN, {"batch": 2, "dtype": "bfloat16"})],
+    ids=["inference", "train", "train-bfloat16"],
+)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("changes", [{}, {"batch": 2, "dtype": "bfloat16"}], ids=["float32", "bfloat16"])
 def test_the_counted_bytes_equal_those_of_a_real_step(name, mode, changes, cpu):
     case = replace(case_of(name, mode), **changes)
     assert capacity.count(case) == capacity.measure(case, cpu)
@@ -158,6 +162,7 @@ def test_sizes_are_counted_for_a_gpu_that_is_not_present():
         capacity.resolve("tpu")
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_row_an_operator(invoke):
     code, out, err = invoke("capacity", "--memory", "16MiB", "-u", "nearest", "-u", "carafe", "--device", "cpu")
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("nearest", "carafe"))}
@@ -167,6 +172,7 @@ def test_the_command_prints_one_row_an_operator(invoke):
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_json_and_exit_code_1_where_nothing_fits(invoke):
     code, out, _ = invoke("capacity", "--memory", "1MiB", "-u", "pixel-shuffle", "--device", "cpu", "--json")
     forward, step = json.loads(out)

@@ -94,6 +94,7 @@ def is_number(text):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["$x^2$", "$", "n" * 10**5], ids=lambda text: text[:5])
 def test_pictures_draw_a_name_as_it_is(tmp_path, text):
     formats.write(report.from_run(hostile_run(tmp_path, text)), tmp_path / "report", ["png"])

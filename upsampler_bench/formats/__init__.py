@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from upsampler_bench import discovery
+from upsampler_bench.errors import PlanError
 from upsampler_bench.report import pictures
 from upsampler_bench.report.parts import Report
 from upsampler_bench.storage import write_whole
@@ -25,19 +26,15 @@ COMPANIONS = {"report.csv": "published.csv"}
 
 
 class Format(Protocol):
-    """What the module of a format has; ABOUT is its line in a list of the formats."""
+    """What the module of a format has; ABOUT is its line in a list of the formats.
+
+    One of text has `show(report)` too, which returns what is printed.
+    """
 
     ABOUT: str
 
     def files(self, report: Report) -> Mapping[str, bytes]:
         """The report as files: their contents by name."""
-
-    def show(self, report: Report) -> str:
-        """The report as text to print.
-
-        Raises:
-            PlanError: the format draws pictures.
-        """
 
 
 def names() -> tuple[str, ...]:
@@ -114,4 +111,7 @@ def render(name: str, report: Report) -> str:
         PlanError: there is no such format, or it draws pictures.
         MissingPackage: it needs a package that is not installed.
     """
-    return get(name).show(report)
+    show: Callable[[Report], str] | None = getattr(get(name), "show", None)
+    if show is None:
+        raise PlanError(f"{name} draws pictures, which are written into a folder and not printed")
+    return show(report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from upsampler_bench.errors import PlanError
 from upsampler_bench.figures import draw
 from upsampler_bench.report.parts import Report
 
@@ -12,12 +11,3 @@ ABOUT = "every picture (panel.png, ...)"
 def files(report: Report) -> dict[str, bytes]:
     """A file per picture."""
     return draw.files(report, "png")
-
-
-def show(report: Report) -> str:
-    """Pictures are not printed.
-
-    Raises:
-        PlanError: always.
-    """
-    raise PlanError("png draws pictures, which are written into a folder and not printed")

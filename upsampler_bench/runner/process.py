@@ -152,11 +152,14 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin and self._child.stdin.close()
         self._reader.join(timeout=SLICE_SECONDS)
+        if not self._reader.is_alive() and self._child.stdout is not None:
+            self._child.stdout.close()
 
     def last_words(self) -> str:
-        """The last lines of what it wrote to standard error."""
-        self._errors.seek(0)
-        return "\n".join(self._errors.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
+        """The last lines of what it wrote to standard error; can be asked once, when it has ended."""
+        with self._errors:
+            self._errors.seek(0)
+            return "\n".join(self._errors.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
 
     def _read_lines(self) -> None:
         assert self._child.stdout is not None

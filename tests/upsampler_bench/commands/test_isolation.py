@@ -83,9 +83,9 @@ def test_an_operator_that_ends_or_hangs_its_process_costs_its_own_row(invoke, tm
         "operator('crashes-at-once', lambda: ctypes.string_at(0))\n"
         "operator('ends-at-once', lambda: sys.exit())\n"
     )
-    code, out, _ = invoke("list", "--plugin", "builds.py", "--timeout", "10")
+    code, out, _ = invoke("list", "--plugin", "builds.py", "--timeout", "7")
     assert code == FINE
-    assert "hangs-at-once: timed out: no response for 10 s" in out
+    assert "hangs-at-once: timed out: no response for 7 s" in out
     assert f"exits-at-once: {EXITS}" in out
     assert f"crashes-at-once: {CRASHES}" in out
     assert "ends-at-once: ended the process with code 0" in out
@@ -106,7 +106,7 @@ def test_baseline_check_fails_for_operators_that_end_or_hang_their_process(invok
     assert invoke("baseline", "update", *arguments)[0] == FINE
     bad = (f"operator({name!r}, forward=lambda: {fault})" for name, fault in faults.items())
     (tmp_path / "mine.py").write_text("\n".join([OPERATORS, *bad]))
-    code, out, _ = invoke("baseline", "check", *arguments, "--timeout", "10")
+    code, out, _ = invoke("baseline", "check", *arguments, "--timeout", "7")
     assert code == FAILED
     assert all(f"{name}\n  failed: " in out for name in faults)
     code, _, err = invoke("baseline", "check", "--file", "base.json", "-u", "nearest")

@@ -67,6 +67,7 @@ def check_texts(picture: Picture, figure: Figure) -> None:
     assert not overlapping(found), picture.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_no_text_leaves_the_figure_nor_lies_on_another(name: str) -> None:
     for picture, figure in drawn(RUNS[name]()):

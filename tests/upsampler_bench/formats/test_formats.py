@@ -60,6 +60,7 @@ def test_every_format_writes_files_and_describes_itself(name: str, tmp_path: Pat
     assert formats.get(name).ABOUT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_every_format_gives_the_same_bytes_each_time(name: str) -> None:
     made = report.from_run(sample_run())

@@ -77,6 +77,7 @@ def test_products_and_convolutions_are_counted_and_bytes_are_those_of_the_tensor
     assert (part.calls, part.category) == (1, "convolution")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", operators.names("cpu"))
 @pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
 def test_no_operation_loses_its_multiply_adds_and_few_bytes_are_lost(name, mode):

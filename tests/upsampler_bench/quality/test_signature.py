@@ -118,7 +118,11 @@ def test_two_signatures_are_identical_to_the_bit():
     assert len(first) == len(signature.MEASURES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.exhaustive] * upsamplers.get(name).cls.guide_is_image) for name in NAMES],
+)
 def test_every_operator_has_a_finite_signature(name):
     found = {reading.metric: reading for reading in signature.readings(of(name))}
     unguided = {measure.info.name for measure in signature.MEASURES if not measure.guided_only}

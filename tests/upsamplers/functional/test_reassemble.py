@@ -184,6 +184,7 @@ def test_a_compiled_program_takes_any_size():
         assert_same(found, results(plain, x, weights, grad, 3), 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_exported_program_takes_any_size(strict):
     class Module(torch.nn.Module):

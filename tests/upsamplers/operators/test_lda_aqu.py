@@ -198,6 +198,7 @@ def test_a_trace_is_18_calls_of_grid_sample_for_any_size():
         torch.testing.assert_close(traced(x), lda(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_exported_program_takes_any_size():
     lda = moved(kernel=1).float().eval()
     sizes = {0: torch.export.Dim("b"), 2: torch.export.Dim("h"), 3: torch.export.Dim("w")}

@@ -58,7 +58,7 @@ def test_an_image_of_one_pixel(name):
     check(name, channels, 1, 1, batch=1, **options)
 
 
-@pytest.mark.parametrize("scale", [1, 3, 4])
+@pytest.mark.parametrize("scale", [3, *(pytest.param(scale, marks=pytest.mark.exhaustive) for scale in (1, 4))])
 @pytest.mark.parametrize("name", [name for name in QUICK if not upsamplers.get(name).why_not(scale=3)])
 def test_other_scales(name, scale):
     if upsamplers.get(name).why_not(scale=scale):
