@@ -6,7 +6,6 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -56,12 +55,6 @@ class Exits(Bad):
         os._exit(3)
 
 
-@upsamplers.register("hangs")
-class Hangs(Bad):
-    def misbehave(self, x):
-        time.sleep(3600)
-
-
 @upsamplers.register("wrong-shape")
 class WrongShape(Bad):
     misbehave = Good.misbehave
@@ -106,12 +99,6 @@ class Forks(Bad):
     def misbehave(self, x):
         subprocess.Popen(["sleep", "120"])
         os._exit(7)
-
-
-@upsamplers.register("ends-quietly")
-class EndsQuietly(Bad):
-    def misbehave(self, x):
-        sys.exit()
 
 
 LEAKS = {

@@ -1,7 +1,6 @@
 """Operators that each lack one capability, and one that lacks none."""
 
 import ctypes
-import time
 
 import torch
 import torch.nn.functional as F
@@ -174,14 +173,6 @@ class CrashesInFloat16(Repeats):
     def change(self, x):
         if x.dtype == torch.float16:
             ctypes.string_at(0)
-        return x
-
-
-@upsamplers.register("hangs-in-bfloat16")
-class HangsInBfloat16(Repeats):
-    def change(self, x):
-        if x.dtype == torch.bfloat16:
-            time.sleep(3600)
         return x
 
 

@@ -19,11 +19,5 @@ def comparison(*results, **options):
     defaults = {"samples": tuple(Sample(side, timings) for side in (BASE, HEAD) * 8), "stopped": DECIDED}
     keys = tuple(result.key for result in results)
     return Comparison(
-        "base (1a2b3c4)",
-        "head (the working tree)",
-        CONDITION,
-        keys,
-        DEFAULT,
-        results=results,
-        **{**defaults, **options},
+        "base (1a2b3c4)", "head (the working tree)", CONDITION, keys, DEFAULT, results=results, **(defaults | options)
     )

@@ -30,7 +30,8 @@ PROBES = tuple(
 def probed_run() -> Run:
     """The sample's operators: dysample+ cannot be exported, dysample-s was not tried, for nearest it does not apply."""
     run = sample_run()
-    run = replace(run, metrics=(*METRICS, *PROBES), upsamplers=tuple(map(_info, FIGURES)))
+    infos = tuple(UpsamplerInfo(name, needs_guide=name == "carafe", paper="somebody") for name in FIGURES)
+    run = replace(run, metrics=(*METRICS, *PROBES), upsamplers=infos)
     for name in FIGURES:
         if name == "dysample-s":
             continue
@@ -102,7 +103,3 @@ def held(name: str = "dysample", why: str = "counted at its output") -> Publishe
     lost = (PublishedCell("mIoU (%)", "42.82", verdict="not measured", why="no run of it"),)
     rows = (PublishedRow(name, cells), PublishedRow("deconv", others), PublishedRow("carafe", lost))
     return PublishedTable("table4", f"Table 4 {name}", why, ("GFLOPs", "mIoU (%)"), rows)
-
-
-def _info(name: str) -> UpsamplerInfo:
-    return UpsamplerInfo(name, needs_guide=name == "carafe", paper="somebody")

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from fake_process import FakeProcess
+from fake_process import FakeProcess, Silence
 
 from upsampler_bench.case import Case, Settings
 from upsampler_bench.commands.measuring import duration
@@ -12,14 +12,6 @@ from upsampler_bench.errors import NothingMeasured
 from upsampler_bench.runner import pool, scheduler
 from upsampler_bench.runner.session import Session
 from upsampler_bench.units import minutes
-
-
-class Silence:
-    def begin(self, cases, device=""): ...
-
-    def update(self, message): ...
-
-    def lost(self, case, reason): ...
 
 
 class Recorder(FakeProcess):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from fake_process import QUICK, Silence
 
 from upsampler_bench import plan, storage
 from upsampler_bench.cluster.merge import merge
@@ -11,26 +12,13 @@ from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import control, scheduler, session
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
-SHAPES = ["8x6x5", "8x8x5", "8x8x8"]
-KEYS = {
-    "upsampler": ["nearest"],
-    "shape": SHAPES,
-    "mode": "inference",
-    "max_time": 0.1,
-    "warmup-calls": 1,
-    "warmup-seconds": 0.0,
-    "min-samples": 6,
-    "metrics": ["params", "latency"],
-}
+KEYS = {**QUICK, "upsampler": ["nearest"], "shape": ["8x6x5", "8x8x5", "8x8x8"], "metrics": ["params", "latency"]}
 ALLOWED = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 DEVICES = ",".join(f"cpu:{core}" for core in ALLOWED[:2])
-pytestmark = [
-    pytest.mark.usefixtures("bad_operators"),
-    pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two cores"),
-]
+pytestmark = [pytest.mark.usefixtures("bad_operators"), pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two cores")]
 
 
-class Recorder:
+class Recorder(Silence):
     """Keeps which device began what, and may press Ctrl-C."""
 
     def __init__(self, interrupt=False):
@@ -43,8 +31,6 @@ class Recorder:
         if self.interrupt and message.kind == "at" and (message.facts or {}).get("samples", 0) > 3:
             self.interrupt = False
             raise KeyboardInterrupt
-
-    def lost(self, case, reason): ...
 
 
 def prepare(folder, resume=False, shard="", devices=DEVICES, **keys):
@@ -87,16 +73,6 @@ def test_the_control_is_timed_on_every_device():
     assert {*measured.times} == {*DEVICES.split(",")}
     assert measured.case.upsampler == "bilinear"
     assert all(time.is_bounded for time in measured.times.values())
-
-
-def test_shards_merge_into_what_one_run_measures(tmp_path, here):
-    folders = [tmp_path / "1", tmp_path / "2"]
-    for number, folder in enumerate(folders, 1):
-        scheduler.run(prepare(folder, shard=f"{number}/2", devices="", device="cpu"), Recorder())
-    run, missing = merge({folder: storage.load(folder) for folder in folders})
-    assert missing == ()
-    whole = prepare(None, devices="", device="cpu")
-    assert {one.case for one in run.measurements} == {*whole.cases}
 
 
 def test_resume_on_the_merged_folder_measures_what_is_missing(tmp_path, here):

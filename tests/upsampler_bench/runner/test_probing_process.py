@@ -1,6 +1,7 @@
 """A probe whose process crashes, hangs or is interrupted loses one capability; the rest goes on."""
 
 import pytest
+from fake_process import FakeProcess, Silence
 
 from upsampler_bench import metrics
 from upsampler_bench.case import PROBE, Case, Settings
@@ -32,7 +33,7 @@ ENVIRONMENT = Message("environment", environment=Environment("Fake 1000", "cpu")
 END = Message("end")
 
 
-class Scripted:
+class Scripted(FakeProcess):
     """A process that sends the messages of a script, and ends with the code that the script ends with."""
 
     def __init__(self, request, *, placement=None):
@@ -48,20 +49,13 @@ class Scripted:
             raise message
         return message
 
-    def interrupt(self): ...
-
     def end(self, patience=None):
         return self.code
 
-    def last_words(self):
-        return ""
 
-
-class Listener:
+class Listener(Silence):
     def __init__(self):
         self.messages = []
-
-    def begin(self, cases, device=""): ...
 
     def update(self, message):
         self.messages.append(message)

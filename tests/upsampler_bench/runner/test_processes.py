@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-from fake_process import ROUNDS, FakeProcess
+from fake_process import ROUNDS, FakeProcess, Silence
 
 from upsampler_bench import plan, report, storage
 from upsampler_bench.case import Case
@@ -15,17 +15,13 @@ KEYS = {"upsampler": ["nearest", "carafe"], "shape": "16x8x8", "device": "cpu", 
 NEAREST, CARAFE = (Case(name, "inference", 1, 16, 8, 8) for name in ("nearest", "carafe"))
 
 
-class Listener:
+class Listener(Silence):
     def __init__(self):
         self.finished = []
-
-    def begin(self, cases, device=""): ...
 
     def update(self, message):
         if message.reading and "stop" in message.reading.facts:
             self.finished.append(message.key)
-
-    def lost(self, case, reason): ...
 
 
 class Process(FakeProcess):

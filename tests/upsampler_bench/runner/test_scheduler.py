@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from fake_process import Silence
+from fake_process import QUICK, Silence
 
 import upsamplers
 from upsampler_bench import metrics, plan, storage
@@ -13,17 +13,7 @@ from upsampler_bench.runner.process import Process
 
 SOURCE = "import torch, upsamplers\nupsamplers.register_module('mine', lambda c, s: torch.nn.Upsample(scale_factor=s))"
 
-KEYS = {
-    "shape": "8x6x5",
-    "mode": "inference",
-    "device": "cpu",
-    "max_time": 1.0,
-    "warmup-calls": 1,
-    "warmup-seconds": 0.0,
-    "min-samples": 6,
-    "metrics": ["params", "latency"],
-}
-
+KEYS = {**QUICK, "shape": "8x6x5", "device": "cpu", "max_time": 1.0, "metrics": ["params", "latency"]}
 
 pytestmark = pytest.mark.usefixtures("here")
 

@@ -9,22 +9,19 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fake_process import Silence, ThisProcess
+from fake_process import QUICK, Silence, ThisProcess
 
 from upsampler_bench import plan, storage
 from upsampler_bench.runner import pool, scheduler, session
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
-QUICK = {
-    "shape": "8x6x5", "mode": "inference", "device": "cpu", "max_time": 0.1, "warmup-calls": 1, "warmup-seconds": 0.0,
-    "min-samples": 6, "metrics": ["params", "latency"], "baseline": "",
-}  # fmt: skip
+KEYS = {**QUICK, "shape": "8x6x5", "device": "cpu", "metrics": ["params", "latency"], "baseline": ""}
 
 pytestmark = [pytest.mark.usefixtures("bad_operators"), pytest.mark.slow]
 
 
 def measure(*names, folder=None, listener=None, resume=False, **keys):
-    parsed = plan.parse({**QUICK, "upsampler": list(names), "plugin": PLUGIN, **keys})
+    parsed = plan.parse({**KEYS, "upsampler": list(names), "plugin": PLUGIN, **keys})
     return scheduler.run(session.prepare(parsed, folder, resume=resume), listener or Silence())
 
 
@@ -85,7 +82,7 @@ def test_a_step_that_takes_all_memory_and_inputs_too_large_to_make_cost_their_ow
 
 
 def test_an_operator_of_ones_own_script_is_measured_without_a_file_of_its_own(tmp_path):
-    script, keys = tmp_path / "mine.py", {**QUICK, "shape": (8, 6, 5), "baseline": "bilinear"}
+    script, keys = tmp_path / "mine.py", {**KEYS, "shape": (8, 6, 5), "baseline": "bilinear"}
     script.write_text(
         "import torch, upsamplers, upsampler_bench\n"
         "upsamplers.register_module('mine', lambda c, s: torch.nn.ConvTranspose2d(c, c, s, s))\n"
@@ -131,8 +128,6 @@ def test_what_was_killed_from_outside_is_measured_on_resume(tmp_path, monkeypatc
 # Before 3.11, `python -m` itself imports some from the current folder.
 STANDARD = sys.stdlib_module_names if sys.version_info >= (3, 11) else {"random", "json", "statistics", "typing"}
 SCRIPT = Path(sys.executable).with_name("upsampler-bench")
-
-
 RUN = "run -u nearest --plugin mine --shape 8x6x5 --device cpu --metrics params --mode inference -f csv"
 
 
