@@ -6,18 +6,13 @@ from functools import partial
 
 import pytest
 import torch
+from sample_workload import built
 
 import upsamplers
-from upsampler_bench import backends
-from upsampler_bench.case import PROBE, Case, Settings
-from upsampler_bench.errors import PlanError
+from upsampler_bench.case import PROBE, Case
 from upsampler_bench.workloads import workload
 
 SMALL = {"channels": 8, "height": 6, "width": 5}
-
-
-def built(case):
-    return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
 
 
 def test_every_backend_is_described_without_torch():
@@ -27,11 +22,6 @@ def test_every_backend_is_described_without_torch():
         "assert not {'torch', 'upsamplers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_an_unknown_backend_is_named_with_the_nearest():
-    with pytest.raises(PlanError, match="no backend 'compiled'; did you mean 'compile'"):
-        backends.get("compiled")
 
 
 @pytest.mark.parametrize("name", ["torch", "auto"])

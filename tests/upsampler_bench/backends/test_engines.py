@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from fake_process import QUICK, Silence
+from sample_workload import built
 
 import upsamplers
 from upsampler_bench import backends, plan
 from upsampler_bench.backends import _engine, onnxruntime
-from upsampler_bench.case import INFERENCE, PROBE, TRAIN, Case, Settings
+from upsampler_bench.case import INFERENCE, PROBE, TRAIN, Case
 from upsampler_bench.metrics import deviation, engine_build, for_case
 from upsampler_bench.runner import scheduler, session
-from upsampler_bench.workloads import output_check, workload
+from upsampler_bench.workloads import output_check
 
 PLUGIN = str(Path(__file__).parents[1] / "planted_engines.py")
 SMALL = {"channels": 8, "height": 6, "width": 5}
@@ -29,10 +30,6 @@ def planted(registry_restored):
     upsamplers.load_plugin(PLUGIN)
     yield
     backends.__path__[:] = folders
-
-
-def built(case):
-    return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
 
 
 def measured(*names, on, **keys):

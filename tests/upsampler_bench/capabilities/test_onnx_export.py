@@ -4,15 +4,14 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from sample_workload import built
 
 import upsamplers
 from upsampler_bench.capabilities import No, NotApplicable, onnx_export
-from upsampler_bench.case import PROBE, Case, Settings
-from upsampler_bench.workloads import workload
+from upsampler_bench.case import PROBE, Case
 
 onnx = pytest.importorskip("onnx")
 helper = onnx.helper
-SETTINGS = Settings()
 PLUGIN = str(Path(__file__).parents[1] / "capability_plugins.py")
 
 
@@ -72,10 +71,8 @@ def test_what_another_runtime_would_read_differently_is_named(model, reason):
     assert onnx_export.why_not_portable(model).startswith(reason)
 
 
-def export(name, scale=2):
-    case = Case(name, PROBE, 2, 8, 6, 5, scale=scale)
-    built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
-    return onnx_export.measure(built, None)
+def export(name):
+    return onnx_export.measure(built(Case(name, PROBE, 2, 8, 6, 5)), None)
 
 
 def test_if_a_package_is_missing_the_reason_names_the_extra(monkeypatch):

@@ -2,10 +2,10 @@
 
 import pytest
 from fake_device import FakeDevice
+from sample_workload import built
 
-from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
+from upsampler_bench.case import INFERENCE, TRAIN, Case
 from upsampler_bench.metrics import allocations, for_case, train_allocations
-from upsampler_bench.workloads import workload
 
 METRICS = {INFERENCE: allocations, TRAIN: train_allocations}
 
@@ -19,9 +19,8 @@ METRICS = {INFERENCE: allocations, TRAIN: train_allocations}
     ],
 )
 def test_allocations_equal_the_hand_count_each_time(name, mode, count):
-    case = Case(name, mode, 1, 16, 6, 5)
-    built = workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
-    readings = [METRICS[mode].measure(built, FakeDevice()) for _ in range(2)]
+    made = built(Case(name, mode, 1, 16, 6, 5))
+    readings = [METRICS[mode].measure(made, FakeDevice()) for _ in range(2)]
     assert [reading.samples for (reading,) in readings] == [(count,), (count,)]
 
 

@@ -4,15 +4,15 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
+import sample_workload
 import torch
 from fake_device import FakeDevice
 
 import upsamplers
-from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
+from upsampler_bench.case import INFERENCE, TRAIN, Case
 from upsampler_bench.metrics import _ranges, _recording, for_case, profile, train_profile
 from upsampler_bench.results import Live
 from upsampler_bench.runner import operators
-from upsampler_bench.workloads import workload
 
 METRICS = {INFERENCE: profile, TRAIN: train_profile}
 
@@ -23,8 +23,7 @@ class Cpu(FakeDevice):
 
 def built(name, mode=INFERENCE):
     least = upsamplers.get(name).cls.least_size
-    case = Case(name, mode, 1, 64, max(6, least), max(5, least))
-    return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
+    return sample_workload.built(Case(name, mode, 1, 64, max(6, least), max(5, least)))
 
 
 @cache

@@ -5,18 +5,18 @@ import io
 from dataclasses import replace
 
 import pytest
+import sample_workload
 import torch
 from fake_device import FakeDevice
 from report_reading import FEW, cell, with_reading
 from sample_run import METRICS, plain_run
 
 from upsampler_bench import report
-from upsampler_bench.case import Case, Settings
+from upsampler_bench.case import Case
 from upsampler_bench.device import rates
 from upsampler_bench.formats import csv as csv_format
 from upsampler_bench.metrics import flops, roofline
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.workloads import workload
 
 C, H, W = 64, 6, 5
 X = C * H * W * 4
@@ -28,8 +28,7 @@ DECONV = (C * C * 9 + C) * 4
 
 
 def built(name, mode="inference", dtype="float32"):
-    case = Case(name, mode, 1, C, H, W, dtype=dtype)
-    return workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
+    return sample_workload.built(Case(name, mode, 1, C, H, W, dtype=dtype))
 
 
 def parameter_bytes(name):

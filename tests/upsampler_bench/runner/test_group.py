@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_device import FakeDevice
+from sample_workload import built
 
 import upsamplers
 from upsampler_bench import backends, metrics
@@ -27,13 +28,11 @@ def _plugin(registry_restored):
         upsamplers.load_plugin(PLUGIN)
 
 
-def measure(
-    *names, mode="inference", settings=SETTINGS, device=None, done=None, interrupted=lambda: False, backend="torch"
-):
+def measure(*names, mode="inference", settings=SETTINGS, device=None, done=None, backend="torch"):
     cases = tuple(Case(name, mode, 1, 8, 6, 5, backend=backend) for name in names)
     request = Request(cases, "cpu", settings, {case.key: (done or {}).get(case.upsampler, []) for case in cases})
     messages = []
-    Group(request, device or FakeDevice(), messages.append, interrupted).measure()
+    Group(request, device or FakeDevice(), messages.append, lambda: False).measure()
     return messages
 
 
@@ -106,10 +105,9 @@ def test_on_a_cpu_there_is_neither_wall_nor_launch_time():
 )
 def test_a_time_with_launches_that_were_not_hidden_is_marked(exposed, notes):
     timings = Timings((0.01,) * 4, (0.02,), (0.015,), exposed)
-    (reading,) = metrics.get("latency").readings((timings,) * 8, {}, "events")
-    assert reading.notes == notes
-    (trained,) = metrics.get("train_latency").readings((timings,) * 8, {}, "events")
-    assert trained.notes == notes
+    for name in ("latency", "train_latency"):
+        (reading,) = metrics.get(name).readings((timings,) * 8, {}, "events")
+        assert reading.notes == notes
 
 
 @pytest.mark.parametrize(
@@ -177,17 +175,9 @@ def test_what_was_read_before_is_not_read_again():
     assert "latency" not in readings(messages, "good")
 
 
-def test_an_interrupt_keeps_the_samples_taken_so_far():
-    device = FakeDevice()
-    # Latency alone: the rates of the roofline are timed too, on this clock, once in a process.
-    settings = replace(SETTINGS, metrics=("latency",))
-    messages = measure("bilinear", "good", settings=settings, device=device, interrupted=lambda: device.calls > 25)
-    assert readings(messages, "good")["latency"].facts["stop"] == "interrupted"
-
-
 def test_the_same_seed_gives_the_same_inputs_and_weights():
     case = Case("deconv", TRAIN, 1, 4, 3, 3)
-    first, second = (workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS)) for _ in range(2))
+    first, second = built(case), built(case)
     assert torch.equal(first.inputs[0], second.inputs[0])
     assert torch.equal(first.module.weight, second.module.weight)
     other = workload.shared_inputs(case, Settings(seed=1))
@@ -203,11 +193,8 @@ def test_all_ways_of_running_out_of_memory_read_alike():
 def test_requests_and_messages_survive_their_lines():
     request = Request((Case("a"),), "cpu", Settings(metrics=("latency",)), {"a": ["b"]}, ("p",), b"\x00\xff", ("/x",))
     assert read_request(write_request(request)) == request
-    message = measure("bilinear")[-2]
-    assert read_message(write_message(message, "ab"), "ab") == message
-    assert read_message(write_message(Message("failed", "k", text="why"), "ab"), "ab") == Message(
-        "failed", "k", text="why"
-    )
+    for message in (measure("bilinear")[-2], Message("failed", "k", text="why")):
+        assert read_message(write_message(message, "ab"), "ab") == message
 
 
 def test_a_count_that_fails_costs_the_count_and_not_the_latency():
@@ -228,21 +215,15 @@ def test_inputs_are_restored_after_an_operator_wrote_to_them():
 
 def test_a_training_step_leaves_no_gradient_that_would_hide_from_the_next_count():
     case = Case("deconv", TRAIN, 1, 4, 3, 3)
-    built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
-    built.step_for_memory(lambda: None)
-    assert all(tensor.grad is None for tensor in (*built.inputs, *built.module.parameters()))
+    made = built(case)
+    made.step_for_memory(lambda: None)
+    assert all(tensor.grad is None for tensor in (*made.inputs, *made.module.parameters()))
 
 
 def test_memory_is_never_counted_on_the_compiled_form_on_a_cpu():
-    calls = []
-
-    class Compiled:
-        def __call__(self, *inputs):
-            calls.append(inputs)
-
-    case = Case("bilinear", "inference", 1, 4, 3, 3)
-    built = workload.build(case, SETTINGS, workload.shared_inputs(case, SETTINGS))
-    compiled = workload.Workload(case, built.module, Compiled(), built.inputs)
+    case, calls = Case("bilinear", "inference", 1, 4, 3, 3), []
+    eager = built(case)
+    compiled = workload.Workload(case, eager.module, lambda *inputs: calls.append(inputs), eager.inputs)
     assert compiled.step_for_memory(lambda: None).shape == (1, 4, 6, 6)
     assert calls == []
     assert "eager" in metrics.get("memory").measure(compiled, FakeDevice())[0].notes[0]

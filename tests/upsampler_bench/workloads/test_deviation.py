@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 import pytest
+import sample_workload
 import torch
 
 import upsamplers
-from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
-from upsampler_bench.workloads import deviation, workload
+from upsampler_bench.case import INFERENCE, TRAIN, Case
+from upsampler_bench.workloads import deviation
 
 pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
 def built(name, mode=INFERENCE, call=lambda module: module):
-    case = Case(name, mode, 1, 8, 6, 5)
-    made = workload.build(case, Settings(), workload.shared_inputs(case, Settings()))
+    made = sample_workload.built(Case(name, mode, 1, 8, 6, 5))
     return replace(made, call=call(made.module))
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sample_workload import built
 
 import upsamplers
-from upsampler_bench.case import Case, Settings
+from upsampler_bench.case import Case
 from upsampler_bench.runner import operators
-from upsampler_bench.workloads.workload import build, shared_inputs
 
 CASE = Case("seen", channels=8, height=3, width=4)
 
@@ -31,7 +31,7 @@ def seen(registry_restored):
 
 
 def guide(case):
-    return build(case, Settings(), shared_inputs(case, Settings())).inputs[1]
+    return built(case).inputs[1]
 
 
 def test_an_image_has_the_outputs_size_unless_the_case_states_another():
@@ -54,6 +54,5 @@ def test_more_channels_than_the_feature_has_are_refused():
 
 
 def test_a_case_with_an_image_has_a_key_of_its_own():
-    assert (
-        replace(CASE, guide_image="20x10").key == "seen/torch/1x8x3x4/x2/image 20x10/float32/contiguous/cpu/inference"
-    )
+    key = "seen/torch/1x8x3x4/x2/image 20x10/float32/contiguous/cpu/inference"
+    assert replace(CASE, guide_image="20x10").key == key

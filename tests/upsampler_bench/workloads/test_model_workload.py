@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_device import FakeDevice
+from sample_workload import built
 
 import upsamplers
 from upsampler_bench import metrics, plan
@@ -15,16 +16,12 @@ from upsampler_bench.errors import PlanError
 from upsampler_bench.metrics import flops, params, time_in_upsamplers, train_memory
 from upsampler_bench.runner.group import Group
 from upsampler_bench.runner.protocol import Request
-from upsampler_bench.workloads import output_check, workload
+from upsampler_bench.workloads import output_check
 
 TINY = str(Path(__file__).parents[1] / "tiny_model.py")
 SETTINGS = Settings(warmup_calls=1, warmup_seconds=0.0)
 CASE = Case("carafe", INFERENCE, 2, 3, 24, 20, model=f"{TINY}:build")
 NAMES = ("nearest", "bilinear", "carafe", "fade")
-
-
-def built(case, settings=SETTINGS):
-    return workload.build(case, settings, workload.shared_inputs(case, settings))
 
 
 def parameters(case):
