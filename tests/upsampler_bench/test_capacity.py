@@ -1,15 +1,13 @@
 """`upsampler-bench capacity`: the counted bytes equal a real step's, and the largest size fits."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from sample_choice import measured_run
 
-from upsampler_bench import capacity, device, storage
+from upsampler_bench import capacity, device
 from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
 from upsampler_bench.commands.capacity import as_data, text
 from upsampler_bench.device import Peak
@@ -210,6 +208,13 @@ def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, message):
     assert message in " ".join(err.split())
 
 
+def test_an_estimate_from_a_stored_run_is_near_what_is_counted():
+    found = capacity.estimates(measured_run(), 2**30)
+    assert "Estimated from the stored peak" in text(found, capacity.SIDE, 2**30)
+    forward, _ = (one for one in found if one.case.upsampler == "nearest")
+    assert abs(forward.case.height - capacity.largest(Case("nearest"), 2**30, None).case.height) <= 1
+
+
 def test_a_stored_run_on_two_backends_is_estimated_on_each():
     run = measured_run()
     triton = tuple(replace(one, case=one.case.on("triton")) for one in run.measurements)
@@ -217,18 +222,3 @@ def test_a_stored_run_on_two_backends_is_estimated_on_each():
         capacity.estimates(replace(run, measurements=(*run.measurements, *triton)), 2**30), capacity.SIDE, 2**30
     )
     assert {"nearest · torch", "nearest · triton"} <= {" ".join(line.split()[:3]) for line in printed.splitlines()}
-
-
-@pytest.mark.slow
-def test_an_estimate_from_a_stored_run_needs_no_torch(tmp_path):
-    storage.save(measured_run(), tmp_path / "here")
-    code = (
-        "import sys\nfrom upsampler_bench import cli\n"
-        "sys.argv = ['upsampler-bench', 'capacity', '--memory', '1GiB', '--from', 'here', '-u', 'nearest']\n"
-        "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "assert not {'torch', 'upsamplers', 'pandas', 'numpy'} & set(sys.modules)"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
-    assert "Estimated from the stored peak" in ran.stdout
-    forward, _ = (one for one in capacity.estimates(measured_run(), 2**30) if one.case.upsampler == "nearest")
-    assert abs(forward.case.height - capacity.largest(Case("nearest"), 2**30, None).case.height) <= 1

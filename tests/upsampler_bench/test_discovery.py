@@ -23,7 +23,6 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_modules_are_listed_by_name_without_helpers_and_without_importing_them(room: str) -> None:
     assert discovery.modules(room) == ("cat", "dog", "plain")
-    assert discovery.modules(room) == ("cat", "dog", "plain")
     assert "made_up_pets.cat" not in sys.modules
 
 

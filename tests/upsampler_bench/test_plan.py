@@ -173,10 +173,7 @@ def test_what_is_no_shard_is_refused(text):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (
-            {"mode": ["quality", "train"], "device": "cpu"},
-            "mode quality was asked for among quality, train on device cpu",
-        ),
+        ({"mode": ["quality", "train"], "device": "cpu"}, "mode quality was asked for among quality, train"),
         ({"mode": "quality"}, "on device auto; it is measured alone, and on device cpu"),
         ({"mode": "quality", "device": "cpu", "size": 20}, "size is 20; expected a multiple of 8 from 16 on"),
         ({"tasks": "chess"}, "tasks is 'chess'; expected signature, shapes, reconstruction"),

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,17 +17,9 @@ from upsampler_bench.text import MOST, cleaned
 LETTERS = ["\x1b[31m", "\x9b", "\x00", "\u202e", "\ud800", "\r"]
 FORMULAS = ["=1+1", "+cmd", "-cmd", "@sum", "\tx"]
 NAMES = [
-    *LETTERS,
-    *FORMULAS,
-    "<script>x</script>",
-    r"\input{/etc/passwd}",
-    r"\write18{x}",
-    "[1]",
-    "*",
-    "$x^2$",
-    "$",
+    *LETTERS, *FORMULAS, "<script>x</script>", r"\input{/etc/passwd}", r"\write18{x}", "[1]", "*", "$x^2$", "$",
     "n" * 10**5,
-]
+]  # fmt: skip
 
 
 @given(st.text())
@@ -109,5 +99,4 @@ def test_a_stored_run_of_five_thousand_measurements_loads_in_seconds(tmp_path):
         for row in run.measurements
     )
     path = storage.save(replace(run, measurements=rows), tmp_path)
-    assert len(json.loads(Path(path).read_text())["measurements"]) >= 5000
-    assert len(storage.load(path).measurements) == len(rows)
+    assert len(storage.load(path).measurements) == len(rows) >= 5000

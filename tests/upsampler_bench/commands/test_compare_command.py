@@ -35,6 +35,12 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
         (("old.json", "carafe"), "no stored run at carafe; expected two stored runs, or two operators"),
         (("old.json", "new.json", "--shape", "8x6x5"), "stored runs are compared as they are; leave out --shape"),
         (("--base", "HEAD"), "not in a git repository"),
+        # What an unset variable gives, and numbers that are none.
+        (("--base", ""), "--base is empty; expected a commit, tag or branch"),
+        (("--base", "HEAD", "--head", ""), "--head is empty; expected a commit, tag or branch"),
+        (("--base", "HEAD", "--budget", "nan"), "--budget is nan; expected seconds"),
+        (("--base", "HEAD", "--budget=-1"), "--budget is -1; expected seconds"),
+        (("--base", "HEAD", "--budget", "inf"), "--budget is inf; expected seconds"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_what_can(invoke, arguments, message):

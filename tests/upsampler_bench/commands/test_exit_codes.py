@@ -139,19 +139,3 @@ def test_ctrl_c_before_the_first_reading_says_so(tmp_path):
     assert process.returncode == INTERRUPTED, error
     assert error.endswith("Interrupted before the first reading; nothing was written.\n")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--base", ""), "--base is empty; expected a commit, tag or branch"),
-        (("--base", "HEAD", "--head", ""), "--head is empty; expected a commit, tag or branch"),
-        (("--base", "HEAD", "--budget", "nan"), "--budget is nan; expected seconds"),
-        (("--base", "HEAD", "--budget=-1"), "--budget is -1; expected seconds"),
-        (("--base", "HEAD", "--budget", "inf"), "--budget is inf; expected seconds"),
-    ],
-)
-def test_compare_refuses_what_an_unset_variable_gives(invoke, arguments, message):
-    code, _, error = invoke("compare", *arguments)
-    assert code == MISUSE
-    assert message in " ".join(error.split())

@@ -8,9 +8,8 @@ import pytest
 
 from upsampler_bench import storage
 from upsampler_bench.commands.exit_codes import FAILED, FINE, MISUSE
-from upsampler_bench.device import quota
 from upsampler_bench.errors import BenchError
-from upsampler_bench.runner import isolated, worker
+from upsampler_bench.runner import isolated
 
 PLUGIN = Path(__file__).parents[1] / "bad_plugins.py"
 EXITS, CRASHES = "ended the process with code 3", "crashed the process: SIGSEGV"
@@ -119,16 +118,6 @@ def test_a_model_of_ones_own_that_ends_its_process_is_named(invoke, tmp_path):
     (tmp_path / "mine.py").write_text("import os; os._exit(3)")
     code, _, err = invoke("run", "--model", "mine.py:build", "-u", "nearest", *QUICK)
     assert (code, err) == (MISUSE, f"error: cannot load model 'mine.py:build': {EXITS}\n")
-
-
-def test_a_process_may_allocate_nine_tenths_of_what_is_free_or_what_a_run_says(monkeypatch):
-    resource = pytest.importorskip("resource")
-    limits = []
-    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: limits.append((kind, pair[0])))
-    monkeypatch.setattr(quota, "available_memory", lambda: 1000)
-    worker._limit_memory(0)
-    worker._limit_memory(77)
-    assert limits == [(resource.RLIMIT_DATA, 900), (resource.RLIMIT_DATA, 77)]
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 """`upsampler-bench recommend`: limits read from text, the result of every operator, and what is printed."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -202,17 +200,6 @@ def test_exit_code_1_where_nothing_passes_and_2_for_misuse(invoke):
         code, _, err = invoke("recommend", *arguments)
         assert (code, err.count("error: ")) == (2, 1)
         assert message in " ".join(err.split())
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("stored")
-def test_recommending_loads_no_torch(tmp_path):
-    code = (
-        "import sys\nfrom upsampler_bench import cli\nsys.argv = ['upsampler-bench', 'recommend', '--needs', 'onnx']\n"
-        "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "assert not {'torch', 'upsamplers', 'pandas', 'numpy'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
 
 
 def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatch):

@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 
 import pytest
+from report_reading import cell
 from sample_probe import LEFT, NO_CUDA, TITLES, mixed_run, probed_run
 from sample_run import sample_run
 
@@ -15,12 +16,6 @@ from upsampler_bench.formats import terminal
 @pytest.fixture(scope="module")
 def made():
     return report.from_run(probed_run())
-
-
-def cell(made, operator, metric, table=-1):
-    table = made.tables[table]
-    row = next(one for one in table.rows if one.name == operator)
-    return row.cells[[column.name for column in table.columns].index(metric)]
 
 
 def reasons(made, operator, metric):
@@ -97,10 +92,6 @@ def test_the_frame_has_a_row_for_what_could_not_be_tested():
     assert row.notes == NO_CUDA
     assert row.isna().value
     assert frame.loc[("carafe", "probe", "float16")].value == 0.0
-
-
-def test_a_run_of_probes_survives_its_file(tmp_path):
-    assert storage.load(storage.save(probed_run(), tmp_path)) == probed_run()
 
 
 def test_an_interrupted_run_shows_what_was_tested(made):
