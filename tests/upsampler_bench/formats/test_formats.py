@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from report_reading import cell, with_reading
 from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
 
 from upsampler_bench import formats, report, storage
-from upsampler_bench.case import Settings
-from upsampler_bench.errors import OutputError, PlanError
+from upsampler_bench.case import Case, Settings
+from upsampler_bench.errors import PlanError
 from upsampler_bench.figures.palette import Colours, colours
 from upsampler_bench.formats import csv as csv_format
 from upsampler_bench.formats import latex, markdown, terminal
@@ -35,20 +36,10 @@ def nasty_run() -> Run:
     return replace(run, measurements=broken)
 
 
-def test_the_formats_are_the_files_of_the_folder() -> None:
-    assert {"terminal", "csv", "markdown", "latex", "png", "svg", "pdf"} <= set(ALL)
-
-
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="no format 'cvs'; did you mean 'csv'"):
         formats.write(report.from_run(sample_run()), tmp_path, ["markdown", "cvs"])
     assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write"):
-        formats.write(report.from_run(sample_run()), tmp_path / "file", ["csv"])
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -93,10 +84,9 @@ def test_text_equals_the_golden_file(name: str, golden: Callable[[str, str], Non
         golden(file, content.decode())
 
 
-@pytest.mark.parametrize("name", PRINTED)
+@pytest.mark.parametrize("name", ["latex", "markdown", "terminal"])
 def test_an_interrupted_run_is_named(name: str) -> None:
-    text = formats.render(name, report.from_run(replace(sample_run(), ended="interrupted")))
-    assert name == "csv" or "interrupted" in text
+    assert "interrupted" in formats.render(name, report.from_run(replace(sample_run(), ended="interrupted")))
 
 
 def test_the_terminal_format_is_plain_and_at_most_80_wide_without_a_terminal() -> None:
@@ -207,10 +197,8 @@ assert not heavy, heavy
 
 def test_every_line_of_a_latex_table_has_as_many_cells_as_its_head() -> None:
     more = [MetricInfo(f"extra_{one}", f"Extra {one}", "1", "inference", exact=True) for one in range(6)]
-    run = sample_run()
-    reading = Reading("extra_5", ((1.0,),), "counted")
-    rich = replace(run.measurements[0], readings=(*run.measurements[0].readings, reading))
-    run = replace(run, metrics=(*run.metrics, *more), measurements=(rich, *run.measurements[1:]))
+    run = replace(sample_run(), metrics=(*METRICS, *more))
+    run = with_reading(run, run.measurements[0].case, Reading("extra_5", ((1.0,),), "counted"))
     text = formats.render("latex", report.from_run(run)).partition(r"\end{tabular}")[0]
     head = text.split(r"\begin{tabular}{@{}l")[1].split("@{}}")[0]
     rows = [line for line in text.splitlines() if line.endswith("\\\\")]
@@ -219,14 +207,12 @@ def test_every_line_of_a_latex_table_has_as_many_cells_as_its_head() -> None:
 
 
 def test_a_figure_of_too_few_rounds_has_no_interval_and_a_footnote() -> None:
-    run = sample_run()
-    few = replace(run.measurements[0].reading("latency"), rounds=((0.0123,), (0.0127,)))
-    kept = tuple(one for one in run.measurements[0].readings if one.metric != "latency")
-    run = replace(run, measurements=(replace(run.measurements[0], readings=(*kept, few)), *run.measurements[1:]))
-    (table,) = report.from_run(run).tables
-    cell = next(row for row in table.rows if row.name == run.measurements[0].case.upsampler).cells[0]
-    assert (cell.low, cell.interval) == (None, "")
-    assert "fewer than eight rounds" in formats.render("markdown", report.from_run(run))
+    run, case = sample_run(), Case("nearest")
+    few = replace(run.measurement(case).reading("latency"), rounds=((0.0123,), (0.0127,)))
+    made = report.from_run(with_reading(run, case, few))
+    latency = cell(made, "nearest", "latency")
+    assert (latency.low, latency.interval) == (None, "")
+    assert "fewer than eight rounds" in formats.render("markdown", made)
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from report_reading import cell, with_reading
 from sample_page import NASTY, page_report, probed_run, stranger_report
 from sample_run import ENVIRONMENT, METRICS, sample_run
 
@@ -15,8 +16,6 @@ from upsampler_bench.case import Case, Settings
 from upsampler_bench.figures.palette import Colours
 from upsampler_bench.formats.html import plots
 from upsampler_bench.results import Measurement, Run
-
-MIB = 2**20
 
 
 def page(made=None) -> str:
@@ -59,7 +58,7 @@ def read(text: str) -> Reader:
 def test_the_page_is_one_file_under_six_mebibytes_and_the_same_each_time():
     (name, content), *others = formats.get("html").files(page_report()).items()
     assert (name, others) == ("report.html", [])
-    assert len(content) < 6 * MIB
+    assert len(content) < 6 * 2**20
     assert formats.get("html").files(page_report()) == {name: content}
 
 
@@ -128,12 +127,10 @@ def test_a_bar_relative_to_the_baseline_is_the_ratio_that_the_table_holds():
     plots = json.loads(read(page(made)).scripts[0])["plots"]
     place = [bar.name for bar in made.pictures[0].charts[0].bars].index("dysample")
     bars = plots[0]["ratio"]["data"][0]
-    table = made.tables[0]
-    column = [one.name for one in table.columns].index("latency_ratio")
-    cell = next(row for row in table.rows if row.name == "dysample").cells[column]
+    ratio = cell(made, "dysample", "latency_ratio")
     value, error = bars["x"][place], bars["error_x"]
     ends = (value - error["arrayminus"][place], value + error["array"][place])
-    assert (value, *ends) == pytest.approx((cell.value, cell.low, cell.high))
+    assert (value, *ends) == pytest.approx((ratio.value, ratio.low, ratio.high))
 
 
 def test_error_bars_of_a_figure_are_the_intervals():
@@ -147,14 +144,11 @@ def test_error_bars_of_a_figure_are_the_intervals():
 
 
 def test_the_chooser_gets_the_range_of_too_few_rounds_and_an_exact_number_as_its_own_interval():
-    run = sample_run()
-    first = run.measurements[0]
-    few = replace(first.reading("latency"), rounds=((0.0123,), (0.0127,)))
-    kept = tuple(one for one in first.readings if one.metric != "latency")
-    run = replace(run, measurements=(replace(first, readings=(*kept, few)), *run.measurements[1:]))
+    run, case = sample_run(), Case("nearest")
+    run = with_reading(run, case, replace(run.measurement(case).reading("latency"), rounds=((0.0123,), (0.0127,))))
     table = json.loads(read(page(report.from_run(run))).scripts[0])["tables"][0]
     columns = [column["name"] for column in table["columns"]]
-    cells = next(row for row in table["rows"] if row["name"] == first.case.upsampler)["cells"]
+    cells = next(row for row in table["rows"] if row["name"] == "nearest")["cells"]
     assert cells[columns.index("latency")][:3] == pytest.approx([12.5, 12.3, 12.7])
     assert cells[columns.index("inference_memory")][:3] == [56.25, 56.25, 56.25]
 

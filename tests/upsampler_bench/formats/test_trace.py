@@ -59,10 +59,6 @@ def test_the_file_is_the_same_each_time_and_described():
     assert formats.get("trace").ABOUT
 
 
-def test_a_run_without_profiles_has_no_trace():
-    assert formats.get("trace").files(report.from_run(plain_run(FIGURES))) == {}
-
-
-def test_a_run_that_profiled_nothing_has_no_trace_and_no_folder(tmp_path):
-    assert formats.write(report.Report("nothing"), tmp_path / "report", ["trace"]) == []
+def test_a_run_without_profiles_has_no_trace_and_no_folder(tmp_path):
+    assert formats.write(report.from_run(plain_run(FIGURES)), tmp_path / "report", ["trace"]) == []
     assert not (tmp_path / "report").exists()

@@ -32,6 +32,7 @@ def test_files_are_named_by_shape_and_device_and_titles_by_the_start_only_if_not
     other = replace(run, environment=replace(ENVIRONMENT, device_name="Other CPU"))
     made = report.from_runs([run, other])
     assert {one.slug for one in made.pictures} >= {"1x256x120x120-intel-xeon-platinum-8481c", "1x256x120x120-other-cpu"}
+    assert any("Other CPU" in one.subtitle for one in made.pictures if one.name == "pareto")
     assert [table.title.partition(":")[0] for table in made.tables] == [ENVIRONMENT.device_name, "Other CPU"]
     later = report.from_runs([run, replace(run, started="2026-11-22T05:00:00+00:00")])
     assert later.tables[1].title.startswith("2026-11-22T05:00:00+00:00: ")

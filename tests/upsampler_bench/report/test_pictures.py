@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from report_reading import FEW, with_reading
 from sample_pictures import COPY, MODEL, PRODUCTS, TWELVE, bounded_run, model_run, swept_run
 from sample_run import FIGURES, also_on_triton, plain_run, sample_run
 
@@ -25,20 +26,12 @@ def charts(panel: Panel) -> dict[str, dict]:
     return {chart.name: {bar.name: bar for bar in chart.bars} for chart in panel.charts}
 
 
-def point(name: str, x: float, y: float) -> Point:
-    return Point(name, x, y)
-
-
 def measured(plane: Plane) -> dict[str, Point]:
     return {point.name: point for point in plane.points if not point.hollow}
 
 
 def rings(plane: Plane) -> dict[str, Point]:
     return {point.name: point for point in plane.points if point.hollow}
-
-
-def names(points: list[Point]) -> list[str]:
-    return [point.name for point in points]
 
 
 def fronts(plane: Plane) -> list[list[str]]:
@@ -168,9 +161,9 @@ def test_the_bubble_is_of_the_papers_shape_alone() -> None:
 
 
 def test_the_front_is_what_no_point_beats() -> None:
-    points = [point("a", 1, 9), point("b", 2, 5), point("c", 3, 5), point("d", 4, 1), point("e", 4, 2)]
-    assert names(front(points)) == ["a", "b", "d"]
-    assert names(front([*points, point("equal", 2, 5)])) == ["a", "b", "equal", "d"]
+    points = [Point("a", 1, 9), Point("b", 2, 5), Point("c", 3, 5), Point("d", 4, 1), Point("e", 4, 2)]
+    assert [one.name for one in front(points)] == ["a", "b", "d"]
+    assert [one.name for one in front([*points, Point("equal", 2, 5)])] == ["a", "b", "equal", "d"]
     assert front([]) == []
 
 
@@ -183,17 +176,12 @@ def test_the_pareto_picture_names_the_front_of_all_and_that_of_those_with_parame
 
 
 def test_energy_has_a_front_of_its_own_where_it_was_measured() -> None:
-    run = plain_run({name: FIGURES[name] for name in ("bilinear", "carafe", "dysample")})
-    joules = {"bilinear": 0.2, "carafe": 0.9, "dysample": 0.5}
-    measurements = tuple(
-        replace(one, readings=(*one.readings, Reading("energy", ((joules[one.case.upsampler],),), "counter")))
-        if one.case.mode == "inference"
-        else one
-        for one in run.measurements
-    )
+    run = plain_run(FEW)
     assert "energy" not in pictures(run)
-    energy = MetricInfo("energy", "Energy", "J", "inference", relative=True)
-    plane = pictures(replace(run, metrics=(*run.metrics, energy), measurements=measurements))["energy"]
+    run = replace(run, metrics=(*run.metrics, MetricInfo("energy", "Energy", "J", "inference", relative=True)))
+    for name, joules in (("bilinear", 0.2), ("carafe", 0.9), ("dysample", 0.5)):
+        run = with_reading(run, Case(name), Reading("energy", ((joules,),), "counter"))
+    plane = pictures(run)["energy"]
     assert fronts(plane)[0] == ["bilinear"]
     assert plane.y.label.startswith("Energy (mJ")
 
@@ -288,13 +276,6 @@ def test_nothing_is_drawn_of_a_run_in_which_all_failed() -> None:
     run = bounded_run()
     lost = tuple(replace(one, status="failed", reason="no", readings=()) for one in run.measurements)
     assert pictures(replace(run, measurements=lost)) == {}
-
-
-def test_pictures_of_two_runs_of_one_condition_say_which_run_they_are_of() -> None:
-    other = replace(sample_run(), environment=replace(sample_run().environment, device_name="Another"))
-    found = [one for one in report.from_runs([sample_run(), other]).pictures if one.name == "pareto"]
-    assert len({one.slug for one in found}) == 2
-    assert "Another" in found[1].subtitle
 
 
 def test_every_number_drawn_is_finite() -> None:
