@@ -75,19 +75,13 @@ def test_an_operator_that_lacks_nothing_gets_a_yes_everywhere(name):
         ("refuses-bfloat16", {"bfloat16": "no bfloat16 here"}),
         (
             "widens",
-            {
-                "float16": "output is float32, expected float16",
-                "bfloat16": "output is float32, expected bfloat16",
-            },
+            {"float16": "output is float32, expected float16", "bfloat16": "output is float32, expected bfloat16"},
         ),
         ("product", {"autocast": "output is bfloat16, expected float32"}),
         ("too-large", {"upsample_to": "output has shape (2, 8, 26, 18), expected (2, 8, 25, 17)"}),
         (
             "wants-width",
-            {
-                "odd_sizes": "not 1×1: x is 1 wide; expected 5 at least",
-                "scales": "not ×1, ×2, ×3, ×4: x is 4 wide; ",
-            },
+            {"odd_sizes": "not 1×1: x is 1 wide; expected 5 at least", "scales": "not ×1, ×2, ×3, ×4: x is 4 wide; "},
         ),
         ("drifts", {"deterministic": "gradient of x changed from run to run"}),
         ("undetermined", {"deterministic": "max_unpooling2d_forward_out does not have a deterministic implementation"}),

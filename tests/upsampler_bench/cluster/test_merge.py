@@ -89,13 +89,6 @@ def test_an_unfinished_shard_is_named_with_the_conditions_that_it_lacks():
     assert (missing.shard, missing.why, missing.conditions) == ("2/2", "shard-2 is partial", (GROUPS[3],))
 
 
-def test_a_shard_fills_what_an_earlier_merge_lacked():
-    first, _ = merge(runs(shard(1)))
-    filled, missing = merge(runs(first, shard(2)))
-    assert missing == ()
-    assert filled.ended == COMPLETE
-
-
 @pytest.mark.parametrize(
     ("other", "named"),
     [
@@ -125,7 +118,7 @@ def test_there_is_no_ratio_of_two_devices():
     assert replace(run, measurements=ours).ratio(ours[1].case, "latency").value == 1.0
 
 
-def test_the_command_lists_what_is_missing_and_merges_the_rest(invoke, tmp_path):
+def test_the_command_lists_what_is_missing_which_a_later_merge_fills(invoke, tmp_path):
     storage.save(shard(1, count=3), tmp_path / "s1")
     storage.save(shard(2, count=3), tmp_path / "s2")
     code, _, err = invoke("merge", "s1", "s2", "s3", "--output-dir", "all")

@@ -1,17 +1,12 @@
 """The rank test and its interval, compared with scipy and with known truths."""
 
 import math
-import random
 
 import pytest
+from sample_comparison import values
 from scipy import stats
 
 from upsampler_bench.compare.rank_test import p_above, shift
-
-
-def values(count, factor=1.0, spread=0.02, seed=0):
-    chance = random.Random(f"{seed}{count}{factor}{spread}")
-    return [factor * chance.lognormvariate(0, spread) for _ in range(count)]
 
 
 @pytest.mark.parametrize(("count", "other"), [(3, 4), (8, 8), (5, 9), (16, 16), (1, 7)])

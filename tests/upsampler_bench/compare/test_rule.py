@@ -1,19 +1,13 @@
 """The rule on samples that are known to be alike or not."""
 
-import random
-
 import pytest
+from sample_comparison import values
 
 from upsampler_bench.compare import rule
 from upsampler_bench.compare.comparison import Comparison
 from upsampler_bench.compare.samples import BASE, HEAD, Sample, Timing, timings
 
 KEY = "dysample/1x8x6x5/x2/float32/contiguous/cpu/inference"
-
-
-def values(count, factor=1.0, spread=0.02, seed=0):
-    chance = random.Random(f"{seed}{count}{factor}{spread}")
-    return [factor * chance.lognormvariate(0, spread) for _ in range(count)]
 
 
 def samples(base, head):

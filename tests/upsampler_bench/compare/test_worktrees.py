@@ -21,6 +21,7 @@ class Mine(torch.nn.Module):
         return torch.nn.functional.interpolate({}, scale_factor=2)
 upsamplers.register_module("mine", lambda channels, scale: Mine())
 """
+PACKAGED = "[project]\nname = 'p'\nversion = '1'\ndependencies = [{}]\n"
 
 
 def git(folder, *arguments):
@@ -28,18 +29,28 @@ def git(folder, *arguments):
     subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """Two commits of a project with an operator of its own, which the second one renames."""
+def commit(folder, name, text):
+    """Commits a file."""
+    (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "--quiet", "-m", name)
+
+
+def project(tmp_path, monkeypatch, *plugins):
+    """The current folder from here on: a repository with a commit for each of these texts of its plug-in."""
     folder = tmp_path / "project"
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch=main")
-    for name in ("first", "second"):
-        (folder / "mine.py").write_text(PLUGIN.format(name=name))
-        git(folder, "add", "-A")
-        git(folder, "commit", "--quiet", "-m", name)
+    for text in plugins:
+        commit(folder, "mine.py", text)
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """Two commits of a project with an operator of its own, which the second one renames."""
+    return project(tmp_path, monkeypatch, *(PLUGIN.format(name=name) for name in ("first", "second")))
 
 
 def both_sides(base, head=None, say=str):
@@ -130,9 +141,7 @@ def test_uncommitted_files_are_listed(repository):
 
 def test_the_same_dependencies_need_no_environment_of_their_own(repository):
     lines = []
-    (repository / "pyproject.toml").write_text("[project]\nname = 'p'\nversion = '1'\ndependencies = ['torch']\n")
-    git(repository, "add", "-A")
-    git(repository, "commit", "--quiet", "-m", "packaged")
+    commit(repository, "pyproject.toml", PACKAGED.format("'torch'"))
     with both_sides("HEAD", say=lines.append) as (base, _):
         assert base.code.python == sys.executable
     assert lines == []
@@ -140,12 +149,8 @@ def test_the_same_dependencies_need_no_environment_of_their_own(repository):
 
 def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, tmp_path):
     monkeypatch.setattr(worktrees, "_cache", lambda: tmp_path / "cache")
-    (repository / "pyproject.toml").write_text(
-        "[project]\nname = 'p'\nversion = '1'\ndependencies = ['./no-such-folder']\n"
-    )
-    git(repository, "add", "-A")
-    git(repository, "commit", "--quiet", "-m", "broken")
-    (repository / "pyproject.toml").write_text("[project]\nname = 'p'\nversion = '1'\ndependencies = []\n")
+    commit(repository, "pyproject.toml", PACKAGED.format("'./no-such-folder'"))
+    (repository / "pyproject.toml").write_text(PACKAGED.format(""))
     lines = []
     with (
         pytest.raises(SideError, match=r"base does not install: (.|\n)*no-such-folder"),
@@ -156,14 +161,7 @@ def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, 
 
 
 def test_profiles_of_revisions_name_a_planted_copy(tmp_path, monkeypatch):
-    folder = tmp_path / "project"
-    folder.mkdir()
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    for planted in ("x", "x.clone()"):
-        (folder / "mine.py").write_text(COPYING.format(planted))
-        git(folder, "add", "-A")
-        git(folder, "commit", "--quiet", "-m", planted)
-    monkeypatch.chdir(folder)
+    project(tmp_path, monkeypatch, COPYING.format("x"), COPYING.format("x.clone()"))
     keys = {"upsampler": ["mine"], "shape": ["4x6x5"], "mode": ["inference"], "device": "cpu"}
     changes = sides.profile_revisions("HEAD~1", None, sides.Options(keys, ("mine.py",)), print)
     (table,) = changes.profiles

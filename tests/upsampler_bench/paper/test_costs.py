@@ -31,8 +31,7 @@ def table(name: str, *runs: Run) -> PublishedTable:
 
 
 def cell(found: PublishedTable, name: str, figure: str) -> PublishedCell:
-    row = next(row for row in found.rows if row.name == name)
-    return next(one for one in row.cells if one.figure == figure)
+    return next(row for row in found.rows if row.name == name).cell(figure)
 
 
 def costs(run: Run, name: str) -> list[PublishedCell]:

@@ -61,8 +61,7 @@ def test_why_other_parameters_are_held_is_said():
 def test_times_are_compared_as_ratios_to_jafar_with_an_image_of_the_published_size():
     small = replace(CASE, scale=2, guide_image="448x448")
     row = cells(
-        Measurement(small, readings=(latency(0.002),)),
-        Measurement(small.of("jafar"), readings=(latency(0.004),)),
+        Measurement(small, readings=(latency(0.002),)), Measurement(small.of("jafar"), readings=(latency(0.004),))
     )["naf, 384×28×28, ×2"]
     found = row["Forward (× jafar)"]
     assert found.our_value == pytest.approx(0.5)

@@ -63,9 +63,7 @@ def table(found: tuple[PublishedTable, ...], name: str) -> PublishedTable:
 
 
 def cell(found: PublishedTable, row: str, figure: str) -> PublishedCell:
-    made = next(one for one in found.rows if one.name == row).cell(figure)
-    assert made is not None
-    return made
+    return next(one for one in found.rows if one.name == row).cell(figure)
 
 
 def test_every_table_has_a_row_for_an_operator_that_the_run_names() -> None:

@@ -34,13 +34,7 @@ def test_the_published_ratios_are_reproduced_at_any_speed(factor: float) -> None
     found = fig1(published_run(factor, **RTX))
     assert found.count("reproduced") == len(found.rows) == 9
     assert cell(found, "dysample") == PublishedCell(
-        "Latency (× bilinear)",
-        "3.9 (6.2 ms)",
-        "3.875",
-        3.875,
-        pytest.approx(3.875),
-        "+0.0 %",
-        "reproduced",
+        "Latency (× bilinear)", "3.9 (6.2 ms)", "3.875", 3.875, pytest.approx(3.875), "+0.0 %", "reproduced"
     )
 
 

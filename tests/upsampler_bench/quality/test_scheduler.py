@@ -16,14 +16,16 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 PLUGIN = str(ROOT / "tests" / "upsampler_bench" / "quality_plugins.py")
 TINY = ("--steps", "6", "--size", "16", "-f", "csv")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
 
 
-def quality(folder, *options, **how):
-    command = [sys.executable, "-m", "upsampler_bench", "quality", *TINY, *options, "--output-dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
-    return subprocess.run(
-        command, cwd=folder.parent, env=environment, text=True, capture_output=True, check=False, **how
-    )
+def command(folder, *options):
+    return [sys.executable, "-m", "upsampler_bench", "quality", *TINY, *options, "--output-dir", str(folder)]
+
+
+def quality(folder, *options):
+    how = {"cwd": folder.parent, "env": ENVIRONMENT, "text": True, "capture_output": True, "check": False}
+    return subprocess.run(command(folder, *options), **how)
 
 
 def trainings(folder):
@@ -51,9 +53,8 @@ def test_a_bad_operator_costs_its_own_row_and_a_plug_in_takes_part(tmp_path):
 
 def test_an_interrupted_run_keeps_what_is_done_and_resume_completes_it(tmp_path):
     folder, options = tmp_path / "run", ("-u", "nearest", "--seeds", "2", "--task", "shapes")
-    command = [sys.executable, "-m", "upsampler_bench", "quality", *TINY, *options, "--output-dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE) as process:
+    how = {"cwd": tmp_path, "env": ENVIRONMENT, "text": True, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command(folder, *options), **how) as process:
         for line in process.stderr:
             if line.startswith("[1/"):
                 process.send_signal(signal.SIGINT)

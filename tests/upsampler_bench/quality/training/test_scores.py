@@ -32,15 +32,16 @@ def test_iou_by_class():
     assert found[2].isnan()
 
 
-def test_boundary_iou_of_a_square_moved_by_one():
-    # Two rings of 12 pixels that share three pixels above and three below.
-    found = scores.boundary_iou(square(5, 4), square(4, 4), 2, 1)
-    assert float(found[1]) == pytest.approx(6 / 18)
-
-
-def test_boundary_iou_at_two_pixels_is_the_iou_of_a_thin_square():
-    found = scores.boundary_iou(square(5, 4), square(4, 4), 2, 2)
-    assert float(found[1]) == pytest.approx(12 / 20)
+@pytest.mark.parametrize(
+    ("width", "iou"),
+    [
+        (1, 6 / 18),  # two rings of 12 pixels that share three pixels above and three below
+        (2, 12 / 20),  # the whole squares
+    ],
+)
+def test_boundary_iou_of_a_square_moved_by_one(width, iou):
+    found = scores.boundary_iou(square(5, 4), square(4, 4), 2, width)
+    assert float(found[1]) == pytest.approx(iou)
 
 
 def test_the_border_of_the_image_is_no_edge():
@@ -80,13 +81,9 @@ def test_the_nearer_of_two_edges_counts():
     assert scores.edges(predicted, labels, 2, 1.0) == scores.Edges(1.0, 1.0)
 
 
-def test_psnr_of_an_error_of_a_tenth_is_20_db():
+def test_psnr_of_an_error_of_a_tenth_is_20_db_and_the_mean_over_images_of_at_most_100_db():
     targets = torch.full((2, 1, 4, 4), 0.5)
     assert scores.psnr(targets + 0.1, targets) == pytest.approx(20, abs=1e-4)
-
-
-def test_psnr_is_a_mean_over_images_and_at_most_100_db():
-    targets = torch.full((2, 1, 4, 4), 0.5)
     images = targets + torch.tensor([0.1, 0.0]).view(2, 1, 1, 1)
     assert scores.psnr(images, targets) == pytest.approx((20 + 100) / 2, abs=1e-4)
 

@@ -132,11 +132,6 @@ def test_what_an_operator_raises_is_not_caught(registry_restored):
         train_shapes("raises", 0, steps=1, size=16)
 
 
-def test_an_unknown_option_is_refused_with_the_operators_name():
-    with pytest.raises(upsamplers.Unsupported, match="carafe has no option 'k'"):
-        train_shapes("carafe", 0, options={"k": 3}, steps=1, size=16)
-
-
 def test_a_size_that_does_not_fit_is_refused():
     with pytest.raises(PlanError, match="expected a multiple of 8"):
         train_shapes("bilinear", 0, steps=1, size=20)
