@@ -45,9 +45,8 @@ def page_report() -> Report:
     """Two devices, probes, all kinds of pictures and a published table."""
     other = replace(plain_run(FIGURES), environment=replace(ENVIRONMENT, device_name="Other CPU"))
     made = report.from_runs([probed_run(), other])
-    return replace(
-        made, pictures=(*made.pictures[:2], *drawings(("dysample", "carafe", "nearest"))), published=(held(),)
-    )
+    drawn = drawings(("dysample", "carafe", "nearest"))
+    return replace(made, pictures=(*made.pictures[:2], *drawn), published=(held(),))
 
 
 def long_report() -> Report:

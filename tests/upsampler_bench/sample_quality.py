@@ -85,10 +85,8 @@ def _trainings(name):
         for seed in SEEDS
     )
     scores = {"psnr": 20 + 10 * quality, "ssim": quality, "mae": 0.02, "rmse": 0.04}
-    return (
-        *shapes,
-        Training(RECONSTRUCTION, 0, 10, SIDE, (0.5, 0.25), scores, 20.0, 1000, "fashion-mnist", (_raster(1, 255),)),
-    )
+    shown = (_raster(1, 255),)
+    return (*shapes, Training(RECONSTRUCTION, 0, 10, SIDE, (0.5, 0.25), scores, 20.0, 1000, "fashion-mnist", shown))
 
 
 def _raster(channels, largest):

@@ -13,9 +13,8 @@ NAMES = ("nearest", "bilinear", "carafe", "dysample", "dysample+")
 
 def test_the_default_plan_is_the_papers_setting():
     cases = plan.cases(plan.parse(plan.read("paper")), NAMES, "cpu")
-    assert {(case.channels, case.height, case.width, case.scale, case.dtype) for case in cases} == {
-        (256, 120, 120, 2, "float32")
-    }
+    conditions = {(case.channels, case.height, case.width, case.scale, case.dtype) for case in cases}
+    assert conditions == {(256, 120, 120, 2, "float32")}
     assert [case.upsampler for case in cases] == [*NAMES, *NAMES]
 
 
@@ -27,16 +26,9 @@ def test_every_plan_of_the_package_is_good(name):
 
 
 def test_every_combination_is_a_case_with_a_key_of_its_own():
-    parsed = plan.parse(
-        {
-            "upsampler": "carafe",
-            "shape": ["8x4x4", "16x4x4"],
-            "scale": [2, 4],
-            "dtype": ["float32", "bfloat16"],
-            "layout": ["contiguous", "channels_last"],
-        }
-    )
-    cases = plan.cases(parsed, NAMES, "cpu")
+    keys = {"shape": ["8x4x4", "16x4x4"], "scale": [2, 4], "dtype": ["float32", "bfloat16"]}
+    keys |= {"upsampler": "carafe", "layout": ["contiguous", "channels_last"]}
+    cases = plan.cases(plan.parse(keys), NAMES, "cpu")
     assert len(cases) == len({case.key for case in cases}) == 2 * 2 * 2 * 2 * 2 * 2  # two modes, and the baseline
 
 
@@ -72,9 +64,8 @@ def test_without_torch_the_baseline_is_on_each_backend():
 
 def test_settings_are_keys_too_with_hyphens_or_underscores():
     parsed = plan.parse({"min-samples": 5, "warmup_seconds": 1, "cuda_graph": True, "max_time": 1, "metrics": "params"})
-    assert parsed.settings == Settings(
-        min_samples=5, warmup_seconds=1.0, cuda_graph=True, max_time=1.0, metrics=("params",)
-    )
+    expected = Settings(min_samples=5, warmup_seconds=1.0, cuda_graph=True, max_time=1.0, metrics=("params",))
+    assert parsed.settings == expected
 
 
 @pytest.mark.parametrize(

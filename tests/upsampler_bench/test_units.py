@@ -26,14 +26,7 @@ def test_a_noisy_number_has_the_digits_that_its_interval_supports(value, half, t
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [
-        (2359296.0, "2,359,296"),
-        (56.25, "56.25"),
-        (126.5625, "126.6"),
-        (0.05898, "0.05898"),
-        (0.0, "0"),
-        (3.1000, "3.1"),
-    ],
+    [(2359296.0, "2,359,296"), (56.25, "56.25"), (126.5625, "126.6"), (0.05898, "0.05898"), (0.0, "0"), (3.1, "3.1")],
 )
 def test_an_integer_is_printed_in_full_and_another_exact_number_with_four_digits(value, text):
     assert units.exact(value) == text

@@ -133,14 +133,12 @@ def test_each_fault_of_an_engine_costs_its_row(planted):
     on = ("zeros", "segfaults", "stuck", "absent", "right")
     rows = measured("nearest", on=on, metrics=["latency", "deviation", "engine_build"], timeout=8.0, baseline="")
     said = {backend: (row.status, row.reason) for (_, backend), row in rows.items()}
-    assert said["zeros"] == (
-        "failed", "wrong output: differs from backend torch in float64 by 1.0e+00, more than 1e-04"
-    )  # fmt: skip
+    wrong = "wrong output: differs from backend torch in float64 by 1.0e+00, more than 1e-04"
+    assert said["zeros"] == ("failed", wrong)
     assert said["segfaults"] == ("failed", "crashed the process during 'first call': SIGSEGV")
     assert said["stuck"] == ("failed", "timed out: no response for 8 s during 'build'")
-    assert said["absent"] == (
-        "skipped", "backend absent needs no_such_engine: pip install 'upsampler-bench[engines]'"
-    )  # fmt: skip
+    missing = "backend absent needs no_such_engine: pip install 'upsampler-bench[engines]'"
+    assert said["absent"] == ("skipped", missing)
     for backend in ("torch", "right"):
         assert rows["nearest", backend].status == "measured"
         assert rows["nearest", backend].reading("latency").samples

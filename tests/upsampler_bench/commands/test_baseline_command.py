@@ -45,9 +45,7 @@ def command(registry_restored, monkeypatch, tmp_path):
     def run(name, *arguments, **bodies):
         registry._specs.clear()
         registry._specs.update(registered)
-        source = [
-            OPERATOR.format(name=own, number=number, body=body) for number, (own, body) in enumerate(bodies.items())
-        ]
+        source = [OPERATOR.format(name=own, number=at, body=body) for at, (own, body) in enumerate(bodies.items())]
         # A file of another name each time, since a file is imported once per process.
         plugin = tmp_path / f"plugin_{len(list(tmp_path.glob('plugin_*')))}.py"
         plugin.write_text(IMPORTS + "".join(source))

@@ -173,7 +173,7 @@ def test_an_operator_that_refuses_or_fails_is_a_row_and_an_error_with_strict_onl
     assert code == 1
 
 
-def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, here, tmp_path, monkeypatch):
+def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke, here, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     backends = ("--backend", "triton", "--backend", "torch")
     chosen = ("-u", "carafe", "-u", "dysample", "--metrics", "latency", "-f", "csv", "--output-dir", "here")
@@ -181,9 +181,7 @@ def test_a_backend_that_cannot_run_here_is_a_skipped_row_with_the_reason(invoke,
     assert code == 0
     assert "5 cases of 3 operators on cpu" in err
     assert "carafe · triton skipped: carafe on backend triton needs cuda, not cpu" in out
-    statuses = {
-        (row.case.upsampler, row.case.backend): row.status for row in storage.load(tmp_path / "here").measurements
-    }
+    statuses = {(row.case.upsampler, row.case.backend): row.status for row in storage.load("here").measurements}
     assert statuses == {
         ("bilinear", "torch"): "measured",
         ("carafe", "torch"): "measured",

@@ -37,11 +37,7 @@ def stored(tmp_path):
         (RecursionError(), INTERNAL, "This is a bug"),
         (EOFError("a bug"), INTERNAL, "This is a bug"),
         (OSError(28, "No space left on device", "here"), MISUSE, "error: here: No space left on device\n"),
-        (
-            ModuleNotFoundError(name="pandas"),
-            MISUSE,
-            "error: the package pandas is not installed: pip install pandas\n",
-        ),
+        (ModuleNotFoundError(name="pandas"), MISUSE, "error: the package pandas is not installed: pip install pandas"),
         (ModuleNotFoundError(name="upsampler_bench.lost"), INTERNAL, "This is a bug"),
         (SystemExit(1), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),
         (SystemExit(0), MISUSE, "error: an operator or a plug-in ended the command by sys.exit()\n"),

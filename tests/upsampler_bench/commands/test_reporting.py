@@ -36,10 +36,8 @@ def test_the_page_takes_in_the_capabilities_that_stand_beside_the_run(invoke, tm
 def test_capabilities_of_another_device_are_not_taken_in(invoke, tmp_path):
     run, tested = measured_run(), probed_run()
     storage.save(run, tmp_path / "here")
-    storage.save(
-        replace(tested, environment=replace(tested.environment, device_name="Another")),
-        tmp_path / "here" / "capabilities",
-    )
+    elsewhere = replace(tested.environment, device_name="Another")
+    storage.save(replace(tested, environment=elsewhere), tmp_path / "here" / "capabilities")
     invoke("report", "here", "-f", "html")
     assert set(chooser((tmp_path / "here" / "report.html").read_text()).values()) == {None}
 

@@ -15,15 +15,14 @@ RISEN, FALLEN = Change(CARAFE, "flops_mac", 10, 11), Change(CARAFE, "flops_mac",
 
 
 @pytest.fixture
-def file(tmp_path):
-    """Writes a file of budgets."""
+def read(tmp_path):
+    """Reads budgets of inference from a file with this text."""
 
-    def write(text):
-        path = tmp_path / "budgets.toml"
-        path.write_text(text)
-        return path
+    def written(text):
+        (tmp_path / "budgets.toml").write_text(text)
+        return budgets.read(tmp_path / "budgets.toml", "inference")
 
-    return write
+    return written
 
 
 @pytest.mark.parametrize(
@@ -50,10 +49,8 @@ def test_the_worst_that_was_found_decides(compared, fail_on, expected):
     assert outcome([compared], fail_on) == expected
 
 
-def test_budgets_limit_the_head(file):
-    lines = budgets.read(
-        file('[dysample]\nlatency = "1.5x bilinear"\n[carafe]\nmemory = "160 MiB"\nlatency = "2 ms"\n'), "inference"
-    )
+def test_budgets_limit_the_head(read):
+    lines = read('[dysample]\nlatency = "1.5x bilinear"\n[carafe]\nmemory = "160 MiB"\nlatency = "2 ms"\n')
     compared = comparison(
         result(DYSAMPLE, SAME), result(CARAFE, SAME), result(BILINEAR, SAME),
         metrics={CARAFE: {"inference_memory": 200 * 2**20}},
@@ -65,19 +62,17 @@ def test_budgets_limit_the_head(file):
     assert "160 MiB" in formats.render("markdown", report.report([compared], checked))
 
 
-def test_a_budget_may_be_a_ratio_of_deterministic_metrics(file):
-    lines = budgets.read(
-        file('[dysample]\nmemory = "2x bilinear"\n[carafe]\nmemory = "2× bilinear"\nparams = "10K"\n'), "inference"
-    )
+def test_a_budget_may_be_a_ratio_of_deterministic_metrics(read):
+    lines = read('[dysample]\nmemory = "2x bilinear"\n[carafe]\nmemory = "2× bilinear"\nparams = "10K"\n')
     memory = {BILINEAR: 100.0, DYSAMPLE: 190.0, CARAFE: 210.0}
     metrics = {key: {"inference_memory": value, "params_all": 5e3} for key, value in memory.items()}
     checked = budgets.check(lines, [comparison(*(result(key, SAME) for key in memory), metrics=metrics)])
     assert [(one.verdict, one.value.value) for one in checked] == [("KEPT", 1.9), ("BROKEN", 2.1), ("KEPT", 5e3)]
 
 
-def test_a_budget_for_an_operator_that_was_not_compared_is_unclear(file):
+def test_a_budget_for_an_operator_that_was_not_compared_is_unclear(read):
     compared = comparison(result(CARAFE, SAME))
-    checked = budgets.check(budgets.read(file('[fade]\nlatency = "1 ms"'), "inference"), [compared])
+    checked = budgets.check(read('[fade]\nlatency = "1 ms"'), [compared])
     assert [(one.verdict, one.reason) for one in checked] == [("UNCLEAR", "not compared here")]
     assert outcome([compared], "inconclusive", checked) == Outcome.INCONCLUSIVE
 
@@ -94,6 +89,6 @@ def test_a_budget_for_an_operator_that_was_not_compared_is_unclear(file):
         ('[dysample]\ntrain_latency = "1 ms"', "not measured in mode inference; expected --mode train"),
     ],
 )
-def test_budgets_that_are_not_understood_are_refused(file, text, message):
+def test_budgets_that_are_not_understood_are_refused(read, text, message):
     with pytest.raises(PlanError, match=message):
-        budgets.read(file(text), "inference")
+        read(text)

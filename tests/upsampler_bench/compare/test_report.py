@@ -26,9 +26,8 @@ def test_the_report_names_the_machine_of_both_sides_or_of_each():
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "csv", "html", "latex"])
 def test_every_format_has_the_verdicts(name):
-    compared = comparison(
-        result(CARAFE, SLOWER, 1.1), result(DYSAMPLE, SAME), added=("new-one",), control=(result(CARAFE, SAME),)
-    )
+    control = (result(CARAFE, SAME),)
+    compared = comparison(result(CARAFE, SLOWER, 1.1), result(DYSAMPLE, SAME), added=("new-one",), control=control)
     drawn = report.report([compared])
     text = formats.render(name, drawn) if name != "html" else formats.get("html").files(drawn)["report.html"].decode()
     assert "SLOWER" in text

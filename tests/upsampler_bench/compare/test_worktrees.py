@@ -101,19 +101,14 @@ def test_a_shallow_clone_is_not_compared_with_itself(repository, tmp_path, monke
     git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
     Path("built.txt").write_text("as a CI leaves it")
-    with (
-        pytest.raises(PlanError, match="origin/main is the head itself in this shallow clone"),
-        both_sides("origin/main"),
-    ):
+    with pytest.raises(PlanError, match="is the head itself in this shallow clone"), both_sides("origin/main"):
         pass
     with both_sides("HEAD", "HEAD"):
         pass
 
 
 def test_an_unknown_revision_is_refused_with_some_that_exist(repository):
-    with pytest.raises(
-        PlanError, match="no revision 'mian' in project; expected a commit, tag or branch, such as HEAD~1, main"
-    ):
+    with pytest.raises(PlanError, match=r"no revision 'mian' in project; expected .*, such as HEAD~1, main"):
         worktrees.resolve(repository, "mian")
     with pytest.raises(PlanError, match="no revision '--all'"):
         worktrees.resolve(repository, "--all")
@@ -152,10 +147,7 @@ def test_dependencies_that_do_not_install_are_reported(repository, monkeypatch, 
     commit(repository, "pyproject.toml", PACKAGED.format("'./no-such-folder'"))
     (repository / "pyproject.toml").write_text(PACKAGED.format(""))
     lines = []
-    with (
-        pytest.raises(SideError, match=r"base does not install: (.|\n)*no-such-folder"),
-        both_sides("HEAD", say=lines.append),
-    ):
+    with pytest.raises(SideError, match=r"does not install(.|\n)*no-such-folder"), both_sides("HEAD", say=lines.append):
         pass
     assert len(lines) == 1
 

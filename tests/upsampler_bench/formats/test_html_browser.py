@@ -48,9 +48,7 @@ def browser(session):
 def test_every_picture_is_drawn_and_nothing_is_asked_of_a_network(browser):
     browser.draw_all()
     assert browser.run("return document.querySelectorAll('.plot').length") > 10
-    assert browser.run(
-        "return [...document.querySelectorAll('.plot')].every((one) => one.querySelector('svg.main-svg'))"
-    )
+    assert browser.run("return [...document.querySelectorAll('.plot')].every((it) => it.querySelector('svg.main-svg'))")
     assert {url.split(":")[0] for url in browser.requests()} <= {"file", "blob", "data"}
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
 
@@ -195,9 +193,8 @@ def test_dark_is_a_switch_away_and_the_pictures_follow(browser):
 
 
 def test_the_system_may_ask_for_dark(browser):
-    browser.driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    )
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [dark]})
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(22, 25, 30)"
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
@@ -214,9 +211,7 @@ def test_paper_is_light_shows_every_table_whole_and_no_controls(browser):
     browser.draw_all()
     browser.find("#theme").click()
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert browser.run(
-        "return [...document.querySelectorAll('.controls, .bar')].every((one) => !one.checkVisibility())"
-    )
+    assert browser.run("return [...document.querySelectorAll('.controls, .bar')].every((it) => !it.checkVisibility())")
     assert browser.run("return getComputedStyle(document.querySelector('.scroll')).overflow") == "visible"
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     browser.run("dispatchEvent(new Event('beforeprint'))")
@@ -232,10 +227,8 @@ def test_what_a_stranger_says_runs_nowhere_and_is_read_as_it_is(browser):
     for selector in ("#explore-x", "#explore-y"):
         Select(browser.find(selector)).select_by_index(2)
     assert browser.run("return window.pwned === undefined")
-    assert (
-        browser.run("return document.querySelectorAll('main img, main script, svg a, [onerror], [onmouseover]').length")
-        == 0
-    )
+    active = "main img, main script, svg a, [onerror], [onmouseover]"
+    assert browser.run("return document.querySelectorAll(arguments[0]).length", active) == 0
     assert browser.run("return [...document.links].every((one) => one.getAttribute('href').startsWith('#'))")
     assert set(browser.names()) >= set(NASTY)
     drawn = browser.run("return [...document.querySelectorAll('.chart .ytick text')].map((one) => one.textContent)")
@@ -247,9 +240,7 @@ def test_what_a_stranger_says_runs_nowhere_and_is_read_as_it_is(browser):
 def test_a_strangers_hover_is_text_too(browser):
     browser.open("stranger").draw_all()
     traces = "[...document.querySelectorAll('.plot')].flatMap((one) => one.data)"
-    texts = browser.run(
-        f"return {traces}.flatMap((one) => [one.hovertext ?? [], one.text ?? [], one.name ?? []].flat())"
-    )
+    texts = browser.run(f"return {traces}.flatMap((it) => [it.hovertext ?? [], it.text ?? [], it.name ?? []].flat())")
     assert texts
     assert all(tag in ("<br>", "<b>", "</b>") for text in texts for tag in re.findall(r"<[^>]*>?", text))
 

@@ -52,9 +52,8 @@ def test_the_published_csv_is_long_and_only_written_if_something_is_compared() -
     files = formats.get("csv").files(paper_report())
     rows = list(csv.DictReader(io.StringIO(files["published.csv"].decode())))
     assert {"table", "upsampler", "figure", "published", "ours", "deviation", "verdict", "why"} <= set(rows[0])
-    (deconv,) = [
-        row for row in rows if (row["table"], row["upsampler"], row["figure"]) == ("table4", "deconv", "GFLOPs")
-    ]
+    key = ("table4", "deconv", "GFLOPs")
+    (deconv,) = [row for row in rows if (row["table"], row["upsampler"], row["figure"]) == key]
     assert (deconv["published"], deconv["verdict"], deconv["our_value"]) == ("+34.4", "reproduced", "34.42684723")
     assert len(rows) == sum(len(row.cells) for table in paper_report().published for row in table.rows)
     small = [replace(one, case=replace(one.case, height=24)) for one in bare_run({"dysample": 1.0}).measurements]

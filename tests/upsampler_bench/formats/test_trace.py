@@ -26,9 +26,8 @@ def profiled_run():
         for one in run.measurements
         if one.case.mode == INFERENCE
     )
-    return replace(
-        run, metrics=(*run.metrics, MetricInfo("profile", "Profile", "s", INFERENCE)), measurements=measurements
-    )
+    info = MetricInfo("profile", "Profile", "s", INFERENCE)
+    return replace(run, metrics=(*run.metrics, info), measurements=measurements)
 
 
 def events():

@@ -129,10 +129,8 @@ def test_the_spans_are_some_steps_in_turn_and_lie_within_them():
     steps = [span for span in spans if span.name == _ranges.STEP]
     assert len(steps) == _recording.TRACED
     assert all(before.begin + before.seconds < after.begin for before, after in pairwise(steps))
-    for span in spans:
-        assert any(
-            step.begin <= span.begin and span.begin + span.seconds <= step.begin + step.seconds for step in steps
-        )
+    for one in spans:
+        assert any(step.begin <= one.begin and one.begin + one.seconds <= step.begin + step.seconds for step in steps)
     kinds = {(span.name, span.kind) for span in spans}
     assert {("softmax", "range"), ("content_encoder", "range"), ("convolution", "operation")} <= kinds
     assert ("ReassemblyBackward", "range") in kinds

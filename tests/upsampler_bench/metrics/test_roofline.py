@@ -23,7 +23,6 @@ X = C * H * W * 4
 OUT = GUIDE = 4 * X
 # x's own shape, an index of eight bytes each.
 INDICES = 2 * X
-PIXELS = H * W
 DECONV = (C * C * 9 + C) * 4
 
 
@@ -71,11 +70,9 @@ def test_half_precision_moves_half_the_bytes():
     assert roofline.minimum_traffic(built("deconv", dtype="bfloat16")) == (X + DECONV + OUT) // 2
 
 
-@pytest.mark.parametrize(
-    ("name", "macs"), [("nearest", 0), ("bilinear", 16 * C * PIXELS), ("deconv", C * C * 9 * PIXELS)]
-)
-def test_the_multiply_adds_equal_the_hand_count(name, macs):
-    assert flops.of(built(name)).by_convention["mac"] == macs
+@pytest.mark.parametrize(("name", "of_a_pixel"), [("nearest", 0), ("bilinear", 16 * C), ("deconv", C * C * 9)])
+def test_the_multiply_adds_equal_the_hand_count(name, of_a_pixel):
+    assert flops.of(built(name)).by_convention["mac"] == of_a_pixel * H * W
 
 
 def test_counting_leaves_a_module_in_the_mode_it_is_in():
@@ -169,9 +166,7 @@ def test_where_rates_are_still_contradicted_all_that_they_bound_is_marked(busy, 
     assert again["nearest"] == busy["nearest"]
     made = report.from_run(with_reading(run, Case("carafe"), again["deconv"]))
     (mark,) = cell(made, "carafe", "latency_over_roofline_time").marks
-    assert dict(made.footnotes)[mark].startswith(
-        "doubtful: an operator took less than its roofline time, so the rate of"
-    )
+    assert dict(made.footnotes)[mark].startswith("doubtful: an operator took less than its roofline time")
 
 
 def test_products_measured_again_are_larger_ones(small, monkeypatch):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+import torch.nn.functional as F
 from fake_device import FakeDevice
 from sample_workload import built
 
@@ -30,11 +31,7 @@ ROW = torch.zeros(6)
         ("a fill only writes", lambda: X.zero_(), SIZE),
         ("an out= tensor is not read", lambda: torch.add(X, X, out=torch.empty(4, 6)), 2 * SIZE),
         ("a reshape that copies is a copy", lambda: X.t().reshape(24), 2 * SIZE),
-        (
-            "a composite operation counts by its parts",
-            lambda: torch.nn.functional.pixel_shuffle(X.view(1, 4, 2, 3), 2),
-            2 * SIZE,
-        ),
+        ("a composite operation counts by its parts", lambda: F.pixel_shuffle(X.view(1, 4, 2, 3), 2), 2 * SIZE),
         ("dtypes differ in size", lambda: X.to(torch.bfloat16), SIZE + SIZE // 2),
         ("several results", lambda: X.max(0), SIZE + 24 + 48),
     ],

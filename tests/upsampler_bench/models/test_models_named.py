@@ -150,6 +150,5 @@ def test_stages_ask_for_the_guide_channels_that_they_were_given():
 def test_a_malformed_list_of_stages_is_refused_with_the_stage_at_fault(before, stage):
     with pytest.raises(PlanError) as refused:
         models.get(f"stages({before}{stage})")
-    assert str(refused.value) == (
-        f"stage {stage!r}: expected CxHxW or CxHxW/G in positive integers, such as 256x16x16/64"
-    )
+    expected = f"stage {stage!r}: expected CxHxW or CxHxW/G in positive integers, such as 256x16x16/64"
+    assert str(refused.value) == expected

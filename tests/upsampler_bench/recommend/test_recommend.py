@@ -241,12 +241,8 @@ def test_the_newest_complete_run_that_has_what_is_asked_for_is_taken(invoke, tmp
         "4-broken-off": replace(run, ended="interrupted"),
     }.items():
         storage.save(replace(stored, started=f"2026-11-2{name[0]}T05:00:00"), tmp_path / "runs" / name)
-    for arguments, taken in (
-        ((), "3-timed"),
-        (("--max-memory", "1GiB"), "2-half"),
-        (("--dtype", "float32"), "3-timed"),
-    ):
-        assert f"Costs: runs/{taken}, " in invoke("recommend", *arguments)[1]
+    for options, taken in (((), "3-timed"), (("--max-memory", "1GiB"), "2-half"), (("--dtype", "float32"), "3-timed")):
+        assert f"Costs: runs/{taken}, " in invoke("recommend", *options)[1]
     assert "Costs: runs/1-whole, " in invoke("recommend", "--dtype", "float32", "--max-memory", "1GiB")[1]
 
 

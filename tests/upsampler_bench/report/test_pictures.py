@@ -231,11 +231,8 @@ def test_a_sweep_over_channels_tells_linear_from_quadratic() -> None:
 
 def test_a_size_of_a_sweep_has_pictures_of_its_own_only_where_sweeps_cross_else_at_the_largest() -> None:
     grid = swept_run((30, 60, 120), (32, 64, 128))
-    crossed = tuple(one for one in grid.measurements if one.case.height == 60 or one.case.channels == 64)
-    for run, shape in (
-        (replace(grid, measurements=crossed), "1x64x60x60"),
-        (swept_run((30, 60, 120)), "1x256x120x120"),
-    ):
+    cross = tuple(one for one in grid.measurements if one.case.height == 60 or one.case.channels == 64)
+    for run, shape in ((replace(grid, measurements=cross), "1x64x60x60"), (swept_run((30, 60, 120)), "1x256x120x120")):
         slugs = {one.slug for one in report.from_run(run).pictures if one.name != "sweep"}
         assert slugs == {shape}
 

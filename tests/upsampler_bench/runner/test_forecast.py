@@ -81,9 +81,8 @@ class Machine:
             before.count += subject.count
             before.spent += subject.timed
             facts = {} if processes_left > 1 else {"stop": subject.stop}
-            counts = (1,) * (settings.processes - processes_left) + (
-                len(before.rounds) - settings.processes + processes_left,
-            )
+            done = settings.processes - processes_left
+            counts = (1,) * done + (len(before.rounds) - done,)
             metric = TIMED[cases[0].mode]
             reading = Reading(metric, tuple(before.by_round()), "fake clock", facts=facts, processes=counts)
             update(Message("reading", keys[id(subject)], reading=reading))

@@ -63,9 +63,8 @@ def test_of_three_processes_each_takes_a_third_of_the_samples_and_of_the_time():
 def test_a_noisy_operator_stops_where_it_no_longer_improves_or_at_its_time_limit():
     found, _ = measure(Bench({"bilinear": 0.010, "other": 0.020}, noise=3.0), Settings(max_time=2.0))
     assert found["other"].stop == "time limit of 2 s"
-    steady, _ = measure(
-        Bench({"bilinear": 0.010, "other": 0.020}, load=lambda turn: 1 + turn % 40), Settings(max_time=1e9)
-    )
+    bench = Bench({"bilinear": 0.010, "other": 0.020}, load=lambda turn: 1 + turn % 40)
+    steady, _ = measure(bench, Settings(max_time=1e9))
     assert steady["other"].stop == "no longer improving"
 
 

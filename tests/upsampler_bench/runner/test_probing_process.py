@@ -92,23 +92,18 @@ def test_a_crash_costs_the_capability_that_was_tried_and_the_next_process_goes_o
     assert values(measurements["second"]) == {**COMPLETE_READINGS, "float16": (0.0,)}
     assert measurements["second"].reading("float16").notes == ("crashed the process: SIGSEGV",)
     assert {measurement.status for measurement in measurements.values()} == {MEASURED}
-    assert [case.upsampler for case in Scripted.requests[1].cases] == ["second"], (
-        "a complete operator is not probed again"
-    )
+    # A complete operator is not probed again.
+    assert [case.upsampler for case in Scripted.requests[1].cases] == ["second"]
     assert Scripted.requests[1].done[SECOND.key] == ["float16"]
     assert not [message.text for message in listener.messages if message.kind == "failed"]
 
 
 def test_a_compiler_that_hangs_costs_its_cell_which_says_so_and_has_no_time(run):
-    hang = [
-        *tried(FIRST, "float16")[:-1],
-        Message("at", FIRST.key, "compiles"),
-        Stopped("timed out: no response for 120 s"),
-    ]
+    reason = "timed out: no response for 120 s"
+    hang = [*tried(FIRST, "float16")[:-1], Message("at", FIRST.key, "compiles"), Stopped(reason)]
     measurements, _ = run(hang, [*tried(SECOND, "float16", "compiles"), END])
     assert values(measurements["first"]) == {"float16": (1.0,), "compiles": (0.0,), "compile_time": ()}
-    reason = ("timed out: no response for 120 s",)
-    assert {measurements["first"].reading(name).notes for name in ("compiles", "compile_time")} == {reason}
+    assert {measurements["first"].reading(name).notes for name in ("compiles", "compile_time")} == {(reason,)}
     assert values(measurements["second"]) == COMPLETE_READINGS
 
 

@@ -70,9 +70,8 @@ def test_rows_name_their_backend_where_a_group_has_several():
 def test_without_a_terminal_the_time_left_is_printed_every_twenty_seconds():
     out, now = io.StringIO(), [0.0]
     cases, clock = [CASE, CASE.of("broken")], lambda: now[0]
-    listener = progress.Plain(
-        Console(file=out, width=80), 2, Forecast(cases, Settings(), after=70.0, clock=clock), clock
-    )
+    forecast = Forecast(cases, Settings(), after=70.0, clock=clock)
+    listener = progress.Plain(Console(file=out, width=80), 2, forecast, clock)
     listener.begin(cases)
     listener.lost(cases[1], "RuntimeError: no")
     for now[0] in (10.0, 30.0, 40.0, 60.0):

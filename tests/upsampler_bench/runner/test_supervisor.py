@@ -140,9 +140,8 @@ def test_files_of_the_current_folder_do_not_replace_modules(tmp_path, command):
     installed = {"torch", "numpy", "rich", "typer", "click", "msgspec", "psutil", "cloudpickle", "fvcore", "upsamplers"}
     for name in {*STANDARD, *installed}:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('hostile')")
-    (tmp_path / "mine.py").write_text(
-        "import upsamplers\n@upsamplers.register('mine')\nclass Mine(upsamplers.Upsampler): ..."
-    )
+    plugin = "import upsamplers\n@upsamplers.register('mine')\nclass Mine(upsamplers.Upsampler): ..."
+    (tmp_path / "mine.py").write_text(plugin)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

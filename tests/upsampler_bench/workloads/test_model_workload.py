@@ -63,16 +63,11 @@ def test_a_training_step_learns_and_repeats():
     assert any(not torch.equal(value, before[name]) for name, value in loads[0].module.up.state_dict().items())
 
 
-def test_several_outputs_are_each_labelled_at_their_own_size():
-    load = built(replace(CASE, mode=TRAIN, model=f"{TINY}:tuples"))
+@pytest.mark.parametrize(("function", "sizes"), [("build", [(2, 24, 20)]), ("tuples", [(2, 12, 10), (2, 6, 5)])])
+def test_one_output_is_labelled_at_the_images_size_and_several_each_at_their_own(function, sizes):
+    load = built(replace(CASE, mode=TRAIN, model=f"{TINY}:{function}"))
     assert torch.isfinite(load.train_step())
-    assert [tuple(labels.shape) for labels in load.training_step._labels] == [(2, 12, 10), (2, 6, 5)]
-
-
-def test_one_output_is_labelled_at_the_images_size():
-    load = built(replace(CASE, mode=TRAIN))
-    load.train_step()
-    assert [tuple(labels.shape) for labels in load.training_step._labels] == [(2, 24, 20)]
+    assert [tuple(labels.shape) for labels in load.training_step._labels] == sizes
 
 
 def test_training_memory_ends_where_it_began():

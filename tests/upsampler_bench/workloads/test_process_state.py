@@ -39,9 +39,7 @@ def measure(*names, mode="inference"):
     messages = []
     request = Request(cases, "cpu", SETTINGS, {case.key: [] for case in cases})
     Group(request, create("cpu", SETTINGS), messages.append, lambda: False).measure()
-    lost = {
-        message.key.partition("/")[0]: message.text for message in messages if message.kind in ("failed", "skipped")
-    }
+    lost = {one.key.partition("/")[0]: one.text for one in messages if one.kind in ("failed", "skipped")}
     return lost, {message.key.partition("/")[0] for message in messages if message.reading}
 
 
