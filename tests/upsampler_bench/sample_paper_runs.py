@@ -30,17 +30,12 @@ BASE_FLOPS, EXTRAS, BASE_WEIGHTS, BASE_PARAMS = 15_878_062_080, 33_500_000, 13_6
 PYRAMIDS = {"fpn-r50": (32_161_344, 32_100_000, 4), "fpn-r50-panoptic": (28_483_190, 28_400_000, 3)}
 # What each adds to DepthFormer, four stages on 96 to 768 channels: weights.
 DEPTH = {
-    "bilinear": 0,
-    "deconv": 7_050_240,
-    "pixel-shuffle": 28_200_960,
-    "fade": 197_000,
-    "dysample": 46_080,
-    "dysample+": 92_160,
-}
+    "bilinear": 0, "deconv": 7_050_240, "pixel-shuffle": 28_200_960, "fade": 197_000,
+    "dysample": 46_080, "dysample+": 92_160,
+}  # fmt: skip
 
 
 def paper_run(*measurements: Measurement, **environment: str) -> Run:
-    """A run of these measurements."""
     names = dict.fromkeys(one.case.upsampler for one in measurements)
     infos = tuple(UpsamplerInfo(name) for name in names)
     return Run(replace(ENVIRONMENT, **environment), Settings(), METRICS, infos, measurements, ended="complete")
@@ -58,12 +53,8 @@ def pyramid_run(model: str, baseline: str = "nearest") -> Run:
 
 def depth_run() -> Run:
     """DepthFormer with some of the operators in it."""
-    return paper_run(
-        *(
-            _params(Case(name, model="depthformer-swin-t"), 41_000_000 + more, 41_100_000 + more)
-            for name, more in DEPTH.items()
-        )
-    )
+    sizes = {name: (41_000_000 + more, 41_100_000 + more) for name, more in DEPTH.items()}
+    return paper_run(*(_params(Case(name, model="depthformer-swin-t"), *size) for name, size in sizes.items()))
 
 
 def bare_run(milliseconds: dict[str, float], **environment: str) -> Run:
@@ -83,7 +74,6 @@ def bare(name: str, milliseconds: float) -> Measurement:
 
 
 def without(run: Run, name: str) -> Run:
-    """The run without an operator."""
     return replace(run, measurements=tuple(one for one in run.measurements if one.case.upsampler != name))
 
 
@@ -95,7 +85,6 @@ def failed(run: Run, name: str, reason: str) -> Run:
 
 
 def exact(metric: str, value: float, **facts: float | str) -> Reading:
-    """A reading without noise."""
     return Reading(metric, ((float(value),),), "counted", facts=facts)
 
 

@@ -47,12 +47,8 @@ def swept_run(sizes=(30, 60, 120, 240), channels=(256,)) -> Run:
                 seconds = 1e-6 + cost * 1e-6 * size**2 * (count / 256) ** power
                 memory = exact("inference_memory", 4096.0 * size**2 * count / 256 * (1 + cost / 20))
                 lost = name == "pixel-shuffle" and size == max(sizes) and len(sizes) > 1
-                made = (
-                    Measurement(case, "failed", "out of memory")
-                    if lost
-                    else Measurement(case, readings=(timed(case, "latency", seconds), memory))
-                )
-                run = run.with_measurement(made)
+                measured = Measurement(case, readings=(timed(case, "latency", seconds), memory))
+                run = run.with_measurement(Measurement(case, "failed", "out of memory") if lost else measured)
     return run
 
 

@@ -8,16 +8,9 @@ from upsampler_bench.case import PROBE, Case, Settings
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, UpsamplerInfo
 
 TITLES = {
-    "float16": "fp16",
-    "autocast": "amp",
-    "channels_last": "NHWC",
-    "upsample_to": "to odd",
-    "scales": "×s",
-    "compiles": "comp full",
-    "compile_time": "comp",
-    "onnx_export": "ONNX",
-    "cuda_graph": "CUDA graph",
-}
+    "float16": "fp16", "autocast": "amp", "channels_last": "NHWC", "upsample_to": "to odd", "scales": "×s",
+    "compiles": "comp full", "compile_time": "comp", "onnx_export": "ONNX", "cuda_graph": "CUDA graph",
+}  # fmt: skip
 UNITS = {"scales": "1", "compile_time": "s"}
 METRICS = tuple(
     MetricInfo(

@@ -9,14 +9,9 @@ from upsampler_bench.results import Measurement, MetricInfo, Raster, Reading, Ru
 
 # By operator: whether it takes a guide, and its mIoU in per cent.
 OPERATORS = {
-    "nearest": (False, 78.5),
-    "bilinear": (False, 76.6),
-    "carafe": (False, 80.2),
-    "dysample": (False, 80.0),
-    "sapa-b": (True, 90.8),
-    "fade": (True, 87.6),
-    "max-unpool": (True, 85.8),
-}
+    "nearest": (False, 78.5), "bilinear": (False, 76.6), "carafe": (False, 80.2), "dysample": (False, 80.0),
+    "sapa-b": (True, 90.8), "fade": (True, 87.6), "max-unpool": (True, 85.8),
+}  # fmt: skip
 FAILED, SEEDS, SIDE = "deconv", range(6), 8
 INFOS = (
     MetricInfo("ramp_error", "Ramp error", "px", QUALITY, exact=True, place=1, description="mean |y - p|"),
@@ -38,11 +33,7 @@ def quality_run():
         plan={"name": "quality"},
         started="2026-11-22T05:00:00+00:00",
         ended="complete",
-        scenes=(
-            Scene(SHAPES, _raster(3, 255), _raster(1, 4)),
-            Scene(SHAPES, _raster(3, 255), _raster(1, 4)),
-            Scene(RECONSTRUCTION, _raster(1, 255)),
-        ),
+        scenes=(*[Scene(SHAPES, _raster(3, 255), _raster(1, 4))] * 2, Scene(RECONSTRUCTION, _raster(1, 255))),
     )
     for name in names:
         run = run.with_measurement(Measurement(_case(name), readings=_signature(), trainings=_trainings(name)))
@@ -63,6 +54,8 @@ def _trainings(name):
     if name == FAILED:
         return tuple(Training(SHAPES, seed, 10, SIDE, (1.0, 99.0), failure="diverged at step 2") for seed in SEEDS)
     drawn, quality = random.Random(name), OPERATORS[name][1] / 100
+    others = {"boundary_iou_1": quality - 0.1, "boundary_iou_2": quality - 0.05, "thin_iou": quality - 0.2}
+    others |= {"edges_found": 0.9, "edge_displacement": 0.4}
     shapes = tuple(
         Training(
             SHAPES,
@@ -70,14 +63,7 @@ def _trainings(name):
             10,
             SIDE,
             tuple(1.6 / (step + 1) for step in range(10)),
-            {
-                "miou": quality + 0.01 * seed + drawn.uniform(-0.002, 0.002),
-                "boundary_iou_1": quality - 0.1,
-                "boundary_iou_2": quality - 0.05,
-                "thin_iou": quality - 0.2,
-                "edges_found": 0.9,
-                "edge_displacement": 0.4,
-            },
+            {"miou": quality + 0.01 * seed + drawn.uniform(-0.002, 0.002), **others},
             30.0,
             1000,
             predictions=(_raster(1, 4), _raster(1, 4)) if seed == 0 else (),

@@ -87,12 +87,9 @@ def _measurement(case: Case, row: tuple[float, ...]) -> Measurement:
             case, readings=(_timed(case, "train_latency", train), _exact("train_memory", train_memory * MIB))
         )
     values = {
-        "inference_memory": memory * MIB,
-        "flops_mac": mac * 14400.0,
-        "flops_paper": paper * 14400.0,
-        "params_weights": weights,
-        "params_all": everything,
-    }
+        "inference_memory": memory * MIB, "flops_mac": mac * 14400.0, "flops_paper": paper * 14400.0,
+        "params_weights": weights, "params_all": everything,
+    }  # fmt: skip
     return Measurement(case, readings=(_timed(case, "latency", latency), *(_exact(*one) for one in values.items())))
 
 

@@ -71,14 +71,10 @@ def test_settings_are_keys_too_with_hyphens_or_underscores():
 @pytest.mark.parametrize(
     ("keys", "processes"),
     [
-        ({}, 3),
-        ({"max_time": 3}, 3),
-        ({"max_time": 2.9}, 1),
-        ({"budget": 60}, 1),
-        ({"max_time": 1, "processes": 2}, 2),
-        ({"backend": ["torch", "compile"]}, 1),
+        ({}, 3), ({"max_time": 3}, 3), ({"max_time": 2.9}, 1), ({"budget": 60}, 1),
+        ({"max_time": 1, "processes": 2}, 2), ({"backend": ["torch", "compile"]}, 1),
     ],
-)
+)  # fmt: skip
 def test_several_processes_share_an_operators_samples_where_there_is_time_for_them(keys, processes):
     assert plan.parse(keys).settings.processes == processes
 

@@ -13,12 +13,9 @@ from upsampler_bench.runner import pool, scheduler, session
 
 SHARDS = 7
 KEYS = {
-    "upsampler": ["nearest", "dysample", "carafe"],
-    "shape": [f"16x{8 + place}x8" for place in range(20)],
-    "device": "cpu",
-    "metrics": ["latency", "params", "train_latency"],
-    "processes": 1,
-}
+    "upsampler": ["nearest", "dysample", "carafe"], "shape": [f"16x{8 + place}x8" for place in range(20)],
+    "device": "cpu", "metrics": ["latency", "params", "train_latency"], "processes": 1,
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -193,14 +193,10 @@ def test_a_file_that_is_not_a_baseline_is_misuse_and_stays(command, tmp_path, te
 @pytest.mark.parametrize(
     "corrupt",
     [
-        {"counts": {"flops_mac": "many"}},
-        {"output": {"rms": None}},
-        {"output": {"rms": float("nan")}},
-        {"gradient": {"rms": float("inf")}},
-        {"operations": 3},
-        7,
+        {"counts": {"flops_mac": "many"}}, {"output": {"rms": None}}, {"output": {"rms": float("nan")}},
+        {"gradient": {"rms": float("inf")}}, {"operations": 3}, 7,
     ],
-)
+)  # fmt: skip
 def test_a_corrupt_operator_is_misuse(command, stored, corrupt):
     data = json.loads(stored.read_text())
     data["operators"]["carafe"] = corrupt if corrupt == 7 else {**data["operators"]["carafe"], **corrupt}

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from report_reading import with_reading
 from sample_run import FIGURES, plain_run
 
 from upsampler_bench import formats, report
-from upsampler_bench.case import INFERENCE
+from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.compare import profiles
 from upsampler_bench.report.lines import conditions
 from upsampler_bench.report.pictures import roofline
@@ -20,14 +21,9 @@ COPY = Part("clone", "copy", "", 1, 0.010, 20 * 2**20)
 
 def run_of(*parts):
     """A run with the profile of one operator."""
-    run = plain_run(FIGURES)
     reading = Reading("profile", ((sum(part.seconds for part in parts),),), "operations one by one", parts=parts)
-    measurements = tuple(
-        replace(one, readings=(*one.readings, reading)) if one.case.upsampler == "dysample" else one
-        for one in run.measurements
-        if one.case.mode == INFERENCE
-    )
-    return replace(run, metrics=(*run.metrics, INFO), measurements=measurements)
+    run = with_reading(plain_run(FIGURES), Case("dysample"), reading)
+    return replace(run, metrics=(*run.metrics, INFO))
 
 
 def names(made):

@@ -4,10 +4,11 @@ import gzip
 import json
 from dataclasses import replace
 
+from report_reading import with_reading
 from sample_run import FIGURES, plain_run
 
 from upsampler_bench import formats, report
-from upsampler_bench.case import INFERENCE
+from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.results import MetricInfo, Part, Reading, Span
 
 SPANS = (
@@ -21,13 +22,9 @@ SPANS = (
 def profiled_run():
     run = plain_run(FIGURES)
     reading = Reading("profile", ((0.004,),), "one by one", parts=(Part("add", "", "", 1, 0.004),), spans=SPANS)
-    measurements = tuple(
-        replace(one, readings=(*one.readings, reading)) if one.case.upsampler in ("carafe", "dysample") else one
-        for one in run.measurements
-        if one.case.mode == INFERENCE
-    )
-    info = MetricInfo("profile", "Profile", "s", INFERENCE)
-    return replace(run, metrics=(*run.metrics, info), measurements=measurements)
+    for name in ("carafe", "dysample"):
+        run = with_reading(run, Case(name), reading)
+    return replace(run, metrics=(*run.metrics, MetricInfo("profile", "Profile", "s", INFERENCE)))
 
 
 def events():

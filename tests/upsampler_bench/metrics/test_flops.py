@@ -12,14 +12,9 @@ from upsampler_bench.metrics import flops
 C = 256
 # What convolutions and matrix products multiply for an input pixel at s = 2.
 PRODUCTS = {
-    "deconv": C * C * 9,
-    "pixel-shuffle": C * 4 * C * 9,
-    "dysample": C * 32,
-    "dysample+": 2 * C * 32,
-    "dysample-s": 64 * 16 * 4,
-    "dysample-s+": 2 * 64 * 16 * 4,
-    "dysample-naive": C * 8,
-}
+    "deconv": C * C * 9, "pixel-shuffle": C * 4 * C * 9, "dysample": C * 32, "dysample+": 2 * C * 32,
+    "dysample-s": 64 * 16 * 4, "dysample-s+": 2 * 64 * 16 * 4, "dysample-naive": C * 8,
+}  # fmt: skip
 
 
 def products(name):

@@ -188,17 +188,10 @@ def test_energy_has_a_front_of_its_own_where_it_was_measured() -> None:
 
 def test_in_a_model_those_have_parameters_that_add_some_to_the_baselines() -> None:
     run = model_run()
-    whole = tuple(
-        replace(
-            one,
-            readings=tuple(
-                replace(found, rounds=((found.samples[0] + 13.7e6,),)) if found.metric == "params_weights" else found
-                for found in one.readings
-            ),
-        )
-        for one in run.measurements
-    )
-    pareto = pictures(replace(run, measurements=whole))["pareto"]
+    for one in run.measurements:
+        if weights := one.reading("params_weights"):
+            run = with_reading(run, one.case, replace(weights, rounds=((weights.samples[0] + 13.7e6,),)))
+    pareto = pictures(run)["pareto"]
     assert fronts(pareto) == [["nearest"], ["dysample-s"]]
 
 

@@ -67,14 +67,10 @@ def test_the_ranking_of_two_halves_of_six_seeds_is_compared():
 
 def test_each_kind_of_picture_is_there_once_for_each_task():
     found = pictures(RUN)
-    assert {name: type(picture) for name, picture in found.items()} == {
-        "signature": Heat,
-        "responses": Mosaic,
-        "scenes-shapes": Mosaic,
-        "scenes-reconstruction": Mosaic,
-        "learning-shapes": Plane,
-        "learning-reconstruction": Plane,
-    }
+    kinds = {"signature": Heat, "responses": Mosaic}
+    for task in ("shapes", "reconstruction"):
+        kinds |= {f"scenes-{task}": Mosaic, f"learning-{task}": Plane}
+    assert {name: type(picture) for name, picture in found.items()} == kinds
     names = [name.partition("\n")[0] for name, _ in found["scenes-shapes"].rows]
     assert names == ["input and label", "sapa-b", "fade", "max-unpool", "carafe", "dysample", "nearest", "bilinear"]
 

@@ -17,13 +17,9 @@ LEAKS = [
     "leaks-a-function",
 ]  # fmt: skip
 SETTINGS = Settings(
-    metrics=("latency", "train_latency"),
-    warmup_seconds=0.0,
-    warmup_calls=1,
-    min_samples=2,
-    max_time=0.05,
+    metrics=("latency", "train_latency"), warmup_seconds=0.0, warmup_calls=1, min_samples=2, max_time=0.05,
     malloc="default",
-)
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
