@@ -36,12 +36,9 @@ def quality_run():
         scenes=(*[Scene(SHAPES, _raster(3, 255), _raster(1, 4))] * 2, Scene(RECONSTRUCTION, _raster(1, 255))),
     )
     for name in names:
-        run = run.with_measurement(Measurement(_case(name), readings=_signature(), trainings=_trainings(name)))
+        case = Case(name, QUALITY, channels=32, height=24, width=24, dtype="float64")
+        run = run.with_measurement(Measurement(case, readings=_signature(), trainings=_trainings(name)))
     return run
-
-
-def _case(name):
-    return Case(name, QUALITY, channels=32, height=24, width=24, dtype="float64")
 
 
 def _signature():

@@ -59,11 +59,9 @@ def test_the_size_found_fits_in_a_real_step_and_the_next_does_not(name, mode, cp
     assert at.total <= available < above.total
 
 
-SMALL_STACK = "jbu-stack[radius=1,key_channels=4]"
-
-
 @pytest.mark.parametrize(
-    ("name", "factor", "above"), [("bilinear", 4, 7), (SMALL_STACK, 4, 8), ("carafe[step=2]", 2, 4), ("dlu", 2, 4)]
+    ("name", "factor", "above"),
+    [("bilinear", 4, 7), ("jbu-stack[radius=1,key_channels=4]", 4, 8), ("carafe[step=2]", 2, 4), ("dlu", 2, 4)],
 )
 def test_the_factor_found_fits_in_a_real_step_and_the_operators_next_does_not(name, factor, above, cpu):
     operators.add_variants([name])

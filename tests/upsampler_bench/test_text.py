@@ -89,14 +89,3 @@ def is_number(text):
 def test_pictures_draw_a_name_as_it_is(tmp_path, text):
     formats.write(report.from_run(hostile_run(tmp_path, text)), tmp_path / "report", ["png"])
     assert (tmp_path / "report" / "panel.png").exists()
-
-
-def test_a_stored_run_of_five_thousand_measurements_loads_in_seconds(tmp_path):
-    run = sample_run()
-    rows = tuple(
-        replace(row, case=replace(row.case, channels=8 * (number + 1)))
-        for number in range(5000 // len(run.measurements) + 1)
-        for row in run.measurements
-    )
-    path = storage.save(replace(run, measurements=rows), tmp_path)
-    assert len(storage.load(path).measurements) == len(rows) >= 5000

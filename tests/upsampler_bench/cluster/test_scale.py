@@ -19,12 +19,8 @@ KEYS = {
 
 
 @pytest.fixture
-def fake(monkeypatch):
+def whole(monkeypatch):
     monkeypatch.setattr(pool, "Process", FakeProcess)
-
-
-@pytest.fixture
-def whole(fake):
     return scheduler.run(session.prepare(plan.parse(KEYS)), Silence())
 
 

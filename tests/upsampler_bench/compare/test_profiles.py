@@ -30,8 +30,17 @@ def names(made):
     return {row.name: row.cells[-1].text for row in made.profiles[0].rows}
 
 
-def test_an_extra_copy_is_named():
-    assert names(profiles.changes(run_of(SAMPLE, CONVOLUTION), run_of(SAMPLE, COPY, CONVOLUTION))) == {"clone": "new"}
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ((SAMPLE, CONVOLUTION), (SAMPLE, COPY, CONVOLUTION), {"clone": "new"}),
+        ((SAMPLE, COPY), (SAMPLE, replace(COPY, calls=3, seconds=0.03)), {"clone": "calls"}),
+        # A change below one per cent is not listed.
+        ((SAMPLE, CONVOLUTION), (SAMPLE, replace(CONVOLUTION, seconds=0.0042)), {}),
+    ],
+)
+def test_an_extra_copy_and_more_calls_are_named(before, after, named):
+    assert names(profiles.changes(run_of(*before), run_of(*after))) == named
 
 
 def test_what_is_removed_is_named_before_what_takes_longer():
@@ -39,16 +48,6 @@ def test_what_is_removed_is_named_before_what_takes_longer():
     made = profiles.changes(run_of(SAMPLE, COPY, CONVOLUTION), run_of(slower, CONVOLUTION))
     assert list(names(made).items()) == [("clone", "removed"), ("grid_sampler_2d", "time")]
     assert "44 ms before, 49 ms after" in made.profiles[0].title
-
-
-def test_a_change_below_one_per_cent_is_not_listed():
-    made = profiles.changes(run_of(SAMPLE, CONVOLUTION), run_of(SAMPLE, replace(CONVOLUTION, seconds=0.0042)))
-    assert names(made) == {}
-
-
-def test_more_calls_are_named():
-    made = profiles.changes(run_of(SAMPLE, COPY), run_of(SAMPLE, replace(COPY, calls=3, seconds=0.03)))
-    assert names(made) == {"clone": "calls"}
 
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "html"])

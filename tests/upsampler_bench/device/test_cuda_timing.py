@@ -18,22 +18,20 @@ def gpu(monkeypatch):
     return fake_cuda.create(monkeypatch, Settings())
 
 
-def test_a_host_slower_than_the_device_is_not_in_the_device_time(gpu):
+@pytest.mark.parametrize(
+    ("operator", "seconds", "launch", "wall"),
+    [
+        ({"kernels": 20, "host": 50e-6, "device": 3e-6}, 60e-6, 1000e-6, 1003e-6),
+        ({"kernels": 4, "host": 5e-6, "device": 1e-3}, 4e-3, 20e-6, 4.005e-3),
+    ],
+    ids=["slower host", "slower device"],
+)
+def test_the_device_is_timed_as_it_is_whether_the_host_is_slower_or_faster(gpu, operator, seconds, launch, wall):
     fake, device = gpu
-    timings = device.time(fake.operator(kernels=20, host=50e-6, device=3e-6), 8)
-    assert timings.device == pytest.approx((60e-6,) * 8, **CLOSE)
+    timings = device.time(fake.operator(**operator), 8)
     assert timings.exposed == 0
-    assert timings.launch == pytest.approx((1000e-6,), **CLOSE)
-    assert timings.wall == pytest.approx((1003e-6,), **CLOSE)
-
-
-def test_a_device_slower_than_the_host_is_timed_as_it_is(gpu):
-    fake, device = gpu
-    timings = device.time(fake.operator(kernels=4, host=5e-6, device=1e-3), 8)
-    assert timings.device == pytest.approx((4e-3,) * 8, **CLOSE)
-    assert timings.exposed == 0
-    assert timings.launch == pytest.approx((20e-6,), **CLOSE)
-    assert timings.wall == pytest.approx((4.005e-3,), **CLOSE)
+    assert timings.device == pytest.approx((seconds,) * 8, **CLOSE)
+    assert (*timings.launch, *timings.wall) == pytest.approx((launch, wall), **CLOSE)
 
 
 def test_a_sample_in_which_the_host_stalled_is_taken_again(gpu):

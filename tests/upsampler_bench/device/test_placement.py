@@ -86,14 +86,10 @@ def test_a_core_is_a_device_with_one_thread(machine):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("0,0", "named twice"),
-        ("0,cpu:1", "expected GPUs such as 0,1 or all, or cores"),
-        ("cpu", "expected GPUs"),
-        ("", "expected GPUs"),
-        ("4", "this machine has 4 CUDA GPUs"),
-        ("cpu:9", "may run on cores 0, 1, 2"),
+        ("0,0", "named twice"), ("0,cpu:1", "expected GPUs such as 0,1 or all, or cores"), ("cpu", "expected GPUs"),
+        ("", "expected GPUs"), ("4", "this machine has 4 CUDA GPUs"), ("cpu:9", "may run on cores 0, 1, 2"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_device_is_refused(machine, text, why):
     with pytest.raises(DeviceError, match=why):
         placement.parse(text)

@@ -179,11 +179,13 @@ def test_products_measured_again_are_larger_ones(small, monkeypatch):
     assert rates.measured(device, torch.float32).multiplying == 512**3 / 0.01
 
 
-def test_a_report_shows_latency_over_roofline_time(run):
+def test_a_report_shows_latency_over_roofline_time_and_neither_a_bar_chart_nor_a_note_about_rounds(run):
     made = report.from_run(run)
     above, latency = cell(made, "carafe", "latency_over_roofline_time"), cell(made, "carafe", "latency")
     assert above.value == pytest.approx(latency.value / 4)
     assert (above.low, above.high) == (pytest.approx(latency.low / 4), pytest.approx(latency.high / 4))
+    assert "roofline_time" not in {chart.name for chart in made.pictures[0].charts}
+    assert not any("rounds" in text for _, text in made.footnotes)
 
 
 def test_tables_show_the_ratio_and_csv_also_the_roofline_time(run):
@@ -194,12 +196,6 @@ def test_tables_show_the_ratio_and_csv_also_the_roofline_time(run):
     first = next(csv.DictReader(io.StringIO(csv_format.show(made))))
     assert float(first["roofline_time_ms"]) == 4
     assert float(first["latency_over_roofline_time"]) > 1
-
-
-def test_a_roofline_time_has_neither_a_bar_chart_nor_a_note_about_rounds(run):
-    made = report.from_run(run)
-    assert "roofline_time" not in {chart.name for chart in made.pictures[0].charts}
-    assert not any("rounds" in text for _, text in made.footnotes)
 
 
 def test_uncounted_operations_are_a_footnote_of_the_ratio(run):

@@ -18,10 +18,6 @@ def made():
     return report.from_run(probed_run())
 
 
-def reasons(made, operator, metric):
-    return [dict(made.footnotes)[mark] for mark in cell(made, operator, metric).marks]
-
-
 @pytest.mark.parametrize(
     ("operator", "metric", "text", "value", "expected"),
     [
@@ -41,7 +37,7 @@ def reasons(made, operator, metric):
 def test_a_cell_is_yes_or_no_with_its_reasons(made, operator, metric, text, value, expected):
     found = cell(made, operator, metric)
     assert (found.text, found.value) == (text, value)
-    assert reasons(made, operator, metric) == expected
+    assert [dict(made.footnotes)[mark] for mark in found.marks] == expected
 
 
 def test_a_run_of_probes_alone_has_no_pictures_and_no_timing(made):

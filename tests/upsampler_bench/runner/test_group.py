@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 import torch
 from fake_device import FakeDevice
 from sample_workload import built
 
-import upsamplers
 from upsampler_bench import backends, metrics
 from upsampler_bench.case import TRAIN, Case, Settings
 from upsampler_bench.device import Timings, processor, quota, rates
@@ -18,14 +16,10 @@ from upsampler_bench.runner.group import Group, why
 from upsampler_bench.runner.protocol import Message, Request, read_message, read_request, write_message, write_request
 from upsampler_bench.workloads import workload
 
-PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
 SETTINGS = Settings(warmup_calls=1, warmup_seconds=0.0)
 
 
-@pytest.fixture(autouse=True)
-def _plugin(registry_restored):
-    if "good" not in upsamplers.names():
-        upsamplers.load_plugin(PLUGIN)
+pytestmark = pytest.mark.usefixtures("bad_operators")
 
 
 def measure(*names, mode="inference", settings=SETTINGS, device=None, done=None, backend="torch"):

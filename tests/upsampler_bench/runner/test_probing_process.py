@@ -16,16 +16,12 @@ SETTINGS = Settings(metrics=("float16", "compiles"))
 SEGFAULT, KILLED, DEAD_DEVICE = -11, -9, 70
 
 
-def answer(case, metric, value=1.0):
-    readings = metrics.get(metric).INFOS
-    return [Message("reading", case.key, reading=Reading(one.name, ((value,),), "m")) for one in readings]
-
-
 def tried(case, *names):
     """All messages about an operator in which these are tried."""
     messages = [Message("at", case.key, "build"), Message("at", case.key, "output check")]
     for name in names:
-        messages += [Message("at", case.key, name), *answer(case, name)]
+        readings = [Reading(info.name, ((1.0,),), "m") for info in metrics.get(name).INFOS]
+        messages += [Message("at", case.key, name), *(Message("reading", case.key, reading=one) for one in readings)]
     return [*messages, Message("probed", case.key)]
 
 

@@ -1,11 +1,8 @@
 """What an operator leaves changed is put back, and costs its own row alone."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
-import upsamplers
 from upsampler_bench.case import TRAIN, Case, Settings
 from upsampler_bench.device import create
 from upsampler_bench.runner.group import Group
@@ -23,8 +20,7 @@ SETTINGS = Settings(
 
 
 @pytest.fixture(autouse=True)
-def plugin(registry_restored):
-    upsamplers.load_plugin(str(Path(__file__).parents[1] / "bad_plugins.py"))
+def restored(bad_operators):
     state = ProcessState()
     yield
     state.restore()

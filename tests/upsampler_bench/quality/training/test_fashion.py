@@ -24,11 +24,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def not_installed(monkeypatch, tmp_path):
-    monkeypatch.setattr(fashion, "INSTALLED", tmp_path)
-
-
 def test_test_images_are_read_in_order_with_a_black_margin(folder):
     images = fashion.load(folder, 32)
     assert (images.source, images.note) == ("fashion-mnist", "")
@@ -64,7 +59,8 @@ def test_a_damaged_archive_is_refused(folder):
         fashion.load(folder, 32)
 
 
-def test_where_it_is_not_installed_grey_scenes_stand_in_and_the_note_names_the_command(not_installed):
+def test_where_it_is_not_installed_grey_scenes_stand_in_and_the_note_names_the_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(fashion, "INSTALLED", tmp_path)
     images = fashion.load(None, 16)
     assert images.source == "shapes"
     assert "apt-get install dataset-fashion-mnist" in images.note
