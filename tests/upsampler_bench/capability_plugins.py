@@ -154,8 +154,6 @@ class BreaksTheGraph(Repeats):
 
 @upsamplers.register("reads-a-value")
 class ReadsAValue(Repeats):
-    """Reads a value of x on the host."""
-
     def change(self, x):
         return x * 1 if float(x.sum()) > 1e9 else x
 

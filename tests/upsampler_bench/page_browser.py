@@ -17,8 +17,6 @@ QUIET = (
 
 
 class Browser:
-    """One browser, and what the tests ask of a page in it."""
-
     def __init__(self, driver, pages):
         self.driver, self.pages = driver, pages
 

@@ -17,15 +17,11 @@ class HalfAPixelOff(Upsampler):
 
 @register("raises")
 class Raises(Upsampler):
-    """Fails as code of a user does."""
-
     def forward(self, x):
         raise RuntimeError("planted failure")
 
 
 @register("exits")
 class Exits(Upsampler):
-    """Ends the process that it is in."""
-
     def forward(self, x):
         sys.exit(3)

@@ -63,7 +63,6 @@ def bare_run(milliseconds: dict[str, float], **environment: str) -> Run:
 
 
 def bare(name: str, milliseconds: float) -> Measurement:
-    """One operator alone on the paper's feature."""
     latency = Reading("latency", ((milliseconds / 1e3,),) * 10, "cuda events")
     if name not in COSTS:
         return Measurement(Case(name), readings=(latency, exact("flops_paper", 2e8), exact("params_weights", 2048)))
@@ -78,7 +77,6 @@ def without(run: Run, name: str) -> Run:
 
 
 def failed(run: Run, name: str, reason: str) -> Run:
-    """The run with an operator that failed."""
     changed = [replace(one, status="failed", reason=reason, readings=()) for one in run.measurements]
     pairs = zip(run.measurements, changed, strict=True)
     return replace(run, measurements=tuple(new if old.case.upsampler == name else old for old, new in pairs))

@@ -26,10 +26,6 @@ def test_modules_are_listed_by_name_without_helpers_and_without_importing_them(r
     assert "made_up_pets.cat" not in sys.modules
 
 
-def test_a_module_is_loaded_by_its_name(room: str) -> None:
-    assert discovery.load(room, "cat").SOUND == "miaow"
-
-
 @pytest.mark.parametrize(
     ("asked", "said"), [("cta", "no made_up_pet 'cta'; did you mean 'cat'?"), ("x", "there are cat, dog")]
 )

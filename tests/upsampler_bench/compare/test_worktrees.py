@@ -30,7 +30,6 @@ def git(folder, *arguments):
 
 
 def commit(folder, name, text):
-    """Commits a file."""
     (folder / name).write_text(text)
     git(folder, "add", "-A")
     git(folder, "commit", "--quiet", "-m", name)
@@ -112,12 +111,6 @@ def test_an_unknown_revision_is_refused_with_some_that_exist(repository):
         worktrees.resolve(repository, "mian")
     with pytest.raises(PlanError, match="no revision '--all'"):
         worktrees.resolve(repository, "--all")
-
-
-def test_outside_a_repository_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlanError, match="not in a git repository"), both_sides("HEAD"):
-        pass
 
 
 def test_code_that_cannot_be_loaded_is_reported_with_its_error(repository):

@@ -15,7 +15,7 @@ from sample_run import ENVIRONMENT, FIGURES, METRICS, plain_run, sample_run
 
 from upsampler_bench import export, storage
 from upsampler_bench.case import Case, Settings
-from upsampler_bench.errors import MissingPackage, PlanError, ResultsError
+from upsampler_bench.errors import PlanError, ResultsError
 from upsampler_bench.export import bencher
 from upsampler_bench.results import Measurement, Reading, Run
 
@@ -166,14 +166,6 @@ def test_the_command_writes_the_formats_given(tmp_path, capsys):
         command(path)
     with pytest.raises(ResultsError, match="no stored run"):
         command(tmp_path / "nowhere", ["junit"])
-
-
-def test_an_export_whose_package_is_not_installed_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pytest_benchmark", None)
-    monkeypatch.delitem(sys.modules, "pytest_benchmark.stats", raising=False)
-    monkeypatch.delitem(sys.modules, "upsampler_bench.export.pytest_benchmark", raising=False)
-    with pytest.raises(MissingPackage, match="pip install pytest"):
-        export.get("pytest-benchmark")
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ MODELS = [name for name in models.names() if name != "stages"]  # which takes an
 
 
 def module(name):
-    """A model's file."""
     return discovery.load("upsampler_bench.models", name.replace("-", "_"))
 
 

@@ -8,7 +8,7 @@ import torch
 
 import upsamplers
 from upsampler_bench import models
-from upsampler_bench.errors import MissingPackage, PlanError
+from upsampler_bench.errors import PlanError
 
 MINE = """
 from torch import nn
@@ -83,13 +83,6 @@ def test_an_argument_is_refused_by_a_model_that_takes_none():
 def test_a_missing_argument_is_described():
     with pytest.raises(PlanError, match="model 'stages' needs an argument: a list of stages CxHxW or CxHxW/G"):
         models.get("stages")
-
-
-def test_a_model_whose_package_is_missing_names_it(monkeypatch):
-    monkeypatch.delitem(sys.modules, "upsampler_bench.models.fpn_r50", raising=False)
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingPackage, match="model 'fpn_r50' needs the package transformers"):
-        models.get("fpn-r50")
 
 
 @pytest.mark.parametrize("source", ["file", "module"])
