@@ -76,10 +76,3 @@ def test_a_training_that_diverges_is_a_reason_and_no_score(tmp_path):
     done = quality(tmp_path / "run", "-u", "bilinear", "--task", "shapes", "--seeds", "1", "--learning-rate", "1e6")
     assert done.returncode == 2
     assert "bilinear: shapes: diverged" in done.stderr
-
-
-def test_missing_data_is_refused_with_the_command_that_installs_it(tmp_path):
-    done = quality(tmp_path / "run", "-u", "nearest", "--task", "reconstruction", "--data", str(tmp_path))
-    assert done.returncode == 2
-    assert "\n    apt-get install dataset-fashion-mnist\n" in done.stderr
-    assert not (tmp_path / "run").exists()
