@@ -37,7 +37,3 @@ def test_an_integer_is_printed_in_full_and_another_exact_number_with_four_digits
 )  # fmt: skip
 def test_figures_have_three_digits_and_letters_for_thousands(value, text, tick):
     assert (units.short(value), units.tick(value)) == (text, tick)
-
-
-def test_an_unknown_unit_is_shown_as_it_is():
-    assert units.unit("K") == units.Unit("K", 1.0)

@@ -98,11 +98,6 @@ def test_every_operation_of_a_model_is_counted(placed):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_takes_an_image(name):
-    assert models.get(name).shapes(37, 51) == ((3, 37, 51),)
-
-
-@pytest.mark.parametrize("name", MODELS)
 def test_a_step_accepts_the_smallest_image_and_no_smaller_one(name):
     least = module(name).MIN_SIDE
     model = built(name, "bilinear")

@@ -41,12 +41,6 @@ def test_another_seed_gives_other_weights_of_network_and_operator():
         assert not torch.equal(first.state_dict()[key], second.state_dict()[key])
 
 
-def test_building_leaves_torchs_generator_alone():
-    before = torch.get_rng_state()
-    shapes_network("carafe")
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_options_reach_the_operator():
     assert shapes_network("carafe", up_kernel=3).upsamplers[0].up_kernel == 3
 
