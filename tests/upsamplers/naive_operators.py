@@ -23,6 +23,19 @@ def reassembled(x: Tensor, weights: Tensor, scale: int, mode: str = "constant") 
     return (windows(x, kernel, scale, mode) * weights.unsqueeze(1)).sum(2)
 
 
+def bilinear_reads(image: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """An image (B, C, H, W) at positions (B, sH, sW) in its pixels, corner by corner, zero outside: (B, C, sH, sW)."""
+    batch = torch.arange(len(image)).view(-1, 1, 1)
+    total = torch.zeros((), dtype=image.dtype)
+    for row in (down.floor(), down.floor() + 1):
+        for column in (across.floor(), across.floor() + 1):
+            is_inside = (row >= 0) & (row < image.shape[2]) & (column >= 0) & (column < image.shape[3])
+            i, j = row.long().clamp(0, image.shape[2] - 1), column.long().clamp(0, image.shape[3] - 1)
+            weight = (1 - (down - row).abs()) * (1 - (across - column).abs()) * is_inside
+            total = total + weight.unsqueeze(1) * image[batch, :, i, j].permute(0, 3, 1, 2)
+    return total
+
+
 def max_unpool(state: State, x: Tensor, guide: Tensor, scale: int) -> Tensor:
     indices = F.max_pool2d(guide.detach(), scale, return_indices=True)[1]
     return F.max_unpool2d(x, indices, scale)

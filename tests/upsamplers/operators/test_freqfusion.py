@@ -1,10 +1,11 @@
 """FreqFusion compared with a naive form: the upsampled x, the sharpened guide, the points that are read again."""
 
+import naive_operators
 import pytest
 import torch
 import torch.nn.functional as F
 from every_operator import ROUNDING, differentiable, fit_for, inputs, output_and_gradients, perturbed, worst
-from live_storages import peaks
+from live_storages import assert_peaks
 from torch import nn
 
 import upsamplers
@@ -32,12 +33,8 @@ def built(options, channels=8, guide_channels=6, compressed_channels=16):
 
 def reassembled(v, logits, window, scale):
     """Every window copied out, its softmax times the Hamming window over the sum."""
-    taps, k = logits.shape[1], round(logits.shape[1] ** 0.5)
     weights = logits.softmax(1) * (window.flatten().view(1, -1, 1, 1))
-    weights = weights / weights.sum(1, keepdim=True)
-    windows = F.unfold(v, k, padding=k // 2).unflatten(1, (v.shape[1], taps)).unflatten(3, v.shape[2:])
-    windows = windows.repeat_interleave(scale, 3).repeat_interleave(scale, 4)
-    return (windows * weights.unsqueeze(1)).sum(2)
+    return naive_operators.reassembled(v, weights / weights.sum(1, keepdim=True), scale)
 
 
 def similarities(v):
@@ -238,8 +235,4 @@ def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
 
 
 def test_peak_memory_stays_within_its_bound():
-    up = upsamplers.create("freqfusion", 256)
-    forward, training = peaks(up.eval(), torch.randn(1, 256, 40, 40), torch.randn(1, 256, 80, 80))
-    output = 4 * 256 * 80 * 80
-    assert forward <= 2.2 * output
-    assert training <= 6 * output
+    assert_peaks(upsamplers.create("freqfusion", 256), 40, forward=2.2, training=6)
