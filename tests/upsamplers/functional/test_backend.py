@@ -31,11 +31,6 @@ def on_cuda(monkeypatch):
         yield lambda *shape, dtype=torch.float32: torch.empty(shape, device="cuda", dtype=dtype)
 
 
-def test_an_operator_with_kernels_says_so():
-    assert {"carafe", "dysample", "bilinear", "sapa-b"} <= set(FUSED)
-    assert "deconv" not in FUSED
-
-
 @pytest.mark.parametrize("name", ["triton ", "cuda", "compile", None])
 def test_an_unknown_backend_is_refused(name):
     with pytest.raises(Unsupported, match="expected 'auto', 'torch', 'triton'"):

@@ -103,12 +103,6 @@ def test_blocks_are_small_on_cpu_and_cover_whole_images_where_these_are_small():
     assert small.dtype == torch.float32
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_output_has_the_memory_format_of_x(layout):
-    x, weights, _ = make(2, 6, 5, 7, 3, 1, 2)
-    assert reassemble(x.to(memory_format=layout), weights, 3).is_contiguous(memory_format=layout)
-
-
 def test_an_expanded_gradient_is_read():
     x, weights, grad = make(2, 6, 5, 7, 3, 1, 2)
     ones = torch.ones((), dtype=torch.float64).expand_as(grad)

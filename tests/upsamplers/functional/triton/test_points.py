@@ -2,15 +2,7 @@
 
 import pytest
 import torch
-from triton_pairs import (
-    DEVICE,
-    check,
-    close,
-    features,
-    marks,
-    pair,
-    unwritten_shows,
-)
+from triton_pairs import DEVICE, check, close, features, marks, pair, unwritten_shows
 
 from upsamplers import Unsupported
 from upsamplers.functional import interpolate_bilinear, sample_points
@@ -48,19 +40,11 @@ def compare(function, *tensors, tolerance=2e-4):
     return found
 
 
-def few_groups(name):
-    return {"groups": 2} if name.startswith("dysample") else {}
-
-
 def test_more_pixels_and_channels_than_a_block():
     check("dysample", 34, 5, 18, batch=1, groups=1)
     check("bilinear", 34, 5, 67, batch=1)
     check("dysample", 34, 2, 9, batch=1, groups=1, layout=torch.channels_last)
     check("bilinear", 70, 5, 9, batch=1, layout=torch.channels_last)
-
-
-def test_more_images_than_one_with_several_groups():
-    check("dysample+", 6, 2, 3, batch=3, groups=3)
 
 
 def test_options_of_dysample():
