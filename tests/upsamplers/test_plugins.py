@@ -141,12 +141,6 @@ def test_a_plugin_that_is_not_there_is_refused_by_name(where: str) -> None:
         upsamplers.load_plugin(where)
 
 
-def test_a_plugin_that_takes_a_taken_name_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, "neat_thief", PLUGIN.replace("{name!r}", "'bilinear'"))
-    with pytest.raises(DuplicateUpsampler, match="'bilinear' is already registered"):
-        upsamplers.load_plugin(str(path))
-
-
 def test_a_plugin_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
     path = written(tmp_path, "neat_half", PLUGIN + "\n1 / 0\n")
     with pytest.raises(PluginError, match="ZeroDivisionError"):
