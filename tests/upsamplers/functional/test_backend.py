@@ -14,7 +14,6 @@ import upsamplers
 from upsamplers import Unsupported
 from upsamplers.functional import backend
 
-FUSED = [name for name in NAMES if "triton" in upsamplers.get(name).cls.backends]
 # torch has no forward-mode derivative of grid_sample.
 SAMPLING = ("dysample", "dlu", "lda-aqu", "fam", "sapa-d")
 

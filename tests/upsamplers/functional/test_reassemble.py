@@ -48,15 +48,12 @@ def assert_same(found, expected, relative):
         assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
 
 
-SIZES = [(1, 1), (5, 7), (1, 6), (9, 4)]
-
-
 @pytest.mark.parametrize("form", [reassemble, shifted_sum])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7])
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_values_and_gradients_are_those_of_unfold_and_multiply(scale, kernel, layout, form):
-    for height, width in SIZES:
+    for height, width in ((1, 1), (5, 7), (1, 6), (9, 4)):
         for batch, channels, groups in ((1, 6, 1), (2, 6, 3), (2, 32, 1)):
             x, weights, grad = make(batch, channels, height, width, kernel, groups, scale)
             x, grad = x.to(memory_format=layout), grad.to(memory_format=layout)
@@ -75,19 +72,14 @@ def test_every_dtype_is_as_exact_as_its_result_can_be(dtype, relative):
     assert_same(found, exact, relative)
 
 
-def rows_of(images, rows, channels, pitch):
-    def cut(x, kernel, groups, scale):
-        return Cut(kernel, groups, scale, images, min(rows, x.shape[2]), channels, pitch, x.dtype)
-
-    return cut
-
-
 @pytest.mark.parametrize("cut", [(1, 1, 4, 4), (1, 2, 3, 5), (1, 3, 6, 8), (1, 7, 6, 6), (2, 11, 4, 4), (3, 11, 6, 7)])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_the_blocks_do_not_show_in_the_result(monkeypatch, kernel, cut):
     x, weights, grad = make(3, 12, 11, 6, kernel, 2, 2)
     expected = results(plain, x, weights, grad, kernel, groups=2)
-    monkeypatch.setattr(window_products, "cut_for", rows_of(*cut))
+    images, rows, channels, pitch = cut
+    of_sizes = lambda x, *given: Cut(*given, images, min(rows, x.shape[2]), channels, pitch, x.dtype)  # noqa: E731
+    monkeypatch.setattr(window_products, "cut_for", of_sizes)
     assert_same(results(reassemble, x, weights, grad, kernel, groups=2), expected, 1e-12)
 
 

@@ -24,7 +24,7 @@ from every_operator import (
     trained,
     worst,
 )
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 import upsamplers
@@ -223,16 +223,12 @@ def test_copies_and_pickles_work_alike(name: str) -> None:
         assert torch.equal(other(*given), module(*given))
 
 
-def overwrite(layer: nn.Module) -> None:
-    with torch.no_grad():
-        for tensor in (*layer.parameters(recurse=False), *layer.buffers(recurse=False)):
-            tensor.fill_(7)
-
-
 @every_operator
 def test_reset_parameters_gives_what_the_constructor_gives_under_that_seed(name: str) -> None:
     module = build(name)
-    module.apply(overwrite)
+    with torch.no_grad():
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.fill_(7)
     torch.manual_seed(3)
     fresh = upsamplers.create(name, module.channels, scale=module.scale)
     torch.manual_seed(3)

@@ -12,14 +12,6 @@ from upsamplers import Unsupported
 from upsamplers.operators.fam import warp
 
 
-def built(gate, guide_channels=None, channels=6):
-    torch.manual_seed(0)
-    up = upsamplers.create("fam", channels, guide_channels=guide_channels, gate=gate).double()
-    for parameter in up.parameters():
-        parameter.data.normal_(std=0.5)
-    return up
-
-
 def pixel_by_pixel(x, flow):
     """`warp` from its definition."""
     tall, wide = flow.shape[2:]
@@ -45,7 +37,10 @@ def naive(up, x, y):
     ("size", "guide_size"), [((3, 4), (6, 8)), ((3, 2), (5, 3)), ((2, 3), (1, 7)), ((1, 1), (3, 1))]
 )
 def test_values_and_all_gradients_are_those_of_the_definition(gate, size, guide_size):
-    up = built(gate)
+    torch.manual_seed(0)
+    up = upsamplers.create("fam", 6, gate=gate).double()
+    for parameter in up.parameters():
+        parameter.data.normal_(std=0.5)
     given = [torch.randn(2, 6, *one, dtype=torch.float64) for one in (size, guide_size)]
     expected = output_and_gradients(up, lambda x, y: naive(up, x, y), given)
     assert worst(output_and_gradients(up, up, given), expected) <= 1e-11

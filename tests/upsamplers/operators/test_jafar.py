@@ -13,10 +13,6 @@ from upsamplers import Unsupported
 from upsamplers.functional._torch import attention_tiles
 
 
-def built(channels=12, **options):
-    return perturbed("jafar", channels, **{"embedding_channels": 16, **options})
-
-
 @pytest.mark.parametrize(
     ("channels", "scale", "image", "options"),
     [
@@ -28,7 +24,7 @@ def built(channels=12, **options):
     ],
 )
 def test_values_and_gradients_are_those_of_the_formula_for_an_image_of_any_size(channels, scale, image, options):
-    up = built(channels, scale=scale, **options)
+    up = perturbed("jafar", channels, scale=scale, embedding_channels=16, **options)
     given = torch.randn(2, channels, 4, 3).double(), torch.randn(2, up.guide_channels, *image).double()
     state, heads = dict(up.named_parameters()), options.get("heads", 4)
     out, *gradients = output_and_gradients(up, up, given)

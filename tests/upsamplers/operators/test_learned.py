@@ -1,10 +1,9 @@
 """The operators that learn but do not look: PyTorch's own layers."""
 
-from collections.abc import Iterable
-
 import pytest
 import torch
-from torch import Tensor, nn
+from every_operator import output_and_gradients
+from torch import nn
 from torch.testing import assert_close
 
 import upsamplers
@@ -26,18 +25,11 @@ DECONVS = {
 }
 
 
-def answers(call: nn.Module, parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The output for some x (2, 6, 4, 5), and the gradients of x and of the parameters."""
-    torch.manual_seed(1)
-    x = torch.randn(2, 6, 4, 5, dtype=torch.float64, requires_grad=True)
-    out = call(x)
-    return [out, *torch.autograd.grad(out, (x, *parameters), torch.randn_like(out))]
-
-
 def assert_alike(ours: nn.Module, theirs: nn.Module) -> None:
     """Ours loads their weights, and then gives what they give."""
     upsamplers.load_published(ours, theirs.state_dict())
-    assert_close(answers(ours, ours.parameters()), answers(theirs, theirs.parameters()))
+    given = (torch.randn(2, 6, 4, 5, dtype=torch.float64),)
+    assert_close(output_and_gradients(ours, ours, given), output_and_gradients(theirs, theirs, given))
 
 
 @pytest.mark.parametrize(("scale", "kernel_size"), DECONVS)

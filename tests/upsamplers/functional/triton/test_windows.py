@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from triton_pairs import DEVICE, check, close, marks, unwritten_shows
+from triton_pairs import DEVICE, agree, check, marks, unwritten_shows
 
 from upsamplers.functional import local_affinity, reassemble
 
@@ -12,21 +12,6 @@ pytestmark = [*marks, unwritten_shows]
 
 def some(*shape, dtype=torch.float32):
     return torch.randn(shape, device=DEVICE, dtype=dtype)
-
-
-def agree(function, *tensors, tolerance=2e-5, second=False):
-    """A function on Triton has the values and gradients, also the second ones, that it has on torch in float64."""
-    results = []
-    for backend, dtype in (("triton", None), ("torch", torch.float64)):
-        torch.manual_seed(0)
-        leaves = [tensor.detach().to(dtype or tensor.dtype).requires_grad_() for tensor in tensors]
-        out = function(*leaves, backend=backend)
-        grad = torch.randn(out.shape, device=DEVICE).to(dtype or out.dtype)
-        gradients = torch.autograd.grad(out, leaves, grad, create_graph=second)
-        again = torch.autograd.grad(sum(one.square().sum() for one in gradients), leaves) if second else ()
-        results.append(dict(enumerate((out, *gradients, *again))))
-    close(*results, tolerance)
-    return results[0]
 
 
 def test_the_published_window_in_two_images_with_more_pixels_and_channels_than_a_block():
