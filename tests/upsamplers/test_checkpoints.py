@@ -230,12 +230,9 @@ def test_an_operator_of_constants_alone_finds_its_own():
     assert upsamplers.load_published(sierra, {"neck.up.kernel": sierra.kernel.clone()}).prefix == "neck.up."
 
 
-@pytest.mark.parametrize(("name", "is_hinted"), [("dysample", False), ("dysample+", True)])
-def test_a_hint_at_an_option_is_given_only_where_it_would_help(name: str, is_hinted: bool) -> None:
-    weights = upsamplers.create("dysample+", 16, scope_bias=True).state_dict()
-    message = unchanged(upsamplers.create(name, 16), weights, prefix="")
-    assert ("scope_bias=True" in message) == is_hinted
-    assert ("scope_bias" in message) == is_hinted
+def test_no_hint_at_an_option_is_given_where_it_would_not_help() -> None:
+    weights = dysample(scope_bias=True).state_dict()
+    assert "scope_bias" not in unchanged(upsamplers.create("dysample", 16), weights, prefix="")
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import assert_same
+from every_operator import with_both_gradients as results
 from live_storages import peak_bytes
 from torch import Tensor
 
@@ -29,19 +31,6 @@ def make(batch, depth, height, width, kernel, scale, dtype=torch.float64):
     key = torch.randn(batch, depth, height, width, dtype=dtype)
     grad = torch.randn(batch, kernel**2, scale * height, scale * width, dtype=dtype)
     return query, key, grad
-
-
-def results(form, query, key, grad, kernel, **options):
-    """The logits and both gradients."""
-    query, key = query.detach().requires_grad_(), key.detach().requires_grad_()
-    out = form(query, key, kernel, **options)
-    return out.detach(), *torch.autograd.grad(out, (query, key), grad)
-
-
-def assert_same(found, expected, relative):
-    for one, other in zip(found, expected, strict=True):
-        assert one.shape == other.shape
-        assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
 
 
 @pytest.mark.parametrize("form", [local_affinity, shifted_dots])

@@ -7,6 +7,8 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import assert_same
+from every_operator import with_both_gradients as results
 from live_storages import peaks
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -33,19 +35,6 @@ def make(batch, channels, height, width, kernel, groups, scale, dtype=torch.floa
     weights = torch.randn(batch, groups * kernel**2, scale * height, scale * width, dtype=torch.float64)
     grad = torch.randn(batch, channels, scale * height, scale * width, dtype=torch.float64)
     return x.to(dtype), weights.to(dtype), grad.to(dtype)
-
-
-def results(form, x, weights, grad, kernel, **options):
-    """The output and both gradients."""
-    x, weights = x.detach().requires_grad_(), weights.detach().requires_grad_()
-    out = form(x, weights, kernel, **options)
-    return out.detach(), *torch.autograd.grad(out, (x, weights), grad)
-
-
-def assert_same(found, expected, relative):
-    for one, other in zip(found, expected, strict=True):
-        assert one.shape == other.shape
-        assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
 
 
 @pytest.mark.parametrize("form", [reassemble, shifted_sum])

@@ -131,16 +131,6 @@ def test_shapes_that_do_not_fit_are_refused():
                 sample_points(x, offsets, 2, backend=backend, **options)
 
 
-@pytest.mark.parametrize("name", ["bilinear", "dysample", "dysample+"])
-def test_float64_is_refused_by_name_and_taken_by_torch_otherwise(name):
-    up, _ = pair(name, 8)
-    (x,) = features(up, 1, 3, 4)
-    with pytest.raises(Unsupported, match="float64"):
-        up.double()(x.double())
-    up.backend = "auto"
-    assert up(x.double()).dtype == torch.float64
-
-
 def test_the_interpolation_of_a_function_is_that_of_the_operator():
     x = some(1, 3, 4, 5)
     assert torch.equal(interpolate_bilinear(x, 3, backend="triton"), pair("bilinear", 3, scale=3)[0](x))
