@@ -1,4 +1,4 @@
-"""The pages of the operators are true: their formulas are what the operators cost, their links lead somewhere."""
+"""README and pages are true: formulas are what operators cost, tables list what there is, links lead somewhere."""
 
 import inspect
 import re
@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import upsamplers
+from upsampler_bench import models
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 from upsamplers.functional._torch.attention_tiles import bounds
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS, README = ROOT / "docs", (ROOT / "README.md").read_text(encoding="utf-8")
 OVERVIEW = (DOCS / "operators.md").read_text(encoding="utf-8")
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted((DOCS / "operators").glob("*.md"))}
 # Channels, guide channels and scale of a second check, and what else a formula's symbols are then, where an operator
@@ -170,7 +172,7 @@ def test_a_page_names_every_option_the_paper_and_what_is_required(name):
     assert str(spec.year or "") in text.partition("**Source.**")[2]
 
 
-@pytest.mark.parametrize("path", [*sorted(DOCS.rglob("*.md")), DOCS.parent / "README.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"], ids=lambda path: path.name)
 def test_every_link_leads_to_a_file(path):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert all((path.parent / link).exists() for link in links), links
@@ -220,3 +222,24 @@ def test_the_middle_of_sierra_weighs_at_least_what_its_page_says():
     ]
     assert min(weights) >= least
     assert weights[0] < least + 1e-4
+
+
+def test_every_operator_of_the_readmes_table_is_registered_and_its_page_documents_it():
+    rows = re.findall(r"^\| \[(.*?)\]\((docs/operators/[^)]+)\) \|", README, re.MULTILINE)
+    assert len(rows) > 10
+    for cell, page in rows:
+        first, *others = re.findall(r"`([^`]+)`", cell)
+        names = [first, *(name if name[0].isalpha() else first + name for name in others)]
+        documented = (ROOT / page).read_text(encoding="utf-8").partition("\n")[0]
+        assert set(names) <= set(upsamplers.names())
+        assert all(f"`{name}`" in documented for name in names)
+
+
+def test_every_make_target_of_the_readme_exists_and_has_help():
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+
+
+def test_the_models_page_lists_models_that_exist():
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)) <= set(models.names())

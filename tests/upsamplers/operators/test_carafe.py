@@ -47,7 +47,6 @@ def test_it_starts_as_the_paper_says():
     carafe = upsamplers.create("carafe", 256)
     layers = ("channel_compressor", "content_encoder")
     assert sorted(carafe.state_dict()) == [f"{one}.{what}" for one in layers for what in ("bias", "weight")]
-    assert sum(one.numel() for one in carafe.parameters() if one.dim() > 1) == 73_984
     assert not carafe.channel_compressor.bias.any()
     assert not carafe.content_encoder.bias.any()
     assert carafe.channel_compressor.weight.abs().max() <= (6 / (256 + 64)) ** 0.5

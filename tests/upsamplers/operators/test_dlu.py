@@ -60,7 +60,6 @@ def test_it_starts_as_the_page_says():
     dlu = upsamplers.create("dlu", 256)
     layers = ("channel_compressor", "conv_offset", "kernel_space_generator")
     assert sorted(dlu.state_dict()) == [f"{one}.{what}" for one in layers for what in ("bias", "weight")]
-    assert sum(one.numel() for one in dlu.parameters() if one.dim() > 1) == 256 * 64 + 9 * 64 * (25 + 8)
     assert not any(getattr(dlu, one).bias.any() for one in layers)
     assert not dlu.conv_offset.weight.any()
     assert dlu.channel_compressor.weight.abs().max() <= (6 / (256 + 64)) ** 0.5

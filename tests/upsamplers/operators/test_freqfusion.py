@@ -211,10 +211,7 @@ def test_features_of_zero_have_gradients_that_are_numbers():
         ({"compressed_channels": 0}, "compressed_channels must be a positive integer, not 0"),
         ({"feature_resample": True, "feature_resample_group": 3}, "8 channels are not divisible by 3"),
         ({"feature_resample": True, "compressed_channels": 12}, "12 channels are not divisible by 8"),
-        (
-            {"feature_resample": True, "direction_feat": "dot"},
-            "no direction_feat 'dot'; expected 'sim_concat' or 'sim'",
-        ),
+        ({"feature_resample": True, "direction_feat": "dot"}, "'dot'; expected 'sim_concat' or 'sim'"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -120,7 +118,6 @@ def test_it_starts_as_the_page_says():
         "conv_offset.3.weight": (18, 32, 3, 3),
         "conv_offset.3.bias": (18,),
     }
-    assert sum(one.numel() for one in lda.parameters()) == 39_410
     assert not lda.conv_offset[3].weight.any()
     assert not lda.conv_offset[3].bias.any()
     assert lda.proj_q.weight.abs().max() <= (6 / (256 + 64)) ** 0.5
@@ -171,13 +168,11 @@ def test_autocast_does_not_change_the_result():
     assert torch.equal(found, lda(x))
 
 
+# What x is refused for is not traced.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_a_trace_is_18_calls_of_grid_sample_for_any_size():
     lda = moved().float().eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # What x is refused for is not traced.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        traced = torch.jit.trace(lda, torch.randn(1, 16, 4, 5))
+    traced = torch.jit.trace(lda, torch.randn(1, 16, 4, 5))
     kinds = [node.kind() for node in traced.inlined_graph.nodes()]
     assert kinds.count("aten::grid_sampler") == 2 * 9
     assert not any("embedding" in kind or "_AttendedPoints" in kind for kind in kinds)

@@ -46,10 +46,6 @@ def test_pixel_shuffle_is_a_convolution_that_is_then_shuffled(scale: int, kernel
     assert_alike(upsamplers.create("pixel-shuffle", 6, scale=scale, kernel_size=kernel_size).double(), theirs.double())
 
 
-def test_pixel_shuffle_has_a_kernel_of_3_by_default() -> None:
-    assert upsamplers.create("pixel-shuffle", 6).state_dict()["0.weight"].shape == (24, 6, 3, 3)
-
-
 @pytest.mark.parametrize(
     ("name", "layer"),
     [("deconv", lambda: nn.ConvTranspose2d(6, 6, 3)), ("pixel-shuffle", lambda: nn.Sequential(nn.Conv2d(6, 24, 3)))],

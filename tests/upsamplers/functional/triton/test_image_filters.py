@@ -44,21 +44,15 @@ def test_two_filters_and_their_gradients_are_right(size, layout):
         assert filtered.is_contiguous(memory_format=layout)
 
 
-@pytest.mark.parametrize("side", [2, 6, 10])
-def test_filters_of_other_sides_are_right(side):
+@pytest.mark.parametrize(
+    ("size", "side", "dtype"),
+    [((2, 6, 10), side, torch.float32) for side in (2, 6, 10)]
+    + [((35, 4, 6), 6, torch.float32), ((3, 8, 10), 6, torch.bfloat16)],
+)
+def test_filters_of_other_sides_of_more_channels_than_a_program_has_and_of_bfloat16_are_right(size, side, dtype):
     torch.manual_seed(0)
-    compare(filter_per_image, [drawn(1, 2, 6, 10), drawn(1, 2, side, side)], TOLERANCES[torch.float32])
-
-
-def test_filters_take_bfloat16_and_sum_in_float32():
-    torch.manual_seed(0)
-    inputs = [drawn(1, 3, 8, 10, dtype=torch.bfloat16), drawn(1, 2, 6, 6, dtype=torch.bfloat16)]
-    compare(filter_per_image, inputs, TOLERANCES[torch.bfloat16])
-
-
-def test_more_channels_than_a_program_has_are_filtered():
-    torch.manual_seed(0)
-    compare(filter_per_image, [drawn(1, 35, 4, 6), drawn(1, 2, 6, 6)], TOLERANCES[torch.float32])
+    inputs = [drawn(1, *size, dtype=dtype), drawn(1, 2, side, side, dtype=dtype)]
+    compare(filter_per_image, inputs, TOLERANCES[dtype])
 
 
 def test_a_filter_without_a_gradient_is_left_out():
