@@ -28,12 +28,6 @@ def written(folder: Path, name: str, text: str = PLUGIN) -> Path:
     return path
 
 
-def test_a_file_is_a_plugin(tmp_path: Path) -> None:
-    path = written(tmp_path, "neat_file")
-    assert upsamplers.load_plugin(str(path)) == ("neat_file",)
-    assert upsamplers.create("neat_file", 4, scale=3)(torch.ones(1, 4, 2, 2)).shape == (1, 4, 6, 6)
-
-
 def test_a_file_imports_its_neighbours_and_leaves_no_path_behind(tmp_path: Path) -> None:
     written(tmp_path, "neat_neighbour", "NAME = 'by a neighbour'")
     path = written(tmp_path, "neat_importer", "from neat_neighbour import NAME\n" + PLUGIN.replace("{name!r}", "NAME"))
