@@ -121,7 +121,6 @@ def test_peak_memory_stays_within_its_bound():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": 3}, "not by 3"),
         ({"scale": 1}, "not by 1"),
         ({"taps": 7}, "taps must be 5, 9, 13, 17, 25, not 7"),
         ({"encoder_channels": (16, 32)}, r"five positive integers, not \(16, 32\)"),
