@@ -94,17 +94,6 @@ def evaluate(formula, values):
     return eval("".join(tokens), {"__builtins__": {}, "Fraction": Fraction})
 
 
-def created(name, channels, guide_channels, scale):
-    with torch.device("meta"):
-        module = upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels)
-    return module.to_empty(device="cpu").eval()
-
-
-def parameter_counts(module):
-    weights = sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
-    return weights, sum(parameter.numel() for parameter in module.parameters()) - weights
-
-
 def pairs_seen(scale, height, width):
     """How many keys the output pixels of AnyUp see together."""
     down, across = (sum(last - first for first, last in bounds(scale * side, side, 0.1)) for side in (height, width))
@@ -113,11 +102,15 @@ def pairs_seen(scale, height, width):
 
 def check(name, channels, guide_channels, scale, symbols, batch, height, width):
     """Holds every formula of an operator to its module, as integers."""
-    row, module = COSTS[name], created(name, channels, guide_channels, scale)
+    with torch.device("meta"):
+        module = upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels)
+    row, module = COSTS[name], module.to_empty(device="cpu").eval()
     values = {**row.symbols, "C": channels, "G": guide_channels, "s": scale, "H": height, "W": width, **symbols}
     if "N" in row.symbols:
         values["N"] = pairs_seen(scale, height, width)
-    assert parameter_counts(module) == (evaluate(row.weights, values), evaluate(row.others, values))
+    counts = [(one.dim() > 1, one.numel()) for one in module.parameters()]
+    assert sum(count for is_weight, count in counts if is_weight) == evaluate(row.weights, values)
+    assert sum(count for is_weight, count in counts if not is_weight) == evaluate(row.others, values)
     height, width = (max(side, module.least_size) for side in (height, width))
     inputs = [torch.zeros(batch, channels, height, width)]
     if module.needs_guide:

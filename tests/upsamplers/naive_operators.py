@@ -18,9 +18,10 @@ def windows(x: Tensor, kernel: int, scale: int, mode: str = "constant") -> Tenso
     return F.interpolate(seen, scale_factor=scale).view(batch, channels, kernel**2, scale * height, scale * width)
 
 
-def reassembled(x: Tensor, weights: Tensor, scale: int, mode: str = "constant") -> Tensor:
-    kernel = int(weights.shape[1] ** 0.5)
-    return (windows(x, kernel, scale, mode) * weights.unsqueeze(1)).sum(2)
+def reassembled(x: Tensor, weights: Tensor, scale: int, mode: str = "constant", groups: int = 1) -> Tensor:
+    weights = weights.unflatten(1, (groups, 1, -1))  # (B, Z, 1, k², sH, sW)
+    seen = windows(x, int(weights.shape[3] ** 0.5), scale, mode).unflatten(1, (groups, -1))
+    return (seen * weights).sum(3).flatten(1, 2)
 
 
 def bilinear_reads(image: Tensor, down: Tensor, across: Tensor) -> Tensor:

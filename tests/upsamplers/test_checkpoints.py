@@ -187,7 +187,10 @@ def test_weights_are_cast_to_the_operators_dtype() -> None:
     assert torch.equal(module.offset.weight, weights["offset.weight"].double())
 
 
-def test_a_checkpoint_without_weights_says_what_it_contains() -> None:
+def test_a_checkpoint_without_weights_or_that_holds_itself_says_what_it_contains() -> None:
+    endless: dict[str, Any] = {}
+    endless["state_dict"] = endless
+    assert "no tensors by name" in unchanged(dysample(), endless)
     assert "contains nothing" in unchanged(dysample(), {})
     assert "contains 'epoch', 'cfg'" in unchanged(dysample(), {"epoch": 3, "cfg": {}})
     assert "'state_dict'" in unchanged(dysample(), {"state_dict": {}})
@@ -201,12 +204,6 @@ def test_an_operator_without_memory_is_refused() -> None:
     module = dysample().to("meta")
     with pytest.raises(CheckpointError, match="is on the meta device"):
         upsamplers.load_published(module, published(dysample()))
-
-
-def test_a_checkpoint_that_holds_itself_is_refused():
-    endless: dict[str, Any] = {}
-    endless["state_dict"] = endless
-    assert "no tensors by name" in unchanged(dysample(), endless)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from replace_models import CHANNELS, One, Pyramid, image, layer
+from replace_models import CHANNELS, Odd, One, Pyramid, image, layer
 from torch import Tensor, nn
 
 import upsamplers
@@ -102,17 +102,13 @@ def test_calls_and_what_is_around_them_are_put_back() -> None:
     class Around(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner = Inner()
+            self.inner = Odd()
 
         def forward(self, x: Tensor) -> Tensor:
             x = nn.functional.interpolate(self.inner(x), scale_factor=2)
             if "upsamplers" in self._modules:
                 raise KeyError("no such level")
             return x
-
-    class Inner(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return nn.functional.interpolate(x, scale_factor=0.5)
 
     model = Around()
     before = [(module, type(module), dict(vars(module))) for module in model.modules()]
