@@ -127,14 +127,6 @@ def test_points_far_outside_read_the_corner(name: str, right: float, down: float
 
 
 @every_variant
-def test_points_far_to_one_side_read_that_border_alone(name: str) -> None:
-    x = features()
-    to_the_right, below = pushed(name, 1e4, 0)(x), pushed(name, 0, 1e4)(x)
-    assert_close(to_the_right, still(name)(x[..., -1:].expand_as(x)))
-    assert_close(below, still(name)(x[:, :, -1:].expand_as(x)))
-
-
-@every_variant
 def test_no_offset_takes_it_out_of_the_range_of_x(name: str) -> None:
     module, x = trained(name), features()
     with torch.no_grad():

@@ -84,12 +84,6 @@ def test_no_gradient_reaches_the_feature_that_indices_come_from():
     assert feature.grad is None
 
 
-def test_training_changes_only_the_running_statistics_of_indexnet():
-    module = upsamplers.create("indexnet", 4).train()
-    module(torch.randn(2, 4, 3, 3), torch.randn(2, 4, 6, 6))
-    assert int(module.indexnet[1].num_batches_tracked) == 1
-
-
 @pytest.mark.parametrize(
     ("name", "channels", "options", "message"),
     [
