@@ -145,4 +145,4 @@ PEAKS = {"a2u": (2.5, 6), "fade": (2.5, 6), "fade-gated": (2.5, 6), "fade-lite":
 @pytest.mark.parametrize("name", PEAKS)
 def test_peak_memory_stays_within_its_bound(name):
     forward, training = PEAKS[name]
-    assert_peaks(upsamplers.create(name, 256), 40, forward=forward, training=training, mode=True)
+    assert_peaks(upsamplers.create(name, 256), 40, forward=forward, training=training, trains=True)

@@ -160,7 +160,7 @@ def test_parameters_are_those_that_are_published_whatever_the_channels(channels)
 
 def test_peak_memory_stays_within_its_bound():
     up = upsamplers.create("naf", 96, scale=8, embedding_channels=64)
-    assert_peaks(up, 12, forward=3.6, training=7.5, mode=True)
+    assert_peaks(up, 12, forward=3.6, training=7.5, trains=True)
 
 
 @pytest.mark.parametrize(

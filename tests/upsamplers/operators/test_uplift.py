@@ -115,7 +115,7 @@ def test_parameters_are_those_that_are_published(channels, parameters):
 
 def test_peak_memory_stays_within_its_bound():
     up = upsamplers.create("uplift", 96, scale=8, encoder_channels=(4, 8, 16, 32, 32), decoder_channels=16)
-    assert_peaks(up, 12, forward=3.5, training=10.2, mode=True)
+    assert_peaks(up, 12, forward=3.5, training=10.2, trains=True)
 
 
 @pytest.mark.parametrize(
