@@ -10,21 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OPERATORS, INSTRUMENT = ROOT / "upsamplers", ROOT / "upsampler_bench"
-TOP = {
-    "__init__",
-    "__main__",
-    "capacity",
-    "case",
-    "cli",
-    "discovery",
-    "errors",
-    "plan",
-    "results",
-    "stats",
-    "storage",
-    "text",
-    "units",
-}
+TOP = {"__init__", "__main__", "capacity", "case", "cli", "discovery", "errors", "plan", "results", "stats", "storage",
+       "text", "units"}  # fmt: skip
 # The reporting half; in other rooms a file that never loads torch says so in its first line.
 TORCH_FREE_ROOMS = {"export", "figures", "formats", "recommend", "report"}
 KNOWS_CUDA = {"device", "backends", "_triton"}

@@ -12,10 +12,7 @@ from upsampler_bench.case import TRAIN, Case, Settings
 from upsampler_bench.device.doctor import examine
 from upsampler_bench.workloads import workload
 
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
-]
+pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")]
 NAMES = upsamplers.names()
 
 

@@ -1,4 +1,4 @@
-"""The pages of the operators are true: their formulas are what the operators cost, their links lead somewhere."""
+"""README and pages are true: formulas are what operators cost, tables list what there is, links lead somewhere."""
 
 import inspect
 import re
@@ -10,14 +10,15 @@ import pytest
 import torch
 
 import upsamplers
+from upsampler_bench import models
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 from upsamplers.functional._torch.attention_tiles import bounds
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS, README = ROOT / "docs", (ROOT / "README.md").read_text(encoding="utf-8")
 OVERVIEW = (DOCS / "operators.md").read_text(encoding="utf-8")
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted((DOCS / "operators").glob("*.md"))}
-COMPARISON = {"C": 256, "G": 256, "s": 2}
 # Channels, guide channels and scale of a second check, and what else a formula's symbols are then, where an operator
 # cannot have 144, 96 and 3.
 OTHERWISE = {
@@ -93,17 +94,6 @@ def evaluate(formula, values):
     return eval("".join(tokens), {"__builtins__": {}, "Fraction": Fraction})
 
 
-def created(name, channels, guide_channels, scale):
-    with torch.device("meta"):
-        module = upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels)
-    return module.to_empty(device="cpu").eval()
-
-
-def parameter_counts(module):
-    weights = sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
-    return weights, sum(parameter.numel() for parameter in module.parameters()) - weights
-
-
 def pairs_seen(scale, height, width):
     """How many keys the output pixels of AnyUp see together."""
     down, across = (sum(last - first for first, last in bounds(scale * side, side, 0.1)) for side in (height, width))
@@ -112,11 +102,15 @@ def pairs_seen(scale, height, width):
 
 def check(name, channels, guide_channels, scale, symbols, batch, height, width):
     """Holds every formula of an operator to its module, as integers."""
-    row, module = COSTS[name], created(name, channels, guide_channels, scale)
+    with torch.device("meta"):
+        module = upsamplers.create(name, channels, scale=scale, guide_channels=guide_channels)
+    row, module = COSTS[name], module.to_empty(device="cpu").eval()
     values = {**row.symbols, "C": channels, "G": guide_channels, "s": scale, "H": height, "W": width, **symbols}
     if "N" in row.symbols:
         values["N"] = pairs_seen(scale, height, width)
-    assert parameter_counts(module) == (evaluate(row.weights, values), evaluate(row.others, values))
+    counts = [(one.dim() > 1, one.numel()) for one in module.parameters()]
+    assert sum(count for is_weight, count in counts if is_weight) == evaluate(row.weights, values)
+    assert sum(count for is_weight, count in counts if not is_weight) == evaluate(row.others, values)
     height, width = (max(side, module.least_size) for side in (height, width))
     inputs = [torch.zeros(batch, channels, height, width)]
     if module.needs_guide:
@@ -151,10 +145,9 @@ def test_the_comparison_has_every_documented_operator_with_the_formulas_of_its_p
     assert {name for name, _, _ in rows} == set(COSTS)
     for name, link, row in rows:
         _, guide, weights, printed_weights, mac, printed_mac = row.split(" | ")
-        assert (DOCS / link).read_text(encoding="utf-8") is not None
         assert PAGES[DOCS / link] == PAGE_OF[name]
         assert (formulas(weights)[0], formulas(mac)[0]) == (COSTS[name].weights, COSTS[name].mac)
-        values = {**COMPARISON, **COSTS[name].symbols}
+        values = {"C": 256, "G": 256, "s": 2, **COSTS[name].symbols}
         assert printed_weights == f"{int(evaluate(COSTS[name].weights, values)):,}"
         assert printed_mac == f"{int(evaluate(COSTS[name].mac, values)):,}"
         assert (guide == "yes") == upsamplers.get(name).needs_guide
@@ -172,7 +165,7 @@ def test_a_page_names_every_option_the_paper_and_what_is_required(name):
     assert str(spec.year or "") in text.partition("**Source.**")[2]
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"], ids=lambda path: path.name)
 def test_every_link_leads_to_a_file(path):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert all((path.parent / link).exists() for link in links), links
@@ -222,3 +215,24 @@ def test_the_middle_of_sierra_weighs_at_least_what_its_page_says():
     ]
     assert min(weights) >= least
     assert weights[0] < least + 1e-4
+
+
+def test_every_operator_of_the_readmes_table_is_registered_and_its_page_documents_it():
+    rows = re.findall(r"^\| \[(.*?)\]\((docs/operators/[^)]+)\) \|", README, re.MULTILINE)
+    assert len(rows) > 10
+    for cell, page in rows:
+        first, *others = re.findall(r"`([^`]+)`", cell)
+        names = [first, *(name if name[0].isalpha() else first + name for name in others)]
+        documented = (ROOT / page).read_text(encoding="utf-8").partition("\n")[0]
+        assert set(names) <= set(upsamplers.names())
+        assert all(f"`{name}`" in documented for name in names)
+
+
+def test_every_make_target_of_the_readme_exists_and_has_help():
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+
+
+def test_the_models_page_lists_models_that_exist():
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)) <= set(models.names())

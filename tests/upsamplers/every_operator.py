@@ -84,6 +84,22 @@ def output_and_gradients(module: Upsampler, call: Callable[..., Tensor], values:
     return [out.detach(), *torch.autograd.grad(out, wanted, torch.randn(out.shape, dtype=out.dtype))]
 
 
+def with_both_gradients(
+    form: Callable[..., Tensor], first: Tensor, second: Tensor, grad: Tensor, *given: object, **options: object
+) -> list[Tensor]:
+    """The output of a function of two tensors, and both gradients."""
+    leaves = differentiable((first, second))
+    out = form(*leaves, *given, **options)
+    return [out.detach(), *torch.autograd.grad(out, leaves, grad)]
+
+
+def assert_same(found: Iterable[Tensor], expected: Iterable[Tensor], relative: float) -> None:
+    """The largest error is at most so much of the largest value of its tensor."""
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
+
+
 def worst(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float:
     """The largest error, over the largest value of its tensor or 1; NaN where anything is."""
     pairs = zip(found, expected, strict=True)

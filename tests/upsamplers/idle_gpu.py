@@ -32,7 +32,6 @@ class Launcher:
         self.name = source.fn.__name__
 
     def __call__(self, x, y, z, stream, function, packed, metadata, enter, leave, *arguments):
-        """Takes a launch."""
         launches.append((self.name, x, y, z))
 
 
@@ -55,15 +54,12 @@ class Driver:
     launcher_cls = Launcher
 
     def get_current_target(self):
-        """What to compile for."""
         return GPUTarget("cuda", 90, 32)
 
     def get_current_device(self):
-        """The only one."""
         return 0
 
     def get_current_stream(self, device):
-        """The only one."""
         return 0
 
     def get_benchmarker(self):

@@ -14,15 +14,13 @@ def pointwise(v, weight):
     return torch.einsum("bchw,ec->behw", v, weight.flatten(1))
 
 
-def residual(z, state, norm1, conv1, norm2, conv2):
-    inner = pointwise(F.silu(group_norm(z, state[norm1 + ".weight"], state[norm1 + ".bias"])), state[conv1 + ".weight"])
-    inner = F.silu(group_norm(inner, state[norm2 + ".weight"], state[norm2 + ".bias"]))
-    return z + pointwise(inner, state[conv2 + ".weight"])
-
-
 def residuals(z, state, name, layers):
     for block in (1, 2):
-        z = residual(z, state, *(f"{name}.{block}.{layer}" for layer in layers))
+        norm1, conv1, norm2, conv2 = (f"{name}.{block}.{layer}" for layer in layers)
+        inner = F.silu(group_norm(z, state[norm1 + ".weight"], state[norm1 + ".bias"]))
+        inner = pointwise(inner, state[conv1 + ".weight"])
+        inner = F.silu(group_norm(inner, state[norm2 + ".weight"], state[norm2 + ".bias"]))
+        z = z + pointwise(inner, state[conv2 + ".weight"])
     return z
 
 

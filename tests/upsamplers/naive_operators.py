@@ -18,9 +18,23 @@ def windows(x: Tensor, kernel: int, scale: int, mode: str = "constant") -> Tenso
     return F.interpolate(seen, scale_factor=scale).view(batch, channels, kernel**2, scale * height, scale * width)
 
 
-def reassembled(x: Tensor, weights: Tensor, scale: int, mode: str = "constant") -> Tensor:
-    kernel = int(weights.shape[1] ** 0.5)
-    return (windows(x, kernel, scale, mode) * weights.unsqueeze(1)).sum(2)
+def reassembled(x: Tensor, weights: Tensor, scale: int, mode: str = "constant", groups: int = 1) -> Tensor:
+    weights = weights.unflatten(1, (groups, 1, -1))  # (B, Z, 1, k², sH, sW)
+    seen = windows(x, int(weights.shape[3] ** 0.5), scale, mode).unflatten(1, (groups, -1))
+    return (seen * weights).sum(3).flatten(1, 2)
+
+
+def bilinear_reads(image: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """An image (B, C, H, W) at positions (B, sH, sW) in its pixels, corner by corner, zero outside: (B, C, sH, sW)."""
+    batch = torch.arange(len(image)).view(-1, 1, 1)
+    total = torch.zeros((), dtype=image.dtype)
+    for row in (down.floor(), down.floor() + 1):
+        for column in (across.floor(), across.floor() + 1):
+            is_inside = (row >= 0) & (row < image.shape[2]) & (column >= 0) & (column < image.shape[3])
+            i, j = row.long().clamp(0, image.shape[2] - 1), column.long().clamp(0, image.shape[3] - 1)
+            weight = (1 - (down - row).abs()) * (1 - (across - column).abs()) * is_inside
+            total = total + weight.unsqueeze(1) * image[batch, :, i, j].permute(0, 3, 1, 2)
+    return total
 
 
 def max_unpool(state: State, x: Tensor, guide: Tensor, scale: int) -> Tensor:

@@ -12,15 +12,7 @@ from upsamplers.operators.dysample import DySample
 
 
 def published(module: DySample, x: Tensor) -> Tensor:
-    """What the published formulation gives with a module's weights and options.
-
-    Args:
-        module: whose weights and options are taken.
-        x: (B, C, H, W).
-
-    Returns:
-        (B, C, sH, sW).
-    """
+    """What the published formulation gives with a module's weights and options: (B, C, H, W) -> (B, C, sH, sW)."""
     batch, _, height, width = x.shape
     points = published_points(module, x).flatten(0, 1)  # (B·Z, sH, sW, 2)
     source = x.reshape(batch * module.groups, -1, height, width)

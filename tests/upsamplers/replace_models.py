@@ -35,9 +35,13 @@ class Pyramid(nn.Module):
         for down in self.down:
             x = down(x)
             features.append(x)
-        for feature, up in zip(features[-2::-1], self.up, strict=True):
-            x = feature + up(x)
+        for index, feature in enumerate(features[-2::-1]):
+            x = feature + self.upsampled(index, x, feature)
         return self.dropout(x)
+
+    def upsampled(self, index: int, x: Tensor, feature: Tensor) -> Tensor:
+        out: Tensor = self.up[index](x)
+        return out
 
 
 class Calling(Pyramid):
@@ -47,14 +51,8 @@ class Calling(Pyramid):
         super().__init__()
         del self.up
 
-    def forward(self, x: Tensor) -> Tensor:
-        features = []
-        for down in self.down:
-            x = down(x)
-            features.append(x)
-        for feature in features[-2::-1]:
-            x = feature + F.interpolate(x, size=feature.shape[2:], mode="bilinear", align_corners=False)
-        return x
+    def upsampled(self, index: int, x: Tensor, feature: Tensor) -> Tensor:
+        return F.interpolate(x, size=feature.shape[2:], mode="bilinear", align_corners=False)
 
 
 class Around(nn.Module):

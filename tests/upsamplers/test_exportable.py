@@ -1,6 +1,6 @@
-"""Modules without GridSample: the values of grid_sample, by gathers alone."""
+"""Exported operators: without GridSample the values of grid_sample, by gathers alone; and by the older exporter."""
 
-from pathlib import Path
+import io
 
 import pytest
 import torch
@@ -76,12 +76,21 @@ def test_a_node_without_another_form_is_refused():
         upsamplers.exportable(nn.Identity(), without="Resize")
 
 
+def assert_gives(file, up, inputs):
+    """Holds the values of an ONNX file to those of an operator."""
+    session = pytest.importorskip("onnxruntime").InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+    (out,) = session.run(None, dict(zip(names, (x.numpy() for x in inputs), strict=True)))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(out), up(*inputs), rtol=0, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["dysample", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in SAMPLING if name != "dysample")]
 )
 def test_the_exported_file_has_no_grid_sample_and_its_values_at_two_sizes(name, tmp_path):
-    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     up = upsamplers.create(name, 16, backend="torch").eval()
     inputs, others = up.example_inputs(2, 7, 6), up.example_inputs(1, 9, 5)
@@ -89,12 +98,19 @@ def test_the_exported_file_has_no_grid_sample_and_its_values_at_two_sizes(name, 
     made = upsamplers.exportable(up, without="GridSample")
     shapes = tuple(dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC) for _ in inputs)
     torch.onnx.export(made, inputs, path, dynamo=True, opset_version=18, dynamic_shapes=shapes, verbose=False)
-    nodes = onnx.load(Path(path)).graph.node
-    assert "Gather" in {node.op_type for node in nodes}
-    assert "GridSample" not in {node.op_type for node in nodes}
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert "Gather" in kinds
+    assert "GridSample" not in kinds
     for given in (inputs, others):
-        names = [node.name for node in session.get_inputs()]
-        (out,) = session.run(None, dict(zip(names, (x.numpy() for x in given), strict=True)))
-        with torch.no_grad():
-            torch.testing.assert_close(torch.from_numpy(out), up(*given), rtol=0, atol=1e-5)
+        assert_gives(str(path), up, given)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["a2u", "dysample", "dysample-s+", "dlu"])
+def test_the_older_exporter_which_traces_takes_sizes_that_are_no_multiples_of_the_bins(name):
+    pytest.importorskip("onnxruntime")
+    up, file = upsamplers.create(name, 32, backend="torch").eval(), io.BytesIO()
+    inputs = up.example_inputs(1, 9, 7)
+    torch.onnx.export(up, inputs, file, dynamo=False, opset_version=18)
+    assert_gives(file.getvalue(), up, inputs)

@@ -28,24 +28,12 @@ def written(folder: Path, name: str, text: str = PLUGIN) -> Path:
     return path
 
 
-def test_a_file_is_a_plugin(tmp_path: Path) -> None:
-    path = written(tmp_path, "neat_file")
-    assert upsamplers.load_plugin(str(path)) == ("neat_file",)
-    assert upsamplers.create("neat_file", 4, scale=3)(torch.ones(1, 4, 2, 2)).shape == (1, 4, 6, 6)
-
-
 def test_a_file_imports_its_neighbours_and_leaves_no_path_behind(tmp_path: Path) -> None:
     written(tmp_path, "neat_neighbour", "NAME = 'by a neighbour'")
     path = written(tmp_path, "neat_importer", "from neat_neighbour import NAME\n" + PLUGIN.replace("{name!r}", "NAME"))
     before = list(sys.path)
     assert upsamplers.load_plugin(str(path)) == ("by a neighbour",)
     assert sys.path == before
-
-
-def test_a_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written(tmp_path, "neat_module")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert upsamplers.load_plugin("neat_module") == ("neat_module",)
 
 
 def test_a_module_of_the_current_folder_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +49,9 @@ def test_a_module_of_the_current_folder_is_a_plugin(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("as_file", [True, False])
-def test_a_plugin_may_be_loaded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool) -> None:
+def test_a_file_or_a_module_is_a_plugin_and_may_be_loaded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool
+) -> None:
     path = written(tmp_path, "neat_twice")
     monkeypatch.syspath_prepend(tmp_path)
     where = str(path) if as_file else "neat_twice"
@@ -96,23 +86,22 @@ def test_an_installed_entry_point_is_a_plugin(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("1 / 0", "ZeroDivisionError"), ("import nowhere_at_all", "nowhere_at_all")]
+    ("text", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import nowhere_at_all", "nowhere_at_all"),
+        (PLUGIN.replace("{name!r}", "'bilinear'"), "DuplicateUpsampler"),
+    ],
 )
-def test_a_broken_entry_point_is_warned_about_once_and_skipped(
+def test_an_entry_point_that_is_broken_or_takes_a_taken_name_is_warned_about_once_and_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, text: str, message: str
 ) -> None:
     installed(tmp_path, monkeypatch, neat_broken=text, neat_working=PLUGIN)
     with pytest.warns(UserWarning, match=f"plug-in 'neat_broken' .*skipped: .*{message}"):
         assert upsamplers.names()[-1] == "neat_working"
     assert upsamplers.get("neat_working").name == "neat_working"
-    assert not recwarn.list
-
-
-def test_an_entry_point_that_takes_a_taken_name_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed(tmp_path, monkeypatch, neat_thief=PLUGIN.replace("{name!r}", "'bilinear'"))
-    with pytest.warns(UserWarning, match="'neat_thief' .*skipped: DuplicateUpsampler"):
-        assert "bilinear" in upsamplers.names()
     assert upsamplers.get("bilinear").cls.__module__ == "upsamplers.operators.interpolate"
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(
@@ -139,12 +128,6 @@ def test_a_plugin_that_registers_nothing_or_fails_is_refused(
 def test_a_plugin_that_is_not_there_is_refused_by_name(where: str) -> None:
     with pytest.raises(PluginError, match=f"cannot load plug-in '{where}'.*{where}"):
         upsamplers.load_plugin(where)
-
-
-def test_a_plugin_that_takes_a_taken_name_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, "neat_thief", PLUGIN.replace("{name!r}", "'bilinear'"))
-    with pytest.raises(DuplicateUpsampler, match="'bilinear' is already registered"):
-        upsamplers.load_plugin(str(path))
 
 
 def test_a_plugin_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -89,10 +89,6 @@ def leaf(tensor, dtype=torch.float64):
     return tensor.detach().to(dtype).requires_grad_()
 
 
-def channels_of(name):
-    return 32 if name.startswith(("a2u", "sapa")) else 16
-
-
 def results(up, inputs, cotangent):
     """The output, and the gradients of all inputs and parameters."""
     out = up(*inputs)
@@ -112,6 +108,21 @@ def close(results, expected, tolerance):
             scale = value.abs().amax().clamp(min=1e-3 if value.abs().amax() > 1e-9 else 1)
             worst = ((result.double() - value).abs().amax() / scale).item()
             assert worst < tolerance, f"{name}: off by {worst:.2g} of its largest"
+
+
+def agree(function, *tensors, tolerance=2e-5, second=False):
+    """A function on Triton has the values and gradients, also the second ones, that it has on torch in float64."""
+    results = []
+    for backend, dtype in (("triton", None), ("torch", torch.float64)):
+        torch.manual_seed(0)
+        leaves = [tensor.detach().to(dtype or tensor.dtype).requires_grad_() for tensor in tensors]
+        out = function(*leaves, backend=backend)
+        grad = torch.randn(out.shape, device=DEVICE).to(dtype or out.dtype)
+        gradients = torch.autograd.grad(out, leaves, grad, create_graph=second)
+        again = torch.autograd.grad(sum(one.square().sum() for one in gradients), leaves) if second else ()
+        results.append(dict(enumerate((out, *gradients, *again))))
+    close(*results, tolerance)
+    return results[0]
 
 
 def follow_points(reference, up, x):

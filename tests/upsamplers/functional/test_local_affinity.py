@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import naive_operators as naive
 import pytest
 import torch
-import torch.nn.functional as F
+from every_operator import assert_same
+from every_operator import with_both_gradients as results
 from live_storages import peak_bytes
 from torch import Tensor
 
@@ -16,11 +18,7 @@ MODES = {"zeros": "constant", "reflection": "reflect", "replication": "replicate
 
 
 def plain(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, border: str = "zeros") -> Tensor:
-    batch, depth, height, width = key.shape
-    windows = F.unfold(F.pad(key, (kernel // 2,) * 4, mode=MODES[border]), kernel)
-    windows = windows.view(batch, depth, kernel**2, height, 1, width, 1)
-    query = query.view(batch, depth, 1, height, scale, width, scale)
-    return (windows * query).sum(1).view(batch, kernel**2, scale * height, scale * width)
+    return (naive.windows(key, kernel, scale, MODES[border]) * query.unsqueeze(2)).sum(1)
 
 
 def make(batch, depth, height, width, kernel, scale, dtype=torch.float64):
@@ -29,19 +27,6 @@ def make(batch, depth, height, width, kernel, scale, dtype=torch.float64):
     key = torch.randn(batch, depth, height, width, dtype=dtype)
     grad = torch.randn(batch, kernel**2, scale * height, scale * width, dtype=dtype)
     return query, key, grad
-
-
-def results(form, query, key, grad, kernel, **options):
-    """The logits and both gradients."""
-    query, key = query.detach().requires_grad_(), key.detach().requires_grad_()
-    out = form(query, key, kernel, **options)
-    return out.detach(), *torch.autograd.grad(out, (query, key), grad)
-
-
-def assert_same(found, expected, relative):
-    for one, other in zip(found, expected, strict=True):
-        assert one.shape == other.shape
-        assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
 
 
 @pytest.mark.parametrize("form", [local_affinity, shifted_dots])
@@ -67,9 +52,7 @@ def test_reassembly_of_a_continued_feature_is_that_of_a_padded_one(scale, kernel
         weights, x = grad.requires_grad_(), key.requires_grad_()
         plain(query.detach(), x, kernel, scale=scale, border=border).backward(weights)
         assert_same(found[1:2], [x.grad], 1e-12)
-        padded = F.unfold(F.pad(x, (kernel // 2,) * 4, mode=MODES[border]), kernel)
-        windows = padded.view(2, 6, kernel**2, height, 1, width, 1)
-        out = (windows * weights.view(2, 1, kernel**2, height, scale, width, scale)).sum(2).view(query.shape)
+        out = naive.reassembled(x, weights, scale, MODES[border])
         assert_same(found[::2], [out, *torch.autograd.grad(out, [weights], query)], 1e-12)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
+import naive_operators as naive
 import pytest
 import torch
-import torch.nn.functional as F
-from live_storages import peaks
+from every_operator import assert_same
+from every_operator import with_both_gradients as results
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -20,11 +19,7 @@ from upsamplers.functional._torch.window_products import gradients
 
 
 def plain(x: Tensor, weights: Tensor, kernel: int, *, groups: int = 1, scale: int = 2) -> Tensor:
-    batch, channels, height, width = x.shape
-    windows = F.unfold(x, kernel, padding=kernel // 2)
-    windows = windows.view(batch, groups, channels // groups, kernel**2, height, 1, width, 1)
-    weights = weights.view(batch, groups, 1, kernel**2, height, scale, width, scale)
-    return (windows * weights).sum(3).view(batch, channels, scale * height, scale * width)
+    return naive.reassembled(x, weights, scale, groups=groups)
 
 
 def make(batch, channels, height, width, kernel, groups, scale, dtype=torch.float64):
@@ -35,28 +30,12 @@ def make(batch, channels, height, width, kernel, groups, scale, dtype=torch.floa
     return x.to(dtype), weights.to(dtype), grad.to(dtype)
 
 
-def results(form, x, weights, grad, kernel, **options):
-    """The output and both gradients."""
-    x, weights = x.detach().requires_grad_(), weights.detach().requires_grad_()
-    out = form(x, weights, kernel, **options)
-    return out.detach(), *torch.autograd.grad(out, (x, weights), grad)
-
-
-def assert_same(found, expected, relative):
-    for one, other in zip(found, expected, strict=True):
-        assert one.shape == other.shape
-        assert (one.to(other.dtype) - other).abs().max() <= relative * other.abs().max()
-
-
-SIZES = [(1, 1), (5, 7), (1, 6), (9, 4)]
-
-
 @pytest.mark.parametrize("form", [reassemble, shifted_sum])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7])
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_values_and_gradients_are_those_of_unfold_and_multiply(scale, kernel, layout, form):
-    for height, width in SIZES:
+    for height, width in ((1, 1), (5, 7), (1, 6), (9, 4)):
         for batch, channels, groups in ((1, 6, 1), (2, 6, 3), (2, 32, 1)):
             x, weights, grad = make(batch, channels, height, width, kernel, groups, scale)
             x, grad = x.to(memory_format=layout), grad.to(memory_format=layout)
@@ -75,19 +54,14 @@ def test_every_dtype_is_as_exact_as_its_result_can_be(dtype, relative):
     assert_same(found, exact, relative)
 
 
-def rows_of(images, rows, channels, pitch):
-    def cut(x, kernel, groups, scale):
-        return Cut(kernel, groups, scale, images, min(rows, x.shape[2]), channels, pitch, x.dtype)
-
-    return cut
-
-
 @pytest.mark.parametrize("cut", [(1, 1, 4, 4), (1, 2, 3, 5), (1, 3, 6, 8), (1, 7, 6, 6), (2, 11, 4, 4), (3, 11, 6, 7)])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_the_blocks_do_not_show_in_the_result(monkeypatch, kernel, cut):
     x, weights, grad = make(3, 12, 11, 6, kernel, 2, 2)
     expected = results(plain, x, weights, grad, kernel, groups=2)
-    monkeypatch.setattr(window_products, "cut_for", rows_of(*cut))
+    images, rows, channels, pitch = cut
+    of_sizes = lambda x, *given: Cut(*given, images, min(rows, x.shape[2]), channels, pitch, x.dtype)  # noqa: E731
+    monkeypatch.setattr(window_products, "cut_for", of_sizes)
     assert_same(results(reassemble, x, weights, grad, kernel, groups=2), expected, 1e-12)
 
 
@@ -101,12 +75,6 @@ def test_blocks_are_small_on_cpu_and_cover_whole_images_where_these_are_small():
     assert small.images > 1
     assert small.rows == 7
     assert small.dtype == torch.float32
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_output_has_the_memory_format_of_x(layout):
-    x, weights, _ = make(2, 6, 5, 7, 3, 1, 2)
-    assert reassemble(x.to(memory_format=layout), weights, 3).is_contiguous(memory_format=layout)
 
 
 def test_an_expanded_gradient_is_read():
@@ -150,14 +118,6 @@ def test_what_is_not_finite_stays_in_the_windows_that_see_it():
     assert broken.sum() == 16
 
 
-def test_peaks_are_at_most_1_6_outputs_forward_and_4_in_training():
-    x, weights, _ = make(1, 256, 60, 60, 5, 1, 2, torch.float32)
-    output = 4 * 256 * 120 * 120
-    forward, training = peaks(lambda x, weights: reassemble(x, weights, 5), x, weights)
-    assert forward <= 1.6 * output
-    assert training <= 4 * output
-
-
 def test_weights_are_cast_to_the_dtype_of_x():
     x, weights, _ = make(1, 6, 5, 7, 3, 1, 2, torch.bfloat16)
     assert reassemble(x, weights.float(), 3).dtype == torch.bfloat16
@@ -198,12 +158,10 @@ def test_an_exported_program_takes_any_size(strict):
     assert_same([program.module()(x, weights)], [plain(x, weights, 3, scale=1)], 1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "error::torch.jit.TracerWarning")
 def test_a_trace_is_k2_multiplications_of_the_output_and_no_loop_over_rows():
     x, weights, _ = make(2, 6, 5, 7, 3, 2, 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("error", torch.jit.TracerWarning)
-        traced = torch.jit.trace(lambda x, w: reassemble(x, w, 3, groups=2), (x, weights))
+    traced = torch.jit.trace(lambda x, w: reassemble(x, w, 3, groups=2), (x, weights))
     nodes = [node for node in traced.inlined_graph.nodes() if node.kind() in ("aten::mul", "aten::mul_")]
     assert [node.output().type().sizes() for node in nodes] == 9 * [[4, 3, 10, 14]]
     assert not any("as_strided" in node.kind() or "bmm" in node.kind() for node in traced.inlined_graph.nodes())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from every_operator import perturbed
+from every_operator import output_and_gradients, perturbed, worst
 from live_storages import peaks
 from naive_attention import anyup, seen_keys
 
@@ -30,38 +30,18 @@ def built(channels=12, **options):
 )
 def test_values_and_gradients_are_those_of_the_formula_for_an_image_of_any_size(channels, scale, image, options):
     up = built(channels, scale=scale, **options)
-    x = torch.randn(2, channels, 5, 3).double().requires_grad_()
-    guide = torch.randn(2, up.guide_channels, *image).double().requires_grad_()
-    heads, ratio = options.get("heads", 4), options.get("window_ratio", 0.1)
-    out, expected = up(x, guide), anyup(x, guide, dict(up.named_parameters()), scale, heads, ratio)
-    leaves, grad = [x, guide, *(one for one in up.parameters() if one.requires_grad)], torch.randn_like(out)
+    given = torch.randn(2, channels, 5, 3).double(), torch.randn(2, up.guide_channels, *image).double()
+    state, heads, ratio = dict(up.named_parameters()), options.get("heads", 4), options.get("window_ratio", 0.1)
+    out, *gradients = output_and_gradients(up, up, given)
+    expected, *others = output_and_gradients(up, lambda *both: anyup(*both, state, scale, heads, ratio), given)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
-    gradients, others = (torch.autograd.grad(one, leaves, grad) for one in (out, expected))
-    for gradient, other in zip(gradients, others, strict=True):
-        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-9 * float(other.abs().max().clamp_min(1)))
-
-
-def test_an_output_pixel_depends_on_its_window_alone():
-    up = built(12, scale=3)
-    x, query, key = (torch.randn(1, *shape).double() for shape in ((12, 5, 12), (16, 15, 36), (16, 5, 12)))
-    up.cross_decode.cross_attn.attention(query, key, x.requires_grad_())[0, 0, 10, 20].backward()
-    rows, columns = seen_keys(15, 5, 0.1)[10], seen_keys(36, 12, 0.1)[20]
-    assert torch.equal(x.grad[0, 0] != 0, rows[:, None] & columns)
+    assert worst(gradients, others) <= 1e-9
 
 
 def test_one_set_of_weights_takes_any_channels():
     other = upsamplers.create("anyup", 40, embedding_channels=16).double()
     other.load_state_dict(built(12).state_dict())
     assert other(torch.randn(1, 40, 3, 2).double(), torch.randn(1, 3, 6, 4).double()).shape == (1, 40, 6, 4)
-
-
-def test_the_biases_of_values_have_a_gradient_of_zero():
-    up = built()
-    up(torch.randn(1, 12, 3, 3).double(), torch.randn(1, 3, 6, 6).double()).square().sum().backward()
-    attention = up.cross_decode.cross_attn.attention
-    assert not attention.in_proj_bias.grad[32:].any()
-    assert not attention.in_proj_weight.grad[32:].any()
-    assert attention.out_proj.weight.grad is None
 
 
 @pytest.mark.parametrize("channels", [12, 128, 384])
@@ -89,14 +69,6 @@ def test_multiply_adds_are_those_of_the_closed_form_inside_the_windows(image, ra
     assert flops.count(up, given, conventions.MAC) == (products + elementwise, ())
 
 
-@pytest.mark.parametrize(("ratio", "giga"), [(0.1, 84.30), (0, 160.87)])
-def test_the_counted_products_are_those_of_the_published_sizes(ratio, giga):
-    e, c, low, high = 128, 384, 28**2, 448**2
-    keys = int(seen_keys(448, 28, ratio).sum()) ** 2 if ratio else high * low
-    products = high * (3 * e + 24 * e**2) + low * (25 * c * e + 27 * e**2) + keys * (e + c)
-    assert round(products / 1e9, 2) == giga
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -110,16 +82,6 @@ def test_the_counted_products_are_those_of_the_published_sizes(ratio, giga):
 def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
     with pytest.raises(Unsupported, match=message):
         upsamplers.create("anyup", 16, **options)
-
-
-def test_a_guide_of_one_channel_is_refused_where_three_are_built():
-    with pytest.raises(Unsupported, match=r"the guide has shape \(1, 1, 8, 8\); expected \(1, 3, h, w\)"):
-        upsamplers.create("anyup", 16)(torch.randn(1, 16, 4, 4), torch.randn(1, 1, 8, 8))
-
-
-def test_an_x_of_one_row_cannot_be_reflected():
-    with pytest.raises(Unsupported, match="1 x 4 pixels are too few to reflect 1"):
-        upsamplers.create("anyup", 16)(torch.randn(1, 16, 1, 4), torch.randn(1, 3, 2, 8))
 
 
 def test_peak_memory_is_a_few_times_the_embedding_of_the_image(monkeypatch):

@@ -24,7 +24,7 @@ from every_operator import (
     trained,
     worst,
 )
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 import upsamplers
@@ -223,16 +223,12 @@ def test_copies_and_pickles_work_alike(name: str) -> None:
         assert torch.equal(other(*given), module(*given))
 
 
-def overwrite(layer: nn.Module) -> None:
-    with torch.no_grad():
-        for tensor in (*layer.parameters(recurse=False), *layer.buffers(recurse=False)):
-            tensor.fill_(7)
-
-
 @every_operator
 def test_reset_parameters_gives_what_the_constructor_gives_under_that_seed(name: str) -> None:
     module = build(name)
-    module.apply(overwrite)
+    with torch.no_grad():
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.fill_(7)
     torch.manual_seed(3)
     fresh = upsamplers.create(name, module.channels, scale=module.scale)
     torch.manual_seed(3)
@@ -267,12 +263,6 @@ def test_example_inputs_have_the_dtype_and_the_device_of_the_module_unless_given
     assert x.dtype == (torch.float64 if has_state else torch.float32)
     x, *_ = module.example_inputs(1, 4, 4, device="meta", dtype=torch.bfloat16)
     assert (x.device.type, x.dtype) == ("meta", torch.bfloat16)
-
-
-@every_operator
-def test_repr_shows_channels_and_scale(name: str) -> None:
-    module = build(name)
-    assert re.search(rf"\b{module.channels}, scale={module.scale}\b", repr(module))
 
 
 @pytest.mark.parametrize("name", SIZED_BY_SCALE)
@@ -340,11 +330,13 @@ def test_an_x_that_is_not_a_feature_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in GUIDED if name not in (*SIZED_BY_GUIDE, *TAKES_IMAGES)])
-def test_a_guide_of_another_size_is_refused(name: str) -> None:
+def test_a_guide_of_another_size_is_refused_with_both_shapes_and_what_was_expected(name: str) -> None:
     module = build(name)
     x, guide = inputs(module)
-    with pytest.raises(Unsupported, match=re.escape(str(tuple(guide[..., 1:].shape)))):
-        module(x, guide[..., 1:])
+    wrong = guide[..., 1:]
+    with pytest.raises(Unsupported) as refusal:
+        module(x, wrong)
+    assert all(str(tuple(one.shape)) in str(refusal.value) for one in (x, wrong, guide))
 
 
 @pytest.mark.parametrize("name", GUIDED)

@@ -1,11 +1,11 @@
 """DySample equals its published formulation in exact arithmetic, and is right where that one loses half pixels."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from every_operator import output_and_gradients
 from published_dysample import published, published_points
 from torch import Tensor
 from torch.testing import assert_close
@@ -32,7 +32,6 @@ def trained(name: str = "dysample", channels: int = CHANNELS, **options: Any) ->
     """A module in float64 that displaces its points by about a pixel."""
     torch.manual_seed(0)
     module = upsamplers.create(name, channels, **options)
-    assert isinstance(module, DySample)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.normal_(std=0.3)
@@ -52,7 +51,6 @@ def pushed(name: str, right: float, down: float) -> DySample:
     """A module that displaces every point by a multiple of this, whatever x is."""
     module = still(name)
     with torch.no_grad():
-        assert module.offset.bias is not None
         by_coordinate = module.offset.bias.view(2, -1)
         by_coordinate[0], by_coordinate[1] = right, down
     return module
@@ -63,17 +61,9 @@ def features(height: int = 5, width: int = 7, channels: int = CHANNELS) -> Tenso
     return torch.randn(2, channels, height, width, dtype=torch.float64)
 
 
-def with_gradients(module: DySample, call: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """The output for some x, and the gradients of x and of every parameter."""
-    x = features().requires_grad_()
-    out = call(x)
-    torch.manual_seed(2)
-    return [out, *torch.autograd.grad(out, (x, *module.parameters()), torch.randn_like(out))]
-
-
 def assert_as_published(module: DySample) -> None:
-    expected = with_gradients(module, lambda x: published(module, x))
-    assert_close(with_gradients(module, module), expected, rtol=1e-9, atol=1e-9)
+    expected = output_and_gradients(module, lambda x: published(module, x), (features(),))
+    assert_close(output_and_gradients(module, module, (features(),)), expected, rtol=1e-9, atol=1e-9)
 
 
 @every_variant
@@ -137,14 +127,6 @@ def test_points_far_outside_read_the_corner(name: str, right: float, down: float
 
 
 @every_variant
-def test_points_far_to_one_side_read_that_border_alone(name: str) -> None:
-    x = features()
-    to_the_right, below = pushed(name, 1e4, 0)(x), pushed(name, 0, 1e4)(x)
-    assert_close(to_the_right, still(name)(x[..., -1:].expand_as(x)))
-    assert_close(below, still(name)(x[:, :, -1:].expand_as(x)))
-
-
-@every_variant
 def test_no_offset_takes_it_out_of_the_range_of_x(name: str) -> None:
     module, x = trained(name), features()
     with torch.no_grad():
@@ -158,7 +140,6 @@ def test_no_offset_takes_it_out_of_the_range_of_x(name: str) -> None:
 def test_each_group_moves_by_its_own_offsets() -> None:
     module, x = still("dysample", initial_position="nearest"), features()
     with torch.no_grad():
-        assert module.offset.bias is not None
         # One pixel to the right, for the last of the four groups alone.
         module.offset.bias.view(2, 4, 4)[0, 3] = 1 / module.scope_factor
     moved = torch.cat((x[..., 1:], x[..., -1:]), dim=3)
@@ -169,7 +150,6 @@ def test_each_group_moves_by_its_own_offsets() -> None:
 def test_offsets_of_a_pixel_are_ordered_row_by_row() -> None:
     module, x = still("dysample", initial_position="nearest"), features()
     with torch.no_grad():
-        assert module.offset.bias is not None
         # One pixel down, for position s·a + b = 2 alone: the lower left output pixel of each input pixel.
         module.offset.bias.view(2, 4, 4)[1, :, 2] = 1 / module.scope_factor
     expected = F.interpolate(x, scale_factor=2, mode="nearest")
@@ -179,21 +159,11 @@ def test_offsets_of_a_pixel_are_ordered_row_by_row() -> None:
 
 STATES = {
     "dysample": {"offset.weight": (32, 256, 1, 1), "offset.bias": (32,), "init_pos": (1, 32, 1, 1)},
-    "dysample+": {
-        "offset.weight": (32, 256, 1, 1),
-        "offset.bias": (32,),
-        "scope.weight": (32, 256, 1, 1),
-        "init_pos": (1, 32, 1, 1),
-    },
     "dysample-s": {"offset.weight": (16, 64, 1, 1), "offset.bias": (16,), "init_pos": (1, 64, 1, 1)},
-    "dysample-s+": {
-        "offset.weight": (16, 64, 1, 1),
-        "offset.bias": (16,),
-        "scope.weight": (16, 64, 1, 1),
-        "init_pos": (1, 64, 1, 1),
-    },
     "dysample-naive": {"offset.weight": (8, 256, 1, 1), "offset.bias": (8,), "init_pos": (1, 8, 1, 1)},
 }
+STATES["dysample+"] = STATES["dysample"] | {"scope.weight": (32, 256, 1, 1)}
+STATES["dysample-s+"] = STATES["dysample-s"] | {"scope.weight": (16, 64, 1, 1)}
 
 
 @every_variant
@@ -208,20 +178,11 @@ def test_a_scope_bias_adds_that_name_alone(name: str, bias: tuple[int, ...]) -> 
     assert {key: tuple(value.shape) for key, value in state.items()} == STATES[name] | {"scope.bias": bias}
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("dysample", 8192), ("dysample+", 16384), ("dysample-s", 1024), ("dysample-s+", 2048)]
-)
-def test_the_number_of_weights_is_that_of_the_paper(name: str, count: int) -> None:
-    parameters = upsamplers.create(name, 256).named_parameters()
-    assert sum(one.numel() for key, one in parameters if key.endswith("weight")) == count
-
-
 @pytest.mark.parametrize("width", [240, 480])
 @pytest.mark.parametrize("name", ["dysample+", "dysample-s+"])
 def test_in_bfloat16_points_stay_where_the_published_ones_are_lost(name: str, width: int) -> None:
     torch.manual_seed(0)
     module, x = upsamplers.create(name, 64), torch.randn(1, 64, 3, width)
-    assert isinstance(module, DySample)
     module, x = module.bfloat16(), x.bfloat16()
     ours = normalised_points(module.displacement(x), 2)
     theirs = published_points(module, x).permute(0, 4, 1, 2, 3)
@@ -234,7 +195,6 @@ def test_in_bfloat16_points_stay_where_the_published_ones_are_lost(name: str, wi
 def test_under_autocast_points_stay_where_they_are() -> None:
     torch.manual_seed(0)
     module, x = upsamplers.create("dysample+", 64), torch.randn(1, 64, 3, 480)
-    assert isinstance(module, DySample)
     with torch.autocast("cpu", torch.bfloat16):
         displacement = module.displacement(x)
     assert displacement.dtype == torch.float32

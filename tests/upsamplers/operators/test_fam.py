@@ -3,47 +3,22 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from live_storages import peaks
-from torch import nn
+from every_operator import output_and_gradients, worst
+from live_storages import assert_peaks
+from naive_operators import bilinear_reads
 
 import upsamplers
 from upsamplers import Unsupported
 from upsamplers.operators.fam import warp
 
 
-def built(gate, guide_channels=None, channels=6):
-    torch.manual_seed(0)
-    up = upsamplers.create("fam", channels, guide_channels=guide_channels, gate=gate).double()
-    for parameter in up.parameters():
-        parameter.data.normal_(std=0.5)
-    return up
-
-
-def read(image, row, column):
-    """A bilinear sample of an image (C, H, W), zero outside."""
-    total = torch.zeros_like(image[:, 0, 0])
-    first, left = row.floor(), column.floor()
-    for down in (0, 1):
-        for right in (0, 1):
-            i, j = int(first) + down, int(left) + right
-            if 0 <= i < image.shape[1] and 0 <= j < image.shape[2]:
-                weight = (1 - (row - i).abs()) * (1 - (column - j).abs())
-                total = total + weight * image[:, i, j]
-    return total
-
-
 def pixel_by_pixel(x, flow):
     """`warp` from its definition."""
-    batch, _, tall, wide = flow.shape
+    tall, wide = flow.shape[2:]
     rows, columns = (torch.linspace(-1, 1, size, dtype=torch.float64) for size in (tall, wide))
-    pixels = []
-    for b in range(batch):
-        for i in range(tall):
-            for j in range(wide):
-                y = (rows[i] + flow[b, 1, i, j] / tall + 1) / 2 * (x.shape[2] - 1)
-                across = (columns[j] + flow[b, 0, i, j] / wide + 1) / 2 * (x.shape[3] - 1)
-                pixels.append(read(x[b], y, across))
-    return torch.stack(pixels).view(batch, tall, wide, -1).permute(0, 3, 1, 2)
+    down = (rows.view(-1, 1) + flow[:, 1] / tall + 1) / 2 * (x.shape[2] - 1)
+    across = (columns + flow[:, 0] / wide + 1) / 2 * (x.shape[3] - 1)
+    return bilinear_reads(x, down, across)
 
 
 def naive(up, x, y):
@@ -62,17 +37,13 @@ def naive(up, x, y):
     ("size", "guide_size"), [((3, 4), (6, 8)), ((3, 2), (5, 3)), ((2, 3), (1, 7)), ((1, 1), (3, 1))]
 )
 def test_values_and_all_gradients_are_those_of_the_definition(gate, size, guide_size):
-    up = built(gate)
-    x = torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
-    y = torch.randn(2, 6, *guide_size, dtype=torch.float64, requires_grad=True)
-    out, expected = up(x, y), naive(up, x, y)
-    wanted, grad = (x, y, *up.parameters()), torch.randn_like(out)
-    for result, other in zip(
-        (out, *torch.autograd.grad(out, wanted, grad)),
-        (expected, *torch.autograd.grad(expected, wanted, grad)),
-        strict=True,
-    ):
-        assert (result - other).abs().max() <= 1e-11 * other.abs().max().clamp_min(1)
+    torch.manual_seed(0)
+    up = upsamplers.create("fam", 6, gate=gate).double()
+    for parameter in up.parameters():
+        parameter.data.normal_(std=0.5)
+    given = [torch.randn(2, 6, *one, dtype=torch.float64) for one in (size, guide_size)]
+    expected = output_and_gradients(up, lambda x, y: naive(up, x, y), given)
+    assert worst(output_and_gradients(up, up, given), expected) <= 1e-11
 
 
 def test_two_units_of_flow_are_one_output_pixel_of_as_many_pixels_as_x():
@@ -102,13 +73,6 @@ def test_its_state_has_the_published_names():
     assert list(upsamplers.create("fam", 8, gate="pooled").state_dict())[-1] == "flow_gate.0.weight"
 
 
-def test_a_layer_put_in_the_place_of_the_flow_is_called():
-    up = built(None)
-    up.flow_make = nn.Sequential(up.flow_make, nn.Tanh())
-    x, y = torch.randn(1, 6, 3, 3).double(), torch.randn(1, 6, 6, 6).double()
-    assert torch.allclose(up(x, y), naive(up, x, y))
-
-
 @pytest.mark.parametrize(
     ("channels", "options", "message"),
     [
@@ -129,8 +93,4 @@ def test_a_guide_of_other_channels_or_another_batch_is_refused(shape):
 
 
 def test_a_forward_takes_no_more_than_its_output():
-    up = upsamplers.create("fam", 256).eval()
-    forward, training = peaks(up, torch.randn(1, 256, 40, 40), torch.randn(1, 256, 80, 80))
-    output = 4 * 256 * 80 * 80
-    assert forward <= 1.2 * output
-    assert training <= 5 * output
+    assert_peaks(upsamplers.create("fam", 256), 40, forward=1.2, training=5)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from every_operator import perturbed
+from every_operator import output_and_gradients, perturbed, worst
 from live_storages import peaks
 from naive_attention import jafar
 
@@ -11,10 +11,6 @@ from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 from upsamplers import Unsupported
 from upsamplers.functional._torch import attention_tiles
-
-
-def built(channels=12, **options):
-    return perturbed("jafar", channels, **{"embedding_channels": 16, **options})
 
 
 @pytest.mark.parametrize(
@@ -28,24 +24,13 @@ def built(channels=12, **options):
     ],
 )
 def test_values_and_gradients_are_those_of_the_formula_for_an_image_of_any_size(channels, scale, image, options):
-    up = built(channels, scale=scale, **options)
-    x = torch.randn(2, channels, 4, 3).double().requires_grad_()
-    guide = torch.randn(2, up.guide_channels, *image).double().requires_grad_()
-    out, expected = up(x, guide), jafar(x, guide, dict(up.named_parameters()), scale, options.get("heads", 4))
-    leaves, grad = [x, guide, *(one for one in up.parameters() if one.requires_grad)], torch.randn_like(out)
+    up = perturbed("jafar", channels, scale=scale, embedding_channels=16, **options)
+    given = torch.randn(2, channels, 4, 3).double(), torch.randn(2, up.guide_channels, *image).double()
+    state, heads = dict(up.named_parameters()), options.get("heads", 4)
+    out, *gradients = output_and_gradients(up, up, given)
+    expected, *others = output_and_gradients(up, lambda *both: jafar(*both, state, scale, heads), given)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
-    gradients, others = (torch.autograd.grad(one, leaves, grad) for one in (out, expected))
-    for gradient, other in zip(gradients, others, strict=True):
-        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-9 * float(other.abs().max().clamp_min(1)))
-
-
-def test_the_biases_of_values_have_a_gradient_of_zero():
-    up = built(16)
-    up(torch.randn(1, 16, 3, 3).double(), torch.randn(1, 3, 6, 6).double()).square().sum().backward()
-    attention = up.cross_decode.cross_attn.attention
-    assert not attention.in_proj_bias.grad[32:].any()
-    assert not attention.in_proj_weight.grad[32:].any()
-    assert attention.out_proj.weight.grad is None
+    assert worst(gradients, others) <= 1e-9
 
 
 @pytest.mark.parametrize(("channels", "count"), [(384, 628_480), (768, 727_168), (128, 529_792 + 257 * 128)])
@@ -73,12 +58,6 @@ def test_multiply_adds_are_those_of_the_closed_form(image):
     assert flops.count(up, given, conventions.MAC) == (products + elementwise, ())
 
 
-def test_the_counted_products_are_those_of_the_published_sizes():
-    e, c, low, high = 128, 384, 28**2, 448**2
-    products = high * (3 * e + 24 * e**2) + low * (c * e + 7 * e**2) + high * low * (e + c)
-    assert round(products / 1e9, 2) == 159.69
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -92,11 +71,6 @@ def test_the_counted_products_are_those_of_the_published_sizes():
 def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
     with pytest.raises(Unsupported, match=message):
         upsamplers.create("jafar", 16, **options)
-
-
-def test_a_guide_of_one_channel_is_refused_where_three_are_built():
-    with pytest.raises(Unsupported, match=r"the guide has shape \(1, 1, 8, 8\); expected \(1, 3, h, w\)"):
-        upsamplers.create("jafar", 16)(torch.randn(1, 16, 4, 4), torch.randn(1, 1, 8, 8))
 
 
 def test_one_value_per_group_is_refused():

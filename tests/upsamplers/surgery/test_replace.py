@@ -10,7 +10,7 @@ from replace_models import CHANNELS, Around, Calling, Once, One, Pyramid, image,
 from torch import Tensor, nn
 
 import upsamplers
-from upsamplers import ReplacementError, UnknownUpsampler, Unsupported
+from upsamplers import ReplacementError, Unsupported
 
 
 def test_every_upsample_gets_an_operator_of_its_own() -> None:
@@ -203,11 +203,6 @@ def test_a_module_that_the_example_does_not_call_is_left_without_channels() -> N
 def test_a_guided_operator_is_refused_with_those_that_are_not() -> None:
     with pytest.raises(ReplacementError, match=r"fade needs a guide, .*: nearest, bilinear, .*dysample"):
         upsamplers.replace(Pyramid(), "fade", example=image())
-
-
-def test_an_unknown_operator_is_refused() -> None:
-    with pytest.raises(UnknownUpsampler, match="did you mean 'dysample'"):
-        upsamplers.replace(Pyramid(), "dysampel", example=image())
 
 
 def test_a_model_that_is_an_upsample_is_refused() -> None:

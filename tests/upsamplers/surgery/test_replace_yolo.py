@@ -57,7 +57,8 @@ def test_it_trains_and_an_ema_of_it_follows(model: Any) -> None:
 
     ema = ModelEMA(model)
     features = model.train()(IMAGE)
-    sum(one.float().square().mean() for one in tree_tensors(features)).backward()
+    leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(features) if isinstance(leaf, Tensor)]
+    sum(one.float().square().mean() for one in leaves).backward()
     ups = [layer for layer in model.modules() if is_up(layer)]
     assert all(one.grad is not None for layer in ups for one in layer.parameters())
     torch.optim.SGD(model.parameters(), lr=1.0).step()
@@ -66,10 +67,6 @@ def test_it_trains_and_an_ema_of_it_follows(model: Any) -> None:
     for layer, averaged in zip(ups, kept, strict=True):
         assert (averaged.f, averaged.i, averaged.type) == (layer.f, layer.i, layer.type)
     assert torch.isfinite(scores(ema.ema.eval(), IMAGE)).all()
-
-
-def tree_tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in torch.utils._pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def test_its_summary_counts_the_operators(model: Any) -> None:

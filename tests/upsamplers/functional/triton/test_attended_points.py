@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from triton_pairs import DEVICE, close, marks, unwritten_shows
 
 import upsamplers
-from upsamplers.errors import Unsupported
 from upsamplers.functional import attended_points
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.point_blocks import Neighbourhood
@@ -88,21 +87,6 @@ def test_deterministic_gradients_are_those_of_the_pytorch_form():
     finally:
         torch.use_deterministic_algorithms(False)
     assert all(torch.equal(found[name], expected[name]) for name in NAMES)
-
-
-def test_second_derivatives_are_refused():
-    hood = Neighbourhood(1, 1, 1.0)
-    inputs = [tensor.requires_grad_() for tensor in make((1, 2), hood)[:5]]
-    out = attended_points(*inputs, hood, backend="triton")
-    with pytest.raises(Unsupported, match="'triton' has no second derivatives"):
-        torch.autograd.grad(out.sum(), inputs, create_graph=True)
-
-
-def test_an_empty_batch_gives_an_empty_output_and_gradient():
-    hood = Neighbourhood(3, 2, 1.0)
-    found = results(make((2, 2), hood, batch=0), hood, "triton")
-    assert found["output"].shape == (0, 4, 4, 4)
-    assert not found["bias"].any()
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from triton_pairs import DEVICE, marks, unwritten_shows
 
 from upsamplers.functional.group_norm import group_norm, norm_scale_and_shift, normalised_product
@@ -64,11 +63,6 @@ def test_the_product_of_two_normalised_features_is_right(layout):
     torch.testing.assert_close(product.double(), (left * right).sum(1, keepdim=True), rtol=1e-5, atol=1e-4)
 
 
-def test_an_empty_batch_is_normalised_to_nothing():
-    with torch.no_grad():
-        assert group_norm(torch.zeros(0, 4, 3, 5, device=DEVICE), layer(2, 4), backend="triton").shape == (0, 4, 3, 5)
-
-
 def test_gradients_are_the_layers():
     norm, x = layer(2, 4), torch.randn(1, 4, 3, 5, device=DEVICE, requires_grad=True)
     outs = group_norm(x, norm, backend="triton"), norm(x)
@@ -84,10 +78,3 @@ def test_a_layer_with_a_hook_is_called():
     norm.register_forward_hook(lambda *_: called.append(1))
     group_norm(x, norm, backend="triton")
     assert called
-
-
-def test_fake_tensors_pass_through():
-    with FakeTensorMode(), torch.no_grad():
-        norm, x = nn.GroupNorm(2, 4, device=DEVICE), torch.randn(2, 4, 3, 5, device=DEVICE)
-        assert group_norm(x, norm, backend="triton").shape == x.shape
-        assert normalised_product(x, x, norm, norm, 0.01, backend="triton").shape == (2, 1, 3, 5)
