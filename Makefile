@@ -27,7 +27,7 @@ bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/<device
 bench-smoke: $(STAMP)  ## The same at a small shape, in a minute or two, into runs/
 	@$(BIN)/upsampler-bench run --plan smoke $(ARGS)
 
-paper: $(STAMP)  ## Reproduce the paper's tables and figures, also inside SegFormer-B1 (10 minutes, once)
+paper: $(STAMP)  ## Reproduce the paper's tables and figures, also inside SegFormer-B1 (15 minutes, once)
 	@$(BIN)/upsampler-bench paper --output-dir 'reports/{device}/paper' $(PUBLISHED) $(ARGS)
 
 foundation: $(STAMP)  ## Measure upsamplers for foundation features, beside their published costs, into reports/<device>/foundation
@@ -45,7 +45,7 @@ profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
 	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
-quality: $(STAMP)  ## Measure what every operator is worth: signature, and one network each (ARGS=--quick: short trainings)
+quality: $(STAMP)  ## Measure what every operator is worth: signature, and one network each
 	@$(BIN)/upsampler-bench quality --task signature --task shapes --seeds 1 --output-dir 'reports/{device}/quality' $(PUBLISHED) $(ARGS)
 
 engines: $(STAMP)  ## Measure operators in engines beside torch (ONNX Runtime, OpenVINO), into reports/<device>/engines

@@ -76,14 +76,17 @@ def _workers() -> int:
 
 
 def _jobs(session: Session, task: str, cases: Sequence[Case]) -> list[Job]:
-    """All jobs of a task: of a training seed by seed, so that what an interrupted run has is of all operators."""
-    seed = session.settings.seed
-    if task != SIGNATURE:
-        cases = [case for case in cases if _is_trained(session, case)]
+    """All jobs of a task: of a training seed by seed, so that an interrupted run has all operators.
+
+    The baseline comes first, then the latest operators, which are the slowest: so that all workers are busy to the end.
+    """
+    settings = session.settings
     if task == SIGNATURE:
         shares = (tuple(cases[start :: _workers()]) for start in range(_workers()))
-        return [Job(task, seed, share) for share in shares if share]
-    return [Job(task, seed + number, (case,)) for number in range(session.settings.seeds) for case in cases]
+        return [Job(task, settings.seed, share) for share in shares if share]
+    trained = [case for case in reversed(cases) if _is_trained(session, case)]
+    trained.sort(key=lambda case: case.upsampler != settings.baseline)
+    return [Job(task, settings.seed + number, (case,)) for number in range(settings.seeds) for case in trained]
 
 
 def _is_trained(session: Session, case: Case) -> bool:
