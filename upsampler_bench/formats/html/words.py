@@ -75,7 +75,7 @@ def lead(report: Report) -> str:
     """The report's extent in one line."""
     parts = []
     if report.operators:
-        parts.append(_count(len({row.name for table in report.tables for row in table.rows}), "operator"))
+        parts.append(_count(len({row.operator for table in report.tables for row in table.rows}), "operator"))
     parts.append(_count(len(report.tables), "table"))
     if report.operators or report.pictures:
         parts.append(_count(len(report.pictures), "picture"))
