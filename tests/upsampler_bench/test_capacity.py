@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from sample_choice import measured_run
+from sample_workload import every_operator
 
 from upsampler_bench import capacity, device
 from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
@@ -15,7 +16,6 @@ from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.runner import operators
 
 MIB = 2**20
-NAMES = operators.names("cpu")
 pytestmark = pytest.mark.usefixtures("registry_restored")
 
 
@@ -34,7 +34,7 @@ def case_of(name, mode=INFERENCE, side=17, **changes):
     [(INFERENCE, {}), (TRAIN, {}), (TRAIN, {"batch": 2, "dtype": "bfloat16"})],
     ids=["inference", "train", "train-bfloat16"],
 )
-@pytest.mark.parametrize("name", NAMES)
+@every_operator
 def test_the_counted_bytes_equal_those_of_a_real_step(name, mode, changes, cpu):
     case = replace(case_of(name, mode), **changes)
     assert capacity.count(case) == capacity.measure(case, cpu)

@@ -12,7 +12,6 @@ import upsamplers
 from upsampler_bench.case import INFERENCE, TRAIN, Case
 from upsampler_bench.metrics import _ranges, _recording, for_case, profile, train_profile
 from upsampler_bench.results import Live
-from upsampler_bench.runner import operators
 
 METRICS = {INFERENCE: profile, TRAIN: train_profile}
 
@@ -77,7 +76,7 @@ def test_products_and_convolutions_are_counted_and_bytes_are_those_of_the_tensor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", operators.names("cpu"))
+@sample_workload.every_operator
 @pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
 def test_no_operation_loses_its_multiply_adds_and_few_bytes_are_lost(name, mode):
     workload = built(name, mode)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from sample_workload import every_operator
 
 import upsamplers
 from upsampler_bench.case import QUALITY, Case
@@ -119,10 +120,7 @@ def test_two_signatures_are_identical_to_the_bit():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.exhaustive] * upsamplers.get(name).cls.guide_is_image) for name in NAMES],
-)
+@every_operator
 def test_every_operator_has_a_finite_signature(name):
     found = {reading.metric: reading for reading in signature.readings(of(name))}
     unguided = {measure.info.name for measure in signature.MEASURES if not measure.guided_only}
