@@ -26,9 +26,9 @@ from upsampler_bench.runner.session import Session
 MEASURER = "upsampler_bench.quality.process:measure"
 # On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a
 # process until it measures.
-SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.12, 3.0, 3.0
-# A slow operator takes so many times as long.
-LONGER = 4
+SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.06, 3.0, 3.0
+# So many times as long take guided operators, to train and score, and slow machines.
+GUIDED, LONGER = 4, 4
 # The exit code of Python for an exception, whose text is the last line of what it wrote.
 RAISED = 1
 UNTRAINED = "guided by an image, for features of frozen backbones; trained only if named (-u {name}): it takes minutes"
@@ -51,7 +51,7 @@ class Job:
         """How long each of its cases takes on one core, about."""
         if self.task == SIGNATURE:
             return SIGNATURE_SECONDS + START_SECONDS / len(self.cases)
-        return START_SECONDS + STEP_SECONDS * steps + SCORE_SECONDS
+        return START_SECONDS + (STEP_SECONDS * steps + SCORE_SECONDS) * (GUIDED if _is_guided(self.cases[0]) else 1)
 
     @property
     def words(self) -> str:
@@ -78,14 +78,14 @@ def _workers() -> int:
 def _jobs(session: Session, task: str, cases: Sequence[Case]) -> list[Job]:
     """All jobs of a task: of a training seed by seed, so that an interrupted run has all operators.
 
-    The baseline comes first, then the latest operators, which are the slowest: so that all workers are busy to the end.
+    The baseline comes first, then guided operators, the latest first: the slowest, so that no worker idles at the end.
     """
     settings = session.settings
     if task == SIGNATURE:
         shares = (tuple(cases[start :: _workers()]) for start in range(_workers()))
         return [Job(task, settings.seed, share) for share in shares if share]
     trained = [case for case in reversed(cases) if _is_trained(session, case)]
-    trained.sort(key=lambda case: case.upsampler != settings.baseline)
+    trained.sort(key=lambda case: (case.upsampler != settings.baseline, not _is_guided(case)))
     return [Job(task, settings.seed + number, (case,)) for number in range(settings.seeds) for case in trained]
 
 
@@ -94,6 +94,11 @@ def _is_trained(session: Session, case: Case) -> bool:
     name, named = case.upsampler, session.plan.get("upsampler", ())
     is_known = name in upsamplers.names()  # a plug-in's are named
     return not is_known or not upsamplers.get(name).cls.guide_is_image or (isinstance(named, list) and name in named)
+
+
+def _is_guided(case: Case) -> bool:
+    """Whether its operator takes a guide; of a plug-in's it is not known here."""
+    return case.upsampler in upsamplers.names() and upsamplers.get(case.upsampler).needs_guide
 
 
 def _missing(state: State) -> Iterator[Job]:
