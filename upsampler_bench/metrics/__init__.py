@@ -3,8 +3,8 @@
 A metric has `INFOS`, its columns, and either `measure` (read once) or `readings` (made of calls timed in rounds). One
 that is measured of bare operators only, or in models only, says so in `SUBJECT`; one of a single kind of device in
 `DEVICE`; one that some cases do not have, in `applies(case)`; one that is measured only where it is asked for by name
-has `ON_REQUEST`; one that takes long says how long in `SECONDS`. Those of the mode "probe" test whether something
-works: see `upsampler_bench.capabilities`.
+has `ON_REQUEST`; one that takes long says how long in `SECONDS`, or in `CALLS` of the step. Those of the mode "probe"
+test whether something works: see `upsampler_bench.capabilities`.
 """
 
 from __future__ import annotations

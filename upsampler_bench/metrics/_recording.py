@@ -33,6 +33,8 @@ from upsamplers import Upsampler
 
 # Profiled steps: at least so many, and more in so many seconds.
 STEPS, MOST_STEPS, SECONDS = 5, 30, 1.0
+# Calls of a slow step that a profile takes: four for each profiled one, and three that are recorded.
+CALLS = 4 * STEPS + 3
 # Of which the last ones are stored one by one.
 TRACED = 2
 BETWEEN = "between operations"

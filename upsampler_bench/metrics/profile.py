@@ -10,6 +10,7 @@ from upsampler_bench.workloads.workload import Workload
 
 INFOS = (_recording.info("profile", "Profile", INFERENCE, "one forward under inference mode", 13),)
 ON_REQUEST = True
+CALLS = _recording.CALLS
 applies = _recording.applies
 
 

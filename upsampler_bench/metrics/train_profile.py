@@ -10,6 +10,7 @@ from upsampler_bench.workloads.workload import Workload
 
 INFOS = (_recording.info("train_profile", "Profile, train", TRAIN, "one training step", 33),)
 ON_REQUEST = True
+CALLS = _recording.CALLS
 applies = _recording.applies
 
 

@@ -39,7 +39,8 @@ def preparing_seconds(case: Case, settings: Settings, call: float) -> float:
     known: float = sum(getattr(metric, "SECONDS", 0.0) for metric in wanted)
     if case.mode == PROBE:
         return known
-    return known + _building_seconds(case) + CALLS * call
+    calls = CALLS + sum(getattr(metric, "CALLS", 0) for metric in wanted)
+    return known + _building_seconds(case) + calls * call
 
 
 def _building_seconds(case: Case) -> float:
