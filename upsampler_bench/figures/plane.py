@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -147,10 +148,32 @@ def label(axes: Axes, plane: Plane) -> list[Text]:
         min_arrow_len=math.inf,
         **shared,
     )
-    # Once more without circles and lines: a label may touch these where it is crowded, but never another label.
+    _stack(axes, texts)
+    # Once more without forces, for the lines alone.
     line = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5}
-    adjust_text(texts, force_explode=(0, 0), force_pull=(0, 0), min_arrow_len=LEADER, arrowprops=line, **shared)
+    still = dict.fromkeys(("force_text", "force_static", "force_pull", "force_explode"), (0, 0))
+    adjust_text(texts, min_arrow_len=LEADER, arrowprops=line, prevent_crossings=False, **still, **shared)
     return texts
+
+
+def _stack(axes: Axes, texts: Sequence[Text]) -> None:
+    """Moves labels into the axes, and up from another, or down at the top.
+
+    A label may touch circles and lines where it is crowded, but never another label.
+    """
+    inside, placed = axes.get_window_extent(), list[Bbox]()
+    for text in sorted(texts, key=lambda one: float(one.get_window_extent().y0)):
+        at = text.get_window_extent()
+        right = max(inside.x0 - at.x0, 0) + min(inside.x1 - at.x1, 0)
+        for up in (at.height, -at.height):
+            free = at.translated(right, 0)
+            while any(free.overlaps(other) for other in placed) and inside.y0 <= free.y0 and free.y1 <= inside.y1:
+                free = free.translated(0, up)
+            if inside.y0 <= free.y0 and free.y1 <= inside.y1:
+                break
+        x, y = axes.transData.transform(text.get_position())
+        text.set_position(tuple(axes.transData.inverted().transform((x + free.x0 - at.x0, y + free.y0 - at.y0))))
+        placed.append(free)
 
 
 def _obstacles(axes: Axes, plane: Plane) -> list[Bbox]:
