@@ -27,8 +27,10 @@ MEASURER = "upsampler_bench.quality.process:measure"
 # On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a
 # process until it measures.
 SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.06, 3.0, 3.0
-# So many times as long take guided operators, to train and score, and slow machines.
-GUIDED, LONGER = 4, 4
+# A guided operator takes so many times as long to train and to score.
+GUIDED = 4
+# A run on a slow machine takes at most so many times as long.
+LONGER = 4
 # The exit code of Python for an exception, whose text is the last line of what it wrote.
 RAISED = 1
 UNTRAINED = "guided by an image, for features of frozen backbones; trained only if named (-u {name}): it takes minutes"
