@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench import storage
+import upsamplers
+from upsampler_bench import plan, storage
+from upsampler_bench.quality import scheduler
+from upsampler_bench.runner import session
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +34,14 @@ def quality(folder, *options):
 def trainings(folder):
     run = storage.load(folder)
     return {(one.case.upsampler, made.task, made.seed): made for one in run.measurements for made in one.trainings}
+
+
+def test_the_baseline_is_trained_first_then_guided_operators():
+    made = session.prepare(plan.parse({**plan.read("quality"), "tasks": ["shapes"], "seeds": 1}))
+    names = [job.cases[0].upsampler for job in scheduler._jobs(made, "shapes", made.cases)]
+    guided = [upsamplers.get(name).needs_guide for name in names[1:]]
+    assert names[0] == "bilinear"
+    assert guided == sorted(guided, reverse=True)
 
 
 def test_a_bad_operator_costs_its_own_row_and_a_plug_in_takes_part(tmp_path):
