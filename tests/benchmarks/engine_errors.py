@@ -21,11 +21,11 @@ from torch import Tensor
 
 import upsamplers
 from upsampler_bench.backends._engine import export
+from upsampler_bench.capabilities._probing import as_if_trained
 
 CHANNELS = 32
 # (B, H, W) of the fixed file and the first call of the other; and of its second call.
 SIZES = (2, 12, 10), (1, 15, 13)
-TRAINED = 0.1
 
 
 def in_onnxruntime(path: Path, inputs: Sequence[Tensor]) -> Tensor:
@@ -60,9 +60,7 @@ def cell(run: Run, path: Path, inputs: Sequence[Tensor], expected: Tensor) -> st
 def row(name: str, engines: Sequence[Run]) -> list[str]:
     torch.manual_seed(0)
     up = upsamplers.create(name, CHANNELS, backend="torch").eval()
-    with torch.no_grad():
-        for parameter in up.parameters():
-            parameter.add_(TRAINED * torch.randn_like(parameter))
+    as_if_trained(up)
     calls = [up.example_inputs(*size) for size in SIZES]
     with torch.no_grad():
         up.double()

@@ -8,13 +8,10 @@ import torch
 from torch import Tensor
 
 from upsampler_bench.capabilities import No
-from upsampler_bench.capabilities._probing import error, outcome, variant
+from upsampler_bench.capabilities._probing import error, limit, outcome, variant
 from upsampler_bench.case import TRAIN
-from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import DTYPES, Workload
 
-# The derivative of a sampling operator jumps where rounding moves a point into another pixel: gradients are only close.
-GRADIENT_LIMIT = 0.5
 METHOD = "one forward and backward, compared with float32 by the root mean square of the error"
 
 
@@ -49,8 +46,7 @@ def error_under_autocast(workload: Workload, dtype: torch.dtype) -> float:
 
 def _error(values: dict[str, Tensor], expected: dict[str, Tensor], dtype: torch.dtype, reference: str) -> float:
     """The output's error; those of the gradients are only checked."""
-    limits = dict.fromkeys(expected, GRADIENT_LIMIT) | {"output": TOLERANCES[dtype]}
-    errors = {name: error(values[name], expected[name], limits[name], reference, name) for name in expected}
+    errors = {name: error(values[name], expected[name], limit(name, dtype), reference, name) for name in expected}
     return errors["output"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import upsamplers
 from upsampler_bench.capabilities import No
@@ -17,8 +17,8 @@ from upsampler_bench.workloads.output_check import TOLERANCES
 from upsampler_bench.workloads.workload import DTYPES, Workload, build, shared_inputs
 
 SETTINGS = Settings()
-# Parameters may start at zero, which would leave half of an operator untested: this much noise is added.
-TRAINED = 0.1
+# The standard deviation that biases and scales are changed by.
+VECTOR_NOISE = 0.1
 REASON_LENGTH = 160
 
 
@@ -46,12 +46,19 @@ def variant(workload: Workload, **changes: Any) -> Workload:
     """
     case = replace(workload.case, **changes)
     built = build(case, SETTINGS, shared_inputs(case, SETTINGS))
+    as_if_trained(built.module).eval()
+    return built
+
+
+def as_if_trained(module: nn.Module) -> nn.Module:
+    """Adds the same noise to a module's parameters in place: where they start at zero, half of it would go untested."""
     generator = torch.Generator().manual_seed(SETTINGS.seed)
     with torch.no_grad():
-        for parameter in built.module.parameters():
-            parameter.add_(TRAINED * torch.randn(parameter.shape, generator=generator).to(parameter))
-    built.module.eval()
-    return built
+        for parameter in module.parameters():
+            # Weights get so little that signals do not grow from layer to layer.
+            deviation = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else VECTOR_NOISE
+            parameter.add_(deviation * torch.randn(parameter.shape, generator=generator).to(parameter))
+    return module
 
 
 def forward(workload: Workload) -> Tensor:
@@ -106,6 +113,15 @@ def error(value: Tensor, expected: Tensor, limit: float, reference: str, name: s
 def tolerance(workload: Workload) -> float:
     """The error that values of the case's dtype may have by the order of the arithmetic alone."""
     return TOLERANCES[DTYPES[workload.case.dtype]]
+
+
+def limit(name: str, dtype: torch.dtype) -> float:
+    """The error that the output or a gradient, as named by `outcome`, may have in a dtype.
+
+    Derivatives jump where rounding moves a point into another pixel or a value past the bend of a ReLU: gradients are
+    only close.
+    """
+    return TOLERANCES[dtype] if name == "output" else min(100 * TOLERANCES[dtype], 0.5)
 
 
 def attempt(check: Callable[[], str | None]) -> str | None:

@@ -26,9 +26,10 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Compares output and gradients with those of contiguous inputs."""
     values = _probing.outcome(_probing.variant(workload, layout="channels_last", mode=TRAIN))
     expected = _probing.outcome(_probing.variant(workload, layout="contiguous", mode=TRAIN))
-    limit = _probing.tolerance(workload)
+    dtype = expected["output"].dtype
     error = max(
-        _probing.error(values[name], expected[name], limit, "contiguous inputs", name=name) for name in expected
+        _probing.error(values[name], expected[name], _probing.limit(name, dtype), "contiguous inputs", name=name)
+        for name in expected
     )
     if values["output"].is_contiguous(memory_format=torch.channels_last):
         return _probing.yes(INFO, METHOD, error=error, output="channels_last")

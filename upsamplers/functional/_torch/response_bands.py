@@ -23,7 +23,7 @@ def banded_responses(x: Tensor, filters: Tensor) -> Tensor:
     inside = F.pad(torch.ones_like(x[:1, :1], dtype=dtype), (kernel // 2,) * 4)
     with without_autocast(x):
         filters = filters.to(dtype)
-        count = F.avg_pool2d(inside, kernel, 1, divisor_override=1)  # (1, 1, H, W)
+        count = F.conv2d(inside, torch.ones_like(filters[:1]))  # (1, 1, H, W)
         bands = [
             recomputed(_responses, padded[:, :, rows.start : rows.stop + kernel - 1], filters, count[:, :, rows])
             for rows in _bands(x, filters)
