@@ -9,9 +9,9 @@ import upsamplers
 from upsamplers.functional._torch import ELEMENTWISE
 
 # What torch hands to MKL's vector mathematics, aten/src/ATen/cpu/vml.h.
-BY_MKL = (
-    "acos asin atan cos cosh erf erfc erfinv exp exp2 expm1 lgamma log log10 log1p log2 sin sinh sqrt tan tanh"
-).split()
+BY_MKL = {"cos", "cosh", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "lgamma", "log", "log10", "log1p", "log2"} | {
+    "acos", "asin", "atan", "sin", "sinh", "sqrt", "tan", "tanh"
+}  # fmt: skip
 
 
 def called(path):

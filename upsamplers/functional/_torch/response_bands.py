@@ -20,10 +20,10 @@ def banded_responses(x: Tensor, filters: Tensor) -> Tensor:
     """See `filter_responses`."""
     dtype, kernel = coordinate_dtype(x), filters.shape[-1]
     padded = F.pad(x.to(dtype), (kernel // 2,) * 4)
-    inside = F.pad(torch.ones_like(x[:1, :1], dtype=dtype), (kernel // 2,) * 4)
+    inside = F.pad(torch.full_like(x[:1, :1], kernel**2, dtype=dtype), (kernel // 2,) * 4)
     with without_autocast(x):
         filters = filters.to(dtype)
-        count = F.conv2d(inside, torch.ones_like(filters[:1]))  # (1, 1, H, W)
+        count = F.avg_pool2d(inside, kernel, 1)  # taps inside x: (1, 1, H, W)
         bands = [
             recomputed(_responses, padded[:, :, rows.start : rows.stop + kernel - 1], filters, count[:, :, rows])
             for rows in _bands(x, filters)
