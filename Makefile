@@ -45,7 +45,7 @@ profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
 	@$(BIN)/upsampler-bench capabilities --output-dir 'reports/{device}/capabilities' $(PUBLISHED) $(ARGS)
 
-quality: $(STAMP)  ## Measure what every operator is worth: signature, and one network each
+quality: $(STAMP)  ## Measure the quality of operators: signatures, and small trained networks
 	@$(BIN)/upsampler-bench quality --task signature --task shapes --seeds 1 --output-dir 'reports/{device}/quality' $(PUBLISHED) $(ARGS)
 
 engines: $(STAMP)  ## Measure operators in engines beside torch (ONNX Runtime, OpenVINO), into reports/<device>/engines
@@ -55,7 +55,7 @@ engines: $(STAMP)  ## Measure operators in engines beside torch (ONNX Runtime, O
 report: $(STAMP)  ## Write every report in reports/ again from its stored results
 	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json reports/*/quality/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
-bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time every operator on both backends, compare them, look for races (docs/backends.md)
+bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time both backends, compare their values, look for races (docs/backends.md)
 	@failed=; for step in "$(BIN)/python tests/benchmarks/gpu_times.py" "$(BIN)/upsampler-bench run --plan gpu $(ARGS)" \
 		"$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/functional" "$(BIN)/python tests/benchmarks/sanitize.py"; do \
 		echo "$$step"; $$step || failed="$$failed [$$step]"; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }

@@ -98,13 +98,22 @@ def read(source: str) -> dict[str, Any]:
         PlanError: there is none, or it is not TOML.
     """
     path = Path(source) if source.endswith(".toml") else PLANS / f"{source}.toml"
-    try:
-        return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
-    except FileNotFoundError:
+    if not path.exists():
         known = "" if source.endswith(".toml") else f"; {nearest(source, names())}, or give a .toml file"
-        raise PlanError(f"no plan {source!r}{known}") from None
+        raise PlanError(f"no plan {source!r}{known}")
+    return {"name": path.stem, **toml(path)}
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        PlanError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise PlanError(f"cannot read plan {source}: {problem}") from problem
+        raise PlanError(f"cannot read {path}: {problem}") from problem
 
 
 def parse(keys: Mapping[str, Any]) -> Plan:

@@ -252,9 +252,6 @@ class Origin:
     device: str = ""
     uuid: str = ""
 
-    def __str__(self) -> str:
-        return " ".join(part for part in (self.host, self.device, self.uuid) if part)
-
 
 @dataclass(frozen=True, slots=True)
 class Training:

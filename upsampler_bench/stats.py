@@ -41,11 +41,6 @@ class Estimate:
         return self.processes > 1 or interval_ranks(self.count) is not None
 
     @property
-    def covers(self) -> str:
-        """What the interval covers, in words."""
-        return covered(self.processes)
-
-    @property
     def half_width(self) -> float:
         """Half the interval relative to the median: 0.01 is ±1 %; infinite if there are too few samples."""
         if not self.is_bounded or not self.value:
@@ -58,7 +53,7 @@ def covered(processes: int) -> str:
     return f"between {processes} processes" if processes > 1 else "within one process"
 
 
-def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+def interval_ranks(count: int) -> tuple[int, int] | None:
     """The ranks (from 0) of the samples that bound the median, or None for fewer than eight samples.
 
     The number of samples below the median is binomial(count, 1/2): exact up to 200 samples, its normal
@@ -66,7 +61,7 @@ def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int
     """
     if count < FEWEST:
         return None
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     if count > 200:
         low = math.floor((count - 1 + NormalDist().inv_cdf(tail) * math.sqrt(count)) / 2)
         return low, count - 1 - low

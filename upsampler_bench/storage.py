@@ -92,6 +92,12 @@ def write_whole(target: Path, content: bytes) -> None:
         raise OutputError(f"cannot write {target}: {problem.strerror or problem}") from problem
 
 
+def is_stored_run(name: str) -> bool:
+    """Whether this names a stored run, rather than an operator or a revision: a .json file, or a folder with one."""
+    path = Path(name)
+    return path.suffix == ".json" or any((path / file).exists() for file in (FILE, PARTIAL_FILE))
+
+
 def load(path: str | Path) -> Run:
     """Reads a stored run: a results.json, or a folder that holds one.
 

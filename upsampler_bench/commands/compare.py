@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from upsampler_bench import storage
+from upsampler_bench.case import TIMED
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE, INCONCLUSIVE, INTERRUPTED, WRONG_OUTPUT
 from upsampler_bench.commands.options import Batch, Device, Plugin, Shape, Upsampler
 from upsampler_bench.commands.reporting import check_formats
+from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.units import counted
 
@@ -69,7 +72,7 @@ def compare(
     """
     names = what or []
     limit = _threshold(threshold)
-    _check_values(base, head, budget)
+    _check_values(base, head, mode, budget)
     _check(names, base, head, fail_on, bool(upsampler), bool(budgets))
     check_formats(formats)
     given = {
@@ -81,7 +84,7 @@ def compare(
         "device": device,
     }
     plan = {name: value for name, value in given.items() if value}
-    if base is None and any(map(_is_stored_run, names)):
+    if base is None and any(map(storage.is_stored_run, names)):
         _check_stored_runs(names, [*plan, *(["plugin"] if plugin else [])])
         result = _compare_stored_runs(names[0], names[1], limit, fail_on, output_dir, formats or FORMATS)
         raise typer.Exit(EXIT_CODES[result.value])
@@ -106,11 +109,13 @@ def compare(
     raise typer.Exit(EXIT_CODES[outcome.outcome(comparisons, fail_on, checked).value])
 
 
-def _check_values(base: str | None, head: str | None, budget: float) -> None:
+def _check_values(base: str | None, head: str | None, mode: str, budget: float) -> None:
     """Refuses what an unset variable of a CI gives."""
     for option, revision in (("--base", base), ("--head", head)):
         if revision == "":
             raise PlanError(f"{option} is empty; expected a commit, tag or branch")
+    if mode not in TIMED:
+        raise PlanError(f"--mode is {mode!r}; {nearest(mode, tuple(TIMED))}")
     if not 0 <= budget < math.inf:
         raise PlanError(f"--budget is {budget:g}; expected seconds, or 0 for no limit")
 
@@ -118,7 +123,6 @@ def _check_values(base: str | None, head: str | None, budget: float) -> None:
 def _compare_stored_runs(
     old: str, new: str, threshold: float, fail_on: str, output_dir: Path | None, formats: Sequence[str]
 ) -> Outcome:
-    from upsampler_bench import storage
     from upsampler_bench.compare import stored_runs
 
     comparison = stored_runs.compare(storage.load(Path(old)), storage.load(Path(new)), threshold)
@@ -135,7 +139,6 @@ def _check(
         PlanError: with what is expected.
     """
     from upsampler_bench.compare.outcome import FAIL_ON
-    from upsampler_bench.discovery import nearest
 
     if fail_on not in FAIL_ON:
         raise PlanError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAIL_ON)}")
@@ -155,13 +158,9 @@ def _check(
         raise PlanError("--budgets limit the operators of a revision: give --base REVISION too")
 
 
-def _is_stored_run(name: str) -> bool:
-    return name.endswith(".json") or Path(name).exists()
-
-
 def _check_stored_runs(names: Sequence[str], options: Sequence[str]) -> None:
     for name in names:
-        if not _is_stored_run(name):
+        if not storage.is_stored_run(name):
             raise PlanError(f"no stored run at {name}; expected two stored runs, or two operators")
     if options:
         raise PlanError(f"stored runs are compared as they are; leave out --{', --'.join(options)}")

@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from upsampler_bench import plan as plans
+
 # What a report is written as unless the user chooses.
 FORMATS = ("csv", "markdown", "html", "png")
+
+PLAN = f"Plan: a .toml file, or one of the package ({', '.join(plans.names())})."
 
 Upsampler = Annotated[
     list[str] | None,

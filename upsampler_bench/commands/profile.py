@@ -94,7 +94,7 @@ def _compare(
     from upsampler_bench import formats as rendering
     from upsampler_bench.compare import profiles
 
-    stored = [_is_stored_run(name) for name in (before, after)]
+    stored = [storage.is_stored_run(name) for name in (before, after)]
     if any(stored) and not all(stored):
         other = after if stored[0] else before
         raise PlanError(f"--compare got a stored run and {other!r}; expected two stored runs or two revisions")
@@ -112,8 +112,3 @@ def _compare(
     if output_dir:
         for path in rendering.write(changes, output_dir, formats or ["markdown"]):
             console(stderr=True).print(f"Wrote {path}", soft_wrap=True)
-
-
-def _is_stored_run(name: str) -> bool:
-    path = Path(name)
-    return path.suffix == ".json" or any((path / file).exists() for file in (storage.FILE, storage.PARTIAL_FILE))

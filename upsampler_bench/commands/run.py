@@ -9,6 +9,7 @@ import typer
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import perform
 from upsampler_bench.commands.options import (
+    PLAN,
     Backend,
     Batch,
     Device,
@@ -28,7 +29,7 @@ from upsampler_bench.commands.options import (
 
 
 def run(
-    plan: Annotated[str, typer.Option(help="Plan of the package, or a .toml file.")] = "paper",
+    plan: Annotated[str, typer.Option(help=PLAN)] = "paper",
     upsampler: Upsampler = None,
     backend: Backend = None,
     shape: Shape = None,

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from upsampler_bench.commands.console import console
+from upsampler_bench.commands.options import PLAN
 
 
 def submit(
     context: typer.Context,
-    plan: Annotated[str, typer.Argument(help="Plan of the package, or a .toml file.")],
+    plan: Annotated[str, typer.Argument(help=PLAN)],
     shards: Annotated[int, typer.Option(help="Number of jobs that share the conditions.", min=1)],
     engine: Annotated[str, typer.Option(help="slurm; local (CPU alone) or debug, for tries.")] = "slurm",
     output_dir: Annotated[

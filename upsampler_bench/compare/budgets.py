@@ -6,12 +6,12 @@ A table per operator, a line per metric: `latency = "1.5x bilinear"` or `"2 ms"`
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from upsampler_bench import plan
 from upsampler_bench.case import INFERENCE, TIMED, TRAIN
 from upsampler_bench.compare.comparison import Comparison
 from upsampler_bench.compare.rule import UNCLEAR
@@ -20,11 +20,6 @@ from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.recommend.limits import QUANTITIES, Limit, parse
 from upsampler_bench.stats import Estimate, between_processes, estimate
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 KEPT, BROKEN = "KEPT", "BROKEN"
 # Metrics that are the same in every mode.
@@ -57,12 +52,8 @@ def read(path: Path, mode: str) -> tuple[Budget, ...]:
     Raises:
         PlanError: it cannot be read, a line is not understood, or a metric is not measured in this mode.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise PlanError(f"cannot read budgets from {path}: {problem}") from problem
     budgets = []
-    for operator, lines in tables.items():
+    for operator, lines in plan.toml(path).items():
         if not isinstance(lines, dict):
             raise PlanError(
                 f"{path}: {operator!r} is not a table; expected [{operator}] with lines such as "

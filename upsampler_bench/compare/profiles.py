@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from upsampler_bench import units
 from upsampler_bench.report.parts import NOTHING, Cell, Column, Report, Row, Table
 from upsampler_bench.report.profiles import METRICS
@@ -39,10 +41,8 @@ def _profiles(run: Run, metric: str) -> dict[str, tuple[Part, ...]]:
     for measurement, reading in run.readings():
         if reading.metric == metric and reading.parts:
             case = measurement.case
-            shape = f"{case.batch}×{case.channels}×{case.height}×{case.width}"
-            name = f"{case.upsampler} · {case.backend}" if len(run.backends) > 1 else case.upsampler
-            where = f"{case.model}, {shape}" if case.model else shape
-            found[f"{name}, {where}, ×{case.scale}, {case.dtype}, {case.mode}"] = reading.parts
+            condition = replace(case, device="").condition
+            found[f"{case.label(run.backends)}, {condition}, {case.mode}"] = reading.parts
     return found
 
 

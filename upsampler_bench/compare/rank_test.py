@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
 
+from upsampler_bench.stats import CONFIDENCE
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """The ratio head / base with its confidence interval; 0 to infinity if too few values bound it."""
+    """The ratio head / base with its 95 % interval; 0 to infinity if too few values bound it."""
 
     ratio: float
     low: float
     high: float
 
 
-def shift(base: Sequence[float], head: Sequence[float], confidence: float = 0.95) -> Shift:
+def shift(base: Sequence[float], head: Sequence[float]) -> Shift:
     """The median of all ratios head / base (Hodges and Lehmann), and the interval that inverts the rank test.
 
     Args:
         base, head: positive, independent values.
-        confidence: of the interval.
 
     Raises:
         ValueError: a side is empty.
@@ -35,7 +36,7 @@ def shift(base: Sequence[float], head: Sequence[float], confidence: float = 0.95
     outside = -1
     # P(U <= rank) is the chance that the true factor lies beyond the ratio of that rank.
     for rank in range(len(ratios) // 2):
-        if _p_at_least(len(base), len(head), len(ratios) - rank) > (1 - confidence) / 2:
+        if _p_at_least(len(base), len(head), len(ratios) - rank) > (1 - CONFIDENCE) / 2:
             break
         outside = rank
     if outside < 0:

@@ -184,7 +184,7 @@ def _legend(rule: Rule) -> tuple[tuple[str, str], ...]:
             f"the ratio of the fastest calls of each process is at least {1 + rule.threshold:g} (or its inverse), and "
             f"a rank test over the processes is significant at {rule.significance:.2g} over all cases (Holm)",
         ),
-        ("SAME", f"the {rule.confidence:.0%} interval of the ratio lies within the threshold"),
+        ("SAME", "the 95 % interval of the ratio lies within the threshold"),
         ("UNCLEAR", "neither; more processes, a quieter machine or a larger shape may decide it"),
         ("p, Processes", "of the rank test, corrected for all cases; processes of the base and of the head"),
     )

@@ -21,12 +21,10 @@ class Rule:
     Attributes:
         threshold: relative; smaller changes are ignored.
         significance: chance of any false SLOWER, and of any false FASTER, over all cases together (Holm).
-        confidence: of each interval.
     """
 
     threshold: float = 0.05
     significance: float = 0.05
-    confidence: float = 0.95
 
 
 DEFAULT = Rule()
@@ -67,7 +65,7 @@ def judge(
     faster = holm({key: p_above(head, base) for key, (base, head) in values.items()})
     results = []
     for key, (base, head) in values.items():
-        ratio = shift(base, head, rule.confidence)
+        ratio = shift(base, head)
         verdict = decide(ratio, slower[key], faster[key], rule)
         exceeds = not 1 / (1 + rule.threshold) < ratio.ratio < 1 + rule.threshold
         insignificant = exceeds and verdict == UNCLEAR

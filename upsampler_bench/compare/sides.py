@@ -110,14 +110,12 @@ def profile_revisions(base: str, head: str | None, options: Options, say: Say) -
     with worktrees.sides(base, head, options.plugins, say, own_environment=options.own_environment) as pair:
         base_names, head_names = (registered.names(side, options.device) for side in pair)
         names = [name for name in base_names if name in head_names]
-        planned = plan.cases(
-            plan.parse({**plan.read("profile"), **options.plan, "baseline": ""}), names, options.device
-        )
-        cases = [case for case in planned if metrics.for_case(case, process.PROFILES)]
-        groups = [
-            [case for case in cases if case.group == group] for group in dict.fromkeys(one.group for one in cases)
-        ]
-        settings = process.settings(threads=options.threads)
+        parsed = plan.parse({**plan.read("profile"), **options.plan, "baseline": ""})
+        planned = plan.cases(parsed, names, options.device)
+        groups = plan.conditions([case for case in planned if metrics.for_case(case, process.PROFILES)])
+        if not groups:
+            raise PlanError(f"nothing is profiled in mode {', '.join(parsed.mode)}; expected inference or train")
+        settings = process.settings(threads=options.threads, timeout=parsed.settings.timeout)
         runs = []
         for side in pair:
             profiled = [process.profile(group, side, settings) for group in groups]
@@ -152,13 +150,11 @@ def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say
     sides = {BASE: base, HEAD: head, CONTROL: base}
     cases = plan.cases(plan.parse({**plan.read("ci"), **options.plan}), names, options.device)
     _check_budgeted(options.budgeted, cases)
-    groups: dict[str, list[Case]] = {}
-    for case in cases:
-        groups.setdefault(case.group, []).append(case)
+    groups = plan.conditions(cases)
     settings = process.settings(threads=options.threads)
     rule = replace(options.rule, significance=options.rule.significance / len(groups))
     comparisons: list[Comparison] = []
-    for group in groups.values():
+    for group in groups:
         begun, periods = time.monotonic(), quota.throttled_periods()
         counts = [process.count(group, side, settings) for side in (base, head)]
         spent = time.monotonic() - begun

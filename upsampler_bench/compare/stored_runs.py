@@ -132,8 +132,8 @@ def _pairs(old: Run, new: Run, before: Measurement, after: Measurement, threshol
             verdict = NO_CHANGE if first.value == second.value else CHANGED
         elif info.relative:
             old_ratio, new_ratio = old.ratio(before.case, reading.metric), new.ratio(after.case, reading.metric)
-            relative = new_ratio.value / old_ratio.value if old_ratio and new_ratio else None
-            if info.lower_is_better and (second.low > first.high or second.high < first.low):
+            relative = new_ratio.value / old_ratio.value if old_ratio and old_ratio.value and new_ratio else None
+            if info.lower_is_better and first.value and (second.low > first.high or second.high < first.low):
                 verdict = _advice(second.value / first.value, relative, threshold)
         else:
             continue

@@ -13,14 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
+from upsampler_bench import plan
 from upsampler_bench.compare.process import Side, SideError
 from upsampler_bench.errors import PlanError
 from upsampler_bench.runner import process as runner
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ENVIRONMENTS = Path("upsampler-bench") / "environments"
 PACKAGE = Path(__file__).parents[1]
@@ -197,10 +193,7 @@ def _dependencies(tree: Path) -> list[str]:
     project = tree / "pyproject.toml"
     if not project.is_file():
         return []
-    try:
-        table = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-    except tomllib.TOMLDecodeError as problem:
-        raise SideError(f"{project} is not TOML: {problem}") from problem
+    table = plan.toml(project).get("project", {})
     constraints = tree / "constraints.txt"
     lines = constraints.read_text(encoding="utf-8").split() if constraints.is_file() else []
     return [*table.get("dependencies", []), *(f"# {line}" for line in lines)]

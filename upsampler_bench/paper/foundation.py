@@ -159,7 +159,8 @@ def _cell(
     source: Source, records: Records, row: Mapping[str, str], at: Shape, common: Mapping[str, Mapping[str, str]]
 ) -> PublishedCell | None:
     """One published figure beside ours; None for jafar's own times, which are 1."""
-    operator, metric, value = row["operator"], row["metric"], float(row["value"])
+    operator, metric, value, image = row["operator"], row["metric"], float(row["value"]), _image(row)
+    absent = f"{ours.ABSENT}; --guide-image {image} measures it" if image else ours.ABSENT
     if metric == "parameters":
         theirs = value * COUNTS[row["unit"]]
         return _compared(
@@ -169,12 +170,13 @@ def _cell(
         return _gflops(source, operator, at, value, row["value"], _number(records, operator, at, "flops_mac"))
     if metric in TIMES and operator != COMMON and metric in common:
         figure, mode = TIMES[metric]
-        return _ratio(figure, value / float(common[metric]["value"]), _of(records, operator, at, mode, _image(row)))
+        return _ratio(figure, value / float(common[metric]["value"]), _of(records, operator, at, mode, image), absent)
     if metric in PEAKS:
         figure, mode, name = PEAKS[metric]
         theirs = value * BYTES[row["unit"]] / 1e9
-        peak = _peak(_of(records, operator, at, mode, _image(row)), name)
-        return _compared(figure, theirs, rough(theirs), peak, rough, "an allocator's, of another implementation")
+        peak = _peak(_of(records, operator, at, mode, image), name)
+        why = "an allocator's, of another implementation"
+        return _compared(figure, theirs, rough(theirs), peak, rough, why, absent)
     return None
 
 
@@ -195,9 +197,10 @@ def _compared(
     value: float | None,
     shown: Callable[[float], str],
     why: str = "",
+    absent: str = ours.ABSENT,
 ) -> PublishedCell:
     if value is None:
-        return PublishedCell(figure, text, published_value=theirs, why=ours.ABSENT)
+        return PublishedCell(figure, text, published_value=theirs, why=absent)
     is_same = shown(value) == shown(theirs)
     verdict = REPRODUCED if is_same else DIFFERS
     return PublishedCell(
@@ -205,13 +208,13 @@ def _compared(
     )
 
 
-def _ratio(figure: str, theirs: float, records: Records) -> PublishedCell:
+def _ratio(figure: str, theirs: float, records: Records, absent: str) -> PublishedCell:
     for run, measurement in records:
         ratio = run.ratio(measurement.case, TIMED[measurement.case.mode], measurement.case.of(COMMON))
         if ratio is not None:
             why = f"another device: {run.environment.device_name}, not an A100"
             return _compared(figure, theirs, rough(theirs), ratio.value, rough, why)
-    return PublishedCell(figure, rough(theirs), published_value=theirs, why=ours.ABSENT)
+    return PublishedCell(figure, rough(theirs), published_value=theirs, why=absent)
 
 
 def _peak(records: Records, metric: str) -> float | None:

@@ -20,8 +20,8 @@ from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKI
 from upsampler_bench.runner import scheduler
 from upsampler_bench.runner.process import Ending, Process, follow, searched
 from upsampler_bench.runner.protocol import Message, Request
-from upsampler_bench.runner.scheduler import OUTSIDE, State
-from upsampler_bench.runner.session import Session
+from upsampler_bench.runner.scheduler import State
+from upsampler_bench.runner.session import OUTSIDE, Session
 
 MEASURER = "upsampler_bench.quality.process:measure"
 # On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a

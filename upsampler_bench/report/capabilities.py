@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from upsampler_bench import units
 from upsampler_bench.report import footnotes
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.report.parts import Cell, Column, Row, Table
-from upsampler_bench.report.tables import stated
+from upsampler_bench.report.parts import Cell, Column, Table
+from upsampler_bench.report.tables import row, stated
 from upsampler_bench.results import MetricInfo
 
 
@@ -20,17 +20,7 @@ def table(condition: Condition, marks: Mapping[str, str]) -> Table:
         Column(info.name, info.title, "s" if info.unit == "s" else units.unit(info.unit).name, place)
         for place, info in enumerate(metrics)
     )
-    rows = tuple(
-        Row(
-            line.name,
-            tuple(_cell(line, info, marks) for info in metrics),
-            line.status,
-            line.reason,
-            operator=line.operator,
-            backend=line.backend,
-        )
-        for line in condition.lines
-    )
+    rows = tuple(row(condition, line, tuple(_cell(line, info, marks) for info in metrics)) for line in condition.lines)
     where = stated(condition) | {"mode": condition.case.mode}
     return Table(f"Capabilities at {condition.words}", columns, rows, where, compact=True)
 

@@ -12,7 +12,7 @@ from upsampler_bench.quality.statistics import Difference, paired_difference, ra
 from upsampler_bench.quality.tasks import SCORES, TITLES, Score, by_seed
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
-from upsampler_bench.report.tables import stated
+from upsampler_bench.report.tables import row, stated
 from upsampler_bench.results import FAILED, MEASURED, MetricInfo, Run
 
 MINUS = "−"
@@ -102,18 +102,7 @@ def _signature(condition: Condition) -> Table:
     columns = tuple(
         Column(info.name, info.title, units.unit(info.unit).name, place) for place, info in enumerate(infos)
     )
-    rows = tuple(
-        Row(
-            line.name,
-            tuple(measure_cell(line, info) for info in infos),
-            line.status,
-            line.reason,
-            baseline=line == condition.baseline,
-            operator=line.operator,
-            backend=line.backend,
-        )
-        for line in condition.lines
-    )
+    rows = tuple(row(condition, line, tuple(measure_cell(line, info) for info in infos)) for line in condition.lines)
     weights = condition.run.settings.weights
     title = f"Signature at {condition.words}, {f'weights of {weights}' if weights else 'initial weights'}"
     return Table(title, columns, rows, stated(condition) | {"mode": QUALITY, "task": SIGNATURE})

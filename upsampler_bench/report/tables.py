@@ -25,18 +25,7 @@ def table(condition: Condition, marks: Mapping[str, str]) -> Table:
     """The table of one condition; `marks` are the footnotes' marks by text."""
     run, lines = condition.run, condition.lines
     columns = [column for info in condition.metrics for column in _columns(condition, info, marks)]
-    rows = tuple(
-        Row(
-            line.name,
-            tuple(cells[place] for _, cells in columns),
-            line.status,
-            line.reason,
-            baseline=line == condition.baseline,
-            operator=line.operator,
-            backend=line.backend,
-        )
-        for place, line in enumerate(lines)
-    )
+    rows = tuple(row(condition, line, tuple(cells[place] for _, cells in columns)) for place, line in enumerate(lines))
     how = {"threads": run.environment.machine.get("threads", "")}
     title = "; ".join(filter(None, [condition.words, condition.intervals]))
     return Table(title, tuple(column for column, _ in columns), rows, stated(condition) | how)
@@ -48,9 +37,10 @@ def stated(condition: Condition) -> dict[str, str | int]:
     return {name: case[name] for name in CONDITION} | {"device_name": condition.device}
 
 
-def present(run: Run, condition: Condition) -> list[MetricInfo]:
-    """The metrics that at least one operator has a reading of."""
-    return condition.metrics
+def row(condition: Condition, line: Line, cells: tuple[Cell, ...]) -> Row:
+    """The row of an operator."""
+    is_baseline = line == condition.baseline and not condition.is_probed
+    return Row(line.name, cells, line.status, line.reason, is_baseline, line.operator, line.backend)
 
 
 def rank(run: Run, name: str) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from upsampler_bench import metrics
 from upsampler_bench import plan as plans
 from upsampler_bench.case import TIMED, Case
 from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import BenchError
 from upsampler_bench.results import CONTROL, Reading
+from upsampler_bench.runner.forecast import is_timed
 from upsampler_bench.runner.pool import Interrupted, Pool
+from upsampler_bench.runner.process import searched
 from upsampler_bench.runner.progress import with_interval
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import Session
@@ -76,7 +75,7 @@ def measure(session: Session) -> Control | None:
         BenchError: a device cannot be used.
         KeyboardInterrupt: Ctrl-C.
     """
-    timed = [case for case in session.cases if _is_timed(case, session.settings.metrics)]
+    timed = [case for case in session.cases if is_timed(case, session.settings)]
     if not timed:
         return None
     groups = plans.conditions(timed)
@@ -92,10 +91,6 @@ def measure(session: Session) -> Control | None:
     return Control(case, times) if times else None
 
 
-def _is_timed(case: Case, asked: tuple[str, ...]) -> bool:
-    return TIMED.get(case.mode) in [metric.INFOS[0].name for metric in metrics.for_case(case, asked).values()]
-
-
 def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Reading | None:
     name, readings = TIMED[case.mode], []
     request = Request(
@@ -105,7 +100,7 @@ def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Rea
         done={case.key: []},
         plugins=session.plugins,
         specs=session.specs,
-        path=(*filter(None, sys.path), os.getcwd()),
+        path=searched(session.plugins, (case,)),
     )
 
     def receive(message: Message) -> None:
@@ -116,6 +111,5 @@ def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Rea
 
     ending = pool.follow(placement, request, receive)
     if ending.last.kind == "start":
-        error = ending.errors.rpartition("\n")[2]
-        raise BenchError(f"{placement.name}: the measuring process could not start: {error or ending.reason()}")
+        raise BenchError(f"{placement.name}: {ending.why_not_started()}")
     return readings[-1] if readings else None

@@ -34,14 +34,11 @@ from upsampler_bench.runner.pool import Interrupted, Pool
 from upsampler_bench.runner.process import Ending, searched
 from upsampler_bench.runner.progress import ProgressListener
 from upsampler_bench.runner.protocol import Message, Request
-from upsampler_bench.runner.session import Session
+from upsampler_bench.runner.session import NOT_YET, Session, retried
 
 LOST = (FAILED, SKIPPED)
 # Beyond the lifetime of the process that ended early (s): a busy machine starts the next one slowly.
 LINGER_MARGIN = 5.0
-NOT_YET = "not measured yet"
-# Signals that a system or a person sends; an operator's own crash has others.
-OUTSIDE = ("SIGKILL", "SIGTERM")
 
 
 def run(
@@ -94,7 +91,7 @@ def now() -> str:
 
 def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
     if session.previous is not None:
-        measurements = tuple(_retried(row, session.settings) for row in session.previous.measurements)
+        measurements = tuple(retried(row, session.settings) for row in session.previous.measurements)
         before = session.previous.environment
         environment = replace(before, conditions=(*before.conditions, *session.control))
         return replace(
@@ -102,14 +99,6 @@ def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:
         )
     unknown = Environment("", session.cases[0].device.partition(":")[0])
     return Run(unknown, session.settings, infos, session.upsamplers, (), session.plan, started=now())
-
-
-def _retried(measurement: Measurement, settings: Settings) -> Measurement:
-    """The measurement, as not measured yet if that is no operator's fault: a signal from outside, or a budget."""
-    is_outside = measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE)
-    if is_outside or settings.used_up in measurement.reason:
-        return replace(measurement, status=INTERRUPTED, reason=NOT_YET)
-    return measurement
 
 
 def _require_readings(run: Run, session: Session) -> None:

@@ -20,10 +20,13 @@ from upsampler_bench.device import environment, placement
 from upsampler_bench.device.placement import Placement
 from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
-from upsampler_bench.results import INTERRUPTED, Environment, Run, UpsamplerInfo
+from upsampler_bench.results import FAILED, INTERRUPTED, MEASURED, Environment, Measurement, Run, UpsamplerInfo
 from upsampler_bench.runner import forecast, isolated, operators
 
 WRITING_SHARE = 20
+NOT_YET = "not measured yet"
+# Signals that a system or a person sends; an operator's own crash has others.
+OUTSIDE = ("SIGKILL", "SIGTERM")
 
 
 @dataclass
@@ -138,17 +141,29 @@ class Session:
 
     @property
     def cases_left(self) -> tuple[Case, ...]:
-        """Those that the run which is continued has not measured."""
+        """Those that the run which is continued has not measured, or not in all processes."""
         rows = self.previous.measurements if self.previous else ()
-        used_up = self.settings.used_up
-        done = {row.case for row in rows if row.status != INTERRUPTED and used_up not in row.reason}
+        done = {row.case for row in rows if self._is_done(retried(row, self.settings))}
         return tuple(case for case in self.cases if case not in done)
+
+    def _is_done(self, row: Measurement) -> bool:
+        timed = row.reading(TIMED.get(row.case.mode, "")) if row.status == MEASURED else None
+        is_timed = timed is None or len(timed.by_process) >= self.settings.processes
+        return row.status != INTERRUPTED and is_timed
 
     def expectation(self) -> tuple[float, float]:
         """Seconds that it takes to measure without a budget: expected, and at most as long as no operator hangs."""
         usual, most = forecast.expected(self.cases_left, self.settings)
         at_once = max(1, len(self.placements))
         return usual / at_once, most / at_once
+
+
+def retried(measurement: Measurement, settings: Settings) -> Measurement:
+    """The measurement, as not measured yet if that is no operator's fault: a signal from outside, or a budget."""
+    is_outside = measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE)
+    if is_outside or settings.used_up in measurement.reason:
+        return replace(measurement, status=INTERRUPTED, reason=NOT_YET)
+    return measurement
 
 
 def prepare(
@@ -194,6 +209,7 @@ def prepare(
         cases = tuple(case for case in cases if case in chosen)
     measuring = placements[0].name if placements else device_name
     folder = None if output is None else output_folder(output, measuring)
+    previous = _previous(folder, plan, stored, measuring) if folder is not None and resume else None
     if folder is not None:
         check_writable(folder)
     measured = list(dict.fromkeys(case.upsampler for case in cases))
@@ -205,7 +221,7 @@ def prepare(
         plan=stored,
         plugins=plan.plugin,
         specs=operators.pickled(measured),
-        previous=_previous(folder, plan, stored, measuring) if folder is not None and resume else None,
+        previous=previous,
         writer=ResultWriter(folder),
         placements=placements,
         begun=begun,

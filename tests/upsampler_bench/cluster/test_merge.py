@@ -1,6 +1,6 @@
 """Runs of shards joined into one: what belongs together, what is missing, what is refused."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -71,8 +71,9 @@ def test_the_shards_of_a_plan_are_one_complete_run_in_the_order_of_the_plan():
 def test_every_row_keeps_the_device_that_it_was_measured_on(tmp_path):
     run, _ = merge(runs(shard(1), shard(2, host="b")))
     storage.save(run, tmp_path)
-    origins = [str(one.origin) for one in storage.load(tmp_path).measurements]
-    assert origins == ["a cuda:0 GPU-a"] * 2 + ["b cuda:0 GPU-b"] * 2 + ["a cuda:0 GPU-a"] * 2 + ["b cuda:0 GPU-b"] * 2
+    origins = [astuple(one.origin) for one in storage.load(tmp_path).measurements]
+    first, second = [("a", "cuda:0", "GPU-a")] * 2, [("b", "cuda:0", "GPU-b")] * 2
+    assert origins == first + second + first + second
 
 
 def test_a_missing_shard_is_named_with_its_conditions():

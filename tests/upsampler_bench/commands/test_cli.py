@@ -155,6 +155,7 @@ def test_misuse_is_one_sentence_and_exit_code_2(invoke, here, tmp_path, argument
     assert all(len(line) <= 80 for line in err.splitlines() if "/" not in line)
     assert "Traceback" not in out + err
     assert not list(tmp_path.glob("**/*.json"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_plan_file_with_an_unknown_key_is_misuse(invoke, tmp_path):

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
         (("carafe", "dysample", "--fail-on", "inconclusiv"), "did you mean 'inconclusive'?"),
         (("carafe", "dysample", "--shape", "64"), "shape is '64'"),
         (("carafe", "dysample", "--budgets", "none.toml"), "give --base REVISION too"),
-        (("--base", "HEAD", "--budgets", "none.toml"), "cannot read budgets from none.toml"),
+        (("--base", "HEAD", "--budgets", "none.toml"), "cannot read none.toml"),
         (("carafe", "dysample", "--format", "docx"), "no format 'docx'"),
         (("old.json", "new.json"), "old.json"),
         (("old.json", "carafe"), "no stored run at carafe; expected two stored runs, or two operators"),
@@ -41,6 +41,7 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
         (("--base", "HEAD", "--budget", "nan"), "--budget is nan; expected seconds"),
         (("--base", "HEAD", "--budget=-1"), "--budget is -1; expected seconds"),
         (("--base", "HEAD", "--budget", "inf"), "--budget is inf; expected seconds"),
+        (("carafe", "dysample", "--mode", "probe"), "--mode is 'probe'; there are inference, train"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_what_can(invoke, arguments, message):
@@ -57,6 +58,13 @@ def test_two_stored_runs_are_compared_and_the_report_is_written(invoke, tmp_path
     assert code == 0
     assert "0 of" in out
     assert {path.name for path in (tmp_path / "written").iterdir()} == {"report.csv", "report.md"}
+
+
+def test_a_folder_of_an_operators_name_is_no_stored_run(invoke):
+    Path("carafe").mkdir()
+    code, _, err = invoke("compare", "carafe", "dysampel")
+    assert code == 2
+    assert "no upsampler 'dysampel'" in err
 
 
 def cases(*names):

@@ -152,3 +152,10 @@ def test_profiles_of_revisions_name_a_planted_copy(tmp_path, monkeypatch):
     (table,) = changes.profiles
     assert [row.name for row in table.rows if row.cells[-1].text != "time"] == ["clone"]
     assert table.rows[0].cells[-1].text == "new"
+
+
+def test_a_mode_that_is_never_profiled_is_refused(tmp_path, monkeypatch):
+    project(tmp_path, monkeypatch, COPYING.format("x"), COPYING.format("x.clone()"))
+    keys = {"upsampler": ["mine"], "shape": ["4x6x5"], "mode": ["probe"], "device": "cpu"}
+    with pytest.raises(PlanError, match="nothing is profiled in mode probe; expected inference or train"):
+        sides.profile_revisions("HEAD~1", None, sides.Options(keys, ("mine.py",)), print)

@@ -63,6 +63,8 @@ def test_what_the_budget_had_no_time_for_is_measured_when_the_run_is_continued(r
     skipped = replace(lost, status="skipped", reason=made.settings.used_up, readings=())
     continued = replace(made, previous=replace(run, measurements=(*run.measurements[:-1], skipped)))
     assert continued.cases_left == (lost.case,)
+    killed = replace(lost, status="failed", reason="crashed the process during 'latency': SIGKILL")
+    assert replace(made, previous=run.with_measurement(killed)).cases_left == (lost.case,)
     requests.clear()
     again = scheduler.run(continued, Silence()).measurement(lost.case)
     assert (again.status, again.reason) == ("measured", "")

@@ -10,6 +10,7 @@ from upsampler_bench import plan, report, storage
 from upsampler_bench.case import Case
 from upsampler_bench.errors import ResultsError
 from upsampler_bench.runner import pool, scheduler, session
+from upsampler_bench.stats import covered
 
 KEYS = {"upsampler": ["nearest", "carafe"], "shape": "16x8x8", "device": "cpu", "mode": "inference"}
 NEAREST, CARAFE = (Case(name, "inference", 1, 16, 8, 8) for name in ("nearest", "carafe"))
@@ -71,7 +72,7 @@ def test_three_processes_share_the_timing_and_their_spread_is_in_the_interval(tm
     assert [request.timed_only for request in Process.requests] == [False, True, True]
     assert run.measurement(CARAFE).reading("latency").processes == (ROUNDS,) * 3
     ratio, steady = run.ratio(CARAFE, "latency"), run.ratio(NEAREST, "latency")
-    assert ratio.covers == "between 3 processes"
+    assert covered(ratio.processes) == "between 3 processes"
     assert ratio.high / ratio.low > 1.21
     assert steady.high == pytest.approx(steady.low)
     assert storage.load(tmp_path) == run
@@ -107,7 +108,10 @@ def test_ctrl_c_in_a_later_process_keeps_the_earlier_ones_and_resume_goes_on_the
     assert run.ended == "interrupted"
     assert {one.status for one in run.measurements} == {"measured"}
     assert report.from_run(run).tables[0].title.endswith("; 95 % intervals within one process")
+    prepared = session.prepare(plan.parse({**KEYS, "metrics": ["latency", "params"]}))
+    assert len(replace(prepared, previous=run).cases_left) == 3
     resumed = measure(previous=run)
+    assert not replace(prepared, previous=resumed).cases_left
     assert len(Process.requests) == 4
     assert all(len(one.reading("latency").by_process) == 3 for one in resumed.measurements)
 
