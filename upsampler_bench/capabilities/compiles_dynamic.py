@@ -24,7 +24,7 @@ INFOS = (INFO,)
 # Inductor takes up to ten times as long over symbolic sizes; what depends on the operator is how it is traced.
 BACKEND = "aot_eager"
 METHOD = f"torch.compile by {BACKEND} (traced and decomposed, not turned into machine code)"
-SECONDS = 4.0
+SECONDS = 8.0
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

@@ -30,7 +30,7 @@ INFO = _probing.info(
 )
 INFOS = (INFO,)
 METHOD = f"exported in float32 at opset {OPSET}, read back, run by onnxruntime on the CPU"
-SECONDS = 4.0
+SECONDS = 6.0
 
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:

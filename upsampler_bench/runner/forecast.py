@@ -77,7 +77,8 @@ def expected(cases: Sequence[Case], settings: Settings) -> tuple[float, float]:
     """Seconds that measuring these cases takes: expected, and at most as long as no operator hangs."""
     timed = [case for case in cases if is_timed(case, settings)]
     calls = [call_seconds(case) for case in timed]
-    preparing = START_SECONDS * len({case.group for case in cases}) * settings.processes
+    preparing = START_SECONDS * len({case.group for case in cases})
+    preparing += START_SECONDS * len({case.group for case in timed}) * (settings.processes - 1)
     preparing += sum(preparing_seconds(case, settings, call_seconds(case)) for case in cases)
     preparing += (settings.processes - 1) * sum(again_seconds(case, settings, call_seconds(case)) for case in timed)
     timing = sum(warmup_seconds(settings, call) + timing_seconds(settings, call) for call in calls)
