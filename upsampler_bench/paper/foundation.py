@@ -26,7 +26,6 @@ PEAKS = {
 }
 COMMON, DTYPE = "jafar", "float32"
 BYTES = {"GB": 1e9, "MiB": 2.0**20}
-COUNTS = {"1": 1.0, "M": 1e6}
 WIDTH = 128  # JAFAR's and AnyUp's queries and keys
 ABOUT = (
     "GFLOPs are 2 × multiply-adds, with attention; where a cell differs, a note says what the published counter saw, "
@@ -81,8 +80,11 @@ def _jbu_stack(at: Shape) -> int:
 
 
 Seen = tuple[Callable[[Shape], int], str]
-# What the published parameters contain besides.
-HELD = {"jbu-stack": "theirs hold the four stages of ×16 at every ratio, and a layer norm of 2C before x"}
+# Why published parameters are others.
+HELD = {
+    "jbu-stack": "theirs hold the four stages of ×16 at every ratio, and a layer norm of 2C before x",
+    **dict.fromkeys(("jafar", "anyup"), "NAF's repository counts as many as we do"),
+}
 ELEMENTWISE = 8_500  # an output pixel, of JAFAR and AnyUp
 PTFLOPS: dict[str, Seen] = {
     "jafar": (_jafar_and_unused, "also a product that is computed and thrown away, and elementwise ones"),
@@ -162,10 +164,11 @@ def _cell(
     operator, metric, value, image = row["operator"], row["metric"], float(row["value"]), _image(row)
     absent = f"{ours.ABSENT}; --guide-image {image} measures it" if image else ours.ABSENT
     if metric == "parameters":
-        theirs = value * COUNTS[row["unit"]]
-        return _compared(
-            PARAMS, theirs, exact(theirs), _number(records, operator, at, "params_all"), exact, HELD.get(operator, "")
-        )
+        found, why = _number(records, operator, at, "params_all"), HELD.get(operator, "")
+        if row["unit"] == "M":
+            text, places = f"{row['value']} M", len(row["value"].partition(".")[2])
+            return _compared(PARAMS, value * 1e6, text, found, lambda one: f"{one / 1e6:.{places}f} M", why)
+        return _compared(PARAMS, value, exact(value), found, exact, why)
     if metric == "gflops":
         return _gflops(source, operator, at, value, row["value"], _number(records, operator, at, "flops_mac"))
     if metric in TIMES and operator != COMMON and metric in common:

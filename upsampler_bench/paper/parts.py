@@ -155,7 +155,9 @@ def compared(
 
 
 def deviation(ours: float, published: float) -> str:
-    """Of ours from the published value, in per cent of that."""
+    """Of ours from the published value, in per cent of that; empty where that is 0."""
+    if not published:
+        return ""
     # Adding zero turns what rounds to minus zero into zero.
     percent = round(100 * (ours / published - 1), 1) + 0.0
     text = f"{percent:+,.0f}" if abs(percent) >= 9.95 else f"{percent:+.1f}"

@@ -51,6 +51,19 @@ def test_equal_parameters_are_reproduced_and_others_missing():
     assert row["GFLOPs"].verdict == "not measured"
 
 
+def test_a_published_zero_is_compared_without_a_deviation():
+    case = replace(CASE, upsampler="bilinear", height=32, width=32, scale=14)
+    row = cells(Measurement(case, readings=(exact("params_all", 0),)), name="jafar")["bilinear, 384×32×32, ×14"]
+    assert (row["Parameters"].verdict, row["Parameters"].deviation) == ("reproduced", "")
+
+
+def test_parameters_that_are_printed_in_millions_are_compared_at_their_digits():
+    case = replace(CASE, upsampler="jbu-stack", height=4, width=4, scale=14)
+    row = cells(Measurement(case, readings=(exact("params_all", 172_772),)), name="jafar")["jbu-stack, 384×4×4, ×14"]
+    assert (row["Parameters"].published, row["Parameters"].ours) == ("0.2 M", "0.2 M")
+    assert row["Parameters"].verdict == "reproduced"
+
+
 def test_why_other_parameters_are_held_is_said():
     case = replace(CASE, upsampler="jbu-stack", scale=2)
     row = cells(Measurement(case, readings=(exact("params_all", 154_073),)))["jbu-stack, 384×28×28, ×2"]
