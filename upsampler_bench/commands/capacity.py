@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from upsampler_bench import storage
 from upsampler_bench.capacity import SCALE, SIDE, size_of
-from upsampler_bench.case import TORCH
+from upsampler_bench.case import TORCH, Case
 from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Timeout, Upsampler
+from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
     from upsampler_bench.capacity import Capacity
-    from upsampler_bench.case import Case
 
 COUNTED = (
     "Counted on backend torch: parameters, inputs (x, and the guide where the operator takes one) and the peak beyond "
@@ -117,9 +118,6 @@ def _counted(
 
 def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tuple[Capacity, ...]:
     from upsampler_bench import capacity as counting
-    from upsampler_bench import storage
-    from upsampler_bench.discovery import nearest
-    from upsampler_bench.errors import PlanError
 
     estimates = counting.estimates(storage.load(stored), memory)
     names = tuple(dict.fromkeys(one.case.upsampler for one in estimates))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.errors import PlanError
 
@@ -22,7 +23,7 @@ def export(
 
     An unknown name after --to lists the available formats.
     """
-    from upsampler_bench import export, storage
+    from upsampler_bench import export
     from upsampler_bench.export import _values
 
     if not to:

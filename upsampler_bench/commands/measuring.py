@@ -16,12 +16,12 @@ from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.reporting import check_formats, drawing_seconds, report
 from upsampler_bench.errors import ResultsError
+from upsampler_bench.results import COMPLETE, Run
 from upsampler_bench.units import counted, minutes
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from upsampler_bench.results import Run
     from upsampler_bench.runner.session import Session
 
 
@@ -82,7 +82,6 @@ def perform(
 
 def _unfinished(plan_name: str, shard: str | None) -> Path:
     """The folder of the newest unfinished run of a plan, or of a shard of it."""
-    from upsampler_bench.results import COMPLETE
 
     def suits(run: Run) -> bool:
         return run.ended != COMPLETE and (run.plan.get("name"), run.plan.get("shard")) == (plan_name, shard)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
+from upsampler_bench.errors import ResultsError
+from upsampler_bench.results import Run
 
 if TYPE_CHECKING:
     from upsampler_bench.cluster.merge import Missing
-    from upsampler_bench.errors import ResultsError
-    from upsampler_bench.results import Run
 
 
 def merge(
@@ -41,9 +42,7 @@ def write(folders: Sequence[Path], output: Path) -> tuple[Run, tuple[Missing, ..
         ResultsError: none of them can be read, or they cannot be merged.
         OutputError: the folder cannot be written.
     """
-    from upsampler_bench import storage
     from upsampler_bench.cluster.merge import merge as merged
-    from upsampler_bench.errors import ResultsError
 
     read = {folder: _read(folder) for folder in folders}
     runs = {folder: run for folder, run in read.items() if not isinstance(run, ResultsError)}
@@ -63,9 +62,6 @@ def write(folders: Sequence[Path], output: Path) -> tuple[Run, tuple[Missing, ..
 
 
 def _read(folder: Path) -> Run | ResultsError:
-    from upsampler_bench import storage
-    from upsampler_bench.errors import ResultsError
-
     try:
         return storage.load(folder)
     except ResultsError as problem:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.measuring import duration, measure
 from upsampler_bench.commands.options import Device, Devices, Formats, OutputDir, Plugin, Threads
 from upsampler_bench.commands.reporting import check_formats, drawing_seconds, report
+from upsampler_bench.results import COMPLETE, Run
 from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
-    from upsampler_bench.results import Run
     from upsampler_bench.runner.session import Session
 
 
@@ -49,10 +50,9 @@ def paper(
     Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted (the same
     command continues).
     """
-    from upsampler_bench import plan, storage
+    from upsampler_bench import plan
     from upsampler_bench.device import resolve
     from upsampler_bench.paper import sections
-    from upsampler_bench.results import COMPLETE
     from upsampler_bench.runner import session
 
     check_formats(formats)

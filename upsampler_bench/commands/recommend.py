@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upsampler_bench.case import PROBE
+from upsampler_bench import storage
+from upsampler_bench.case import PROBE, Case
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.measuring import duration, measure
 from upsampler_bench.commands.options import Json
+from upsampler_bench.discovery import nearest
+from upsampler_bench.errors import PlanError
+from upsampler_bench.results import COMPLETE, Run
 
 if TYPE_CHECKING:
     from upsampler_bench.recommend import Criteria
-    from upsampler_bench.results import Run
 
 
 def recommend(
@@ -51,8 +54,6 @@ def recommend(
     under one of the conditions, 2 misuse, 130 interrupted.
     """
     from upsampler_bench import recommend
-    from upsampler_bench.discovery import nearest
-    from upsampler_bench.errors import PlanError
     from upsampler_bench.quality import choice
     from upsampler_bench.recommend import limits, text
 
@@ -94,7 +95,6 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
 
     Each with where it is stored.
     """
-    from upsampler_bench import storage
     from upsampler_bench.quality.tasks import is_ranking
 
     if paths:
@@ -114,7 +114,6 @@ def _is_measured(run: Run, criteria: Criteria, keys: Mapping[str, str]) -> bool:
     """Whether a complete run has the costs that are asked for, under such a condition and on such a backend."""
     from upsampler_bench import recommend
     from upsampler_bench.report.lines import conditions
-    from upsampler_bench.results import COMPLETE
 
     if run.ended != COMPLETE or not _metrics(criteria) <= {info.name for info in run.metrics}:
         return False
@@ -141,7 +140,7 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, R
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    from upsampler_bench import plan, storage
+    from upsampler_bench import plan
     from upsampler_bench.runner import session
 
     plans = [plan.parse(one) for one in _plans(criteria, keys)]
@@ -165,7 +164,6 @@ def _measured(criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, R
 
 def _plans(criteria: Criteria, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     from upsampler_bench import metrics, plan
-    from upsampler_bench.case import Case
     from upsampler_bench.recommend import limits
 
     values = _metrics(criteria)

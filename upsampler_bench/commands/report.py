@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from upsampler_bench import storage
 from upsampler_bench.commands import reporting
 from upsampler_bench.commands.options import Formats
+from upsampler_bench.errors import ResultsError
 
 
 def report(
@@ -23,8 +25,6 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of stored runs again, without torch or the device."""
-    from upsampler_bench import storage
-    from upsampler_bench.errors import ResultsError
 
     reporting.check_formats(formats)
     if results:

@@ -7,16 +7,13 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from upsampler_bench import storage
+from upsampler_bench.case import Case
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import FORMATS
 from upsampler_bench.errors import ResultsError
-
-if TYPE_CHECKING:
-    from upsampler_bench.case import Case
-    from upsampler_bench.results import Run
+from upsampler_bench.results import Run
 
 # Of a report, and of the pictures of each condition, as long as these are all drawn (s), by experience.
 REPORT_SECONDS, PICTURES_SECONDS = 4.0, 6.0
@@ -94,7 +91,6 @@ def _tested(runs: Sequence[Run], folder: Path) -> list[Run]:
 
 def _stored(runs: Sequence[Run]) -> list[Run]:
     """What the picture of quality against latency lacks: the newest stored run of the other kind, of any device."""
-    from upsampler_bench import storage
     from upsampler_bench.quality import tasks
     from upsampler_bench.report.pictures import quality
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from upsampler_bench import storage
+from upsampler_bench.errors import ResultsError
+
 if TYPE_CHECKING:
     from upsampler_bench.cluster.jobs import Jobs, State
 
@@ -41,9 +44,7 @@ def table(submitted: Jobs, folder: Path, states: Mapping[str, State]) -> list[st
 
 def _measured(folder: Path) -> tuple[str, bool]:
     """How many conditions a shard's run has of those that it should have, and whether it is complete."""
-    from upsampler_bench import storage
     from upsampler_bench.cluster.merge import progress
-    from upsampler_bench.errors import ResultsError
 
     try:
         run = storage.load(folder)

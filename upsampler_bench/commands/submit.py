@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import PLAN
+from upsampler_bench.errors import PlanError
 
 
 def submit(
@@ -36,9 +38,7 @@ def submit(
     Exit codes: 0 submitted, 2 misuse or refused by the engine.
     """
     from upsampler_bench import plan as plans
-    from upsampler_bench import storage
     from upsampler_bench.cluster import jobs
-    from upsampler_bench.errors import PlanError
 
     name = plans.read(plan)["name"]
     jobs.check(engine, shards, context.args)

@@ -15,6 +15,7 @@ RESERVED = MetricInfo(
     "Reserved memory",
     "B",
     INFERENCE,
+    once=True,
     place=99,
     description="Bytes that the allocator took from the driver during one forward.",
 )

@@ -25,6 +25,7 @@ PEAKS = {
     ),
 }
 COMMON, DTYPE = "jafar", "float32"
+RESIZED = "; theirs resizes the image to the output first"
 BYTES = {"GB": 1e9, "MiB": 2.0**20}
 WIDTH = 128  # JAFAR's and AnyUp's queries and keys
 ABOUT = (
@@ -112,6 +113,7 @@ class Source:
         file, table: where its figures are.
         per_flop: multiply-adds to one of what it prints as FLOPs.
         seen: by operator, the multiply-adds that its counter saw, and which they are.
+        resized: the operator whose image it resized to the output's size within the time.
     """
 
     name: str
@@ -120,12 +122,20 @@ class Source:
     table: str
     per_flop: float = 0.5
     seen: Mapping[str, Seen] | None = None
+    resized: str = ""
 
 
 SOURCES = (
     Source("jafar", "JAFAR (NeurIPS 2025), tables 12 and 13", "foundation_jafar", "12-13"),
     Source("anyup", "AnyUp (ICLR 2026), table 10", "foundation_anyup", "10", 1.0, ANYUPS),
-    Source("naf", "NAF (CVPR 2026), measurements of its repository", "foundation_naf", "37 rows", seen=PTFLOPS),
+    Source(
+        "naf",
+        "NAF (CVPR 2026), measurements of its repository",
+        "foundation_naf",
+        "37 rows",
+        seen=PTFLOPS,
+        resized="anyup",
+    ),
 )
 
 
@@ -163,6 +173,7 @@ def _cell(
     """One published figure beside ours; None for jafar's own times, which are 1."""
     operator, metric, value, image = row["operator"], row["metric"], float(row["value"]), _image(row)
     absent = f"{ours.ABSENT}; --guide-image {image} measures it" if image else ours.ABSENT
+    is_resized = bool(image) and operator == source.resized
     if metric == "parameters":
         found, why = _number(records, operator, at, "params_all"), HELD.get(operator, "")
         if row["unit"] == "M":
@@ -173,12 +184,13 @@ def _cell(
         return _gflops(source, operator, at, value, row["value"], _number(records, operator, at, "flops_mac"))
     if metric in TIMES and operator != COMMON and metric in common:
         figure, mode = TIMES[metric]
-        return _ratio(figure, value / float(common[metric]["value"]), _of(records, operator, at, mode, image), absent)
+        theirs, found = value / float(common[metric]["value"]), _of(records, operator, at, mode, image)
+        return _ratio(figure, theirs, found, RESIZED if is_resized else "", absent)
     if metric in PEAKS:
         figure, mode, name = PEAKS[metric]
         theirs = value * BYTES[row["unit"]] / 1e9
         peak = _peak(_of(records, operator, at, mode, image), name)
-        why = "an allocator's, of another implementation"
+        why = f"an allocator's, of another implementation{RESIZED if is_resized else ''}"
         return _compared(figure, theirs, rough(theirs), peak, rough, why, absent)
     return None
 
@@ -211,11 +223,11 @@ def _compared(
     )
 
 
-def _ratio(figure: str, theirs: float, records: Records, absent: str) -> PublishedCell:
+def _ratio(figure: str, theirs: float, records: Records, note: str, absent: str) -> PublishedCell:
     for run, measurement in records:
         ratio = run.ratio(measurement.case, TIMED[measurement.case.mode], measurement.case.of(COMMON))
         if ratio is not None:
-            why = f"another device: {run.environment.device_name}, not an A100"
+            why = f"another device: {run.environment.device_name}, not an A100{note}"
             return _compared(figure, theirs, rough(theirs), ratio.value, rough, why)
     return PublishedCell(figure, rough(theirs), published_value=theirs, why=absent)
 

@@ -82,6 +82,14 @@ def test_times_are_compared_as_ratios_to_jafar_with_an_image_of_the_published_si
     assert found.published_value == pytest.approx(39.513908 / 57.254605)
 
 
+def test_an_image_that_they_resize_first_is_said_to_be():
+    small = replace(CASE, upsampler="anyup", scale=2, guide_image="448x448")
+    readings = (exact("inference_memory", 10**9), exact("params_all", 10**6), latency(0.002))
+    row = cells(Measurement(small, readings=readings), Measurement(small.of("jafar"), readings=(latency(0.004),)))
+    for figure in ("Forward (× jafar)", "Forward peak (GB)"):
+        assert row["anyup, 384×28×28, ×2"][figure].why.endswith("theirs resizes the image to the output first")
+
+
 def test_peaks_contain_inputs_and_weights():
     readings = (exact("inference_memory", 10**9), exact("params_all", 10**6))
     found = cells(Measurement(CASE, readings=readings))["naf, 384×28×28, ×16"]["Forward peak (GB)"]
