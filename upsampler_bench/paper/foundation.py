@@ -173,7 +173,7 @@ def _cell(
     """One published figure beside ours; None for jafar's own times, which are 1."""
     operator, metric, value, image = row["operator"], row["metric"], float(row["value"]), _image(row)
     absent = f"{ours.ABSENT}; --guide-image {image} measures it" if image else ours.ABSENT
-    is_resized = bool(image) and operator == source.resized
+    resized = RESIZED if image and operator == source.resized else ""
     if metric == "parameters":
         found, why = _number(records, operator, at, "params_all"), HELD.get(operator, "")
         if row["unit"] == "M":
@@ -184,13 +184,13 @@ def _cell(
         return _gflops(source, operator, at, value, row["value"], _number(records, operator, at, "flops_mac"))
     if metric in TIMES and operator != COMMON and metric in common:
         figure, mode = TIMES[metric]
-        theirs, found = value / float(common[metric]["value"]), _of(records, operator, at, mode, image)
-        return _ratio(figure, theirs, found, RESIZED if is_resized else "", absent)
+        theirs = value / float(common[metric]["value"])
+        return _ratio(figure, theirs, _of(records, operator, at, mode, image), resized, absent)
     if metric in PEAKS:
         figure, mode, name = PEAKS[metric]
         theirs = value * BYTES[row["unit"]] / 1e9
         peak = _peak(_of(records, operator, at, mode, image), name)
-        why = f"an allocator's, of another implementation{RESIZED if is_resized else ''}"
+        why = f"an allocator's, of another implementation{resized}"
         return _compared(figure, theirs, rough(theirs), peak, rough, why, absent)
     return None
 
