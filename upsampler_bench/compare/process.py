@@ -52,10 +52,10 @@ class Side:
         return case.of(self.renamed.get(case.upsampler, case.upsampler))
 
 
-def settings(rounds: int = 12, threads: int = 1, timeout: float = 120.0) -> Settings:
+def settings(rounds: int = 12, threads: int = 1, seed: int = 0, timeout: float = 120.0) -> Settings:
     """How a sample is measured: few rounds, equally many for all; the spread between processes is what counts."""
     return Settings(
-        baseline=REFERENCE, metrics=("latency",), threads=threads, timeout=timeout,
+        baseline=REFERENCE, metrics=("latency",), threads=threads, seed=seed, timeout=timeout,
         warmup_seconds=0.02, warmup_calls=5, max_time=1.0, rounds=rounds,
     )  # fmt: skip
 
