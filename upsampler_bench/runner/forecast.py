@@ -29,7 +29,11 @@ STARTING, WARMING, TIMING = "starting", "warming up", "timing"
 
 def call_seconds(case: Case) -> float:
     """A guess of one call (s)."""
-    seconds = CALL_SECONDS.get(case.device.partition(":")[0], CALL_SECONDS["cpu"]) * case.elements
+    elements = case.elements
+    if case.guide_image:  # which is encoded at its own size
+        tall, wide = map(int, case.guide_image.split("x"))
+        elements = max(elements, case.batch * case.channels * tall * wide)
+    seconds = CALL_SECONDS.get(case.device.partition(":")[0], CALL_SECONDS["cpu"]) * elements
     return seconds * (STEP if case.mode == TRAIN else 1.0) * (MODEL if case.model else 1.0)
 
 

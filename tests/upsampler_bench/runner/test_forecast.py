@@ -1,12 +1,13 @@
 """The time left of runs on a made-up clock, beside how long they then take."""
 
 import random
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from upsampler_bench import plan
-from upsampler_bench.case import TIMED, TRAIN
+from upsampler_bench.case import TIMED, TRAIN, Case
 from upsampler_bench.device import Timings
 from upsampler_bench.results import Reading
 from upsampler_bench.runner import forecast
@@ -133,3 +134,9 @@ def test_from_a_quarter_of_the_run_on_the_time_left_is_right_within_a_factor_of_
         if now > end / 4 and not (end - now) / 1.5 - 0.02 * end <= left <= 1.5 * (end - now) + 0.02 * end
     }
     assert not wrong
+
+
+def test_an_image_that_is_larger_than_the_output_takes_the_longer():
+    small = Case("jafar", channels=384, height=28, width=28)
+    assert forecast.call_seconds(replace(small, guide_image="448x448")) == 64 * forecast.call_seconds(small)
+    assert forecast.call_seconds(replace(small, guide_image="28x28")) == forecast.call_seconds(small)
