@@ -26,7 +26,7 @@ def test_a_guided_chain_averages_the_guide_to_the_size_of_each():
     assert torch.equal(up(x, guide), second(first(x, F.avg_pool2d(guide, 2)), guide))
 
 
-def test_a_guide_of_indices_is_made_anew_for_each():
+def test_a_guide_of_indices_is_made_again_for_each():
     up = upsamplers.create("max-unpool", 4, scale=4, step=2)
     assert up(torch.randn(1, 4, 3, 3), torch.randn(1, 4, 12, 12)).shape == (1, 4, 12, 12)
 

@@ -195,8 +195,8 @@ def _recorded(
 def _on_cpu(step: Callable[[], object], module: nn.Module) -> tuple[list[list[Part]], list[Profile], Facts]:
     """The parts of steps, the last of these steps, and how long the same steps took in between without the profiler.
 
-    What the profiler allocates cuts the heap in pieces, so that some steps get memory that no one had before, and take
-    up to three times as long for it. The half with the fewest new pages counts.
+    What the profiler allocates fragments the heap: some steps then get memory that the process never touched, and its
+    page faults make them up to three times as long. The half of the steps with the fewest new pages counts.
     """
     costs, _ = _recorded(step, module)
     overhead = _ranges.overhead()
@@ -218,7 +218,7 @@ def _on_cpu(step: Callable[[], object], module: nn.Module) -> tuple[list[list[Pa
 
 
 def _new_pages() -> int:
-    """How many pages this process has been the first to touch."""
+    """How many page faults of new memory this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 

@@ -81,10 +81,10 @@ def _jbu_stack(at: Shape) -> int:
 
 
 Seen = tuple[Callable[[Shape], int], str]
-# Why published parameters are others.
-HELD = {
+# Why published parameter counts differ.
+OTHER_COUNTS = {
     "jbu-stack": "theirs hold the four stages of ×16 at every ratio, and a layer norm of 2C before x",
-    **dict.fromkeys(("jafar", "anyup"), "NAF's repository counts as many as we do"),
+    **dict.fromkeys(("jafar", "anyup"), "NAF's repository prints the same count as ours"),
 }
 ELEMENTWISE = 8_500  # an output pixel, of JAFAR and AnyUp
 PTFLOPS: dict[str, Seen] = {
@@ -175,7 +175,7 @@ def _cell(
     absent = f"{ours.ABSENT}; --guide-image {image} measures it" if image else ours.ABSENT
     resized = RESIZED if image and operator == source.resized else ""
     if metric == "parameters":
-        found, why = _number(records, operator, at, "params_all"), HELD.get(operator, "")
+        found, why = _number(records, operator, at, "params_all"), OTHER_COUNTS.get(operator, "")
         if row["unit"] == "M":
             text, places = f"{row['value']} M", len(row["value"].partition(".")[2])
             return _compared(PARAMS, value * 1e6, text, found, lambda one: f"{one / 1e6:.{places}f} M", why)
