@@ -7,7 +7,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import (
@@ -18,9 +17,8 @@ from upsamplers.checks import (
     require_size,
 )
 from upsamplers.errors import Unsupported
-from upsamplers.functional._torch.plain_layers import is_plain
-from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional._torch.recomputation import recomputed
 from upsamplers.functional.average_pool import pool_to
 from upsamplers.functional.neighbourhood_attention import neighbourhood_attention
 from upsamplers.registry import register
@@ -119,10 +117,7 @@ class _Block(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, E / 2, h, w) -> (B, E / 2, h, w)."""
-        is_recomputed = torch.is_grad_enabled() and not needs_plain_operations() and is_plain(*self.children())
-        if is_recomputed:
-            return checkpoint(self._encode, z, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
-        return self._encode(z)
+        return recomputed(self._encode, z, layers=self.children())
 
     def _encode(self, z: Tensor) -> Tensor:
         z = self.conv1(F.silu(self.norm1(z)))
@@ -160,7 +155,7 @@ class _RotaryPosition(nn.Module):
         rows, columns = (_positions(side, periods) / periods for side in (height, width))  # (D / 4, side) each
         angles = torch.cat((rows.unsqueeze(2).expand(-1, -1, width), columns.unsqueeze(1).expand(-1, height, -1)))
         if self.training:
-            angles = angles * torch.empty_like(periods[0]).uniform_(-STRETCH, STRETCH).exp()
+            angles = angles * ((2 * torch.rand_like(periods[0]) - 1) * STRETCH).exp()
         return angles
 
 

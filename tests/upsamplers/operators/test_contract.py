@@ -170,6 +170,20 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 @every_operator
+def test_lent_parameters_have_the_gradients_of_own_ones(name: str) -> None:
+    module = trained(name).double()
+    leaves = differentiable(fit_for(inputs(module, 4, 3), torch.float64))
+    lent = {key: (1.1 * one).detach().requires_grad_(one.requires_grad) for key, one in module.named_parameters()}
+    wanted = [one for one in (*leaves, *lent.values()) if one.requires_grad]
+    found = torch.autograd.grad(functional_call(module, lent, leaves).square().sum(), wanted)
+    module.load_state_dict(lent, strict=False)
+    own = [one for one in (*leaves, *module.parameters()) if one.requires_grad]
+    expected = torch.autograd.grad(module(*leaves).square().sum(), own)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@every_operator
 def test_gradients_that_can_be_differentiated_again_are_the_same(name: str) -> None:
     module = trained(name).double()
     leaves = differentiable(fit_for(inputs(module, 4, 3), torch.float64))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,31 @@ def recomputed(step: Callable[..., Tensor], *inputs: Tensor, layers: Iterable[nn
         inputs: of the step.
         layers: that the step calls.
     """
+    layers = [*layers]
     if not torch.is_grad_enabled() or needs_plain_operations() or not is_plain(*layers):
         return step(*inputs)
-    return checkpoint(step, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+    # torch.func.functional_call lends parameters to the layers, which are gone when backward runs.
+    owners = [module for layer in layers for module in layer.modules()]
+    parameters = [dict(module._parameters) for module in owners]
+
+    def with_its_parameters(*given: Tensor) -> Tensor:
+        with _lent(owners, parameters):
+            return step(*given)
+
+    return checkpoint(with_its_parameters, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _lent(owners: list[nn.Module], parameters: list[dict[str, nn.Parameter | None]]) -> Iterator[None]:
+    """Within this context modules have these parameters."""
+    before = [dict(module._parameters) for module in owners]
+    changed = [
+        index for index, own in enumerate(before) if any(own[name] is not parameters[index][name] for name in own)
+    ]
+    try:
+        for index in changed:
+            owners[index]._parameters.update(parameters[index])
+        yield
+    finally:
+        for index in changed:
+            owners[index]._parameters.update(before[index])
