@@ -67,6 +67,10 @@ def small(name, scale=2):
     if name.startswith("dysample"):
         channels = 2 * scale**2 if name.startswith("dysample-s") else 4
         return channels, {} if name == "dysample-naive" else {"groups": 2}
+    if name == "naf":
+        return 4, {"embedding_channels": 16, "heads": 2, "up_kernel": 1}
+    if name == "sapa-d":
+        return 4, {"groups": 2, "points": 3, "embedding_channels": 3}
     if name == "sapa-b":
         return 32, {"up_kernel": 3}
     return 4, {"up_kernel": 3} if name.startswith(("carafe", "fade", "dlu")) else {}

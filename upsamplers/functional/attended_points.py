@@ -59,7 +59,7 @@ def attended_points(
     with stage("attention"):
         scale = -(-query.shape[2] // x.shape[2])
         others = (key, query, bias, offsets)
-        fused = uses_triton(backend, x, *others, kernel=hood.kernel, scale=scale, groups=hood.groups)
+        fused = uses_triton(backend, x, *others, scale=scale, groups=hood.groups)
         if not fused and needs_plain_operations():
             return sampled_sum(x, key, query, bias, offsets, hood)
         require_option("the kernel of a neighbourhood", hood.kernel, odd=True)

@@ -23,6 +23,8 @@ HAS_TRITON = find_spec("triton") is not None
 LARGEST_KERNEL = 11
 # Taps times output pixels of an input pixel, which one program of a gradient holds for all its pixels.
 LARGEST_CELL = 2048
+# Channels of a group's queries and keys that one program multiplies as a matrix.
+LARGEST_DEPTH = 256
 # Programs along the third axis of a CUDA grid.
 MOST_IMAGES = 65535
 # Offsets within one image are of 32 bits.
@@ -65,7 +67,9 @@ def require_backend(backend: str) -> None:
         raise Unsupported(f"no backend {backend!r}; expected {', '.join(map(repr, BACKENDS))}")
 
 
-def uses_triton(backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1) -> bool:
+def uses_triton(
+    backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1, depth: int = 1
+) -> bool:
     """Whether the Triton form runs: the one place where that is decided.
 
     While a program is exported or traced, and under torch.func or forward-mode differentiation, the PyTorch form runs.
@@ -74,7 +78,8 @@ def uses_triton(backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale
         backend: "torch", "triton", or "auto": what `use_backend` chose, else Triton where it can.
         x: (B, C, H, W).
         others: the other tensors that the kernels would read.
-        kernel, scale, groups: k, s and Z.
+        kernel, scale, groups: k, s and Z, as far as they limit the kernels.
+        depth: channels of a group's queries and keys, where kernels multiply these as matrices.
 
     Raises:
         Unsupported: Triton was asked for by name and cannot run, with the reason; or there is no such backend.
@@ -82,7 +87,7 @@ def uses_triton(backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale
     wanted = _choice.backend if backend == "auto" else backend
     if wanted == "torch" or (wanted == "auto" and not x.is_cuda) or _is_exporting():
         return False  # the interpreter of Triton runs kernels on a CPU, where they are asked for by name
-    reason = why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups)
+    reason = why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups, depth=depth)
     if reason is None:
         return True
     require_backend(wanted)
@@ -91,7 +96,9 @@ def uses_triton(backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale
     return False
 
 
-def why_not_triton(x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1) -> str | None:
+def why_not_triton(
+    x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1, depth: int = 1
+) -> str | None:
     """Why the kernels cannot take these tensors, a predicate without its subject; or None."""
     if not HAS_TRITON:
         return "needs triton, which is not installed: pip install triton"
@@ -105,14 +112,16 @@ def why_not_triton(x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, 
             return f"takes float32, float16 and bfloat16, not {str(tensor.dtype).removeprefix('torch.')}"
         if not is_compiling and type(tensor) not in PLAIN_TENSORS:
             return f"takes plain tensors, not {type(tensor).__name__}"
-    return _why_not_sizes(x, kernel, scale, groups)
+    return _why_not_sizes(x, kernel, scale, groups, depth)
 
 
-def _why_not_sizes(x: Tensor, kernel: int, scale: int, groups: int) -> str | None:
+def _why_not_sizes(x: Tensor, kernel: int, scale: int, groups: int, depth: int) -> str | None:
     if kernel > LARGEST_KERNEL:
         return f"takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}"
     if next_power_of_2(kernel**2) * next_power_of_2(scale**2) > LARGEST_CELL:
         return f"takes up to k² · s² = {LARGEST_CELL}, each rounded up to a power of two, not {kernel}² · {scale}²"
+    if depth > LARGEST_DEPTH:
+        return f"takes up to {LARGEST_DEPTH} channels of queries a head, not {depth}"
     images = x.shape[0]
     if images * groups > MOST_IMAGES:
         return f"takes up to {MOST_IMAGES} images times groups, not {images * groups}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from upsamplers.checks import require_divisible, require_option, require_size
@@ -9,10 +10,11 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.neighbourhoods import NeighbourhoodAttention, gathered_attention
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.stage import stage
+from upsamplers.functional.backend import uses_triton
 
 
 def neighbourhood_attention(
-    query: Tensor, key: Tensor, x: Tensor, kernel: int, *, heads: int = 1, scale: int = 2
+    query: Tensor, key: Tensor, x: Tensor, kernel: int, *, heads: int = 1, scale: int = 2, backend: str = "auto"
 ) -> Tensor:
     """Attention of each output pixel to the k x k window of x around its own pixel (NAF, CVPR 2026).
 
@@ -26,7 +28,11 @@ def neighbourhood_attention(
     no copy of keys or x at the output's size, and beyond its results a few MiB for a row of windows. On CPU, half
     precision is summed in float32. It repeats bit by bit. Second derivatives are supported, but copy every window.
 
-    A program that is being compiled, exported or traced gets the same products, of all windows at once.
+    The Triton form has no copy of a window, and no weight in memory; backward keeps two numbers for each output pixel
+    and head. It has no second derivatives. What is no number in x may spoil output pixels near those that see it.
+
+    On the PyTorch backend a program that is being compiled, exported or traced gets the same products, of all windows
+    at once.
 
     Args:
         query: (B, D, sH, sW).
@@ -35,16 +41,18 @@ def neighbourhood_attention(
         kernel: k, odd.
         heads: N, dividing C and D.
         scale: s.
+        backend: as in `upsamplers.create`; Triton takes up to 256 channels of query and key a head.
 
     Returns:
         (B, C, sH, sW) in x's dtype and memory format.
 
     Raises:
         Unsupported: k is even, x has fewer than k rows or columns, the heads do not divide C and D, or something does
-            not fit x.
+            not fit x; or the backend cannot run.
     """
     with stage("attention"):
-        if needs_plain_operations():
+        fused = uses_triton(backend, x, query, key, scale=scale, groups=heads, depth=query.shape[1] // heads)
+        if not fused and needs_plain_operations():
             return gathered_attention(query, key, x, kernel, heads, scale)
         require_option("the kernel of a neighbourhood", kernel, odd=True)
         require_size(x, kernel, "windows are pushed inside")
@@ -59,5 +67,15 @@ def neighbourhood_attention(
                 raise Unsupported(
                     f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
                 )
-        out: Tensor = NeighbourhoodAttention.apply(query, key, x, kernel, heads, scale)  # type: ignore[no-untyped-call]
+        out: Tensor
+        if fused:
+            from upsamplers.functional._triton import neighbourhood_attention as triton_form
+            from upsamplers.functional._triton.launch import dense
+
+            dtype = torch.promote_types(query.dtype, key.dtype)
+            out = triton_form.neighbourhood_attention(
+                dense(query.to(dtype)), dense(key.to(dtype)), dense(x), kernel, heads, scale
+            )
+            return out
+        out = NeighbourhoodAttention.apply(query, key, x, kernel, heads, scale)  # type: ignore[no-untyped-call]
         return out

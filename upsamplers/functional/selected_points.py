@@ -9,9 +9,12 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_selection import SelectedPoints, sampled_selection
 from upsamplers.functional._torch.stage import stage
+from upsamplers.functional.backend import uses_triton
 
 
-def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, groups: int, scale: int) -> Tensor:
+def selected_points(
+    x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, groups: int, scale: int, backend: str = "auto"
+) -> Tensor:
     """Dynamic selection (SAPA-D, "On Point Affiliation").
 
     Point m of group g of output pixel (i, j) lies at (j // s + dx, i // s + dy), in pixels of x whose middles are whole
@@ -20,7 +23,11 @@ def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, g
 
     No sample is copied out, forward or backward, which reads the points again; both run in a fixed order, without
     atomic additions. Coordinates and sums are float32 at least. Second derivatives are supported, but copy every
-    sample. A program that is being compiled, exported or traced gets the same sums as two calls of grid_sample a point.
+    sample. The Triton form has none, and adds atomically in backward, except with
+    `torch.use_deterministic_algorithms`: then backward is the PyTorch form's.
+
+    On the PyTorch backend a program that is being compiled, exported or traced gets the same sums as two calls of
+    grid_sample a point.
 
     Args:
         x: (B, C, H, W).
@@ -29,15 +36,17 @@ def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, g
         offsets: (B, 2ZP, sH, sW), channels ordered group · point · coordinate (x, y).
         groups: Z, dividing C; contiguous groups of channels.
         scale: s.
+        backend: as in `upsamplers.create`.
 
     Returns:
         (B, C, sH, sW) in x's dtype and memory format.
 
     Raises:
-        Unsupported: the groups do not divide C, or something does not fit x.
+        Unsupported: the groups do not divide C, something does not fit x, or the backend cannot run.
     """
     with stage("selection"):
-        if needs_plain_operations():
+        fused = uses_triton(backend, x, key, query, offsets, scale=scale, groups=groups)
+        if not fused and needs_plain_operations():
             return sampled_selection(x, key, query, offsets, groups, scale)
         require_divisible(x.shape[1], groups, "the groups of the points")
         require_divisible(key.shape[1], groups, "the groups of the points")
@@ -52,5 +61,12 @@ def selected_points(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, *, g
                 raise Unsupported(
                     f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
                 )
-        out: Tensor = SelectedPoints.apply(x, key, query, offsets, groups, scale)  # type: ignore[no-untyped-call]
+        out: Tensor
+        if fused:
+            from upsamplers.functional._triton import selected_points as triton_form
+            from upsamplers.functional._triton.launch import dense
+
+            out = triton_form.selected_points(x, key, dense(query), offsets, groups, scale)
+            return out
+        out = SelectedPoints.apply(x, key, query, offsets, groups, scale)  # type: ignore[no-untyped-call]
         return out

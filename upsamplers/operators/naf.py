@@ -54,6 +54,7 @@ class NAF(Upsampler):
     """
 
     needs_guide = guide_is_image = True
+    backends = ("torch", "triton")
     least_size = 9
 
     def __init__(
@@ -86,7 +87,9 @@ class NAF(Upsampler):
         height, width = x.shape[2:]
         query = self.image_encoder(guide, self.scale * height, self.scale * width)  # (B, E, sH, sW)
         key = pool_to(query, height, width)
-        return neighbourhood_attention(query, key, x, self.up_kernel, heads=self.heads, scale=self.scale)
+        return neighbourhood_attention(
+            query, key, x, self.up_kernel, heads=self.heads, scale=self.scale, backend=self.backend
+        )
 
 
 class _ImageEncoder(nn.Module):

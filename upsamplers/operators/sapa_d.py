@@ -38,6 +38,7 @@ class SapaD(Upsampler):
     """
 
     needs_guide = True
+    backends = ("torch", "triton")
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class SapaD(Upsampler):
             offsets = pixel_shuffle(offsets, self.scale)
         else:
             offsets = F.interpolate(offsets, scale_factor=float(self.scale), mode="nearest")
-        return selected_points(x, key, query, offsets, groups=self.groups, scale=self.scale)
+        return selected_points(x, key, query, offsets, groups=self.groups, scale=self.scale, backend=self.backend)
 
     def _normed(self, feature: Tensor, norm: nn.GroupNorm | None, what: str) -> Tensor:
         if norm is None:

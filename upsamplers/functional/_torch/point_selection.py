@@ -52,7 +52,7 @@ class SelectedPoints(Function):
             form = partial(sampled_selection, groups=groups, scale=scale, gathers=True)
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:4]), None, None
         x, key, query, offsets = ctx.saved_tensors
-        return *_gradients(x, key, query, offsets, grad, groups, scale), None, None
+        return *selection_gradients(x, key, query, offsets, grad, groups, scale), None, None
 
 
 def sampled_selection(
@@ -106,7 +106,7 @@ def _select(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int,
     return out
 
 
-def _gradients(
+def selection_gradients(
     x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, grad: Tensor, groups: int, scale: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dtype = coordinate_dtype(x)

@@ -1,11 +1,12 @@
-"""Kernels of local deformable attention: positions of points, logits of the attention, sums of samples, gradients.
+"""Kernels of attention over points: where they are, logits of the attention, sums of samples, gradients.
 
 Images are read channels last, so that threads side by side read the channels of one pixel, 16 bytes each. A program has
 a rectangle of output pixels: their points lie close together, and the pixels around them come from L2 once. Positions
 and logits are stored, since a program would otherwise compute each once a thread instead of once a pixel.
 
-Z groups, P = k² points, N = sH · sW output pixels. Positions are (B, Z, P, 2, N), rows before columns, in pixels of x;
-logits (B, P, N), with their log-sum-exp over the points (B, N). All are float32.
+Z groups, P points, N = sH · sW output pixels. Positions are (B, Z, P, 2, N), rows before columns, in pixels of x.
+`sharing` groups side by side share one attention over their points: all groups, or each has its own. Of the A = Z /
+sharing attentions the logits are (B, A, P, N), with their log-sum-exp over the points (B, A, N). All are float32.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile, output_tile
 from upsamplers.functional.backend import next_power_of_2
 
 KEYS = ("channels", "groups", "points", *AUTOTUNE_KEYS, "stride_ow")
@@ -49,16 +50,6 @@ def fits_keys(config: Any, arguments: Mapping[str, Any]) -> bool:
     """Whether the keys of a program's pixels stay in registers; the last configuration is for what fits no other."""
     numbers = arguments["GROUPS"] * arguments["DEPTH"] * config.kwargs["BLOCK_H"] * config.kwargs["BLOCK_W"]
     return bool(numbers <= MOST_KEYS * 32 * config.num_warps) or config.kwargs == {"BLOCK_H": 2, "BLOCK_W": 4}
-
-
-@triton.jit
-def output_tile(height, width, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
-    """The rows and columns of a program's output pixels (N), and which of them are in the image."""
-    tiles = tl.cdiv(width, BLOCK_W)
-    pixel = tl.arange(0, BLOCK_H * BLOCK_W)
-    row = tl.program_id(0) // tiles * BLOCK_H + pixel // BLOCK_W
-    column = tl.program_id(0) % tiles * BLOCK_W + pixel % BLOCK_W
-    return row, column, (row < height) & (column < width)
 
 
 @triton.jit
@@ -113,29 +104,61 @@ def point_positions_kernel(
     tl.store(positions + area, x, mask=mask)
 
 
+@tuned(blocks(("BLOCK_P",), (256, 4), (512, 4), (1024, 4)), (*AUTOTUNE_KEYS, "stride_fw"))
+@triton.jit(do_not_specialize=AUTOTUNE_KEYS)
+def point_positions_bwd_kernel(
+    offsets, slopes, grad_offsets,
+    height, width, out_height, out_width, reach, tune_pixels, tune_images,
+    stride_fb, stride_fc, stride_fh, stride_fw,
+    BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    """The gradients of offsets, laid out as they are, given those of positions (B, Z, P, 2, N)."""
+    pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
+    area = out_height * out_width
+    mask = pixel < area
+    batch, plane = tl.program_id(2).to(tl.int64), tl.program_id(1)
+    offs_f = batch * stride_fb + 2 * plane.to(tl.int64) * stride_fc
+    offs_f += pixel // out_width * stride_fh + pixel % out_width * stride_fw
+    slopes += (batch * tl.num_programs(1) + plane) * 2 * area + pixel
+    below = (height - 1.0) / tl.maximum(out_height - 1.0, 1.0) * reach
+    beside = (width - 1.0) / tl.maximum(out_width - 1.0, 1.0) * reach
+    store_through_tanh(offsets + offs_f, grad_offsets + offs_f, tl.load(slopes, mask=mask, other=0.0) * below, mask)
+    offs_f += stride_fc
+    right = tl.load(slopes + area, mask=mask, other=0.0) * beside
+    store_through_tanh(offsets + offs_f, grad_offsets + offs_f, right, mask)
+
+
+@triton.jit
+def store_through_tanh(offset_ptrs, grad_ptrs, grad, mask):
+    """Writes the gradients of offsets, given those of what tanh makes of them."""
+    move = moved_by(tl.load(offset_ptrs, mask=mask, other=0.0).to(tl.float32))
+    tl.store(grad_ptrs, (grad * (1.0 - move * move)).to(grad_ptrs.dtype.element_ty), mask=mask)
+
+
 @tuned(blocks(("BLOCK_H", "BLOCK_W"), *LOGITS), KEY_KEYS, fits=fits_keys)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_logits_kernel(
     key, query, bias, positions, logits, lse,
-    depth, groups, points, height, width, out_height, out_width, factor, tune_pixels, tune_images,
+    depth, groups, sharing, points, height, width, out_height, out_width, factor, tune_pixels, tune_images,
     stride_kb, stride_kh, stride_kw, stride_qb, stride_qc, stride_qh, stride_qw,
-    GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
+    HAS_BIAS: tl.constexpr, GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """logits[m] = factor · query · (key sampled at point m + bias[m]), over the channels of all groups."""
-    batch = tl.program_id(2).to(tl.int64)
+    """logits[m] = factor · query · (key sampled at point m + bias[m]), over the channels of the groups that share."""
+    batch, attention = image_tile(groups // sharing)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
     pixel, area = row * out_width + column, out_height * out_width
     group, dim = tl.arange(0, GROUPS), tl.arange(0, DEPTH)
-    channel = group[:, None, None] * depth + dim[None, None, :]  # (Z, 1, D)
-    is_channel = (group < groups)[:, None, None] & (dim < depth)[None, None, :]
-    is_point = (group < groups)[:, None] & is_out[None, :]  # (Z, N)
+    channel = (attention * sharing + group)[:, None, None] * depth + dim[None, None, :]  # (Z, 1, D)
+    is_channel = (group < sharing)[:, None, None] & (dim < depth)[None, None, :]
+    is_point = (group < sharing)[:, None] & is_out[None, :]  # (Z, N)
     q_ptrs = query + batch * stride_qb + channel * stride_qc + (row * stride_qh + column * stride_qw)[None, :, None]
     mask = is_channel & is_out[None, :, None]
     q = tl.load(q_ptrs, mask=mask, other=0.0).to(tl.float32)  # (Z, N, D)
     key += batch * stride_kb
-    y_ptrs = positions + (batch * groups + group.to(tl.int64))[:, None] * (2 * points * area) + pixel[None, :]
+    first = batch * groups + attention * sharing
+    y_ptrs = positions + (first + group)[:, None] * (2 * points * area) + pixel[None, :]
     b_ptrs = bias + channel
-    logits += batch * points * area + pixel
+    logits += tl.program_id(2).to(tl.int64) * points * area + pixel
     highest = tl.full([BLOCK_H * BLOCK_W], LOWEST, tl.float32)
     total = tl.zeros([BLOCK_H * BLOCK_W], tl.float32)
     for _ in range(points):
@@ -146,7 +169,10 @@ def attended_points_logits_kernel(
         down, up, right = share(y - top - 1.0), share(y - top), share(x - left - 1.0)
         left = share(x - left)
         k_ptrs = key + (offs + channel)
-        k = tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
+        if HAS_BIAS:
+            k = tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
+        else:
+            k = tl.zeros([GROUPS, BLOCK_H * BLOCK_W, DEPTH], tl.float32)
         k += (up * left)[:, :, None] * tl.load(k_ptrs, mask=is_channel, other=0.0).to(tl.float32)
         k += (up * right)[:, :, None] * tl.load(k_ptrs + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
         k_ptrs += stride_kh
@@ -160,7 +186,7 @@ def attended_points_logits_kernel(
         logits += area
         y_ptrs += 2 * area
         b_ptrs += groups * depth
-    tl.store(lse + batch * area + pixel, highest + tl.log(total), mask=is_out)
+    tl.store(lse + tl.program_id(2).to(tl.int64) * area + pixel, highest + tl.log(total), mask=is_out)
 
 
 @triton.jit
@@ -182,7 +208,7 @@ UNMASKED = {"UNMASKED": lambda given: given["channels"] % (given["CHUNKS"] * giv
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_fwd_kernel(
     x, positions, logits, lse, out,
-    channels, groups, points, height, width, out_height, out_width, tune_pixels, tune_images,
+    channels, groups, sharing, points, height, width, out_height, out_width, tune_pixels, tune_images,
     stride_xb, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
     CHUNKS: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
@@ -193,8 +219,9 @@ def attended_points_fwd_kernel(
     channel, is_channel = channel_tile(channels, CHUNKS, STEP_C, UNMASKED)
     x += batch * stride_xb + group * channels
     positions += (batch * groups + group) * (2 * points * area) + pixel
-    logits += batch * points * area + pixel
-    normaliser = tl.load(lse + batch * area + pixel, mask=is_out, other=0.0)
+    attention = (batch * groups + group) // sharing
+    logits += attention * points * area + pixel
+    normaliser = tl.load(lse + attention * area + pixel, mask=is_out, other=0.0)
     result = tl.zeros([BLOCK_H * BLOCK_W, CHUNKS, STEP_C], tl.float32)
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
@@ -232,13 +259,13 @@ def load_channels(ptrs, is_channel, UNMASKED: tl.constexpr):
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_bwd_dpoints_kernel(
     x, positions, attention, grad, products, slopes,
-    channels, groups, points, height, width, out_height, out_width, tune_pixels, tune_images,
+    channels, groups, sharing, points, height, width, out_height, out_width, tune_pixels, tune_images,
     stride_xb, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
     CHUNKS: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
     """Adds up products of the gradient with samples of x, over channels, and how they change with the points.
 
-    products (B, P, N): the gradients of the attention. slopes (B, Z, P, 2, N): the gradients of positions, so far as
+    products (B, A, P, N): the gradients of the attention. slopes (B, Z, P, 2, N): the gradients of positions, so far as
     they come through x.
     """
     batch, group = image_tile(groups)
@@ -252,8 +279,9 @@ def attended_points_bwd_dpoints_kernel(
     plane = (batch * groups + group) * (2 * points * area) + pixel
     positions += plane
     slopes += plane
-    attention += batch * points * area + pixel
-    products += batch * points * area + pixel
+    first = (batch * groups + group) // sharing * (points * area) + pixel
+    attention += first
+    products += first
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
         x_position = tl.load(positions + area, mask=is_out, other=0.0)
@@ -292,11 +320,11 @@ def dots(ptrs, vectors, is_channel, UNMASKED: tl.constexpr):
 @triton.jit(do_not_specialize=(*AUTOTUNE_KEYS, "channels"))
 def attended_points_bwd_dx_kernel(
     vectors, positions, weights, total,
-    channels, groups, points, height, width, out_height, out_width, tune_pixels, tune_images,
+    channels, groups, sharing, points, height, width, out_height, out_width, tune_pixels, tune_images,
     stride_xb, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
     CHUNKS: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """Adds what output pixels have (B, C, sH, sW), times their weights (B, P, N), to the pixels that points are in.
+    """Adds what output pixels have (B, C, sH, sW), times their weights (B, A, P, N), to the pixels that points are in.
 
     The gradient of x, given that of the output and the attention; or of the keys, given queries and the gradients of
     logits. In no order.
@@ -311,7 +339,7 @@ def attended_points_bwd_dx_kernel(
     vector = tl.load(v_ptrs, mask=mask, other=0.0).to(tl.float32)  # (N, CHUNKS, STEP_C)
     total += batch * stride_xb + group * channels
     positions += (batch * groups + group) * (2 * points * area) + pixel
-    weights += batch * points * area + pixel
+    weights += (batch * groups + group) // sharing * (points * area) + pixel
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
         x = tl.load(positions + area, mask=is_out, other=0.0)
@@ -336,30 +364,31 @@ def add_to(ptrs, weight, vector, mask):
     tl.atomic_add(ptrs, weight[:, None, None] * vector, mask=mask, sem="relaxed")
 
 
-@tuned(blocks(("BLOCK_H", "BLOCK_W"), *DQUERY), KEY_KEYS, fits=fits_keys)
+# Timing adds to the slopes: they are what they were each time.
+@tuned(blocks(("BLOCK_H", "BLOCK_W"), *DQUERY), KEY_KEYS, fits=fits_keys, restore_value=["slopes"])
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_bwd_dquery_kernel(
-    key, query, bias, offsets, positions, attention, products, slopes, grad_query, grad_offsets, grad_logits,
-    depth, groups, points, height, width, out_height, out_width, factor, reach, tune_pixels, tune_images,
+    key, query, bias, positions, attention, products, slopes, grad_query, grad_logits,
+    depth, groups, sharing, points, height, width, out_height, out_width, factor, tune_pixels, tune_images,
     stride_kb, stride_kh, stride_kw, stride_qb, stride_qc, stride_qh, stride_qw,
-    stride_fb, stride_fc, stride_fh, stride_fw,
-    GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
+    HAS_BIAS: tl.constexpr, GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of query, offsets and logits (times factor), each its own pixel's.
+    """The gradients of the query and of logits (times factor), each its own pixel's.
 
-    grad_query is laid out as the query is, grad_offsets as the offsets.
+    What comes through the keys is added to slopes, which are the gradients of positions then. grad_query is laid out
+    as the query is.
     """
-    batch = tl.program_id(2).to(tl.int64)
+    batch, index = image_tile(groups // sharing)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
     pixel, area = row * out_width + column, out_height * out_width
     group, dim = tl.arange(0, GROUPS), tl.arange(0, DEPTH)
-    channel = group[:, None, None] * depth + dim[None, None, :]  # (Z, 1, D)
-    is_channel = (group < groups)[:, None, None] & (dim < depth)[None, None, :]
-    is_point = (group < groups)[:, None] & is_out[None, :]  # (Z, N)
+    channel = (index * sharing + group)[:, None, None] * depth + dim[None, None, :]  # (Z, 1, D)
+    is_channel = (group < sharing)[:, None, None] & (dim < depth)[None, None, :]
+    is_point = (group < sharing)[:, None] & is_out[None, :]  # (Z, N)
     mask = is_channel & is_out[None, :, None]
     offs_q = batch * stride_qb + channel * stride_qc + (row * stride_qh + column * stride_qw)[None, :, None]
     q = tl.load(query + offs_q, mask=mask, other=0.0).to(tl.float32)  # (Z, N, D)
-    first = batch * points * area + pixel
+    first = tl.program_id(2).to(tl.int64) * points * area + pixel
     attention += first
     products += first
     grad_logits += first
@@ -367,15 +396,9 @@ def attended_points_bwd_dquery_kernel(
     for point in range(points):
         weight = tl.load(attention + point * area, mask=is_out, other=0.0)
         mean += weight * tl.load(products + point * area, mask=is_out, other=0.0)
-    below = (height - 1.0) / tl.maximum(out_height - 1.0, 1.0) * reach
-    beside = (width - 1.0) / tl.maximum(out_width - 1.0, 1.0) * reach
-    offs_f = batch * stride_fb + (group.to(tl.int64) * (2 * points) * stride_fc)[:, None]
-    offs_f += (row * stride_fh + column * stride_fw)[None, :]
-    plane = (batch * groups + group.to(tl.int64))[:, None] * (2 * points * area) + pixel[None, :]
+    plane = (batch * groups + index * sharing + group)[:, None] * (2 * points * area) + pixel[None, :]
     positions += plane
     slopes += plane
-    offsets += offs_f
-    grad_offsets += offs_f
     key += batch * stride_kb
     b_ptrs = bias + channel
     grad_q = tl.zeros([GROUPS, BLOCK_H * BLOCK_W, DEPTH], tl.float32)
@@ -399,26 +422,19 @@ def attended_points_bwd_dquery_kernel(
         under = near * a + far * b
         upper, lower = share(y)[:, :, None], share(y - 1.0)[:, :, None]
         across = upper * across + lower * (slope(x)[:, :, None] * a + slope(x - 1.0)[:, :, None] * b)
-        sample = upper * above + lower * under + tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
+        sample = upper * above + lower * under
+        if HAS_BIAS:
+            sample += tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
         grad_q += pull[None, :, None] * sample
         down = tl.sum(q * (slope(y)[:, :, None] * above + slope(y - 1.0)[:, :, None] * under), axis=2)
         down = down * pull[None, :] + tl.load(slopes, mask=is_point, other=0.0)
         right = tl.sum(q * across, axis=2) * pull[None, :] + tl.load(slopes + area, mask=is_point, other=0.0)
-        store_through_tanh(offsets, grad_offsets, down * below, is_point)
-        store_through_tanh(offsets + stride_fc, grad_offsets + stride_fc, right * beside, is_point)
+        tl.store(slopes, down, mask=is_point)
+        tl.store(slopes + area, right, mask=is_point)
         attention += area
         products += area
         grad_logits += area
         positions += 2 * area
         slopes += 2 * area
-        offsets += 2 * stride_fc
-        grad_offsets += 2 * stride_fc
         b_ptrs += groups * depth
     tl.store(grad_query + offs_q, grad_q.to(grad_query.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def store_through_tanh(offset_ptrs, grad_ptrs, grad, mask):
-    """Writes the gradients of offsets, given those of what tanh makes of them."""
-    move = moved_by(tl.load(offset_ptrs, mask=mask, other=0.0).to(tl.float32))
-    tl.store(grad_ptrs, (grad * (1.0 - move * move)).to(grad_ptrs.dtype.element_ty), mask=mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,15 +11,9 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.point_attention import point_gradients
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._triton import attended_point_kernels as kernels
-from upsamplers.functional._triton.launch import (
-    Grid,
-    empty_feature,
-    launch,
-    materialized,
-    tuning_keys,
-)
+from upsamplers.functional._triton.launch import empty_feature, launch, materialized, tuning_keys
 from upsamplers.functional._triton.operation import Operation
-from upsamplers.functional.backend import next_power_of_2
+from upsamplers.functional._triton.point_attention import Points, attend, gradients
 
 
 def attended_points_fwd(
@@ -30,38 +23,7 @@ def attended_points_fwd(
 
     Besides the output it takes x and the keys channels last, unless they are, and 2Zk² + k² numbers an output pixel.
     """
-    pixels = _channels_last(x)
-    positions, logits, lse = _attention(_channels_last(key), query, bias, offsets, kernel, groups, reach)
-    out = empty_feature(x, (*x.shape[:2], *query.shape[2:]))
-    launch(
-        kernels.attended_points_fwd_kernel, _sum_grid(out, groups),
-        pixels, positions, logits, lse, out,
-        *_sizes(pixels, out, kernel, groups), *tuning_keys(out, groups), *_read_strides(pixels), *out.stride(),
-    )  # fmt: skip
-    return out
-
-
-def _attention(
-    keys: Tensor, query: Tensor, bias: Tensor, offsets: Tensor, kernel: int, groups: int, reach: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions of points (B, Z, k², 2, N), logits (B, k², N) and their log-sum-exp (B, N), N = sH · sW."""
-    batch, height, width, channels = keys.shape
-    points, (out_height, out_width) = kernel**2, query.shape[2:]
-    area = out_height * out_width
-    positions = torch.empty((batch, groups, points, 2, area), dtype=torch.float32, device=keys.device)
-    launch(
-        kernels.point_positions_kernel, lambda meta: (-(-area // meta["BLOCK_P"]), groups * points, batch),
-        offsets, positions, points, height, width, out_height, out_width, reach, *tuning_keys(query), *offsets.stride(),
-        K=kernel,
-    )  # fmt: skip
-    logits, lse = positions.new_empty((batch, points, area)), positions.new_empty((batch, area))
-    launch(
-        kernels.attended_points_logits_kernel, _logits_grid(query),
-        keys, query, bias, positions, logits, lse,
-        *_sizes(keys, query, kernel, groups), channels**-0.5, *tuning_keys(query),
-        *_read_strides(keys), *query.stride(), **_blocks_of_keys(channels, groups),
-    )  # fmt: skip
-    return positions, logits, lse
+    return attend(x, key, query, bias, _points(x, key, offsets, kernel, groups, reach))
 
 
 def attended_points_bwd(
@@ -75,76 +37,29 @@ def attended_points_bwd(
     """
     if exact:
         return point_gradients((x, key, query, bias, offsets), grad, Neighbourhood(kernel, groups, reach))
-    pixels, keys = _channels_last(x), _channels_last(key)
-    positions, logits, lse = _attention(keys, query, bias, offsets, kernel, groups, reach)
-    attention = logits.sub_(lse.unsqueeze(1)).exp_()
-    products, slopes = torch.zeros_like(attention), torch.zeros_like(positions)
+    grads = gradients(grad, x, key, query, bias, _points(x, key, offsets, kernel, groups, reach))
+    grad_bias = (grads.logits.squeeze(1) @ query.flatten(2).transpose(1, 2).float()).sum(0)  # (k², D)
+    grad_offsets = torch.empty_like(offsets)
+    (height, width), (out_height, out_width) = x.shape[2:], offsets.shape[2:]
     launch(
-        kernels.attended_points_bwd_dpoints_kernel, _sum_grid(grad, groups),
-        pixels, positions, attention, grad, products, slopes,
-        *_sizes(pixels, grad, kernel, groups), *tuning_keys(grad, groups), *_read_strides(pixels), *grad.stride(),
+        kernels.point_positions_bwd_kernel,
+        lambda meta: (-(-(out_height * out_width) // meta["BLOCK_P"]), groups * kernel**2, len(x)),
+        offsets, grads.positions, grad_offsets, height, width, out_height, out_width, reach,
+        *tuning_keys(offsets), *offsets.stride(),
     )  # fmt: skip
-    grad_query, grad_offsets = torch.empty_like(query), torch.empty_like(offsets)
-    grad_logits = torch.empty_like(attention)
+    return grads.x, grads.key, grads.query, grad_bias.to(bias.dtype), grad_offsets
+
+
+def _points(x: Tensor, key: Tensor, offsets: Tensor, kernel: int, groups: int, reach: float) -> Points:
+    batch, _, out_height, out_width = offsets.shape
+    area, count = out_height * out_width, kernel**2
+    positions = torch.empty((batch, groups, count, 2, area), dtype=torch.float32, device=x.device)
     launch(
-        kernels.attended_points_bwd_dquery_kernel, _logits_grid(query),
-        keys, query, bias, offsets, positions, attention, products, slopes, grad_query, grad_offsets, grad_logits,
-        *_sizes(keys, query, kernel, groups), keys.shape[3] ** -0.5, reach, *tuning_keys(query),
-        *_read_strides(keys), *query.stride(), *offsets.stride(), **_blocks_of_keys(keys.shape[3], groups),
+        kernels.point_positions_kernel, lambda meta: (-(-area // meta["BLOCK_P"]), groups * count, batch),
+        offsets, positions, count, *x.shape[2:], out_height, out_width, reach, *tuning_keys(offsets), *offsets.stride(),
+        K=kernel,
     )  # fmt: skip
-    grads = []
-    for image, vectors, weights in ((pixels, grad, attention), (keys, query, grad_logits)):
-        total = torch.zeros_like(image, dtype=torch.float32)
-        launch(
-            kernels.attended_points_bwd_dx_kernel, _sum_grid(vectors, groups),
-            vectors, positions, weights, total,
-            *_sizes(image, vectors, kernel, groups), *tuning_keys(vectors, groups),
-            *_read_strides(image), *vectors.stride(),
-        )  # fmt: skip
-        grads.append(total.permute(0, 3, 1, 2))
-    grad_bias = (grad_logits @ query.flatten(2).transpose(1, 2).float()).sum(0)  # (k², D)
-    return (
-        torch.empty_like(x).copy_(grads[0]),
-        torch.empty_like(key).copy_(grads[1]),
-        grad_query,
-        grad_bias.to(bias.dtype),
-        grad_offsets,
-    )
-
-
-def _channels_last(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H, W, C), a copy unless the image is laid out so."""
-    return image.permute(0, 2, 3, 1).contiguous()
-
-
-def _read_strides(pixels: Tensor) -> tuple[int, int, int]:
-    """Of (batch, row, column) of (B, H, W, C), zero along an axis of one pixel: it is both pixels of a sample."""
-    batch, row, column, _ = pixels.stride()
-    return batch, row if pixels.shape[1] > 1 else 0, column if pixels.shape[2] > 1 else 0
-
-
-def _sizes(pixels: Tensor, out: Tensor, kernel: int, groups: int) -> tuple[int, ...]:
-    """Channels of a group, groups, points, and the sizes of the input (B, H, W, C) and the output (B, C, sH, sW)."""
-    return pixels.shape[3] // groups, groups, kernel**2, *pixels.shape[1:3], *out.shape[2:]
-
-
-def _sum_grid(out: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
-    batch, channels, height, width = out.shape
-
-    def grid(meta: Mapping[str, int]) -> Grid:
-        tiles = -(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"])
-        return tiles, -(-(channels // groups) // (meta["CHUNKS"] * meta["STEP_C"])), batch * groups
-
-    return grid
-
-
-def _logits_grid(query: Tensor) -> Callable[[Mapping[str, int]], Grid]:
-    batch, _, height, width = query.shape
-    return lambda meta: (-(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"]), 1, batch)
-
-
-def _blocks_of_keys(channels: int, groups: int) -> dict[str, int]:
-    return {"GROUPS": next_power_of_2(groups), "DEPTH": next_power_of_2(channels // groups)}
+    return Points(positions, groups, key.shape[1] ** -0.5)
 
 
 def _fake(

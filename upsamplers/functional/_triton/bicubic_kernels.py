@@ -6,9 +6,8 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton.attended_point_kernels import output_tile
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, output_tile
 
 # Contiguous rows: one channel at a time; contiguous channels: 16 bytes of them a thread.
 ROWS = (

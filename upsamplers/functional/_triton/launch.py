@@ -20,6 +20,8 @@ NARROW = 2**31
 MOST_LAUNCHES = 4096
 # Fuses a product and its sum into one instruction, as torch's own kernels do; later versions of triton need the option.
 OPTIONS = {"enable_fp_fusion": True}
+# A constant of kernels with tl.dot: Triton's interpreter multiplies the bits of bfloat16 as integers.
+IN_FLOAT32 = {"IN_FLOAT32": lambda given: is_interpreted()}
 
 
 def is_wide(*tensors: Tensor) -> bool:

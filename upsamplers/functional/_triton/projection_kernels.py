@@ -9,9 +9,8 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton.launch import tuned
+from upsamplers.functional._triton.launch import IN_FLOAT32, tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
-from upsamplers.functional.backend import is_interpreted
 
 KEYS = ("channels", *AUTOTUNE_KEYS, "BLOCK_N", "SHUFFLE", "stride_xc", "HAS_NORM")
 SIZES = ("BLOCK_K", "BLOCK_P")
@@ -19,8 +18,6 @@ BLOCKS = blocks(
     SIZES,
     (16, 64, 4), (32, 64, 4), (16, 128, 4), (16, 64, 2), (32, 32, 2), (16, 32, 1), (32, 128, 8),
 )  # fmt: skip
-# Triton's interpreter multiplies the bits of bfloat16 as integers.
-IN_FLOAT32 = {"IN_FLOAT32": lambda given: is_interpreted()}
 
 
 def fits(config: Any, arguments: Mapping[str, Any]) -> bool:

@@ -43,6 +43,16 @@ def image_tile(groups):
 
 
 @triton.jit
+def output_tile(height, width, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
+    """The rows and columns of a program's output pixels (N), and which of them are in the image."""
+    tiles = tl.cdiv(width, BLOCK_W)
+    pixel = tl.arange(0, BLOCK_H * BLOCK_W)
+    row = tl.program_id(0) // tiles * BLOCK_H + pixel // BLOCK_W
+    column = tl.program_id(0) % tiles * BLOCK_W + pixel % BLOCK_W
+    return row, column, (row < height) & (column < width)
+
+
+@triton.jit
 def store_outputs(
     out, value, row, first, column, channel, channels, width, stride_oc, stride_oh, stride_ow,
     S: tl.constexpr, SUBS: tl.constexpr, IN_ROWS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,

@@ -13,7 +13,7 @@ pytestmark = [*marks, pytest.mark.skipif(ON_GPU, reason="the allocator of a GPU 
 SIDE = 120
 # Channels at x's size that a forward has in memory besides its output, at 256 channels, times two.
 # What their layers hold beside the kernels decides.
-OTHERS = ("freqfusion", "jbu", "jbu-stack", "lda-aqu", "resfu")
+OTHERS = ("freqfusion", "jbu", "jbu-stack", "lda-aqu", "naf", "resfu", "sapa-d")
 KEPT = {
     "bilinear": 0,
     "max-unpool": 0,

@@ -1,0 +1,79 @@
+"""Dynamic selection as operations that autograd, torch.compile and the FLOP counter know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.point_selection import selection_gradients
+from upsamplers.functional._triton.launch import empty_feature, materialized
+from upsamplers.functional._triton.operation import Operation
+from upsamplers.functional._triton.point_attention import Points, attend, gradients
+
+
+def selected_points_fwd(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int) -> Tensor:
+    """See `upsamplers.functional.selected_points`; the query is contiguous or channels_last.
+
+    Besides the output it takes x and the keys channels last, unless they are, and 3ZP numbers an output pixel.
+    """
+    return attend(x, key, query, None, _points(offsets, groups, scale))
+
+
+def selected_points_bwd(
+    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, exact: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of x, key, query and offsets; like those of `attended_points`, atomic unless they are `exact`."""
+    if exact:
+        return selection_gradients(x, key, query, offsets, grad, groups, scale)
+    grads = gradients(grad, x, key, query, None, _points(offsets, groups, scale))
+    moved = grads.positions.flip(3).flatten(1, 3)  # columns before rows: (B, 2ZP, N)
+    return grads.x, grads.key, grads.query, torch.empty_like(offsets).copy_(moved.view(offsets.shape))
+
+
+def _points(offsets: Tensor, groups: int, scale: int) -> Points:
+    height, width = offsets.shape[2:]
+    moves = offsets.unflatten(1, (groups, -1, 2))  # (B, Z, P, 2, sH, sW)
+    positions = torch.empty(moves.shape, dtype=torch.float32, device=offsets.device)
+    rows, columns = (
+        torch.arange(side, device=offsets.device).div(scale, rounding_mode="floor").to(positions.dtype)
+        for side in (height, width)
+    )
+    torch.add(moves[:, :, :, 1], rows.unsqueeze(1), out=positions[:, :, :, 0])
+    torch.add(moves[:, :, :, 0], columns, out=positions[:, :, :, 1])
+    return Points(positions.flatten(4), 1, 1.0)
+
+
+def _fake(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int) -> Tensor:
+    return empty_feature(x, (*x.shape[:2], *query.shape[2:]))
+
+
+def _bwd_fake(
+    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, exact: bool
+) -> tuple[Tensor, ...]:
+    return tuple(torch.empty_like(tensor) for tensor in (x, key, query, offsets))
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:4])
+    ctx.sizes = inputs[4:]
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled():
+        raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
+    exact = torch.are_deterministic_algorithms_enabled()
+    return *selected_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.sizes, exact), None, None
+
+
+def _flops(x: Any, key: Any, query: Any, offsets: Any, groups: int, *_: Any, **__: Any) -> int:
+    """Four multiply-adds for each number of a sample of x, and five for one of the keys."""
+    batch, channels, height, width = query
+    points = offsets[1] // (2 * groups)
+    return int(2 * batch * height * width * points * (4 * x[1] + 5 * channels))
+
+
+selected_points_gradients = Operation(selected_points_bwd, _bwd_fake)
+selected_points = Operation(selected_points_fwd, _fake, setup_context=_setup_context, backward=_backward, flops=_flops)
