@@ -1,4 +1,7 @@
-"""torch.compile with empty caches: shared by the probes of compilation."""
+"""torch.compile with empty caches: shared by the probes of compilation.
+
+The compiler is imported where it is used: every run imports this module, and the compiler takes as long as torch.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch._dynamo
-import torch._inductor.config
-import torch._inductor.utils
 
 from upsampler_bench.capabilities import NotApplicable
 
@@ -31,6 +31,9 @@ def empty_caches(device: str) -> Iterator[None]:
 
 @contextmanager
 def _empty() -> Iterator[None]:
+    import torch._inductor.config
+    import torch._inductor.utils
+
     utils: Any = torch._inductor.utils
     fresh_cache = getattr(utils, "fresh_cache", None) or utils.fresh_inductor_cache
     with (
@@ -46,6 +49,8 @@ def _empty() -> Iterator[None]:
 @contextmanager
 def nothing_traced() -> Iterator[None]:
     """Forgets what torch.compile traced before, and afterwards what it traced inside."""
+    import torch._dynamo
+
     torch._dynamo.reset()
     try:
         yield

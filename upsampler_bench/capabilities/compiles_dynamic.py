@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch._dynamo.config
-import torch._dynamo.exc
 
 from upsampler_bench.capabilities import No, _compiler, _probing
 from upsampler_bench.device import Device
@@ -29,6 +27,9 @@ SECONDS = 8.0
 
 def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     """Compiles for one size and calls the program with another."""
+    import torch._dynamo.config
+    import torch._dynamo.exc
+
     case = workload.case
     first = _probing.variant(workload, batch=max(2, case.batch))
     other = _probing.variant(workload, batch=first.case.batch + 1, height=case.height + 3, width=case.width + 2)

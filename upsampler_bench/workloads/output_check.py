@@ -44,12 +44,12 @@ def why_wrong(workload: Workload) -> str | None:
 @contextmanager
 def deterministic_algorithms() -> Iterator[None]:
     """Deterministic algorithms, which also fill fresh memory with NaN; what has none only warns."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports a compiler, in a second
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.set_deterministic_debug_mode(before)
 
 
 def _wrong_output(workload: Workload, out: object) -> str | None:

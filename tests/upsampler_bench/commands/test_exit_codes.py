@@ -60,8 +60,8 @@ def test_no_error_ends_with_the_code_of_a_result(invoke, monkeypatch, problem, c
 @pytest.mark.parametrize(
     "environment",
     [
-        {"MPLBACKEND": "nonsense", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONWARNINGS": "error"},
+        {"MPLBACKEND": "nonsense", "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONWARNINGS": "error"},
+        pytest.param({"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, marks=pytest.mark.exhaustive),
     ],
     ids=str,
 )

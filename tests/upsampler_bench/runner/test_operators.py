@@ -55,7 +55,13 @@ for name in {NAMES}:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("main.py",), ("-m", "main"), ("-m", "my_operators")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "main"),
+        *(pytest.param(other, marks=pytest.mark.exhaustive) for other in (("main.py",), ("-m", "my_operators"))),
+    ],
+)
 def test_what_an_imported_module_registers_arrives(arguments: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "my_operators.py").write_text(REGISTERED + SEND, encoding="utf-8")
     (tmp_path / "main.py").write_text("import my_operators\n" + SEND, encoding="utf-8")

@@ -133,8 +133,12 @@ RUN = "run -u nearest --plugin mine --shape 8x6x5 --device cpu --metrics params 
 
 @pytest.mark.parametrize(
     "command",
-    [[SCRIPT, *RUN.split()], [sys.executable, "-m", "upsampler_bench", "list", "--plugin", "mine"]],
-    ids=["script", "module"],
+    [
+        pytest.param([SCRIPT, *RUN.split()], id="script"),
+        pytest.param(
+            [sys.executable, "-m", "upsampler_bench", *RUN.split()], id="module", marks=pytest.mark.exhaustive
+        ),
+    ],
 )
 def test_files_of_the_current_folder_do_not_replace_modules(tmp_path, command):
     installed = {"torch", "numpy", "rich", "typer", "click", "msgspec", "psutil", "cloudpickle", "fvcore", "upsamplers"}

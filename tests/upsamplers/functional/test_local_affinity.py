@@ -104,7 +104,9 @@ def test_no_window_of_keys_is_copied_out():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("border", MODES)
+@pytest.mark.parametrize(
+    "border", [pytest.param(mode, marks=[pytest.mark.exhaustive] * (mode != "reflection")) for mode in MODES]
+)
 def test_a_compiled_program_takes_any_size(border):
     compiled = torch.compile(
         lambda q, k: local_affinity(q, k, 3, border=border), fullgraph=True, dynamic=True, backend="aot_eager"

@@ -10,6 +10,7 @@ from upsamplers import Unsupported
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows]
 LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+HALVES = [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.exhaustive)]
 # The interpreter takes 36 programs for A2U's pool alone: what its own kernels do is in test_image_filters.py.
 QUICK = [name for name in EVERY if name != "a2u"]
 # In half precision their gradients differ by how differences of nearly equal features are rounded.
@@ -54,15 +55,25 @@ def test_other_scales(name, scale):
     check(name, channels, 2, 3, batch=1, scale=scale, **options)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("name", [name for name in QUICK if name not in UNSTABLE])
 def test_half_precision_is_summed_in_float32(name, dtype):
     channels, options = small(name)
     check(name, channels, 2, 3, batch=1, dtype=dtype, **options)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@LAYOUTS
+@pytest.mark.parametrize(
+    ("dtype", "layout"),
+    [
+        (torch.float32, torch.contiguous_format),
+        (torch.bfloat16, torch.channels_last),
+        *(
+            pytest.param(*other, marks=pytest.mark.exhaustive)
+            for other in ((torch.float32, torch.channels_last), (torch.bfloat16, torch.contiguous_format))
+        ),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("name", QUICK)
 def test_inference_has_the_values_of_torch(name, layout, dtype):
     """Where no gradient is wanted projections are fused, and norms folded into them."""
