@@ -31,7 +31,11 @@ def case_of(name, mode=INFERENCE, side=17, **changes):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "changes"),
-    [(INFERENCE, {}), (TRAIN, {}), (TRAIN, {"batch": 2, "dtype": "bfloat16"})],
+    [
+        (INFERENCE, {}),
+        pytest.param(TRAIN, {}, marks=pytest.mark.exhaustive),
+        (TRAIN, {"batch": 2, "dtype": "bfloat16"}),
+    ],
     ids=["inference", "train", "train-bfloat16"],
 )
 @every_operator

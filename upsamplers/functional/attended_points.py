@@ -35,8 +35,11 @@ def attended_points(
     No sample is ever copied out. Beyond the output it takes the memory of x and the keys, at least in float32, and
     about a quarter of the output's; backward that of x and the keys twice, and of every gradient. Coordinates and sums
     are float32 at least. Both run in a fixed order, without atomic additions. Second derivatives are supported, but
-    copy every sample. The Triton form has none, and adds atomically in backward, except with
-    `torch.use_deterministic_algorithms`: then backward is the PyTorch form's.
+    copy every sample.
+
+    The Triton form allocates 2Zk² + k² numbers for each output pixel, in backward twice as many and k² more. It has no
+    second derivatives, and adds atomically in backward, except with `torch.use_deterministic_algorithms`: then backward
+    is the PyTorch form's.
 
     On the PyTorch backend a program that is being compiled, exported or traced gets the same sum as 2k² calls of
     grid_sample (whose own backward adds atomically on a GPU).
@@ -57,7 +60,7 @@ def attended_points(
         Unsupported: k is even, the groups do not divide C and D, something does not fit x, or the backend cannot run.
     """
     with stage("attention"):
-        scale = -(-query.shape[2] // x.shape[2])
+        scale = max(-(-query.shape[axis] // x.shape[axis]) for axis in (2, 3))
         others = (key, query, bias, offsets)
         fused = uses_triton(backend, x, *others, scale=scale, groups=hood.groups)
         if not fused and needs_plain_operations():

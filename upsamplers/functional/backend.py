@@ -112,10 +112,12 @@ def why_not_triton(
             return f"takes float32, float16 and bfloat16, not {str(tensor.dtype).removeprefix('torch.')}"
         if not is_compiling and type(tensor) not in PLAIN_TENSORS:
             return f"takes plain tensors, not {type(tensor).__name__}"
-    return _why_not_sizes(x, kernel, scale, groups, depth)
+    return _why_not_sizes(x, others, kernel, scale, groups, depth)
 
 
-def _why_not_sizes(x: Tensor, kernel: int, scale: int, groups: int, depth: int) -> str | None:
+def _why_not_sizes(
+    x: Tensor, others: tuple[Tensor, ...], kernel: int, scale: int, groups: int, depth: int
+) -> str | None:
     if kernel > LARGEST_KERNEL:
         return f"takes windows up to {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {kernel} x {kernel}"
     if next_power_of_2(kernel**2) * next_power_of_2(scale**2) > LARGEST_CELL:
@@ -125,8 +127,9 @@ def _why_not_sizes(x: Tensor, kernel: int, scale: int, groups: int, depth: int) 
     images = x.shape[0]
     if images * groups > MOST_IMAGES:
         return f"takes up to {MOST_IMAGES} images times groups, not {images * groups}"
-    if x.numel() * scale**2 >= MOST_ELEMENTS * images > 0:
-        return f"takes less than 2³¹ elements an image, not {x.numel() // images * scale**2}"
+    for elements in (x.numel() * scale**2, *(tensor.numel() for tensor in others)):
+        if elements >= MOST_ELEMENTS * images > 0:
+            return f"takes less than 2³¹ elements an image, not {elements // images}"
     return None
 
 

@@ -26,10 +26,11 @@ def neighbourhood_attention(
     The s² output pixels of one pixel of x share its window, and are one batched product with it. Windows are copied
     out for a few rows of x and one head at a time, forward and backward, which computes the weights again; a step has
     no copy of keys or x at the output's size, and beyond its results a few MiB for a row of windows. On CPU, half
-    precision is summed in float32. It repeats bit by bit. Second derivatives are supported, but copy every window.
+    precision is summed in float32. It is deterministic. Second derivatives are supported, but copy every window.
 
-    The Triton form has no copy of a window, and no weight in memory; backward keeps two numbers for each output pixel
-    and head. It has no second derivatives. What is no number in x may spoil output pixels near those that see it.
+    The Triton form copies no window and stores no weight; backward allocates two numbers for each output pixel and
+    head. It has no second derivatives. A NaN or infinity in x may spread to output pixels nearby, and one in any input
+    to gradients nearby.
 
     On the PyTorch backend a program that is being compiled, exported or traced gets the same products, of all windows
     at once.
@@ -51,6 +52,7 @@ def neighbourhood_attention(
             not fit x; or the backend cannot run.
     """
     with stage("attention"):
+        require_option("the heads of the attention", heads)
         fused = uses_triton(backend, x, query, key, scale=scale, groups=heads, depth=query.shape[1] // heads)
         if not fused and needs_plain_operations():
             return gathered_attention(query, key, x, kernel, heads, scale)

@@ -17,14 +17,16 @@ def selected_points(
 ) -> Tensor:
     """Dynamic selection (SAPA-D, "On Point Affiliation").
 
-    Point m of group g of output pixel (i, j) lies at (j // s + dx, i // s + dy), in pixels of x whose middles are whole
-    numbers; x and the keys are read there bilinearly, zero outside. logits[g, m] = query_g · key_g; out of a group's
-    channels = Σ_m softmax over its points (logits) · x.
+    Point m of group g of output pixel (i, j) is at row i // s + dy and column j // s + dx of x; x and the keys are read
+    there bilinearly, zero outside. logits[g, m] = query_g · key_g(m); the output of group g = Σ_m softmax_m(logits)[g,
+    m] · x_g(m).
 
     No sample is copied out, forward or backward, which reads the points again; both run in a fixed order, without
     atomic additions. Coordinates and sums are float32 at least. Second derivatives are supported, but copy every
-    sample. The Triton form has none, and adds atomically in backward, except with
-    `torch.use_deterministic_algorithms`: then backward is the PyTorch form's.
+    sample.
+
+    The Triton form allocates 3ZP numbers for each output pixel, in backward 7ZP. It has no second derivatives, and adds
+    atomically in backward, except with `torch.use_deterministic_algorithms`: then backward is the PyTorch form's.
 
     On the PyTorch backend a program that is being compiled, exported or traced gets the same sums as two calls of
     grid_sample a point.

@@ -26,7 +26,7 @@ from upsamplers.registry import register
 NORM_GROUPS = 8
 LONGEST_PERIOD = 100  # from 1 on; the image's sides are 2 long
 STRETCH = math.log(2)
-# Sides of an image over those of the output, from which on it is made smaller first.
+# An image with a side more than this many times the output's is made smaller first.
 LARGEST_IMAGE = 4
 
 
@@ -34,12 +34,12 @@ LARGEST_IMAGE = 4
 class NAF(Upsampler):
     """Neighbourhood attention filtering (CVPR 2026).
 
-    An image is encoded pixel by pixel and by windows of 3 × 3, and turned by its position. Each pixel attends to the
-    k × k pixels of x around it, whose keys are the average of the queries inside them. No weight depends on x, so that
-    one set of weights serves features of any backbone and any number of channels.
+    An image is encoded pixel by pixel and by windows of 3 × 3, with rotary position embeddings. Each pixel attends to
+    the k × k pixels of x around it, whose keys are the average of the queries inside them. No weight depends on x, so
+    that one set of weights serves features of any backbone and any number of channels.
 
-    In training a block of the encoders is computed again for its gradient, which saves five maps of six; blocks with
-    hooks or parametrisations are not.
+    In training a block of the encoders is computed again for its gradient: of its six maps the first is kept. Blocks
+    with hooks or parametrisations are not.
 
     Args:
         channels: C, a multiple of the heads.

@@ -21,7 +21,7 @@ class SapaD(Upsampler):
     """Similarity-Aware Point Affiliation with dynamic selection ("On Point Affiliation in Feature Upsampling").
 
     x predicts where the points of an output pixel lie. Queries are projected from the guide, keys from x and read at
-    the points; the softmax of their products over a group's points weighs x there. It starts as `nearest`.
+    the points; the softmax of their products over a group's points weighs x there. It starts close to `nearest`.
 
     Args:
         channels: C, divisible by the groups; where normed a multiple of 32.

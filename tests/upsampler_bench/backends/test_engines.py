@@ -77,7 +77,7 @@ def test_engines_have_their_own_costs_and_no_memory_of_torch():
 
 @engines
 @pytest.mark.slow
-@pytest.mark.parametrize("operator", ["carafe", "dysample-s+", "fade"])
+@pytest.mark.parametrize("operator", ["carafe", "dysample-s+", pytest.param("fade", marks=pytest.mark.exhaustive)])
 def test_an_engine_has_torchs_values_and_says_what_it_is(name, operator):
     made = built(Case(operator, channels=32, height=6, width=5, backend=name))
     assert output_check.why_wrong(made) is None

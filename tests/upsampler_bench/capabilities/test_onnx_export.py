@@ -95,7 +95,7 @@ def test_the_reason_of_a_failed_export_is_its_cause():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="needs onnxruntime")
-@pytest.mark.parametrize("name", ["dysample", "anyup"])
+@pytest.mark.parametrize("name", ["dysample", pytest.param("anyup", marks=pytest.mark.exhaustive)])
 def test_one_file_of_opset_18_gives_eagers_values_at_two_sizes(name):
     (reading,) = export(name)
     assert reading.samples == (1.0,)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
 
 # Weights of a tile: 8 MiB on the CPU, where they stay in the cache, 64 MiB on a GPU, where few launches count.
@@ -203,13 +204,7 @@ class _Attention:
 def _attended(query: Tensor, key: Tensor, value: Tensor, heads: int, window: float) -> Tensor:
     """The output (B, C, sH, sW), in the value's dtype and memory format."""
     attention = _Attention(query, key, heads, window)
-    last = value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
-    out = torch.empty(
-        (*value.shape[:2], *query.shape[2:]),
-        dtype=value.dtype,
-        device=value.device,
-        memory_format=torch.channels_last if last else torch.contiguous_format,
-    )
+    out = empty_feature(value, (*value.shape[:2], *query.shape[2:]))
     for tile in attention.tiles():
         weights = attention.weights(tile, *attention.operands(tile)).mean(1)  # (B, n, m)
         target = out[:, :, tile.rows, tile.columns]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.precision import without_autocast
 from upsamplers.functional._torch.window_blocks import CPU_AT_MOST, GPU_AT_LEAST
 
@@ -119,13 +120,7 @@ class _Windows:
 def _attend(query: Tensor, key: Tensor, x: Tensor, windows: _Windows, heads: int) -> Tensor:
     """The output (B, C, sH, sW), in x's dtype and memory format."""
     batch, channels, height, width = x.shape
-    is_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    out = torch.empty(
-        (batch, channels, windows.scale * height, windows.scale * width),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last if is_last else torch.contiguous_format,
-    )
+    out = empty_feature(x, (batch, channels, windows.scale * height, windows.scale * width))
     dtype = _dtype(query, x)
     for of_query, of_x in _heads(batch, query.shape[1], channels, heads):
         keys, values = _pixels(key[of_query], dtype), _pixels(x[of_x], dtype)

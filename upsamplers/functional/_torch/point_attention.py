@@ -21,6 +21,7 @@ from upsamplers.functional._torch.bilinear_taps import (
     table_of,
 )
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_blocks import Block, Neighbourhood, blocks, pixels_of, write_pixels
 from upsamplers.functional._torch.portable_points import gather_bilinearly, sampled_sum
 from upsamplers.functional._torch.precision import coordinate_dtype
@@ -73,13 +74,7 @@ class AttendedPoints(Function):
 def _attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor, hood: Neighbourhood) -> Tensor:
     """The output (B, C, sH, sW), in x's dtype and memory format."""
     inputs = _inputs(x, key, query, bias, offsets, hood)
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    out = torch.empty(
-        (*x.shape[:2], *query.shape[2:]),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last if last else torch.contiguous_format,
-    )
+    out = empty_feature(x, (*x.shape[:2], *query.shape[2:]))
     numbers = 11 * hood.groups * hood.points + max(query.shape[1] * (hood.points + 1), 2 * x.shape[1])
     for block in blocks(x, query, hood, numbers):
         taps = _taps(_moves(inputs, block), inputs, block)

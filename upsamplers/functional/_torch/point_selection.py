@@ -22,6 +22,7 @@ from upsamplers.functional._torch.bilinear_taps import (
     table_of,
 )
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_blocks import (
     CPU_AT_LEAST,
     CPU_AT_MOST,
@@ -86,13 +87,7 @@ def _own(length: int, scale: int, like: Tensor) -> Tensor:
 
 
 def _select(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int) -> Tensor:
-    is_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    out = torch.empty(
-        (*x.shape[:2], *query.shape[2:]),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last if is_last else torch.contiguous_format,
-    )
+    out = empty_feature(x, (*x.shape[:2], *query.shape[2:]))
     dtype = coordinate_dtype(x)
     tables = table_of(x, dtype), table_of(key, dtype)
     for block in _blocks(x, query, 7 * offsets.shape[1] + query.shape[1] + x.shape[1]):

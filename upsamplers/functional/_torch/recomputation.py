@@ -16,10 +16,10 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 def recomputed(step: Callable[..., Tensor], *inputs: Tensor, layers: Iterable[nn.Module] = ()) -> Tensor:
     """step(*inputs), of which backward keeps the inputs alone; second derivatives are supported.
 
-    Layers with hooks or parametrisations are called once, and everything is kept; so it is in recorded programs.
+    Layers with hooks or parametrisations, and compiled, exported or traced programs, are not recomputed.
 
     Args:
-        step: without randomness.
+        step: without randomness and running statistics.
         inputs: of the step.
         layers: that the step calls.
     """
@@ -42,7 +42,7 @@ def _lent(owners: list[nn.Module], parameters: list[dict[str, nn.Parameter | Non
     """Within this context modules have these parameters."""
     before = [dict(module._parameters) for module in owners]
     changed = [
-        index for index, own in enumerate(before) if any(own[name] is not parameters[index][name] for name in own)
+        index for index, own in enumerate(before) if any(own[name] is not parameters[index].get(name) for name in own)
     ]
     try:
         for index in changed:

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.portable_windows import shifted_dots, shifted_sum
 from upsamplers.functional._torch.window_blocks import Cut, cut_for
 
@@ -74,13 +75,7 @@ def weighted_sums(x: Tensor, weights: Tensor, kernel: int, groups: int, scale: i
     """The reassembled x (B, C, sH, sW), in x's dtype and memory format; see `reassemble`."""
     batch, channels, height, width = x.shape
     cut = cut_for(x, kernel, groups, scale)
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    out = torch.empty(
-        (batch, channels, scale * height, scale * width),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last if last else torch.contiguous_format,
-    )
+    out = empty_feature(x, (batch, channels, scale * height, scale * width))
     for images, weight_channels, group in cut.weighted(batch):
         taps = _taps(weights[images, weight_channels], cut)
         for depth in cut.depths(group, channels):

@@ -2,7 +2,7 @@
 
 Images are read channels last, so that threads side by side read the channels of one pixel, 16 bytes each. A program has
 a rectangle of output pixels: their points lie close together, and the pixels around them come from L2 once. Positions
-and logits are stored, since a program would otherwise compute each once a thread instead of once a pixel.
+and logits are stored; otherwise every thread of a pixel would compute them again.
 
 Z groups, P points, N = sH · sW output pixels. Positions are (B, Z, P, 2, N), rows before columns, in pixels of x.
 `sharing` groups side by side share one attention over their points: all groups, or each has its own. Of the A = Z /
@@ -19,8 +19,8 @@ from upsamplers.functional._triton.launch import tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile, output_tile
 from upsamplers.functional.backend import next_power_of_2
 
-KEYS = ("channels", "groups", "points", *AUTOTUNE_KEYS, "stride_ow")
-KEY_KEYS = ("depth", "groups", "points", *AUTOTUNE_KEYS, "stride_qw")
+KEYS = ("channels", "groups", "sharing", "points", *AUTOTUNE_KEYS, "stride_ow")
+KEY_KEYS = ("depth", "groups", "sharing", "points", *AUTOTUNE_KEYS, "stride_qw")
 # Of pixels, rows by columns. Eight pixels of a row are a sector of float32, which a contiguous output is written in.
 SIZES = ("CHUNKS", "STEP_C", "BLOCK_H", "BLOCK_W")
 # A thread has 4 of STEP_C channels in each of CHUNKS: more chunks share the place and the weights of a point.
@@ -37,7 +37,7 @@ ADDS = (
 )  # fmt: skip
 # Numbers that a thread keeps of a tile of keys; the gradients need as many again for those of the queries.
 MOST_KEYS = 64
-DQUERY = ((2, 8, 4), (4, 8, 4), (8, 8, 8), (4, 4, 4), (4, 4, 8), (2, 4, 4))
+DQUERY = ((4, 8, 4), (8, 8, 8), (4, 4, 8), (2, 4, 4))
 
 
 def fits_channels(config: Any, arguments: Mapping[str, Any]) -> bool:
@@ -53,14 +53,14 @@ def fits_keys(config: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 @triton.jit
-def share(distance):
-    """Of a pixel in a sample this far below or right of it; what is no number stays none."""
+def bilinear_weight(distance):
+    """Bilinear weight of a pixel, for a sample at this distance below or right of it; NaN stays NaN."""
     return tl.maximum(1.0 - tl.abs(distance), 0.0, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
-def slope(distance):
-    """How fast the share changes with the distance; at its kinks as it goes on from there."""
+def bilinear_slope(distance):
+    """The derivative of the bilinear weight by the distance; at a kink from the right."""
     falls = tl.where((distance >= 0.0) & (distance < 1.0), -1.0, 0.0)
     return tl.where((distance >= -1.0) & (distance < 0.0), 1.0, falls)
 
@@ -72,7 +72,7 @@ def first_pixel(position, length):
 
 
 @triton.jit
-def moved_by(offset):
+def tanh(offset):
     """tanh, in units of the reach."""
     return 2.0 * tl.sigmoid(2.0 * offset) - 1.0
 
@@ -93,9 +93,9 @@ def point_positions_kernel(
     batch, plane = tl.program_id(2).to(tl.int64), tl.program_id(1)  # a plane for each group and point
     point = plane % points
     f_ptrs = offsets + batch * stride_fb + 2 * plane.to(tl.int64) * stride_fc + row * stride_fh + column * stride_fw
-    down = row + (point // K - K // 2) + reach * moved_by(tl.load(f_ptrs, mask=mask, other=0.0).to(tl.float32))
+    down = row + (point // K - K // 2) + reach * tanh(tl.load(f_ptrs, mask=mask, other=0.0).to(tl.float32))
     right = tl.load(f_ptrs + stride_fc, mask=mask, other=0.0).to(tl.float32)
-    right = column + (point % K - K // 2) + reach * moved_by(right)
+    right = column + (point % K - K // 2) + reach * tanh(right)
     # Divided last and exactly, so that what is an integer comes out as one.
     y = tl.div_rn(down * (height - 1.0), tl.maximum(out_height - 1.0, 1.0) + tl.zeros_like(down))
     x = tl.div_rn(right * (width - 1.0), tl.maximum(out_width - 1.0, 1.0) + tl.zeros_like(right))
@@ -107,7 +107,7 @@ def point_positions_kernel(
 @tuned(blocks(("BLOCK_P",), (256, 4), (512, 4), (1024, 4)), (*AUTOTUNE_KEYS, "stride_fw"))
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def point_positions_bwd_kernel(
-    offsets, slopes, grad_offsets,
+    offsets, grad_positions, grad_offsets,
     height, width, out_height, out_width, reach, tune_pixels, tune_images,
     stride_fb, stride_fc, stride_fh, stride_fw,
     BLOCK_P: tl.constexpr,
@@ -119,19 +119,21 @@ def point_positions_bwd_kernel(
     batch, plane = tl.program_id(2).to(tl.int64), tl.program_id(1)
     offs_f = batch * stride_fb + 2 * plane.to(tl.int64) * stride_fc
     offs_f += pixel // out_width * stride_fh + pixel % out_width * stride_fw
-    slopes += (batch * tl.num_programs(1) + plane) * 2 * area + pixel
-    below = (height - 1.0) / tl.maximum(out_height - 1.0, 1.0) * reach
-    beside = (width - 1.0) / tl.maximum(out_width - 1.0, 1.0) * reach
-    store_through_tanh(offsets + offs_f, grad_offsets + offs_f, tl.load(slopes, mask=mask, other=0.0) * below, mask)
+    grad_positions += (batch * tl.num_programs(1) + plane) * 2 * area + pixel
+    scale_y = (height - 1.0) / tl.maximum(out_height - 1.0, 1.0) * reach
+    scale_x = (width - 1.0) / tl.maximum(out_width - 1.0, 1.0) * reach
+    store_through_tanh(
+        offsets + offs_f, grad_offsets + offs_f, tl.load(grad_positions, mask=mask, other=0.0) * scale_y, mask
+    )
     offs_f += stride_fc
-    right = tl.load(slopes + area, mask=mask, other=0.0) * beside
+    right = tl.load(grad_positions + area, mask=mask, other=0.0) * scale_x
     store_through_tanh(offsets + offs_f, grad_offsets + offs_f, right, mask)
 
 
 @triton.jit
 def store_through_tanh(offset_ptrs, grad_ptrs, grad, mask):
     """Writes the gradients of offsets, given those of what tanh makes of them."""
-    move = moved_by(tl.load(offset_ptrs, mask=mask, other=0.0).to(tl.float32))
+    move = tanh(tl.load(offset_ptrs, mask=mask, other=0.0).to(tl.float32))
     tl.store(grad_ptrs, (grad * (1.0 - move * move)).to(grad_ptrs.dtype.element_ty), mask=mask)
 
 
@@ -144,18 +146,18 @@ def attended_points_logits_kernel(
     HAS_BIAS: tl.constexpr, GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
     """logits[m] = factor · query · (key sampled at point m + bias[m]), over the channels of the groups that share."""
-    batch, attention = image_tile(groups // sharing)
+    batch, index = image_tile(groups // sharing)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
     pixel, area = row * out_width + column, out_height * out_width
     group, dim = tl.arange(0, GROUPS), tl.arange(0, DEPTH)
-    channel = (attention * sharing + group)[:, None, None] * depth + dim[None, None, :]  # (Z, 1, D)
+    channel = (index * sharing + group)[:, None, None] * depth + dim[None, None, :]  # (Z, 1, D)
     is_channel = (group < sharing)[:, None, None] & (dim < depth)[None, None, :]
     is_point = (group < sharing)[:, None] & is_out[None, :]  # (Z, N)
     q_ptrs = query + batch * stride_qb + channel * stride_qc + (row * stride_qh + column * stride_qw)[None, :, None]
     mask = is_channel & is_out[None, :, None]
     q = tl.load(q_ptrs, mask=mask, other=0.0).to(tl.float32)  # (Z, N, D)
     key += batch * stride_kb
-    first = batch * groups + attention * sharing
+    first = batch * groups + index * sharing
     y_ptrs = positions + (first + group)[:, None] * (2 * points * area) + pixel[None, :]
     b_ptrs = bias + channel
     logits += tl.program_id(2).to(tl.int64) * points * area + pixel
@@ -166,8 +168,8 @@ def attended_points_logits_kernel(
         x = tl.load(y_ptrs + area, mask=is_point, other=0.0)
         top, left = first_pixel(y, height), first_pixel(x, width)
         offs = (top.to(tl.int32) * stride_kh + left.to(tl.int32) * stride_kw)[:, :, None]
-        down, up, right = share(y - top - 1.0), share(y - top), share(x - left - 1.0)
-        left = share(x - left)
+        down, up, right = bilinear_weight(y - top - 1.0), bilinear_weight(y - top), bilinear_weight(x - left - 1.0)
+        left = bilinear_weight(x - left)
         k_ptrs = key + (offs + channel)
         if HAS_BIAS:
             k = tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
@@ -219,9 +221,9 @@ def attended_points_fwd_kernel(
     channel, is_channel = channel_tile(channels, CHUNKS, STEP_C, UNMASKED)
     x += batch * stride_xb + group * channels
     positions += (batch * groups + group) * (2 * points * area) + pixel
-    attention = (batch * groups + group) // sharing
-    logits += attention * points * area + pixel
-    normaliser = tl.load(lse + attention * area + pixel, mask=is_out, other=0.0)
+    index = (batch * groups + group) // sharing
+    logits += index * points * area + pixel
+    normaliser = tl.load(lse + index * area + pixel, mask=is_out, other=0.0)
     result = tl.zeros([BLOCK_H * BLOCK_W, CHUNKS, STEP_C], tl.float32)
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
@@ -229,8 +231,12 @@ def attended_points_fwd_kernel(
         weight = tl.exp(tl.load(logits, mask=is_out, other=0.0) - normaliser)
         top, left = first_pixel(y, height), first_pixel(x_position, width)
         offs = (top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[:, None, None]
-        down, up, right = share(y - top - 1.0) * weight, share(y - top) * weight, share(x_position - left - 1.0)
-        left = share(x_position - left)
+        down, up, right = (
+            bilinear_weight(y - top - 1.0) * weight,
+            bilinear_weight(y - top) * weight,
+            bilinear_weight(x_position - left - 1.0),
+        )
+        left = bilinear_weight(x_position - left)
         x_ptrs = x + (offs + channel)
         result += (up * left)[:, None, None] * load_channels(x_ptrs, is_channel, UNMASKED)
         result += (up * right)[:, None, None] * load_channels(x_ptrs + stride_xw, is_channel, UNMASKED)
@@ -254,19 +260,20 @@ def load_channels(ptrs, is_channel, UNMASKED: tl.constexpr):
     return value.to(tl.float32)
 
 
-# Timing adds to the sums: they begin from nothing each time.
-@tuned(blocks(SIZES, *SUMS), KEYS, fits=fits_channels, derived=UNMASKED, reset_to_zero=["products", "slopes"])
+# Tuning runs a kernel repeatedly: sums are zeroed before each run.
+@tuned(
+    blocks(SIZES, *SUMS), KEYS, fits=fits_channels, derived=UNMASKED, reset_to_zero=["grad_weights", "grad_positions"]
+)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_bwd_dpoints_kernel(
-    x, positions, attention, grad, products, slopes,
+    x, positions, attention, grad, grad_weights, grad_positions,
     channels, groups, sharing, points, height, width, out_height, out_width, tune_pixels, tune_images,
     stride_xb, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
     CHUNKS: tl.constexpr, STEP_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, UNMASKED: tl.constexpr,
 ):  # fmt: skip
-    """Adds up products of the gradient with samples of x, over channels, and how they change with the points.
+    """Products of the gradient with samples of x, over channels, and how they change with the points.
 
-    products (B, A, P, N): the gradients of the attention. slopes (B, Z, P, 2, N): the gradients of positions, so far as
-    they come through x.
+    grad_weights (B, A, P, N): of the attention. grad_positions (B, Z, P, 2, N): so far as they come through x.
     """
     batch, group = image_tile(groups)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
@@ -278,10 +285,10 @@ def attended_points_bwd_dpoints_kernel(
     x += batch * stride_xb + group * channels
     plane = (batch * groups + group) * (2 * points * area) + pixel
     positions += plane
-    slopes += plane
+    grad_positions += plane
     first = (batch * groups + group) // sharing * (points * area) + pixel
     attention += first
-    products += first
+    grad_weights += first
     for _ in range(points):
         y = tl.load(positions, mask=is_out, other=0.0)
         x_position = tl.load(positions + area, mask=is_out, other=0.0)
@@ -294,19 +301,21 @@ def attended_points_bwd_dpoints_kernel(
         c = dots(x_ptrs, gradient, is_channel, UNMASKED)
         d = dots(x_ptrs + stride_xw, gradient, is_channel, UNMASKED)
         y, x_position = y - top, x_position - left
-        upper, lower = share(y), share(y - 1.0)
-        above, under = share(x_position) * a, share(x_position) * c
-        above += share(x_position - 1.0) * b
-        under += share(x_position - 1.0) * d
-        down = slope(y) * above + slope(y - 1.0) * under
-        right = slope(x_position) * (upper * a + lower * c) + slope(x_position - 1.0) * (upper * b + lower * d)
-        tl.atomic_add(products, upper * above + lower * under, mask=is_out, sem="relaxed")
-        tl.atomic_add(slopes, weight * down, mask=is_out, sem="relaxed")
-        tl.atomic_add(slopes + area, weight * right, mask=is_out, sem="relaxed")
+        upper, lower = bilinear_weight(y), bilinear_weight(y - 1.0)
+        above, under = bilinear_weight(x_position) * a, bilinear_weight(x_position) * c
+        above += bilinear_weight(x_position - 1.0) * b
+        under += bilinear_weight(x_position - 1.0) * d
+        down = bilinear_slope(y) * above + bilinear_slope(y - 1.0) * under
+        right = bilinear_slope(x_position) * (upper * a + lower * c) + bilinear_slope(x_position - 1.0) * (
+            upper * b + lower * d
+        )
+        tl.atomic_add(grad_weights, upper * above + lower * under, mask=is_out, sem="relaxed")
+        tl.atomic_add(grad_positions, weight * down, mask=is_out, sem="relaxed")
+        tl.atomic_add(grad_positions + area, weight * right, mask=is_out, sem="relaxed")
         positions += 2 * area
-        slopes += 2 * area
+        grad_positions += 2 * area
         attention += area
-        products += area
+        grad_weights += area
 
 
 @triton.jit
@@ -315,7 +324,7 @@ def dots(ptrs, vectors, is_channel, UNMASKED: tl.constexpr):
     return tl.sum(tl.sum(vectors * load_channels(ptrs, is_channel, UNMASKED), axis=2), axis=1)
 
 
-# Of channels nothing is assumed to be divisible, so that a thread has no four side by side: it adds them one by one.
+# `channels` is not specialised: the compiler cannot vectorise the additions, and a thread adds one channel at a time.
 @tuned(blocks(SIZES, *ADDS), KEYS, fits=fits_channels, reset_to_zero=["total"])
 @triton.jit(do_not_specialize=(*AUTOTUNE_KEYS, "channels"))
 def attended_points_bwd_dx_kernel(
@@ -346,8 +355,8 @@ def attended_points_bwd_dx_kernel(
         weight = tl.load(weights, mask=is_out, other=0.0)
         top, left = first_pixel(y, height), first_pixel(x, width)
         x_ptrs = total + ((top.to(tl.int32) * stride_xh + left.to(tl.int32) * stride_xw)[:, None, None] + channel)
-        upper, lower = share(y - top) * weight, share(y - top - 1.0) * weight
-        near, far = share(x - left), share(x - left - 1.0)
+        upper, lower = bilinear_weight(y - top) * weight, bilinear_weight(y - top - 1.0) * weight
+        near, far = bilinear_weight(x - left), bilinear_weight(x - left - 1.0)
         add_to(x_ptrs, upper * near, vector, mask)
         add_to(x_ptrs + stride_xw, upper * far, vector, mask)
         x_ptrs += stride_xh
@@ -364,19 +373,18 @@ def add_to(ptrs, weight, vector, mask):
     tl.atomic_add(ptrs, weight[:, None, None] * vector, mask=mask, sem="relaxed")
 
 
-# Timing adds to the slopes: they are what they were each time.
-@tuned(blocks(("BLOCK_H", "BLOCK_W"), *DQUERY), KEY_KEYS, fits=fits_keys, restore_value=["slopes"])
+# Tuning runs a kernel repeatedly: what it adds to is restored before each run.
+@tuned(blocks(("BLOCK_H", "BLOCK_W"), *DQUERY), KEY_KEYS, fits=fits_keys, restore_value=["grad_positions"])
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def attended_points_bwd_dquery_kernel(
-    key, query, bias, positions, attention, products, slopes, grad_query, grad_logits,
+    key, query, bias, positions, attention, grad_weights, grad_positions, grad_query, grad_logits,
     depth, groups, sharing, points, height, width, out_height, out_width, factor, tune_pixels, tune_images,
     stride_kb, stride_kh, stride_kw, stride_qb, stride_qc, stride_qh, stride_qw,
     HAS_BIAS: tl.constexpr, GROUPS: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
     """The gradients of the query and of logits (times factor), each its own pixel's.
 
-    What comes through the keys is added to slopes, which are the gradients of positions then. grad_query is laid out
-    as the query is.
+    What comes through the keys is added to grad_positions. grad_query is laid out as the query is.
     """
     batch, index = image_tile(groups // sharing)
     row, column, is_out = output_tile(out_height, out_width, BLOCK_H, BLOCK_W)
@@ -390,51 +398,51 @@ def attended_points_bwd_dquery_kernel(
     q = tl.load(query + offs_q, mask=mask, other=0.0).to(tl.float32)  # (Z, N, D)
     first = tl.program_id(2).to(tl.int64) * points * area + pixel
     attention += first
-    products += first
+    grad_weights += first
     grad_logits += first
     mean = tl.zeros([BLOCK_H * BLOCK_W], tl.float32)
     for point in range(points):
         weight = tl.load(attention + point * area, mask=is_out, other=0.0)
-        mean += weight * tl.load(products + point * area, mask=is_out, other=0.0)
+        mean += weight * tl.load(grad_weights + point * area, mask=is_out, other=0.0)
     plane = (batch * groups + index * sharing + group)[:, None] * (2 * points * area) + pixel[None, :]
     positions += plane
-    slopes += plane
+    grad_positions += plane
     key += batch * stride_kb
     b_ptrs = bias + channel
     grad_q = tl.zeros([GROUPS, BLOCK_H * BLOCK_W, DEPTH], tl.float32)
     for _ in range(points):
         weight = tl.load(attention, mask=is_out, other=0.0)
-        pull = weight * (tl.load(products, mask=is_out, other=0.0) - mean) * factor
+        pull = weight * (tl.load(grad_weights, mask=is_out, other=0.0) - mean) * factor
         tl.store(grad_logits, pull, mask=is_out)
         y = tl.load(positions, mask=is_point, other=0.0)
         x = tl.load(positions + area, mask=is_point, other=0.0)
         top, left = first_pixel(y, height), first_pixel(x, width)
         k_ptrs = key + ((top.to(tl.int32) * stride_kh + left.to(tl.int32) * stride_kw)[:, :, None] + channel)
         y, x = y - top, x - left
-        near, far = share(x)[:, :, None], share(x - 1.0)[:, :, None]
+        near, far = bilinear_weight(x)[:, :, None], bilinear_weight(x - 1.0)[:, :, None]
         a = tl.load(k_ptrs, mask=is_channel, other=0.0).to(tl.float32)
         b = tl.load(k_ptrs + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
-        across = slope(x)[:, :, None] * a + slope(x - 1.0)[:, :, None] * b
+        across = bilinear_slope(x)[:, :, None] * a + bilinear_slope(x - 1.0)[:, :, None] * b
         above = near * a + far * b
         k_ptrs += stride_kh
         a = tl.load(k_ptrs, mask=is_channel, other=0.0).to(tl.float32)
         b = tl.load(k_ptrs + stride_kw, mask=is_channel, other=0.0).to(tl.float32)
         under = near * a + far * b
-        upper, lower = share(y)[:, :, None], share(y - 1.0)[:, :, None]
-        across = upper * across + lower * (slope(x)[:, :, None] * a + slope(x - 1.0)[:, :, None] * b)
+        upper, lower = bilinear_weight(y)[:, :, None], bilinear_weight(y - 1.0)[:, :, None]
+        across = upper * across + lower * (bilinear_slope(x)[:, :, None] * a + bilinear_slope(x - 1.0)[:, :, None] * b)
         sample = upper * above + lower * under
         if HAS_BIAS:
             sample += tl.load(b_ptrs, mask=is_channel, other=0.0).to(tl.float32)
         grad_q += pull[None, :, None] * sample
-        down = tl.sum(q * (slope(y)[:, :, None] * above + slope(y - 1.0)[:, :, None] * under), axis=2)
-        down = down * pull[None, :] + tl.load(slopes, mask=is_point, other=0.0)
-        right = tl.sum(q * across, axis=2) * pull[None, :] + tl.load(slopes + area, mask=is_point, other=0.0)
-        tl.store(slopes, down, mask=is_point)
-        tl.store(slopes + area, right, mask=is_point)
+        down = tl.sum(q * (bilinear_slope(y)[:, :, None] * above + bilinear_slope(y - 1.0)[:, :, None] * under), axis=2)
+        down = down * pull[None, :] + tl.load(grad_positions, mask=is_point, other=0.0)
+        right = tl.sum(q * across, axis=2) * pull[None, :] + tl.load(grad_positions + area, mask=is_point, other=0.0)
+        tl.store(grad_positions, down, mask=is_point)
+        tl.store(grad_positions + area, right, mask=is_point)
         attention += area
-        products += area
+        grad_weights += area
         grad_logits += area
         positions += 2 * area
-        slopes += 2 * area
+        grad_positions += 2 * area
         b_ptrs += groups * depth
     tl.store(grad_query + offs_q, grad_q.to(grad_query.dtype.element_ty), mask=mask)

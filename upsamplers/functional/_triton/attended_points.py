@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_attention import point_gradients
 from upsamplers.functional._torch.point_blocks import Neighbourhood
+from upsamplers.functional._torch.precision import without_autocast
 from upsamplers.functional._triton import attended_point_kernels as kernels
-from upsamplers.functional._triton.launch import empty_feature, launch, materialized, tuning_keys
+from upsamplers.functional._triton.launch import launch, materialized, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.point_attention import Points, attend, gradients
 
@@ -28,17 +30,14 @@ def attended_points_fwd(
 
 def attended_points_bwd(
     grad: Tensor, x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor,
-    kernel: int, groups: int, reach: float, exact: bool,
+    kernel: int, groups: int, reach: float, deterministic: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """The gradients of x, key, query, bias and offsets.
-
-    What output pixels give to x and to the keys is added in float32, in no order. Where it has to be the same bits each
-    time (`exact`), the PyTorch form runs.
-    """
-    if exact:
+    """The gradients of x, key, query, bias and offsets, added atomically; or those of the PyTorch form."""
+    if deterministic:
         return point_gradients((x, key, query, bias, offsets), grad, Neighbourhood(kernel, groups, reach))
     grads = gradients(grad, x, key, query, bias, _points(x, key, offsets, kernel, groups, reach))
-    grad_bias = (grads.logits.squeeze(1) @ query.flatten(2).transpose(1, 2).float()).sum(0)  # (k², D)
+    with without_autocast(x):
+        grad_bias = (grads.logits.squeeze(1) @ query.flatten(2).transpose(1, 2).float()).sum(0)  # (k², D)
     grad_offsets = torch.empty_like(offsets)
     (height, width), (out_height, out_width) = x.shape[2:], offsets.shape[2:]
     launch(
@@ -70,7 +69,7 @@ def _fake(
 
 def _bwd_fake(
     grad: Tensor, x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor,
-    kernel: int, groups: int, reach: float, exact: bool,
+    kernel: int, groups: int, reach: float, deterministic: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     return tuple(torch.empty_like(tensor) for tensor in (x, key, query, bias, offsets))
 
@@ -83,8 +82,13 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():
         raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
-    exact = torch.are_deterministic_algorithms_enabled()
-    return *attended_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.hood, exact), None, None, None
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    return (
+        *attended_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.hood, deterministic),
+        None,
+        None,
+        None,
+    )
 
 
 def _flops(x: Any, key: Any, query: Any, bias: Any, offsets: Any, kernel: int, *_: Any, **__: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,14 @@ from torch import Tensor
 
 from upsamplers.errors import Unsupported
 from upsamplers.functional._triton.bicubic_kernels import bicubic_fwd_kernel
-from upsamplers.functional._triton.launch import Grid, dense, empty_upsampled, launch, materialized, tuning_keys
+from upsamplers.functional._triton.launch import (
+    dense,
+    empty_upsampled,
+    launch,
+    materialized,
+    rectangle_grid,
+    tuning_keys,
+)
 from upsamplers.functional._triton.operation import Operation
 
 
@@ -19,13 +25,18 @@ def bicubic_fwd(x: Tensor, scale: int) -> Tensor:
     x = dense(x)
     batch, channels, height, width = x.shape
     out = empty_upsampled(x, scale)
-
-    def grid(meta: Mapping[str, int]) -> Grid:
-        tiles = -(-scale * height // meta["BLOCK_H"]) * -(-scale * width // meta["BLOCK_W"])
-        return tiles, -(-channels // meta["BLOCK_C"]), batch
-
     launch(
-        bicubic_fwd_kernel, grid, x, out, channels, height, width, *tuning_keys(x), *x.stride(), *out.stride(), S=scale
+        bicubic_fwd_kernel,
+        rectangle_grid(out.shape[2:], channels, batch),
+        x,
+        out,
+        channels,
+        height,
+        width,
+        *tuning_keys(x),
+        *x.stride(),
+        *out.stride(),
+        S=scale,
     )
     return out
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton.channel_norm_kernels import channel_norm_fwd_kernel
-from upsamplers.functional._triton.launch import dense, empty_feature, launch, tuning_keys
+from upsamplers.functional._triton.launch import dense, launch, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton import image_filter_kernels as kernels
-from upsamplers.functional._triton.launch import empty_feature, launch, tuning_keys
+from upsamplers.functional._triton.launch import launch, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 
 

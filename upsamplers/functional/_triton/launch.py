@@ -10,33 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional.backend import is_interpreted, next_power_of_2
 
 # How the logits of a window become weights.
 SOFTMAX, SIGMOID_SOFTMAX, PLAIN = range(3)
-# Offsets of so many elements do not fit 32 bits.
-NARROW = 2**31
 # Kinds of launches that a kernel remembers.
 MOST_LAUNCHES = 4096
 # Fuses a product and its sum into one instruction, as torch's own kernels do; later versions of triton need the option.
 OPTIONS = {"enable_fp_fusion": True}
 # A constant of kernels with tl.dot: Triton's interpreter multiplies the bits of bfloat16 as integers.
 IN_FLOAT32 = {"IN_FLOAT32": lambda given: is_interpreted()}
-
-
-def is_wide(*tensors: Tensor) -> bool:
-    """Whether an offset into one of these may not fit 32 bits, also where it is a view of something larger."""
-    return any(
-        sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1 >= NARROW
-        for tensor in tensors
-    )
-
-
-def empty_feature(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
-    """An uninitialised feature laid out as x is: channels_last, or contiguous."""
-    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if is_channels_last else torch.contiguous_format
-    return torch.empty(tuple(shape), dtype=dtype or x.dtype, device=x.device, memory_format=layout)
 
 
 def empty_upsampled(x: Tensor, scale: int) -> Tensor:
@@ -67,10 +51,11 @@ def tuning_keys(x: Tensor, groups: int = 1) -> tuple[int, int]:
 
 
 Grid = tuple[int, int, int]
+Blocks = Callable[[Mapping[str, int]], Grid]
 Rule = Callable[[Mapping[str, Any]], Any]
 
 
-def tile_grid(rows: int, columns: int, channels: int | None, images: int) -> Callable[[Mapping[str, int]], Grid]:
+def tile_grid(rows: int, columns: int, channels: int | None, images: int) -> Blocks:
     """The grid (rows · blocks of columns, blocks of channels, images).
 
     Args:
@@ -86,7 +71,25 @@ def tile_grid(rows: int, columns: int, channels: int | None, images: int) -> Cal
     return grid
 
 
-def launch(kernel: Tuned, grid: Callable[[Mapping[str, int]], Grid], *arguments: Any, **constants: Any) -> None:
+def rectangle_grid(size: Sequence[int], channels: int | None, images: int) -> Blocks:
+    """The grid (rectangles of pixels, blocks of channels, images).
+
+    Args:
+        size: rows and columns of pixels; BLOCK_H x BLOCK_W of them are a program's.
+        channels: BLOCK_C, or CHUNKS · STEP_C, of them are a program's; None: all.
+        images: images times groups of channels, one a program.
+    """
+
+    def grid(meta: Mapping[str, int]) -> Grid:
+        rectangles = -(-size[0] // meta["BLOCK_H"]) * -(-size[1] // meta["BLOCK_W"])
+        if channels is None:
+            return rectangles, 1, images
+        return rectangles, -(-channels // (meta.get("BLOCK_C") or meta["CHUNKS"] * meta["STEP_C"])), images
+
+    return grid
+
+
+def launch(kernel: Tuned, grid: Blocks, *arguments: Any, **constants: Any) -> None:
     """Runs a kernel on the device of its first argument, whichever is the current one.
 
     Args:
@@ -157,7 +160,7 @@ class Tuned:
             tune = triton.autotune(configs, list(keys), prune_configs_by=prune, **autotune)
             self._tuner = tune(triton.heuristics(derived)(kernel))
 
-    def run(self, grid: Callable[[Mapping[str, int]], Grid], arguments: Sequence[Any], constants: Any) -> None:
+    def run(self, grid: Blocks, arguments: Sequence[Any], constants: Any) -> None:
         """Launches with the blocks for these arguments, which the first launch of a kind chooses."""
         if self._tuner is None:
             self._interpret(grid, arguments, constants)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,39 +9,55 @@ from torch import Tensor
 
 from upsamplers.errors import Unsupported
 from upsamplers.functional._triton import neighbourhood_attention_kernels as kernels
-from upsamplers.functional._triton.launch import Grid, empty_upsampled, launch, materialized, tuning_keys
+from upsamplers.functional._triton.launch import empty_upsampled, launch, materialized, rectangle_grid, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
 
 def neighbourhood_attention_fwd(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int) -> Tensor:
-    """See `upsamplers.functional.neighbourhood_attention`; query and key have one dtype. It keeps the output alone."""
+    """See `upsamplers.functional.neighbourhood_attention`; query and key have one dtype. Allocates only the output."""
     out = empty_upsampled(x, scale)
     launch(
-        kernels.neighbourhood_attention_fwd_kernel, _grid(out, x.shape[1] // heads, heads),
+        kernels.neighbourhood_attention_fwd_kernel,
+        rectangle_grid(out.shape[2:], x.shape[1] // heads, len(x) * heads),
         query, key, x, out, *_numbers(query, key, x, out, heads), **_constants(query, kernel, heads, scale),
     )  # fmt: skip
     return out
 
 
-def neighbourhood_attention_bwd(
+def neighbourhood_attention_bwd_dquery(
     grad: Tensor, query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of query, key and x, in a fixed order; beyond them two numbers for each output pixel and head."""
-    grad_query, grad_key, grad_x = (torch.empty_like(tensor) for tensor in (query, key, x))
-    numbers, constants = _numbers(query, key, x, grad, heads), _constants(query, kernel, heads, scale)
+    """The gradient of the query; and what the other gradients need, the log-sum-exp of the logits and delta.
+
+    Returns:
+        (B, D, sH, sW), and twice (B, heads, sH, sW) in float32.
+    """
+    grad_query = torch.empty_like(query)
     lse = torch.empty((len(x), heads, *grad.shape[2:]), dtype=torch.float32, device=x.device)
-    mean = torch.empty_like(lse)
+    delta = torch.empty_like(lse)
     launch(
-        kernels.neighbourhood_attention_bwd_dquery_kernel, _grid(grad, None, heads),
-        query, key, x, grad, grad_query, lse, mean, *numbers, **constants,
+        kernels.neighbourhood_attention_bwd_dquery_kernel,
+        rectangle_grid(grad.shape[2:], None, len(x) * heads),
+        query, key, x, grad, grad_query, lse, delta,
+        *_numbers(query, key, x, grad, heads), **_constants(query, kernel, heads, scale),
     )  # fmt: skip
-    for total, channels in ((grad_x, x.shape[1] // heads), (grad_key, None)):
-        launch(
-            kernels.neighbourhood_attention_bwd_dx_kernel, _grid(total, channels, heads),
-            query, key, x, grad, lse, mean, total, *numbers, **constants, OF_KEY=channels is None,
-        )  # fmt: skip
-    return grad_query, grad_key, grad_x
+    return grad_query, lse, delta
+
+
+def neighbourhood_attention_bwd_dx(
+    grad: Tensor, query: Tensor, key: Tensor, x: Tensor, lse: Tensor, delta: Tensor,
+    kernel: int, heads: int, scale: int, of_key: bool,
+) -> Tensor:  # fmt: skip
+    """The gradient of x, or of the keys, in a fixed order."""
+    out = torch.empty_like(key if of_key else x)
+    launch(
+        kernels.neighbourhood_attention_bwd_dx_kernel,
+        rectangle_grid(x.shape[2:], None if of_key else x.shape[1] // heads, len(x) * heads),
+        query, key, x, grad, lse, delta, out,
+        *_numbers(query, key, x, grad, heads), **_constants(query, kernel, heads, scale), OF_KEY=of_key,
+    )  # fmt: skip
+    return out
 
 
 def _numbers(query: Tensor, key: Tensor, x: Tensor, out: Tensor, heads: int) -> tuple[int | float, ...]:
@@ -56,25 +71,22 @@ def _constants(query: Tensor, kernel: int, heads: int, scale: int) -> dict[str, 
     return {"K": kernel, "S": scale, "DEPTH": max(16, next_power_of_2(query.shape[1] // heads))}
 
 
-def _grid(image: Tensor, channels: int | None, heads: int) -> Callable[[Mapping[str, int]], Grid]:
-    """Programs of BLOCK_H x BLOCK_W pixels of an image and BLOCK_C channels of a head, or of all."""
-    batch, _, height, width = image.shape
-
-    def grid(meta: Mapping[str, int]) -> Grid:
-        tiles = -(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"])
-        return tiles, 1 if channels is None else -(-channels // meta["BLOCK_C"]), batch * heads
-
-    return grid
-
-
-def _fake(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int) -> Tensor:
+def _fwd_fake(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int) -> Tensor:
     return empty_upsampled(x, scale)
 
 
-def _bwd_fake(
+def _dquery_fake(
     grad: Tensor, query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int
-) -> tuple[Tensor, ...]:
-    return tuple(torch.empty_like(tensor) for tensor in (query, key, x))
+) -> tuple[Tensor, Tensor, Tensor]:
+    lse = torch.empty((len(x), heads, *grad.shape[2:]), dtype=torch.float32, device=x.device)
+    return torch.empty_like(query), lse, torch.empty_like(lse)
+
+
+def _dx_fake(
+    grad: Tensor, query: Tensor, key: Tensor, x: Tensor, lse: Tensor, delta: Tensor,
+    kernel: int, heads: int, scale: int, of_key: bool,
+) -> Tensor:  # fmt: skip
+    return torch.empty_like(key if of_key else x)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -85,7 +97,12 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():
         raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
-    return *neighbourhood_attention_gradients(materialized(grad), *ctx.saved_tensors, *ctx.sizes), None, None, None
+    given, sizes = (materialized(grad), *ctx.saved_tensors), ctx.sizes
+    grad_query, lse, delta = dquery(*given, *sizes)
+    _, wants_key, wants_x = ctx.needs_input_grad[:3]
+    grad_key = dx(*given, lse, delta, *sizes, True) if wants_key else None
+    grad_x = dx(*given, lse, delta, *sizes, False) if wants_x else None
+    return grad_query, grad_key, grad_x, None, None, None
 
 
 def _flops(query: Any, key: Any, x: Any, kernel: int, *_: Any, **__: Any) -> int:
@@ -94,7 +111,8 @@ def _flops(query: Any, key: Any, x: Any, kernel: int, *_: Any, **__: Any) -> int
     return int(2 * batch * height * width * kernel**2 * (depth + x[1]))
 
 
-neighbourhood_attention_gradients = Operation(neighbourhood_attention_bwd, _bwd_fake)
+dquery = Operation(neighbourhood_attention_bwd_dquery, _dquery_fake)
+dx = Operation(neighbourhood_attention_bwd_dx, _dx_fake)
 neighbourhood_attention = Operation(
-    neighbourhood_attention_fwd, _fake, setup_context=_setup_context, backward=_backward, flops=_flops
+    neighbourhood_attention_fwd, _fwd_fake, setup_context=_setup_context, backward=_backward, flops=_flops
 )

@@ -1,4 +1,4 @@
-"""Kernels of neighbourhood attention: no weight is stored, every one is computed in the products that need it.
+"""Kernels of neighbourhood attention: weights are never stored; each kernel computes those that it needs.
 
 Output pixels side by side share most of their windows. A program has a rectangle of them (M) and goes through the
 pixels of x in all their windows, a block (N) at a time: products of matrices, masked to the window of each pixel. The
@@ -18,7 +18,7 @@ from upsamplers.functional._triton.launch import IN_FLOAT32, tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile, output_tile
 from upsamplers.functional.backend import next_power_of_2
 
-KEYS = ("depth", "channels", *AUTOTUNE_KEYS, "stride_xw", "stride_ow")
+KEYS = ("depth", "channels", *AUTOTUNE_KEYS, "stride_xw", "stride_ow", "K", "S")
 # Rows and columns of output pixels, pixels of x and channels at a time.
 FORWARD = blocks(
     ("BLOCK_H", "BLOCK_W", "BLOCK_N", "BLOCK_C"),
@@ -48,6 +48,13 @@ def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
     largest = max(rows, sizes.get("BLOCK_M", 0)) * max(arguments["DEPTH"], sizes["BLOCK_C"])
     is_needed = sizes["BLOCK_C"] <= max(16, next_power_of_2(arguments["channels"]))
     return bool(sizes["BLOCK_C"] == 16 or (is_needed and largest <= MOST_NUMBERS * 32 * config.num_warps))
+
+
+# Queries and features of different dtypes are multiplied in float32, as in the PyTorch form.
+DERIVED = {
+    name: lambda given, rule=rule: rule(given) or given["x"].dtype != given["query"].dtype
+    for name, rule in IN_FLOAT32.items()
+}
 
 
 @triton.jit
@@ -86,7 +93,7 @@ def load_tile(image, row, column, is_pixel, channel, channels, stride_c, stride_
 
 
 @triton.jit
-def is_seen(row, column, top, left, K: tl.constexpr):
+def in_window(row, column, top, left, K: tl.constexpr):
     """Whether pixels (1, N) of x are in windows (M, 1) from these rows and columns on."""
     return (row >= top) & (row < top + K) & (column >= left) & (column < left + K)
 
@@ -98,20 +105,20 @@ def channel_products(
     PIXELS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, IN_FLOAT32: tl.constexpr,
 ):  # fmt: skip
     """Products (M, N) of the output's gradient (M pixels) with pixels of x (N) over all channels."""
-    total = tl.zeros([PIXELS, BLOCK_N], tl.float32)
+    result = tl.zeros([PIXELS, BLOCK_N], tl.float32)
     for start in range(0, channels, BLOCK_C):
         channel = start + tl.arange(0, BLOCK_C)
-        given = load_tile(
+        grad_tile = load_tile(
             grad, row, column, is_out, channel[None, :], channels, stride_oc, stride_oh, stride_ow, IN_FLOAT32
         )
         value = load_tile(
             x, key_row, key_column, is_key, channel[:, None], channels, stride_xc, stride_xh, stride_xw, IN_FLOAT32
         )
-        total = tl.dot(given, value, total, input_precision="ieee")
-    return total
+        result = tl.dot(grad_tile, value, result, input_precision="ieee")
+    return result
 
 
-@tuned(FORWARD, KEYS, fits=fits, derived=IN_FLOAT32)
+@tuned(FORWARD, KEYS, fits=fits, derived=DERIVED)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def neighbourhood_attention_fwd_kernel(
     query, key, x, out,
@@ -135,7 +142,7 @@ def neighbourhood_attention_fwd_kernel(
     x += batch * stride_xb + head * channels * stride_xc
     q = load_tile(query, row, column, is_out, dim[None, :], depth, stride_qc, stride_qh, stride_qw, IN_FLOAT32)
     channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)[None, :]
-    highest = tl.full([BLOCK_H * BLOCK_W, 1], LOWEST, tl.float32)
+    running_max = tl.full([BLOCK_H * BLOCK_W, 1], LOWEST, tl.float32)
     total = tl.zeros([BLOCK_H * BLOCK_W, 1], tl.float32)
     result = tl.zeros([BLOCK_H * BLOCK_W, BLOCK_C], tl.float32)
     for start in range(0, rows * columns, BLOCK_N):
@@ -144,27 +151,27 @@ def neighbourhood_attention_fwd_kernel(
             key, key_row[None, :], key_column[None, :], is_key[None, :], dim[:, None], depth,
             stride_kc, stride_kh, stride_kw, IN_FLOAT32,
         )  # fmt: skip
-        seen = is_key[None, :] & is_seen(key_row[None, :], key_column[None, :], top, left, K)
+        seen = is_key[None, :] & in_window(key_row[None, :], key_column[None, :], top, left, K)
         logits = tl.where(seen, tl.dot(q, k, input_precision="ieee") * factor, LOWEST)
-        before = highest
-        highest = tl.maximum(highest, tl.max(logits, axis=1, keep_dims=True))
-        weights = tl.where(seen, tl.exp(logits - highest), 0.0)
-        shrunk = tl.exp(before - highest)
-        total = total * shrunk + tl.sum(weights, axis=1, keep_dims=True)
+        previous = running_max
+        running_max = tl.maximum(running_max, tl.max(logits, axis=1, keep_dims=True))
+        weights = tl.where(seen, tl.exp(logits - running_max), 0.0)
+        rescale = tl.exp(previous - running_max)
+        total = total * rescale + tl.sum(weights, axis=1, keep_dims=True)
         value = load_tile(
             x, key_row[:, None], key_column[:, None], is_key[:, None], channel, channels,
             stride_xc, stride_xh, stride_xw, IN_FLOAT32,
         )  # fmt: skip
-        result = tl.dot(weights.to(value.dtype), value, result * shrunk, input_precision="ieee")
+        result = tl.dot(weights.to(value.dtype), value, result * rescale, input_precision="ieee")
     out += batch * stride_ob + head * channels * stride_oc
     o_ptrs = out + (row * stride_oh + column * stride_ow + channel * stride_oc)
     tl.store(o_ptrs, (result / total).to(out.dtype.element_ty), mask=is_out & (channel < channels))
 
 
-@tuned(DQUERY, KEYS, fits=fits, derived=IN_FLOAT32)
+@tuned(DQUERY, KEYS, fits=fits, derived=DERIVED)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def neighbourhood_attention_bwd_dquery_kernel(
-    query, key, x, grad, grad_query, lse, mean,
+    query, key, x, grad, grad_query, lse, delta,
     depth, channels, heads, height, width, factor, tune_pixels, tune_images,
     stride_qb, stride_qc, stride_qh, stride_qw, stride_kb, stride_kc, stride_kh, stride_kw,
     stride_xb, stride_xc, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
@@ -173,8 +180,8 @@ def neighbourhood_attention_bwd_dquery_kernel(
 ):  # fmt: skip
     """The gradient of the query, laid out as it is.
 
-    Also what the gradients of keys and x need, (B, heads, sH, sW) each: the log-sum-exp of the logits, and the mean of
-    the gradients of weights, by the weights.
+    Also stored for the gradients of keys and x, (B, heads, sH, sW) each: the log-sum-exp of the logits, and delta =
+    Σ weight · its gradient.
     """
     PIXELS: tl.constexpr = BLOCK_H * BLOCK_W
     batch, head = image_tile(heads)
@@ -190,7 +197,7 @@ def neighbourhood_attention_bwd_dquery_kernel(
     x += batch * stride_xb + head * channels * stride_xc
     grad += batch * stride_ob + head * channels * stride_oc
     q = load_tile(query, row, column, is_out, dim[None, :], depth, stride_qc, stride_qh, stride_qw, IN_FLOAT32)
-    highest = tl.full([PIXELS, 1], LOWEST, tl.float32)
+    running_max = tl.full([PIXELS, 1], LOWEST, tl.float32)
     total = tl.zeros([PIXELS, 1], tl.float32)
     average = tl.zeros([PIXELS, 1], tl.float32)
     for start in range(0, rows * columns, BLOCK_N):
@@ -199,19 +206,19 @@ def neighbourhood_attention_bwd_dquery_kernel(
         k = load_tile(
             key, key_row, key_column, is_key, dim[:, None], depth, stride_kc, stride_kh, stride_kw, IN_FLOAT32
         )
-        seen = is_key & is_seen(key_row, key_column, top, left, K)
+        seen = is_key & in_window(key_row, key_column, top, left, K)
         logits = tl.where(seen, tl.dot(q, k, input_precision="ieee") * factor, LOWEST)
         products = channel_products(
             grad, row, column, is_out, x, key_row, key_column, is_key, channels,
             stride_oc, stride_oh, stride_ow, stride_xc, stride_xh, stride_xw, PIXELS, BLOCK_N, BLOCK_C, IN_FLOAT32,
         )  # fmt: skip
-        before = highest
-        highest = tl.maximum(highest, tl.max(logits, axis=1, keep_dims=True))
-        weights = tl.where(seen, tl.exp(logits - highest), 0.0)
-        shrunk = tl.exp(before - highest)
-        total = total * shrunk + tl.sum(weights, axis=1, keep_dims=True)
-        average = average * shrunk + tl.sum(weights * products, axis=1, keep_dims=True)
-    normaliser, average = highest + tl.log(total), average / total
+        previous = running_max
+        running_max = tl.maximum(running_max, tl.max(logits, axis=1, keep_dims=True))
+        weights = tl.where(seen, tl.exp(logits - running_max), 0.0)
+        rescale = tl.exp(previous - running_max)
+        total = total * rescale + tl.sum(weights, axis=1, keep_dims=True)
+        average = average * rescale + tl.sum(weights * products, axis=1, keep_dims=True)
+    normaliser, average = running_max + tl.log(total), average / total
     result = tl.zeros([PIXELS, DEPTH], tl.float32)
     for start in range(0, rows * columns, BLOCK_N):
         key_row, key_column, is_key = tile_of(start, first_row, first_column, rows, columns, BLOCK_N)
@@ -219,21 +226,21 @@ def neighbourhood_attention_bwd_dquery_kernel(
         k = load_tile(
             key, key_row, key_column, is_key, dim[:, None], depth, stride_kc, stride_kh, stride_kw, IN_FLOAT32
         )
-        seen = is_key & is_seen(key_row, key_column, top, left, K)
+        seen = is_key & in_window(key_row, key_column, top, left, K)
         logits = tl.dot(q, k, input_precision="ieee") * factor
         weights = tl.where(seen, tl.exp(logits - normaliser), 0.0)
         products = channel_products(
             grad, row, column, is_out, x, key_row, key_column, is_key, channels,
             stride_oc, stride_oh, stride_ow, stride_xc, stride_xh, stride_xw, PIXELS, BLOCK_N, BLOCK_C, IN_FLOAT32,
         )  # fmt: skip
-        pull = weights * (products - average) * factor
-        result = tl.dot(pull.to(k.dtype), tl.trans(k), result, input_precision="ieee")
+        grad_logits = weights * (products - average) * factor
+        result = tl.dot(grad_logits.to(k.dtype), tl.trans(k), result, input_precision="ieee")
     grad_query += batch * stride_qb + head * depth * stride_qc
     q_ptrs = grad_query + (row * stride_qh + column * stride_qw + dim[None, :] * stride_qc)
     tl.store(q_ptrs, result.to(grad_query.dtype.element_ty), mask=is_out & (dim < depth)[None, :])
     offs = tl.program_id(2).to(tl.int64) * (height * S) * (width * S) + row * (width * S) + column
     tl.store(lse + offs, normaliser, mask=is_out)
-    tl.store(mean + offs, average, mask=is_out)
+    tl.store(delta + offs, average, mask=is_out)
 
 
 @triton.jit
@@ -247,10 +254,10 @@ def pixels_that_see(height, width, K: tl.constexpr, S: tl.constexpr, BLOCK_H: tl
     return first_row * S, first_column * S, (last_row + 1 - first_row) * S, (last_column + 1 - first_column) * S
 
 
-@tuned(GATHER, KEYS, fits=fits, derived=IN_FLOAT32)
+@tuned(GATHER, (*KEYS, "OF_KEY"), fits=fits, derived=DERIVED)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def neighbourhood_attention_bwd_dx_kernel(
-    query, key, x, grad, lse, mean, total,
+    query, key, x, grad, lse, delta, out,
     depth, channels, heads, height, width, factor, tune_pixels, tune_images,
     stride_qb, stride_qc, stride_qh, stride_qw, stride_kb, stride_kc, stride_kh, stride_kw,
     stride_xb, stride_xc, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
@@ -258,7 +265,7 @@ def neighbourhood_attention_bwd_dx_kernel(
     BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
     IN_FLOAT32: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of x, for BLOCK_C channels; or OF_KEY that of the keys, for all. Laid out as what it is of."""
+    """With OF_KEY the gradient of the keys, all channels; else that of x, BLOCK_C channels. Laid out as these are."""
     PIXELS: tl.constexpr = BLOCK_H * BLOCK_W
     batch, head = image_tile(heads)
     head = head.to(tl.int64)
@@ -272,7 +279,7 @@ def neighbourhood_attention_bwd_dx_kernel(
     grad += batch * stride_ob + head * channels * stride_oc
     plane = tl.program_id(2).to(tl.int64) * (height * S) * (width * S)
     lse += plane
-    mean += plane
+    delta += plane
     k = load_tile(key, key_row, key_column, is_key, dim[:, None], depth, stride_kc, stride_kh, stride_kw, IN_FLOAT32)
     channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     if OF_KEY:
@@ -284,7 +291,7 @@ def neighbourhood_attention_bwd_dx_kernel(
         row, column, is_out = row[:, None], column[:, None], is_out[:, None]
         q = load_tile(query, row, column, is_out, dim[None, :], depth, stride_qc, stride_qh, stride_qw, IN_FLOAT32)
         top, left = window_start(row, height, K, S), window_start(column, width, K, S)
-        seen = is_out & is_key & is_seen(key_row, key_column, top, left, K)
+        seen = is_out & is_key & in_window(key_row, key_column, top, left, K)
         offs = row * (width * S) + column
         logits = tl.dot(q, k, input_precision="ieee") * factor
         weights = tl.where(seen, tl.exp(logits - tl.load(lse + offs, mask=is_out, other=0.0)), 0.0)
@@ -293,19 +300,19 @@ def neighbourhood_attention_bwd_dx_kernel(
                 grad, row, column, is_out, x, key_row, key_column, is_key, channels,
                 stride_oc, stride_oh, stride_ow, stride_xc, stride_xh, stride_xw, BLOCK_M, PIXELS, BLOCK_C, IN_FLOAT32,
             )  # fmt: skip
-            pull = weights * (products - tl.load(mean + offs, mask=is_out, other=0.0)) * factor
-            result = tl.dot(tl.trans(pull).to(q.dtype), q, result, input_precision="ieee")
+            grad_logits = weights * (products - tl.load(delta + offs, mask=is_out, other=0.0)) * factor
+            result = tl.dot(tl.trans(grad_logits).to(q.dtype), q, result, input_precision="ieee")
         else:
-            given = load_tile(
+            grad_tile = load_tile(
                 grad, row, column, is_out, channel[None, :], channels, stride_oc, stride_oh, stride_ow, IN_FLOAT32
             )
-            result = tl.dot(tl.trans(weights).to(given.dtype), given, result, input_precision="ieee")
+            result = tl.dot(tl.trans(weights).to(grad_tile.dtype), grad_tile, result, input_precision="ieee")
     key_row, key_column, is_key = tl.trans(key_row), tl.trans(key_column), tl.trans(is_key)
     if OF_KEY:
-        total += batch * stride_kb + head * depth * stride_kc
-        t_ptrs = total + (key_row * stride_kh + key_column * stride_kw + dim[None, :] * stride_kc)
-        tl.store(t_ptrs, result.to(total.dtype.element_ty), mask=is_key & (dim < depth)[None, :])
+        out += batch * stride_kb + head * depth * stride_kc
+        o_ptrs = out + (key_row * stride_kh + key_column * stride_kw + dim[None, :] * stride_kc)
+        tl.store(o_ptrs, result.to(out.dtype.element_ty), mask=is_key & (dim < depth)[None, :])
     else:
-        total += batch * stride_xb + head * channels * stride_xc
-        t_ptrs = total + (key_row * stride_xh + key_column * stride_xw + channel[None, :] * stride_xc)
-        tl.store(t_ptrs, result.to(total.dtype.element_ty), mask=is_key & (channel < channels)[None, :])
+        out += batch * stride_xb + head * channels * stride_xc
+        o_ptrs = out + (key_row * stride_xh + key_column * stride_xw + channel[None, :] * stride_xc)
+        tl.store(o_ptrs, result.to(out.dtype.element_ty), mask=is_key & (channel < channels)[None, :])

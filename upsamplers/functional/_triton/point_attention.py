@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton import attended_point_kernels as kernels
-from upsamplers.functional._triton.launch import Grid, empty_feature, launch, tuning_keys
+from upsamplers.functional._triton.launch import Blocks, launch, rectangle_grid, tuning_keys
 from upsamplers.functional.backend import next_power_of_2
 
 
@@ -34,7 +34,7 @@ class Points(NamedTuple):
 
 
 class PointGradients(NamedTuple):
-    """Gradients of what an attention over points is of; those of logits (B, A, P, N) are times the factor."""
+    """Gradients of the inputs of `attend`; those of logits (B, A, P, N) include the factor."""
 
     x: Tensor
     key: Tensor
@@ -46,7 +46,7 @@ class PointGradients(NamedTuple):
 def attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor | None, points: Points) -> Tensor:
     """The output (B, C, sH, sW), laid out as x: Σ_m softmax_m(factor · query · (key_m + bias_m)) · x_m.
 
-    Besides the output it takes x and the keys channels last, unless they are, and the logits.
+    Beyond the output it allocates the logits, and channels-last copies of x and keys unless they already are.
 
     Args:
         x: (B, C, H, W).
@@ -70,21 +70,22 @@ def attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor | None, points: P
 def gradients(
     grad: Tensor, x: Tensor, key: Tensor, query: Tensor, bias: Tensor | None, points: Points
 ) -> PointGradients:
-    """The gradients of `attend`. What output pixels give to x and to the keys is added in float32, in no order."""
+    """The gradients of `attend`, all of which consist of sums in float32 that are added atomically, in no order."""
     pixels, keys = pixels_of(x), pixels_of(key)
     positions, groups = points.positions, points.positions.shape[1]
     logits, lse = _logits(keys, query, bias, points)
     attention = logits.sub_(lse.unsqueeze(2)).exp_()
-    products, slopes = torch.zeros_like(attention), torch.zeros_like(positions)
+    grad_weights, grad_positions = torch.zeros_like(attention), torch.zeros_like(positions)
     launch(
         kernels.attended_points_bwd_dpoints_kernel, _sum_grid(grad, groups),
-        pixels, positions, attention, grad, products, slopes,
+        pixels, positions, attention, grad, grad_weights, grad_positions,
         *points.sizes(pixels, grad), *tuning_keys(grad, groups), *pixels.stride()[:3], *grad.stride(),
     )  # fmt: skip
     grad_query, grad_logits = torch.empty_like(query), torch.empty_like(attention)
     launch(
         kernels.attended_points_bwd_dquery_kernel, _logits_grid(query, points),
-        keys, query, query if bias is None else bias, positions, attention, products, slopes, grad_query, grad_logits,
+        keys, query, query if bias is None else bias, positions, attention, grad_weights, grad_positions,
+        grad_query, grad_logits,
         *points.sizes(keys, query), points.factor, *tuning_keys(query),
         *keys.stride()[:3], *query.stride(), **_blocks_of_keys(keys, bias, points),
     )  # fmt: skip
@@ -99,7 +100,7 @@ def gradients(
         height, width = like.shape[2:]
         grads.append(torch.empty_like(like).copy_(total.permute(0, 3, 1, 2)[:, :, :height, :width]))
     grad_x, grad_key = grads
-    return PointGradients(grad_x, grad_key, grad_query, grad_logits, slopes)
+    return PointGradients(grad_x, grad_key, grad_query, grad_logits, grad_positions)
 
 
 def pixels_of(image: Tensor) -> Tensor:
@@ -127,20 +128,14 @@ def _logits(keys: Tensor, query: Tensor, bias: Tensor | None, points: Points) ->
     return logits, lse
 
 
-def _sum_grid(out: Tensor, groups: int) -> Callable[[Mapping[str, int]], Grid]:
+def _sum_grid(out: Tensor, groups: int) -> Blocks:
     batch, channels, height, width = out.shape
-
-    def grid(meta: Mapping[str, int]) -> Grid:
-        tiles = -(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"])
-        return tiles, -(-(channels // groups) // (meta["CHUNKS"] * meta["STEP_C"])), batch * groups
-
-    return grid
+    return rectangle_grid((height, width), channels // groups, batch * groups)
 
 
-def _logits_grid(query: Tensor, points: Points) -> Callable[[Mapping[str, int]], Grid]:
+def _logits_grid(query: Tensor, points: Points) -> Blocks:
     batch, _, height, width = query.shape
-    attentions = batch * (points.positions.shape[1] // points.sharing)
-    return lambda meta: (-(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"]), 1, attentions)
+    return rectangle_grid((height, width), None, batch * (points.positions.shape[1] // points.sharing))
 
 
 def _blocks_of_keys(keys: Tensor, bias: Tensor | None, points: Points) -> dict[str, int | bool]:

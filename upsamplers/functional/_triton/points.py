@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from math import gcd
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton import point_kernels as kernels
 from upsamplers.functional._triton.launch import (
     dense,
-    empty_feature,
     empty_upsampled,
     launch,
     materialized,
+    rectangle_grid,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
@@ -82,7 +82,7 @@ def _sample(
     out = empty_upsampled(x, scale)
     launch(
         kernels.sample_points_fwd_kernel,
-        _tile_grid(scale * height, scale * width, channels // groups, batch * groups),
+        rectangle_grid((scale * height, scale * width), channels // groups, batch * groups),
         x, *_pointers(x, offsets, scopes, initial), out,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
         *_read_strides(x), *out.stride(), *(x if offsets is None else offsets).stride(),
@@ -90,18 +90,6 @@ def _sample(
         ALIGN=_alignment(out),
     )  # fmt: skip
     return out
-
-
-def _tile_grid(
-    height: int, width: int, channels: int | None, images: int
-) -> Callable[[Mapping[str, int]], tuple[int, int, int]]:
-    """Tiles of BLOCK_H x BLOCK_W pixels, blocks of BLOCK_C channels (None: all are one program's), images · groups."""
-
-    def grid(meta: Mapping[str, int]) -> tuple[int, int, int]:
-        tiles = -(-height // meta["BLOCK_H"]) * -(-width // meta["BLOCK_W"])
-        return tiles, 1 if channels is None else -(-channels // meta["BLOCK_C"]), images
-
-    return grid
 
 
 def _pointers(
@@ -136,7 +124,7 @@ def sample_displaced_bwd_doffsets(
     grad_offsets, grad_scopes = torch.empty_like(offsets), torch.empty_like(offsets if scopes is None else scopes)
     launch(
         kernels.sample_points_bwd_doffsets_kernel,
-        _tile_grid(scale * height, scale * width, None, batch * groups),
+        rectangle_grid((scale * height, scale * width), None, batch * groups),
         x, *_pointers(x, offsets, scopes, initial), grad, grad_offsets, grad_scopes,
         channels // groups, height, width, groups, factor, *tuning_keys(x, groups),
         *_read_strides(x), *grad.stride(), *offsets.stride(), *grad_offsets.stride(),
@@ -166,13 +154,13 @@ def sample_displaced_bwd_dx(
     options = {"HAS_SCOPES": scopes is not None, "HAS_INITIAL": initial is not None, "EXACT": exact}
     launch(
         kernels.sample_points_bwd_dx_kernel,
-        _tile_grid(height, width, channels // groups, batch * groups),
+        rectangle_grid((height, width), channels // groups, batch * groups),
         *pointers, *sizes, *grad_x.stride(), *strides,
         S=scale, SUBS=next_power_of_2(scale), HAS_OFFSETS=True, ALIGN=_alignment(grad), **options,
     )  # fmt: skip
     launch(
         kernels.sample_points_bwd_dx_far_kernel,
-        _tile_grid(scale * height, scale * width, channels // groups, batch * groups),
+        rectangle_grid((scale * height, scale * width), channels // groups, batch * groups),
         *pointers, *sizes, *_read_strides(grad_x), *strides, S=scale, **options,
     )  # fmt: skip
     return (grad_x / steps).to(x.dtype) if exact else grad_x.to(x.dtype)
@@ -184,7 +172,7 @@ def interpolate_bilinear_bwd_dx(grad: Tensor, scale: int) -> Tensor:
     grad_x = empty_feature(grad, (batch, channels, height, width))
     launch(
         kernels.sample_points_bwd_dx_kernel,
-        _tile_grid(height, width, channels, batch),
+        rectangle_grid((height, width), channels, batch),
         grad, grad, grad, grad, grad, grad_x, channels, height, width, 1, 0.0, *tuning_keys(grad_x),
         *grad_x.stride(), *grad.stride(), *grad.stride(),
         S=scale, SUBS=next_power_of_2(scale), HAS_OFFSETS=False, HAS_SCOPES=False, HAS_INITIAL=False, EXACT=False,

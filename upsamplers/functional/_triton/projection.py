@@ -8,12 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from upsamplers.functional._triton.launch import (
-    dense,
-    empty_feature,
-    launch,
-    tuning_keys,
-)
+from upsamplers.functional._torch.layout import empty_feature
+from upsamplers.functional._triton.launch import dense, launch, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.projection_kernels import project_fwd_kernel
 from upsamplers.functional.backend import next_power_of_2

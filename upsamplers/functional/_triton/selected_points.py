@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_selection import selection_gradients
-from upsamplers.functional._triton.launch import empty_feature, materialized
+from upsamplers.functional._triton.launch import materialized
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.point_attention import Points, attend, gradients
 
@@ -23,14 +24,17 @@ def selected_points_fwd(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, 
 
 
 def selected_points_bwd(
-    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, exact: bool
+    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, deterministic: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of x, key, query and offsets; like those of `attended_points`, atomic unless they are `exact`."""
-    if exact:
+    """The gradients of x, key, query and offsets, added atomically; or those of the PyTorch form."""
+    if deterministic:
         return selection_gradients(x, key, query, offsets, grad, groups, scale)
     grads = gradients(grad, x, key, query, None, _points(offsets, groups, scale))
-    moved = grads.positions.flip(3).flatten(1, 3)  # columns before rows: (B, 2ZP, N)
-    return grads.x, grads.key, grads.query, torch.empty_like(offsets).copy_(moved.view(offsets.shape))
+    grad_offsets = torch.empty_like(offsets)
+    pairs = grad_offsets.unflatten(1, (groups, -1, 2))  # columns before rows: (B, Z, P, 2, sH, sW)
+    for axis in (0, 1):
+        pairs[:, :, :, axis].copy_(grads.positions[:, :, :, 1 - axis].view(pairs.shape[:3] + pairs.shape[4:]))
+    return grads.x, grads.key, grads.query, grad_offsets
 
 
 def _points(offsets: Tensor, groups: int, scale: int) -> Points:
@@ -51,7 +55,7 @@ def _fake(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, s
 
 
 def _bwd_fake(
-    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, exact: bool
+    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, deterministic: bool
 ) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(tensor) for tensor in (x, key, query, offsets))
 
@@ -64,8 +68,8 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():
         raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
-    exact = torch.are_deterministic_algorithms_enabled()
-    return *selected_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.sizes, exact), None, None
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    return *selected_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.sizes, deterministic), None, None
 
 
 def _flops(x: Any, key: Any, query: Any, offsets: Any, groups: int, *_: Any, **__: Any) -> int:

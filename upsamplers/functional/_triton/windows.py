@@ -14,16 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.reflection import fold_taps
 from upsamplers.functional._triton import window_kernels as kernels
-from upsamplers.functional._triton.launch import (
-    Grid,
-    empty_feature,
-    empty_upsampled,
-    launch,
-    materialized,
-    tuning_keys,
-)
+from upsamplers.functional._triton.launch import Grid, empty_upsampled, launch, materialized, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 

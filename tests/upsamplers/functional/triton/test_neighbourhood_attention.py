@@ -44,12 +44,26 @@ def test_half_precision_is_summed_in_float32(dtype):
     agree(form, *make(4, 5, heads=2, dtype=dtype), tolerance=3e-2)
 
 
-def test_queries_and_features_may_have_different_dtypes():
+def test_queries_and_features_of_different_dtypes_are_multiplied_in_float32():
     query, key, x = make(4, 5)
-    out = neighbourhood_attention(query.bfloat16(), key, x, 3, backend="triton")
-    expected = neighbourhood_attention(query.bfloat16(), key, x, 3, backend="torch")
+    form = lambda *given, **on: neighbourhood_attention(*given, 3, **on)  # noqa: E731
+    out, *_ = agree(form, query.bfloat16(), key.bfloat16(), x, tolerance=5e-3).values()
     assert out.dtype == x.dtype
-    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    agree(form, query.bfloat16(), key, x, tolerance=5e-3)
+
+
+def test_what_wants_no_gradient_gets_none():
+    query, key, x = make(3, 4)
+    out = neighbourhood_attention(query.requires_grad_(), key, x, 3, backend="triton")
+    out.sum().backward()
+    assert query.grad is not None
+    assert key.grad is x.grad is None
+
+
+@pytest.mark.parametrize("heads", [0, 3, 2.0])
+def test_heads_that_divide_nothing_are_refused(heads):
+    with pytest.raises(Unsupported, match="head"):
+        neighbourhood_attention(*make(3, 4), 3, heads=heads, backend="triton")
 
 
 def test_naf_has_the_values_and_gradients_of_torch():

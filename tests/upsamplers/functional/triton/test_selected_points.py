@@ -36,6 +36,12 @@ def test_values_and_gradients_are_those_of_the_pytorch_form(size, sizes):
     agree(lambda *given, **on: selected_points(*given, groups=groups, scale=scale, **on), *make(size, **sizes))
 
 
+def test_features_and_keys_may_have_different_dtypes():
+    x, key, query, offsets = make((2, 3))
+    form = lambda *given, **on: selected_points(*given, groups=2, scale=2, **on)  # noqa: E731
+    agree(form, x, key.bfloat16(), query.bfloat16(), offsets, tolerance=2e-2)
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_gradients_are_laid_out_as_what_they_are_of(layout):
     leaves = [tensor.to(memory_format=layout).requires_grad_() for tensor in make((2, 3))]
@@ -45,7 +51,7 @@ def test_gradients_are_laid_out_as_what_they_are_of(layout):
         assert gradient.stride() == tensor.stride()
 
 
-def test_what_is_no_number_spoils_the_pixels_and_the_group_that_see_it():
+def test_nan_spoils_the_pixels_and_the_group_that_see_it():
     x, key, query, offsets = make((2, 2), points=1, spread=0.2)
     offsets[0, 0, 0, 0] = torch.nan
     out = selected_points(x, key, query, offsets, groups=2, scale=2, backend="triton")
