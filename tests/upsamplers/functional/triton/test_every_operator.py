@@ -22,6 +22,15 @@ EACH_TIME = (
     "jbu",
     "naf",
 )
+
+
+def each_kind(names):
+    """Some of these operators each time, all in `make test-all`."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=[pytest.mark.exhaustive] * (name not in EACH_TIME)) for name in names]
+    )
+
+
 HALVES = [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.exhaustive)]
 # The interpreter takes 36 programs for A2U's pool alone: what its own kernels do is in test_image_filters.py.
 QUICK = [name for name in EVERY if name != "a2u"]
@@ -61,7 +70,7 @@ def test_an_image_of_one_pixel(name):
 
 
 @pytest.mark.parametrize("scale", [3, *(pytest.param(scale, marks=pytest.mark.exhaustive) for scale in (1, 4))])
-@pytest.mark.parametrize("name", [name for name in QUICK if not upsamplers.get(name).why_not(scale=3)])
+@each_kind([name for name in QUICK if not upsamplers.get(name).why_not(scale=3)])
 def test_other_scales(name, scale):
     if upsamplers.get(name).why_not(scale=scale):
         pytest.skip(f"not at scale {scale}")
@@ -70,7 +79,7 @@ def test_other_scales(name, scale):
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-@pytest.mark.parametrize("name", [name for name in QUICK if name not in UNSTABLE])
+@each_kind([name for name in QUICK if name not in UNSTABLE])
 def test_half_precision_is_summed_in_float32(name, dtype):
     channels, options = small(name)
     check(name, channels, 2, 3, batch=1, dtype=dtype, **options)
@@ -88,7 +97,7 @@ def test_half_precision_is_summed_in_float32(name, dtype):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", QUICK)
+@each_kind(QUICK)
 def test_inference_has_the_values_of_torch(name, layout, dtype):
     """Where no gradient is wanted projections are fused, and norms folded into them."""
     up, reference = small_pair(name, dtype=dtype)
@@ -116,9 +125,7 @@ def test_a_batch_of_none_has_an_output_of_none_and_gradients_of_zero(name):
         assert up(*(tensor.detach() for tensor in inputs)).shape == out.shape
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.exhaustive] * (name not in EACH_TIME)) for name in QUICK]
-)
+@each_kind(QUICK)
 def test_inputs_and_gradients_with_any_strides(name):
     up, reference = small_pair(name)
     inputs = features(up, 1, 2, 3)
@@ -138,7 +145,7 @@ def second_derivatives(module, inputs):
     return dict(enumerate(torch.autograd.grad(gradient.square().sum(), x)))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@each_kind(QUICK)
 def test_second_derivatives_are_those_of_torch_or_refused(name):
     up, reference = small_pair(name)
     inputs = features(up, 1, 2, 3)
