@@ -32,8 +32,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests first, so that no core waits for one at the end; those that need the GPU share it one by one."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Tests that need the GPU share it one after the other, also where the suite runs on all cores."""
     for item in items:
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.xdist_group("cuda"))
