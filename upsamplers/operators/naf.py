@@ -158,7 +158,7 @@ class _RotaryPosition(nn.Module):
         rows, columns = (_positions(side, periods) / periods for side in (height, width))  # (D / 4, side) each
         angles = torch.cat((rows.unsqueeze(2).expand(-1, -1, width), columns.unsqueeze(1).expand(-1, height, -1)))
         if self.training:
-            angles = angles * ((2 * torch.rand_like(periods[0]) - 1) * STRETCH).exp()
+            angles = angles * torch.rand_like(periods[0]).mul_(2 * STRETCH).sub_(STRETCH).exp()
         return angles
 
 

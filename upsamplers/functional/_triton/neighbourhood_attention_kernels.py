@@ -64,6 +64,13 @@ def window_start(pixel, length, K: tl.constexpr, S: tl.constexpr):
 
 
 @triton.jit
+def all_windows(top, left, K: tl.constexpr):
+    """The rectangle that windows from these rows and columns on cover: first row and column, rows and columns."""
+    first_row, first_column = tl.min(top), tl.min(left)
+    return first_row, first_column, tl.max(top) + K - first_row, tl.max(left) + K - first_column
+
+
+@triton.jit
 def first_to_see(pixel, K: tl.constexpr):
     """The first pixel of x whose window has this one, along an axis."""
     return tl.where(pixel < K, 0, pixel - K // 2)
@@ -134,8 +141,7 @@ def neighbourhood_attention_fwd_kernel(
     row, column, is_out = output_tile(height * S, width * S, BLOCK_H, BLOCK_W)
     row, column, is_out = row[:, None], column[:, None], is_out[:, None]
     top, left = window_start(row, height, K, S), window_start(column, width, K, S)
-    first_row, first_column = tl.min(top), tl.min(left)
-    rows, columns = tl.max(top) + K - first_row, tl.max(left) + K - first_column
+    first_row, first_column, rows, columns = all_windows(top, left, K)
     dim = tl.arange(0, DEPTH)
     query += batch * stride_qb + head * depth * stride_qc
     key += batch * stride_kb + head * depth * stride_kc
@@ -189,8 +195,7 @@ def neighbourhood_attention_bwd_dquery_kernel(
     row, column, is_out = output_tile(height * S, width * S, BLOCK_H, BLOCK_W)
     row, column, is_out = row[:, None], column[:, None], is_out[:, None]
     top, left = window_start(row, height, K, S), window_start(column, width, K, S)
-    first_row, first_column = tl.min(top), tl.min(left)
-    rows, columns = tl.max(top) + K - first_row, tl.max(left) + K - first_column
+    first_row, first_column, rows, columns = all_windows(top, left, K)
     dim = tl.arange(0, DEPTH)
     query += batch * stride_qb + head * depth * stride_qc
     key += batch * stride_kb + head * depth * stride_kc
