@@ -1,6 +1,7 @@
 """torch.compile with empty caches: shared by the probes of compilation.
 
-The compiler is imported where it is used: every run imports this module, and the compiler takes as long as torch.
+The compiler is imported where it is used: every run imports this module, and importing the compiler takes about as long
+as importing torch.
 """
 
 from __future__ import annotations

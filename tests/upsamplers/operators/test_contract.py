@@ -170,13 +170,13 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 @every_operator
-def test_lent_parameters_have_the_gradients_of_own_ones(name: str) -> None:
+def test_parameters_given_to_functional_call_have_the_gradients_of_own_ones(name: str) -> None:
     module = trained(name).double()
     leaves = differentiable(fit_for(inputs(module, 4, 3), torch.float64))
-    lent = {key: (1.1 * one).detach().requires_grad_(one.requires_grad) for key, one in module.named_parameters()}
-    wanted = [one for one in (*leaves, *lent.values()) if one.requires_grad]
-    found = torch.autograd.grad(functional_call(module, lent, leaves).square().sum(), wanted)
-    module.load_state_dict(lent, strict=False)
+    given = {key: (1.1 * one).detach().requires_grad_(one.requires_grad) for key, one in module.named_parameters()}
+    wanted = [one for one in (*leaves, *given.values()) if one.requires_grad]
+    found = torch.autograd.grad(functional_call(module, given, leaves).square().sum(), wanted)
+    module.load_state_dict(given, strict=False)
     own = [one for one in (*leaves, *module.parameters()) if one.requires_grad]
     expected = torch.autograd.grad(module(*leaves).square().sum(), own)
     for one, other in zip(found, expected, strict=True):

@@ -26,19 +26,19 @@ def recomputed(step: Callable[..., Tensor], *inputs: Tensor, layers: Iterable[nn
     layers = [*layers]
     if not torch.is_grad_enabled() or needs_plain_operations() or not is_plain(*layers):
         return step(*inputs)
-    # torch.func.functional_call lends parameters to the layers, which are gone when backward runs.
+    # torch.func.functional_call replaces the parameters of layers during its call alone; backward runs later.
     owners = [module for layer in layers for module in layer.modules()]
     parameters = [dict(module._parameters) for module in owners]
 
     def with_its_parameters(*given: Tensor) -> Tensor:
-        with _lent(owners, parameters):
+        with _with_parameters(owners, parameters):
             return step(*given)
 
     return checkpoint(with_its_parameters, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
 
 
 @contextmanager
-def _lent(owners: list[nn.Module], parameters: list[dict[str, nn.Parameter | None]]) -> Iterator[None]:
+def _with_parameters(owners: list[nn.Module], parameters: list[dict[str, nn.Parameter | None]]) -> Iterator[None]:
     """Within this context modules have these parameters."""
     before = [dict(module._parameters) for module in owners]
     changed = [

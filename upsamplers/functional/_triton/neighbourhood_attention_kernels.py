@@ -64,6 +64,14 @@ def window_start(pixel, length, K: tl.constexpr, S: tl.constexpr):
 
 
 @triton.jit
+def output_windows(height, width, K: tl.constexpr, S: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
+    """A program's output pixels (M, 1): row, column, whether in the image, first row and column of the window."""
+    row, column, is_out = output_tile(height * S, width * S, BLOCK_H, BLOCK_W)
+    row, column = row[:, None], column[:, None]
+    return row, column, is_out[:, None], window_start(row, height, K, S), window_start(column, width, K, S)
+
+
+@triton.jit
 def all_windows(top, left, K: tl.constexpr):
     """The rectangle that windows from these rows and columns on cover: first row and column, rows and columns."""
     first_row, first_column = tl.min(top), tl.min(left)
@@ -138,9 +146,7 @@ def neighbourhood_attention_fwd_kernel(
     """out = Σ_n softmax_n(factor · query · key_n) · x_n over the window of each output pixel, for BLOCK_C channels."""
     batch, head = image_tile(heads)
     head = head.to(tl.int64)
-    row, column, is_out = output_tile(height * S, width * S, BLOCK_H, BLOCK_W)
-    row, column, is_out = row[:, None], column[:, None], is_out[:, None]
-    top, left = window_start(row, height, K, S), window_start(column, width, K, S)
+    row, column, is_out, top, left = output_windows(height, width, K, S, BLOCK_H, BLOCK_W)
     first_row, first_column, rows, columns = all_windows(top, left, K)
     dim = tl.arange(0, DEPTH)
     query += batch * stride_qb + head * depth * stride_qc
@@ -192,9 +198,7 @@ def neighbourhood_attention_bwd_dquery_kernel(
     PIXELS: tl.constexpr = BLOCK_H * BLOCK_W
     batch, head = image_tile(heads)
     head = head.to(tl.int64)
-    row, column, is_out = output_tile(height * S, width * S, BLOCK_H, BLOCK_W)
-    row, column, is_out = row[:, None], column[:, None], is_out[:, None]
-    top, left = window_start(row, height, K, S), window_start(column, width, K, S)
+    row, column, is_out, top, left = output_windows(height, width, K, S, BLOCK_H, BLOCK_W)
     first_row, first_column, rows, columns = all_windows(top, left, K)
     dim = tl.arange(0, DEPTH)
     query += batch * stride_qb + head * depth * stride_qc

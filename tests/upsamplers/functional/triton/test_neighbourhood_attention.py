@@ -52,7 +52,7 @@ def test_queries_and_features_of_different_dtypes_are_multiplied_in_float32():
     agree(form, query.bfloat16(), key, x, tolerance=5e-3)
 
 
-def test_what_wants_no_gradient_gets_none():
+def test_gradients_that_are_not_wanted_are_not_computed():
     query, key, x = make(3, 4)
     out = neighbourhood_attention(query.requires_grad_(), key, x, 3, backend="triton")
     out.sum().backward()

@@ -51,7 +51,7 @@ def test_gradients_are_laid_out_as_what_they_are_of(layout):
         assert gradient.stride() == tensor.stride()
 
 
-def test_nan_spoils_the_pixels_and_the_group_that_see_it():
+def test_nan_reaches_the_pixels_and_the_group_that_see_it():
     x, key, query, offsets = make((2, 2), points=1, spread=0.2)
     offsets[0, 0, 0, 0] = torch.nan
     out = selected_points(x, key, query, offsets, groups=2, scale=2, backend="triton")
