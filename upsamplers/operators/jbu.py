@@ -13,9 +13,8 @@ from upsamplers.checks import require_features, require_guide, require_option, r
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
-from upsamplers.functional.interpolate_bicubic import interpolate_bicubic
 from upsamplers.functional.local_affinity import local_affinity
-from upsamplers.functional.reassemble import reassemble
+from upsamplers.functional.reassemble_bicubic import reassemble_bicubic
 from upsamplers.registry import register
 
 DROPOUT, LEAST_SUM, FIXUP_SHARE = 0.1, 1e-7, 0.1
@@ -75,8 +74,7 @@ class JBU(Upsampler):
         require_guide(guide, x, self.guide_channels, self.scale)
         require_window(guide, self.kernel, "reflection")
         weights = self.weights(guide)
-        smooth = interpolate_bicubic(x, self.scale, backend=self.backend)
-        return reassemble(smooth, weights, self.kernel, scale=1, border="reflection", backend=self.backend)
+        return reassemble_bicubic(x, weights, self.kernel, scale=self.scale, backend=self.backend)
 
     def weights(self, guide: Tensor) -> Tensor:
         """The weights (B, k², sH, sW) of the window around each output pixel, from a guide (B, G, sH, sW)."""
@@ -106,7 +104,7 @@ class JBU(Upsampler):
     def _correction(self, weights: Tensor, guide: Tensor) -> Tensor:
         """`fixup_proj` of (weights, guide) concatenated: (B, k², sH, sW)."""
         corrected: Tensor
-        if is_plain(self.fixup_proj, self.fixup_proj[0]):
+        if is_plain(self.fixup_proj):
             mixed = self._of_guide(guide) + F.conv2d(weights, self._of_weights())  # without the concatenated copy
             corrected = self.fixup_proj[1:](mixed)
         else:
@@ -123,7 +121,7 @@ class JBU(Upsampler):
         return self.fixup_proj[0].weight[:, : self.kernel**2]  # type: ignore[index]
 
     def _is_fused(self, weights: Tensor, guide: Tensor) -> bool:
-        if torch.is_grad_enabled() or self.training or not is_plain(self.fixup_proj, *self.fixup_proj):
+        if torch.is_grad_enabled() or self.training or not is_plain(self.fixup_proj):
             return False
         return uses_triton(self.backend, weights, guide, *self.fixup_proj.parameters(), kernel=self.kernel)
 

@@ -17,6 +17,8 @@ from upsamplers.checks import (
     require_size,
     require_stages,
 )
+from upsamplers.functional._torch.plain_layers import is_plain
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional.average_pool import pool_to
 from upsamplers.operators.jbu import JBU
 from upsamplers.registry import register
@@ -74,7 +76,16 @@ class JBUStack(Upsampler):
         v = x
         for stage in self._stages():
             v = stage(v, pool_to(guide, 2 * v.shape[2], 2 * v.shape[3]))
-        return torch.add(v, self.fixup_proj(v), alpha=FIXUP_SHARE).to(x.dtype)
+        correction = self.fixup_proj(v)
+        if self._may_overwrite(correction, v):
+            return cast(Tensor, correction.mul_(FIXUP_SHARE).add_(v))
+        return torch.add(v, correction, alpha=FIXUP_SHARE).to(x.dtype)
+
+    def _may_overwrite(self, correction: Tensor, v: Tensor) -> bool:
+        """Whether nothing but the output is made of the correction, which then takes no third feature of its size."""
+        if torch.is_grad_enabled() or needs_plain_operations() or not is_plain(self.fixup_proj):
+            return False
+        return correction.dtype == v.dtype
 
     @property
     def backend(self) -> str:

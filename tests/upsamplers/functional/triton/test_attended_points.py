@@ -1,17 +1,15 @@
-"""Local deformable attention and what JBU is made of, on Triton and on torch in float64."""
+"""Local deformable attention on Triton and on torch in float64."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from triton_pairs import DEVICE, close, marks, unwritten_shows
 
 import upsamplers
 from upsamplers.functional import attended_points
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.point_blocks import Neighbourhood
-from upsamplers.functional.interpolate_bicubic import interpolate_bicubic
 
 pytest.importorskip("triton")
 pytestmark = [*marks, unwritten_shows]
@@ -87,20 +85,6 @@ def test_deterministic_gradients_are_those_of_the_pytorch_form():
     finally:
         torch.use_deterministic_algorithms(False)
     assert all(torch.equal(found[name], expected[name]) for name in NAMES)
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(("scale", "size"), [(1, (2, 3)), (2, (3, 4)), (3, (1, 2)), (4, (2, 1))])
-def test_bicubic_interpolation_is_torchs(scale, size, layout):
-    x = torch.randn(2, 3, *size, device=DEVICE).contiguous(memory_format=layout).requires_grad_()
-    exact = x.detach().double().requires_grad_()
-    found = interpolate_bicubic(x, scale, backend="triton")
-    expected = F.interpolate(exact, scale_factor=float(scale), mode="bicubic", align_corners=False)
-    torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-5)
-    (grad,), (wanted,) = (
-        torch.autograd.grad(out.square().sum(), leaf) for out, leaf in ((found, x), (expected, exact))
-    )
-    torch.testing.assert_close(grad, wanted.float(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "norm"), [("lda-aqu", "layer_norm.norm"), ("jbu", "fixup_proj.0")])

@@ -37,7 +37,10 @@ QUICK = [name for name in EVERY if name != "a2u"]
 # In half precision their gradients differ by how differences of nearly equal features are rounded.
 UNSTABLE = ("freqfusion", "resfu")
 # Their gradients are window sums again, or a gather.
-TWICE = ("max-unpool", "carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra", "freqfusion")
+TWICE = (
+    "max-unpool", "carafe", "fade", "fade-gated", "fade-lite", "indexnet", "sapa-b", "sierra", "freqfusion", "jbu",
+    "jbu-stack",
+)  # fmt: skip
 
 
 def small_pair(name, scale=2, **options):
