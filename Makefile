@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -qq --workers 0 $(VENV)/lib || true  # pip compiles on one core, and skips errors too
 	@touch $@
 
-bench: $(STAMP)  ## Measure every operator at 256x120x120, write reports/<device>/, print the table
+bench: $(STAMP)  ## Measure the operators that no image guides at 256x120x120, write reports/<device>/
 	@$(BIN)/upsampler-bench run --output-dir 'reports/{device}' $(PUBLISHED) $(ARGS)
 
 bench-smoke: $(STAMP)  ## The same at a small shape, in a minute or two, into runs/
@@ -40,7 +40,7 @@ bench-pytest: $(STAMP)  ## Time every operator with pytest-benchmark, into repor
 sweep: $(STAMP)  ## Measure cost against size, H = W from 30 to 480 and C from 64 to 1024, into runs/
 	@$(BIN)/upsampler-bench run --plan sweep $(ARGS)
 
-profile: $(STAMP)  ## Measure where the time of every operator goes, into runs/
+profile: $(STAMP)  ## Measure where the time of operators goes, into runs/
 	@$(BIN)/upsampler-bench profile $(ARGS)
 
 capabilities: $(STAMP)  ## Test what works on every operator (dtypes, layouts, sizes, compilers, ONNX), print the matrix
@@ -53,8 +53,8 @@ engines: $(STAMP)  ## Measure operators in engines beside torch (ONNX Runtime, O
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engines]"
 	@$(BIN)/upsampler-bench run --plan engines --output-dir 'reports/{device}/engines' $(PUBLISHED) $(ARGS)
 
-report: $(STAMP)  ## Write every report in reports/ again from its stored results
-	@for results in reports/*/results.json $(wildcard reports/*/capabilities/results.json reports/*/quality/results.json); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
+report: $(STAMP)  ## Write the reports in reports/ (not paper/) again from their stored results
+	@for results in reports/*/results.json $(wildcard $(addsuffix /results.json,$(addprefix reports/*/,capabilities engines foundation quality))); do $(BIN)/upsampler-bench report $$(dirname $$results) $(PUBLISHED) $(ARGS) || exit; done
 
 bench-gpu: $(STAMP)  ## On an NVIDIA GPU: time both backends, compare their values, look for races (docs/backends.md)
 	@failed=; for step in "$(BIN)/python tests/benchmarks/gpu_times.py" "$(BIN)/upsampler-bench run --plan gpu $(ARGS)" \

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def collect(
     folder: Folder,
     formats: Formats = None,
-    poll: Annotated[float, typer.Option(help="Seconds between two looks at the jobs.", min=0.1)] = 30.0,
+    poll: Annotated[float, typer.Option(help="Seconds between two status checks.", min=0.1)] = 30.0,
 ) -> None:
     """Wait for the submitted shards, merge their runs into the folder, report.
 

@@ -34,7 +34,7 @@ def recommend(
     max_memory: Annotated[str | None, typer.Option(help="Peak of a forward, e.g. 200MiB or 2x.")] = None,
     max_train_memory: Annotated[str | None, typer.Option(help="The same for a training step.")] = None,
     max_params: Annotated[str | None, typer.Option(help="E.g. 50K or 1M, biases included.")] = None,
-    max_gflops: Annotated[str | None, typer.Option(help="Multiply-adds in 1e9.")] = None,
+    max_gflops: Annotated[str | None, typer.Option(help="Multiply-adds (mac) in 1e9.")] = None,
     no_guide: Annotated[bool, typer.Option("--no-guide", help="No operators that take an encoder feature.")] = False,
     needs: Annotated[list[str] | None, typer.Option(help="A capability, e.g. onnx or bfloat16.")] = None,
     by: Annotated[str, typer.Option(help="Choose by miou, latency, memory, params, ...")] = "miou",

@@ -43,7 +43,7 @@ def run(
     image: Image = None,
     guide_image: Annotated[
         list[str] | None,
-        typer.Option(help="Image size for operators guided by one; default: output, its size.", metavar="HxW"),
+        typer.Option(help="Image size for operators guided by one: HxW, or output (default), its size.", metavar="HxW"),
     ] = None,
     mode: Annotated[
         list[str] | None, typer.Option(help="What to measure: inference, train, or probe (what works).")
@@ -70,7 +70,7 @@ def run(
         ),
     ] = None,
     malloc: Annotated[
-        str | None, typer.Option(help="Keep the heap between calls (keep) or not (default). CPU only.")
+        str | None, typer.Option(help="keep (the default): keep the heap between calls; default: leave malloc as it is. CPU only.")
     ] = None,
     cache: Annotated[str | None, typer.Option(help="State of the L2 cache: cold or warm. CUDA only.")] = None,
     cuda_graph: Annotated[

@@ -77,7 +77,7 @@ def turn_error(subject: Subject) -> float:
     return _relative(subject(noise.rot90(1, (2, 3))), subject(noise).rot90(1, (2, 3)))
 
 
-def chequerboard(subject: Subject) -> float:
+def checkerboard(subject: Subject) -> float:
     """For x = 1, the deviation over the s² phases of each phase's mean; root mean square over the channels."""
     s = subject.scale
     phases = F.pixel_unshuffle(subject.inside(_of_ones(subject)), s)  # (1, Cs², h, w)
@@ -241,7 +241,7 @@ MEASURES = (
     _measure(subpixel_error, "Shift by 1/s px", "share", 6),
     _measure(flip_error, "Flips", "share", 7),
     _measure(turn_error, "Quarter turn", "share", 8),
-    _measure(chequerboard, "Chequerboard", "1", 9),
+    _measure(checkerboard, "Checkerboard", "1", 9),
     _measure(alias_energy, "Above Nyquist", "share", 10),
     _measure(noise_gain, "Noise gain", "1", 11),
     _measure(outside_hull, "Outside hull", "share", 12),

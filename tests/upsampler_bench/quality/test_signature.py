@@ -69,7 +69,7 @@ def test_nearest_is_a_quarter_of_a_pixel_off_a_ramp_and_its_response_is_one_pixe
     assert signature.feature_preservation(nearest) == pytest.approx(1, **EXACT)
     for zero in (signature.constant_border_error, signature.shift_error, signature.flip_error, signature.turn_error):
         assert zero(nearest) == pytest.approx(0, **EXACT)
-    assert signature.outside_hull(nearest) == signature.chequerboard(nearest) == 0
+    assert signature.outside_hull(nearest) == signature.checkerboard(nearest) == 0
 
 
 def test_bilinear_reproduces_ramps_and_spreads_an_impulse_over_two_pixels():
@@ -85,12 +85,12 @@ def test_bilinear_reproduces_ramps_and_spreads_an_impulse_over_two_pixels():
     assert signature.noise_gain(bilinear) == pytest.approx(10 / 16, rel=0.01)
 
 
-def test_a_deconvolution_of_ones_has_the_chequerboard_of_its_overlaps():
+def test_a_deconvolution_of_ones_has_the_checkerboard_of_its_overlaps():
     # An output pixel of phase (0, 0) sees one tap of the kernel, of phases (0, 1) and (1, 0) two, of (1, 1) four.
     ones = deconvolution([[1, 1, 1]] * 3)
     mean = (1 + 2 + 2 + 4) / 4
     deviation = math.sqrt(sum((overlap - mean) ** 2 for overlap in (1, 2, 2, 4)) / 4)
-    assert signature.chequerboard(ones) == pytest.approx(deviation, **EXACT)
+    assert signature.checkerboard(ones) == pytest.approx(deviation, **EXACT)
     assert signature.constant_error(ones) == pytest.approx((0 + 1 + 1 + 3) / 4, **EXACT)
 
 
@@ -99,7 +99,7 @@ def test_a_deconvolution_of_halves_moves_content_by_a_quarter_of_a_pixel():
     tent = [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]
     moved = deconvolution(tent)
     assert signature.constant_error(moved) == pytest.approx(0, **EXACT)
-    assert signature.chequerboard(moved) == pytest.approx(0, **EXACT)
+    assert signature.checkerboard(moved) == pytest.approx(0, **EXACT)
     assert signature.ramp_error(moved) == pytest.approx(0.25, **EXACT)
     assert signature.ramp_shift(moved) == pytest.approx(0.25, **EXACT)
     assert signature.response_centroid(moved) == pytest.approx(math.hypot(0.25, 0.25), **EXACT)
