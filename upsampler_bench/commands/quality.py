@@ -22,7 +22,7 @@ def quality(
     size: Annotated[int | None, typer.Option(help="Side of the scenes in pixels, a multiple of 8.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of a training.")] = None,
     data: Annotated[str | None, typer.Option(help="Folder with the four Fashion-MNIST files.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint whose weights the signature is measured with.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Checkpoint to measure the signature of.")] = None,
     timeout: Timeout = None,
     plugin: Plugin = None,
     output_dir: OutputDir = None,

@@ -70,7 +70,7 @@ def run(
         ),
     ] = None,
     malloc: Annotated[
-        str | None, typer.Option(help="keep (the default): keep the heap between calls; default: leave malloc as it is. CPU only.")
+        str | None, typer.Option(help="keep (the default): keep the heap between calls; default: do not. CPU only.")
     ] = None,
     cache: Annotated[str | None, typer.Option(help="State of the L2 cache: cold or warm. CUDA only.")] = None,
     cuda_graph: Annotated[

@@ -17,12 +17,12 @@ def submit(
     context: typer.Context,
     plan: Annotated[str, typer.Argument(help=PLAN)],
     shards: Annotated[int, typer.Option(help="Number of jobs that share the conditions.", min=1)],
-    engine: Annotated[str, typer.Option(help="slurm; for testing: local (in parallel on the CPU) or debug (in this process).")] = "slurm",
+    engine: Annotated[str, typer.Option(help="slurm; to try a plan: local (CPU jobs) or debug (no job).")] = "slurm",
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder that all machines see. Default: a new folder in runs/.")
     ] = None,
     partition: Annotated[str | None, typer.Option(help="Slurm's partition.")] = None,
-    time: Annotated[int, typer.Option(help="Minutes that a job may take; then it is requeued and resumed.", min=1)] = 60,
+    time: Annotated[int, typer.Option(help="Minutes that a job may take; then it is requeued.", min=1)] = 60,
     gpus_per_task: Annotated[int, typer.Option(help="GPUs of a job; 0 on a CPU.", min=0, max=1)] = 1,
     cpus_per_task: Annotated[int, typer.Option(help="Host cores of a job.", min=1)] = 4,
     slurm: Annotated[
