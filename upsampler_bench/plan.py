@@ -321,8 +321,8 @@ def _setting(key: str, value: object, given: str) -> object:
         raise PlanError(f"{given} is {value!r}; expected {expected}")
     accepted = (int, float) if isinstance(default, float) else int
     if not isinstance(value, accepted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
-        least = "above 0" if key in _POSITIVE else "from 0"
-        raise PlanError(f"{given} is {value!r}; expected a number {least}")
+        kind = "a number" if isinstance(default, float) else "an integer"
+        raise PlanError(f"{given} is {value!r}; expected {kind} {'above 0' if key in _POSITIVE else 'from 0'}")
     if value >= 2**63 or (key == "threads" and value > MOST_THREADS):
         raise PlanError(f"{given} is {value!r}, which is too large")
     return type(default)(value)

@@ -19,7 +19,7 @@ import msgspec
 
 from upsampler_bench.case import DTYPES, LAYOUTS, MODES, MOST_ELEMENTS, QUALITY, TASKS, TORCH, Case
 from upsampler_bench.errors import OutputError, ResultsError
-from upsampler_bench.results import SCHEMA, Measurement, Raster, Reading, Run, Training
+from upsampler_bench.results import COMPLETE, SCHEMA, Measurement, Raster, Reading, Run, Training
 from upsampler_bench.stats import estimate_rounds
 from upsampler_bench.text import cleaned
 
@@ -106,8 +106,9 @@ def load(path: str | Path) -> Run:
     """
     source = Path(path)
     if source.is_dir():
-        partial = source / PARTIAL_FILE
-        source = partial if partial.exists() and not (source / FILE).exists() else source / FILE
+        whole, partial = source / FILE, source / PARTIAL_FILE
+        is_partial = partial.exists() and not (whole.exists() and load(whole).ended == COMPLETE)
+        source = partial if is_partial else whole
     try:
         data = cleaned(json.loads(source.read_text(encoding="utf-8")))
     except FileNotFoundError:

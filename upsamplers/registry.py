@@ -100,10 +100,11 @@ def add(spec: Spec) -> None:
         NotAnUpsampler: the class does not keep the contract.
         Unsupported: the name is not a string, or empty, or another fact is of a wrong type.
     """
-    if not isinstance(spec.name, str) or not 0 < len(spec.name) <= LONGEST_NAME or not spec.name.isprintable():
+    is_name = isinstance(spec.name, str) and 0 < len(spec.name) <= LONGEST_NAME and spec.name.isprintable()
+    if not is_name or "/" in spec.name:
         raise Unsupported(
             f"the name of an upsampler is {spec.name!r:.{LONGEST_NAME}}; expected a string of 1 to {LONGEST_NAME} "
-            f"printable letters"
+            f"printable letters without /"
         )
     _check_facts(spec)
     if not (isinstance(spec.cls, type) and issubclass(spec.cls, Upsampler)):

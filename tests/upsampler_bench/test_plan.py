@@ -92,9 +92,9 @@ def test_several_processes_share_an_operators_samples_where_there_is_time_for_th
         ({"scale": 0}, "scale is 0; expected a positive integer"),
         ({"scale": 1.5}, "scale is 1.5"),
         ({"batch": True}, "batch is True"),
-        ({"seed": "a"}, "seed is 'a'; expected a number from 0"),
+        ({"seed": "a"}, "seed is 'a'; expected an integer from 0"),
         ({"max_time": -1}, "max_time is -1"),
-        ({"processes": 0}, "processes is 0; expected a number above 0"),
+        ({"processes": 0}, "processes is 0; expected an integer above 0"),
         ({"cuda_graph": 1}, "cuda_graph is 1; expected true or false"),
         ({"backend": "tritn"}, "no backend 'tritn'; did you mean 'triton'?"),
         ({"backend": []}, "backend is an empty list"),
@@ -164,7 +164,7 @@ def test_what_is_no_shard_is_refused(text):
         ({"mode": "quality"}, "on device auto; it is measured alone, and on device cpu"),
         ({"mode": "quality", "device": "cpu", "size": 20}, "size is 20; expected a multiple of 8 from 16 on"),
         ({"tasks": "chess"}, "tasks is 'chess'; expected signature, shapes, reconstruction"),
-        ({"seeds": 0}, "seeds is 0; expected a number above 0"),
+        ({"seeds": 0}, "seeds is 0; expected an integer above 0"),
     ],
 )
 def test_a_plan_of_quality_is_refused_with_what_is_accepted(keys, message):

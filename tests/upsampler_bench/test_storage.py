@@ -237,3 +237,13 @@ def test_the_newest_run_is_found_by_its_date(tmp_path):
     assert storage.newest_run(runs, nested=True)[0] == runs / "a" / "nested"
     assert storage.newest_run(runs, suits=lambda run: run.ended == "complete")[0] == runs / "a"
     assert storage.newest_run(tmp_path / "nowhere") is None
+
+
+def test_a_partial_file_counts_before_a_whole_one_that_is_not_complete(tmp_path):
+    complete, interrupted = sample_run(), replace(sample_run(), ended="interrupted")
+    resumed = replace(interrupted, started="2026-05")
+    storage.save(interrupted, tmp_path)
+    storage.save(resumed, tmp_path / storage.PARTIAL_FILE)
+    assert storage.load(tmp_path) == resumed
+    storage.save(complete, tmp_path)
+    assert storage.load(tmp_path) == complete

@@ -218,3 +218,9 @@ def test_a_fact_of_a_wrong_type_is_refused_when_it_is_registered(registry_restor
     with pytest.raises(upsamplers.Unsupported, match=re.escape(message)):
         upsamplers.register("mine", **facts)(type("Mine", (upsamplers.Upsampler,), {}))
     assert "mine" not in upsamplers.names()
+
+
+@pytest.mark.parametrize("name", ["", "lab/mine", "two\nlines"])
+def test_a_name_that_cannot_be_a_key_of_results_is_refused(name: str) -> None:
+    with pytest.raises(Unsupported, match="printable letters without /"):
+        upsamplers.register_module(name, lambda channels, scale: torch.nn.Upsample(scale_factor=scale))

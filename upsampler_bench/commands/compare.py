@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from upsampler_bench import storage
@@ -105,7 +104,7 @@ def compare(
     checked = limits.check(lines, comparisons)
     _print(report.report(comparisons, checked), output_dir, formats or FORMATS)
     if output_dir:
-        write_whole(output_dir / SAMPLES_FILE, json.dumps([*map(asdict, comparisons)]).encode())
+        write_whole(output_dir / SAMPLES_FILE, msgspec.json.encode(comparisons))
     raise typer.Exit(EXIT_CODES[outcome.outcome(comparisons, fail_on, checked).value])
 
 

@@ -106,6 +106,6 @@ def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, d
             ready = replace(ready, writer=session.ResultWriter(folder / name))
         runs.append(measure(replace(ready, after=later)))
         if runs[-1].ended == "interrupted":
-            messages.print("Interrupted; the same command continues.")
+            messages.print("Interrupted; the same command, without --again, continues.")
             break
     return runs

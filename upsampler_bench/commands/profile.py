@@ -24,6 +24,7 @@ from upsampler_bench.commands.options import (
     Threads,
     Timeout,
 )
+from upsampler_bench.commands.reporting import check_formats
 from upsampler_bench.errors import PlanError, ResultsError
 
 # Of `--compare`, what stands for the files as they are.
@@ -94,11 +95,14 @@ def _compare(
     from upsampler_bench import formats as rendering
     from upsampler_bench.compare import profiles
 
+    check_formats(formats)
     stored = [storage.is_stored_run(name) for name in (before, after)]
     if any(stored) and not all(stored):
         other = after if stored[0] else before
         raise PlanError(f"--compare got a stored run and {other!r}; expected two stored runs or two revisions")
     if all(stored):
+        if keys:
+            raise PlanError(f"--compare of two stored runs takes no {', '.join(keys)}; they say what was measured")
         changes = profiles.changes(*(storage.load(name) for name in (before, after)))
     else:
         from upsampler_bench.compare import sides

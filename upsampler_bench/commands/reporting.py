@@ -48,10 +48,7 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None, dea
         return True
 
     with messages.status("Making the report") if messages.is_terminal else contextlib.nullcontext() as status:
-        try:
-            content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
-        except (TypeError, ValueError, AttributeError, KeyError) as problem:
-            raise ResultsError(f"the run is incomplete or corrupt: {type(problem).__name__}: {problem}") from problem
+        content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
         written = all_formats.write(content, folder, formats or FORMATS, begin)
     print(all_formats.render("terminal", content))
     names = [path.name for path in written]

@@ -12,7 +12,7 @@ from upsampler_bench.case import TIMED, TORCH, Case, Settings
 from upsampler_bench.compare.samples import Sample, Timing
 from upsampler_bench.errors import BenchError
 from upsampler_bench.metrics import infos
-from upsampler_bench.results import Environment, Measurement, Reading, Run
+from upsampler_bench.results import FAILED, Environment, Measurement, Reading, Run
 from upsampler_bench.runner import process as runner
 from upsampler_bench.runner.protocol import Message, Request
 
@@ -104,28 +104,37 @@ def count(cases: Sequence[Case], side: Side, how: Settings) -> dict[str, dict[st
     deterministic = {info.name for info in infos(DETERMINISTIC) if info.exact}
     how = replace(how, metrics=DETERMINISTIC, baseline="")
     counts: dict[str, dict[str, float]] = {key: {} for key in keys.values()}
+    failed = set()
     for message in _messages([*map(side.case, cases)], side, how, side.plugins):
         reading = message.reading
         if reading and reading.samples and message.key in keys and reading.metric in deterministic:
             counts[keys[message.key]][reading.metric] = reading.samples[0]
+        elif message.kind in NOT_MEASURED and message.key in keys:
+            failed.add(keys[message.key])
+    # After a crash: those that its process did not come to.
+    if failed and (left := [case for case in cases if not counts[case.key] and case.key not in failed]):
+        counts.update(count(left, side, how))
     return counts
 
 
 def profile(cases: Sequence[Case], side: Side, how: Settings) -> Run:
-    """The profiles of cases of one group, each as the base calls it.
+    """The profiles of cases of one group, each as the base calls it, and rows with a reason for what has none.
 
     Raises:
         SideError: the process cannot measure anything.
     """
     by_key = {side.case(case).key: case for case in cases}
     how = replace(how, metrics=PROFILES, baseline="")
-    measured = []
+    measured = {}
     for message in _messages([*map(side.case, cases)], side, how, side.plugins):
-        if message.reading and message.key in by_key and message.reading.metric in PROFILES:
-            measured.append(Measurement(by_key[message.key], readings=(message.reading,)))
-        elif message.kind in NOT_MEASURED and message.text:
-            raise SideError(f"{side.name} cannot be profiled: {message.text}")
-    return Run(Environment("", cases[0].device), how, infos(PROFILES), (), tuple(measured))
+        case = by_key.get(message.key)
+        if case and message.reading and message.reading.metric in PROFILES:
+            measured[case] = Measurement(case, readings=(message.reading,))
+        elif case and message.kind in NOT_MEASURED and message.text and case not in measured:
+            measured[case] = Measurement(case, FAILED, message.text)
+    if any(row.reason for row in measured.values()) and (left := [case for case in cases if case not in measured]):
+        measured |= {row.case: row for row in profile(left, side, how).measurements}  # after a crash
+    return Run(Environment("", cases[0].device), how, infos(PROFILES), (), tuple(measured.values()))
 
 
 def _messages(cases: Sequence[Case], side: Side, how: Settings, plugins: tuple[str, ...]) -> list[Message]:

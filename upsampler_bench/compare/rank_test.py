@@ -53,7 +53,7 @@ def p_above(base: Sequence[float], head: Sequence[float]) -> float:
 def _p_at_least(count: int, other: int, wins: float) -> float:
     """P(U >= wins) if both sides have the same distribution."""
     ways = _ways(count, other)
-    return sum(ways[math.ceil(wins) :]) / math.comb(count + other, count)
+    return sum(ways[math.floor(wins) :]) / math.comb(count + other, count)
 
 
 @lru_cache(maxsize=256)

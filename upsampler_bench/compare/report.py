@@ -12,7 +12,7 @@ from upsampler_bench import units
 from upsampler_bench.case import TIMED
 from upsampler_bench.compare.budgets import BudgetResult
 from upsampler_bench.compare.comparison import Change, Comparison
-from upsampler_bench.compare.rule import FASTER, SAME, SLOWER, UNCLEAR, Result, Rule
+from upsampler_bench.compare.rule import FASTER, LOOKS, SAME, SLOWER, UNCLEAR, Result, Rule
 from upsampler_bench.compare.samples import BASE, HEAD, count, timings
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 
@@ -182,7 +182,8 @@ def _legend(rule: Rule) -> tuple[tuple[str, str], ...]:
         (
             "SLOWER, FASTER",
             f"the ratio of the fastest calls of each process is at least {1 + rule.threshold:g} (or its inverse), and "
-            f"a rank test over the processes is significant at {rule.significance:.2g} over all cases (Holm)",
+            f"a rank test over the processes is significant at {rule.significance / len(LOOKS):.2g} over all cases "
+            "(Holm), at each of the looks",
         ),
         ("SAME", "the 95 % interval of the ratio lies within the threshold"),
         ("UNCLEAR", "neither; more processes, a quieter machine or a larger shape may decide it"),

@@ -108,10 +108,11 @@ def profile_revisions(base: str, head: str | None, options: Options, say: Say) -
         SideError: a side cannot be built, loaded or profiled.
     """
     with worktrees.sides(base, head, options.plugins, say, own_environment=options.own_environment) as pair:
-        base_names, head_names = (registered.names(side, options.device) for side in pair)
-        names = [name for name in base_names if name in head_names]
+        known, head_names = registered.operators(pair[0], options.device), registered.names(pair[1], options.device)
+        shared = [operator for operator in known if operator.name in head_names]
+        wild = [operator.name for operator in shared if not operator.guide_is_image]  # as `session.prepare`
         parsed = plan.parse({**plan.read("profile"), **options.plan, "baseline": ""})
-        planned = plan.cases(parsed, names, options.device)
+        planned = plan.cases(parsed, [operator.name for operator in shared], options.device, wild)
         groups = plan.conditions([case for case in planned if metrics.for_case(case, process.PROFILES)])
         if not groups:
             raise PlanError(f"nothing is profiled in mode {', '.join(parsed.mode)}; expected inference or train")
@@ -119,7 +120,9 @@ def profile_revisions(base: str, head: str | None, options: Options, say: Say) -
         runs = []
         for side in pair:
             profiled = [process.profile(group, side, settings) for group in groups]
-            measured = [measurement for run in profiled for measurement in run.measurements]
+            measured = [measurement for run in profiled for measurement in run.measurements if measurement.has_results]
+            for lost in (one for run in profiled for one in run.measurements if not one.has_results):
+                say(f"{side.name}: {lost.case.upsampler} is not profiled: {lost.reason}")
             runs.append(replace(profiled[0], measurements=tuple(measured)))
             say(f"profiled {side.name}: {len(measured)} cases")
     return profiles.changes(*runs)
@@ -133,8 +136,9 @@ def compare_operators(base: str, head: str, options: Options, say: Say) -> list[
     """
     operators = {one.name: one for one in isolated.registered((base, head), plugins=options.plugins)}
     known = tuple(operators)
-    plan.cases(plan.parse({"upsampler": [base, head], "baseline": ""}), known, "cpu")  # refuses unknown names
     for name in (base, head):
+        if name not in operators:
+            raise PlanError(f"no upsampler {name!r}; {nearest(name, known)}")
         if not operators[name].runs_on(options.device):
             devices = " or ".join(operators[name].devices)
             raise PlanError(f"{name} runs on {devices}, not on {options.device}; compare operators that run there")

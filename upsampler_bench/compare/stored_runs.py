@@ -100,12 +100,22 @@ def compare(old: Run, new: Run, threshold: float = 0.05) -> RunComparison:
         pairs += _pairs(old, new, before[key], after[key], threshold)
         if before[key].status == MEASURED and after[key].status != MEASURED:
             lost.append((key, after[key].reason))
+        lost += [(key, f"no {metric}") for metric in _missing(new, before[key], after[key])]
     torch = new.environment.versions.get("torch", "?")
     facts = [("Device", f"{new.environment.device_name}, torch {torch}")]
     facts += [(title, run.started) for title, run in (("Old run", old), ("New run", new)) if run.started]
     added = tuple(key for key in after if key not in before)
     removed = tuple(key for key in before if key not in after)
     return RunComparison(tuple(pairs), added, removed, tuple(lost), tuple(facts))
+
+
+def _missing(new: Run, before: Measurement, after: Measurement) -> list[str]:
+    """Deterministic metrics of a case that the new run was to read, and did not."""
+    if after.status != MEASURED:
+        return []
+    read = {reading.metric for reading in after.readings if reading.samples}
+    was_read = [reading.metric for reading in before.readings if reading.samples]
+    return [name for name in was_read if name not in read and (info := new.metric(name)) and info.exact]
 
 
 def _differences(old: Run, new: Run) -> list[str]:
@@ -133,7 +143,8 @@ def _pairs(old: Run, new: Run, before: Measurement, after: Measurement, threshol
         elif info.relative:
             old_ratio, new_ratio = old.ratio(before.case, reading.metric), new.ratio(after.case, reading.metric)
             relative = new_ratio.value / old_ratio.value if old_ratio and old_ratio.value and new_ratio else None
-            if info.lower_is_better and first.value and (second.low > first.high or second.high < first.low):
+            is_apart = second.low > first.high or second.high < first.low
+            if info.lower_is_better and first.value and first.is_bounded and second.is_bounded and is_apart:
                 verdict = _advice(second.value / first.value, relative, threshold)
         else:
             continue
@@ -190,7 +201,8 @@ def report(comparison: RunComparison, old: str, new: str) -> Report:
 
 def _change_cells(pair: Pair) -> tuple[Cell, ...]:
     percent = Cell("new") if pair.ratio is None else Cell(f"{(pair.ratio - 1) * 100:+.3g}", (pair.ratio - 1) * 100)
-    return Cell(pair.info.title), Cell(f"{pair.old:,.0f}", pair.old), Cell(f"{pair.new:,.0f}", pair.new), percent
+    old, new = (Cell(units.exact(float(value)), value) for value in (pair.old, pair.new))
+    return Cell(pair.info.title), old, new, percent
 
 
 def _timing_cells(pair: Pair) -> tuple[Cell, ...]:

@@ -115,7 +115,7 @@ def timed(runs: Sequence[Run], names: Collection[str], *, most: bool = False) ->
 
 def is_papers_device(run: Run) -> bool:
     """Whether a run was measured on the paper's device."""
-    return DEVICE.removeprefix("RTX ") in run.environment.device_name
+    return run.environment.device_name.endswith(DEVICE)
 
 
 def ratio_to_baseline(run: Run, measurement: Measurement | None) -> Estimate | None:

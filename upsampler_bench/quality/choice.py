@@ -22,7 +22,7 @@ PHRASES = {
 
 
 def mious(runs: Sequence[Run], source: str = "") -> tuple[str, dict[str, float]]:
-    """Where the mIoUs are from, and these in per cent by operator.
+    """Where the mIoUs are from, and these in per cent by operator; of none of which a training failed.
 
     Args:
         runs: of any kind.
@@ -36,6 +36,7 @@ def mious(runs: Sequence[Run], source: str = "") -> tuple[str, dict[str, float]]
         for run in runs
         for measurement in run.measurements
         if (values := by_seed(measurement.trainings, SHAPES, "miou").values())
+        and not any(one.failure for one in measurement.trainings if one.task == SHAPES)
     }
     if source == SHAPES and not measured:
         raise PlanError("no stored run has scores on shapes; 'upsampler-bench quality' measures them")

@@ -42,7 +42,7 @@ class Ranked:
 
 
 def ranked(condition: Condition, task: str) -> list[Ranked]:
-    """The operators that were trained for a task, best first; those that failed last."""
+    """The operators that were trained for a task, best first; those of which a training failed last."""
     found = []
     for line in condition.lines:
         trainings = [one for one in line.measurements[0].trainings if one.task == task]
@@ -51,7 +51,7 @@ def ranked(condition: Condition, task: str) -> list[Ranked]:
             found.append(Ranked(line, {one.name: by_seed(trainings, task, one.name) for one in SCORES[task]}, failures))
     first = SCORES[task][0]
     best = -1.0 if not first.lower_is_better else 1.0
-    return sorted(found, key=lambda one: (one.mean(first) is None, best * (one.mean(first) or 0.0)))
+    return sorted(found, key=lambda one: (bool(one.failures), best * (one.mean(first) or 0.0)))
 
 
 def tables(condition: Condition) -> Iterator[Table]:

@@ -146,11 +146,13 @@ class State:
         self._run = replace(self._run, environment=environment)
 
     def write_partial(self) -> None:
-        """Writes the run as it stands, unless nothing is new or that was done a moment ago."""
+        """Writes the run as it stands, if it has results, and unless nothing is new or that was done a moment ago."""
         writer = self.session.writer
         if not self._is_written and self.environment.device_name and writer.is_due():
-            writer.write_partial(self.run)
-            self._is_written = True
+            run = self.run
+            if any(row.has_results for row in run.measurements):
+                writer.write_partial(run)
+                self._is_written = True
 
     def measurement(self, case: Case) -> Measurement:
         """A case as it stands."""
@@ -193,7 +195,9 @@ class State:
         before = self.measurement(case)
         kept = [reading for reading in before.readings if count or reading.metric not in self.paired]
         readings = (reading.of_first(count) if reading.metric in self.paired else reading for reading in kept)
-        self.store(replace(before, readings=tuple(readings)))
+        # What could not be read is tried again, and gives its reason again.
+        reason = NOT_YET if before.status == INTERRUPTED else before.reason
+        self.store(replace(before, readings=tuple(readings), reason=reason))
 
 
 def _measure_groups(state: State) -> str:
@@ -317,7 +321,8 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
     has_time = not deadline or time.monotonic() < deadline
-    if blamed is not None and others and has_time and blamed.mode != PROBE and ending.last.kind != "end":
+    has_crashed = ending.last.kind != "end" and not ending.stopped
+    if blamed is not None and others and has_time and blamed.mode != PROBE and has_crashed:
         request = replace(request, linger=time.monotonic() - begun + LINGER_MARGIN)
         blamed, ending = _culprit(state.pool, placement, request, blamed, others, ending)
     if blamed is not None and state.measurement(blamed).status not in LOST:

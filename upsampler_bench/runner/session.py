@@ -39,6 +39,7 @@ class ResultWriter:
 
     folder: Path | None = None
     _next: float = field(default=0.0, init=False)
+    _has_written: bool = field(default=False, init=False)
 
     def is_due(self) -> bool:
         """Whether there is a folder, and the last writing was long enough ago."""
@@ -49,6 +50,7 @@ class ResultWriter:
         assert self.folder is not None
         begun = time.monotonic()
         storage.save(run, self.folder / storage.PARTIAL_FILE)
+        self._has_written = True
         self._next = time.monotonic() + WRITING_SHARE * (time.monotonic() - begun)
 
     def has_partial(self) -> bool:
@@ -86,10 +88,10 @@ class ResultWriter:
             (self.folder / storage.PARTIAL_FILE).unlink(missing_ok=True)
 
     def discard(self, *, partial: bool) -> None:
-        """Removes the folder if it is empty, after removing the partial file if `partial`."""
+        """Removes the folder if it is empty, after removing the partial file if `partial`, unless an earlier run's."""
         if self.folder is None:
             return
-        if partial:
+        if partial and self._has_written:
             (self.folder / storage.PARTIAL_FILE).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
@@ -154,7 +156,7 @@ class Session:
     def expectation(self) -> tuple[float, float]:
         """Seconds that it takes to measure without a budget: expected, and at most as long as no operator hangs."""
         usual, most = forecast.expected(self.cases_left, self.settings)
-        at_once = max(1, len(self.placements))
+        at_once = max(1, min(len(self.placements), len({case.group for case in self.cases_left})))
         return usual / at_once, most / at_once
 
 
@@ -305,6 +307,8 @@ def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_n
         keys.append("device_name")
     elif device_name == "cpu":
         stored_machine, here = run.environment.machine, environment.identity()
+        if run.environment.origin.device.startswith("cpu:"):  # its process was bound to one core
+            del here["cores"]
         keys += [key for key in here if stored_machine.get(key, here[key]) != here[key]]
     if version("torch") != run.environment.versions.get("torch", ""):
         keys.append("torch")

@@ -67,6 +67,12 @@ def test_a_folder_of_an_operators_name_is_no_stored_run(invoke):
     assert "no upsampler 'dysampel'" in err
 
 
+def test_a_wildcard_is_no_operator_to_compare(invoke):
+    code, _, err = invoke("compare", "dysample*", "carafe")
+    assert code == 2
+    assert "no upsampler 'dysample*'" in err
+
+
 def cases(*names):
     return [Case(name, channels=8, height=6, width=5) for name in names]
 

@@ -39,3 +39,8 @@ def test_too_few_values_bound_nothing_and_an_empty_side_is_refused():
     assert (ratio.low, ratio.high) == (0.0, math.inf)
     with pytest.raises(ValueError, match="got 0 and 1"):
         shift([], [1.0])
+
+
+def test_a_tie_never_makes_a_difference_more_significant():
+    base, head = [1.0, 2.0, 3.0], [3.0, 5.0, 6.0]
+    assert p_above(base, head) == p_above(base, [2.9, 5.0, 6.0])

@@ -96,3 +96,38 @@ def test_added_and_removed_operators_are_listed_and_do_not_fail():
     assert all(key.startswith("dysample") for key in comparison.added)
     assert stored_runs.outcome(comparison, "regression") == Outcome.FINE
     assert stored_runs.compare(run(), run("bilinear", "carafe")).removed == comparison.added
+
+
+def without(one, metric):
+    """The run without one metric of carafe."""
+    rows = [
+        replace(row, readings=tuple(reading for reading in row.readings if reading.metric != metric))
+        if row.case.upsampler == "carafe" else row
+        for row in one.measurements
+    ]  # fmt: skip
+    return replace(one, measurements=tuple(rows))
+
+
+def test_a_deterministic_metric_that_is_no_longer_read_is_a_regression():
+    comparison = stored_runs.compare(run(), without(run(), "inference_memory"))
+    assert [reason for _, reason in comparison.lost] == ["no inference_memory"]
+    assert stored_runs.outcome(comparison, "regression") == Outcome.REGRESSION
+
+
+def test_times_without_an_interval_give_no_advice():
+    def of_one_sample(factor):
+        one = run_with("latency", factor)
+        rows = [
+            replace(row, readings=tuple(replace(reading, rounds=reading.rounds[:1]) for reading in row.readings))
+            for row in one.measurements
+        ]
+        return replace(one, measurements=tuple(rows))
+
+    comparison = stored_runs.compare(of_one_sample(1.0), of_one_sample(2.0))
+    assert {pair.verdict for pair in comparison.pairs} == {stored_runs.NO_CHANGE}
+
+
+def test_small_values_are_shown_as_what_they_are():
+    comparison = stored_runs.compare(run_with("inference_memory", 1e-9), run_with("inference_memory", 2e-9))
+    (row,) = stored_runs.report(comparison, "old", "new").tables[0].rows
+    assert row.cells[1].text != row.cells[2].text

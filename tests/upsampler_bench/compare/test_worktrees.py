@@ -159,3 +159,13 @@ def test_a_mode_that_is_never_profiled_is_refused(tmp_path, monkeypatch):
     keys = {"upsampler": ["mine"], "shape": ["4x6x5"], "mode": ["probe"], "device": "cpu"}
     with pytest.raises(PlanError, match="nothing is profiled in mode probe; expected inference or train"):
         sides.profile_revisions("HEAD~1", None, sides.Options(keys, ("mine.py",)), print)
+
+
+def test_an_operator_that_cannot_be_profiled_costs_its_own_part(tmp_path, monkeypatch):
+    failing = "\nupsamplers.register_module('broken', lambda c, s: torch.nn.Conv2d(c + 1, c, 1))"
+    project(tmp_path, monkeypatch, COPYING.format("x") + failing, COPYING.format("x.clone()") + failing)
+    keys = {"upsampler": ["broken", "mine"], "shape": ["4x6x5"], "mode": ["inference"], "device": "cpu"}
+    said = []
+    changes = sides.profile_revisions("HEAD~1", None, sides.Options(keys, ("mine.py",)), said.append)
+    assert len(changes.profiles) == 1
+    assert sum("broken is not profiled" in line for line in said) == 2

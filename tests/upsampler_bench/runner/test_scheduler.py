@@ -187,3 +187,26 @@ def test_resume_refuses_another_version_of_a_plug_in(tmp_path):
 def test_a_process_that_ends_well_without_a_reading_is_not_started_for_ever(tmp_path):
     run = measure(tmp_path, "untraceable", metrics=["flops", "params"])
     assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
+
+
+def test_what_could_not_be_read_gives_its_reason_once_however_often_it_is_tried(tmp_path):
+    keys = {"metrics": ["flops", "params"]}
+    measure(tmp_path, "untraceable", listener=InterruptAtLastReading(), **keys)
+    run = measure(tmp_path, "untraceable", resume=True, **keys)
+    assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
+
+
+class InterruptAtLastReading(Silence):
+    """Ctrl-C arrives after an operator said which metric it cannot have, before its row is complete."""
+
+    def update(self, message):
+        if message.kind == "incomplete":
+            raise KeyboardInterrupt
+
+
+def test_what_an_earlier_run_was_killed_at_is_not_removed_when_another_measures_nothing(tmp_path):
+    earlier = measure(tmp_path, "good", metrics=["params"])
+    (tmp_path / storage.FILE).rename(tmp_path / storage.PARTIAL_FILE)
+    with pytest.raises(NothingMeasured):
+        measure(tmp_path, "raises", metrics=["params"], baseline="")
+    assert storage.load(tmp_path) == earlier
