@@ -5,6 +5,7 @@ B batch, C channels, G guide channels, H x W input size, s scale, k kernel size,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.precision import without_autocast
 
 IMAGE_CHANNELS = 3
 
@@ -141,11 +143,29 @@ class Upsampler(nn.Module):
         return f"{self.channels}, scale={self.scale}"
 
 
+class Composed(Upsampler):
+    """Made of other operators, which are its submodules; its backend is theirs."""
+
+    @property
+    def backend(self) -> str:
+        """As of any operator."""
+        return next(self._operators()).backend
+
+    @backend.setter
+    def backend(self, backend: str) -> None:
+        for operator in self._operators():
+            operator.backend = backend
+
+    def _operators(self) -> Iterator[Upsampler]:
+        return (child for child in self.children() if isinstance(child, Upsampler))
+
+
 def fit_to(image: Tensor, height: int, width: int) -> Tensor:
     """An image (B, C, H, W) cropped to (B, C, height, width), or continued there by its last row and column."""
     below, right = max(0, height - image.shape[-2]), max(0, width - image.shape[-1])
     if below or right:
-        image = F.pad(image, (0, right, 0, below), mode="replicate")
+        with without_autocast(image):  # which would answer in float32
+            image = F.pad(image, (0, right, 0, below), mode="replicate")
     return image[..., :height, :width]
 
 

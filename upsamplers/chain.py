@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from upsamplers.base import Upsampler
+from upsamplers.base import Composed, Upsampler
 from upsamplers.checks import require_guide
+from upsamplers.functional.average_pool import pool_to
 
 
-class Chain(Upsampler):
+class Chain(Composed):
     """Operators without a guide one after the other: scale 8 by three of scale 2.
 
     Args:
@@ -42,6 +42,5 @@ class GuidedChain(Chain):
         for operator in self.children():
             assert isinstance(operator, Upsampler)
             size = operator.scale * x.shape[2], operator.scale * x.shape[3]
-            feature = guide if size == guide.shape[2:] else F.adaptive_avg_pool2d(guide, size)
-            x = operator(x, operator.make_guide(feature))
+            x = operator(x, operator.make_guide(pool_to(guide, *size)))
         return x

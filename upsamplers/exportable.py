@@ -44,7 +44,7 @@ class _Without(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        self.train(module.training)
+        self.training = module.training
 
         @wraps(module.forward)  # exporters read the names of the inputs from its signature
         def forward(*inputs: Any, **named: Any) -> Any:
@@ -52,6 +52,10 @@ class _Without(nn.Module):
                 return module(*inputs, **named)
 
         self.forward = forward
+
+    def __reduce__(self) -> tuple[type[nn.Module], tuple[nn.Module]]:
+        """Copies and pickles are of the module, which `forward` is bound to."""
+        return _Without, (self.module,)
 
 
 class _GatheredSamples(TorchFunctionMode):

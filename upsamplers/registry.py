@@ -112,7 +112,8 @@ def add(spec: Spec) -> None:
             f"{spec.name!r}: {spec.cls!r} is not a subclass of upsamplers.Upsampler; register any nn.Module by "
             f"upsamplers.register_module({spec.name!r}, lambda channels, scale: ...)"
         )
-    _discover("operators")
+    if not spec.cls.__module__.startswith("upsamplers.operators."):
+        _discover("operators")
     known = _specs.get(spec.name)
     if known is not None and _origin(known) != _origin(spec):
         raise DuplicateUpsampler(
@@ -327,7 +328,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def _discover_all() -> None:
     _discover("operators")
     if "installed" not in _discovered:
-        _discovered.add("installed")
         for entry in entry_points(group=ENTRY_POINTS):
             before = dict(_specs)
             try:
@@ -336,11 +336,12 @@ def _discover_all() -> None:
                 _restore(before)
                 reason = f"{type(problem).__name__}: {problem}"
                 warnings.warn(f"plug-in {entry.name!r} ({entry.value}) skipped: {reason}", stacklevel=3)
+        _discovered.add("installed")
 
 
 def _discover(folder: str) -> None:
     if folder not in _discovered:
-        _discovered.add(folder)
         for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)]):
             if not module.name.startswith("_"):
                 importlib.import_module(f"upsamplers.{folder}.{module.name}")
+        _discovered.add(folder)  # last, so that a second thread does not look before all are there

@@ -37,9 +37,10 @@ class Spec:
 
     def why_not(self, *, scale: int, step: int | None = None, device: str = "", backend: str = "auto") -> str | None:
         """Why it cannot run at this scale, by these steps, on this kind of device or on this backend, or None."""
-        if reason := self._why_not_steps(scale, step or self.options.get("step")):
+        step = self.options.get("step") if step is None else step
+        if reason := self._why_not_steps(scale, step):
             return reason
-        scale = step or self.options.get("step") or scale
+        scale = step or scale
         if self.scales and scale not in self.scales:
             return f"{self.name} upsamples by {_listed(self.scales)} only, not by {scale}"
         if device and device not in self.devices:

@@ -43,3 +43,15 @@ def test_a_scale_that_no_chain_reaches_is_refused(scale, step, message):
 def test_a_step_that_the_operator_does_not_have_is_refused():
     with pytest.raises(Unsupported, match="by 2 only, not by 3"):
         upsamplers.create("a2u", 32, scale=9, step=3)
+
+
+def test_the_backend_of_a_chain_is_that_of_its_operators():
+    chain = upsamplers.create("carafe", 8, scale=4, step=2, backend="torch")
+    assert chain.backend == "torch"
+    chain.backend = "auto"
+    assert [link.backend for link in chain.children()] == ["auto", "auto"]
+
+
+def test_a_step_of_zero_is_refused():
+    with pytest.raises(Unsupported, match="step must be an integer of at least 2, not 0"):
+        upsamplers.create("carafe", 8, scale=4, step=0)

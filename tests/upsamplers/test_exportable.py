@@ -1,6 +1,8 @@
 """Exported operators: without GridSample the values of grid_sample, by gathers alone; and by the older exporter."""
 
+import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -114,3 +116,21 @@ def test_the_older_exporter_which_traces_takes_sizes_that_are_no_multiples_of_th
     inputs = up.example_inputs(1, 9, 7)
     torch.onnx.export(up, inputs, file, dynamo=False, opset_version=18)
     assert_gives(file.getvalue(), up, inputs)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_runs_weights_of_its_own(copied):
+    made = upsamplers.exportable(upsamplers.create("dysample", 16), without="GridSample")
+    x, other = torch.randn(1, 16, 4, 4), copied(made)
+    expected = other(x)
+    for parameter in made.parameters():
+        torch.nn.init.constant_(parameter, 3.0)
+    assert torch.equal(other(x), expected)
+    assert not torch.equal(made(x), expected)
+
+
+def test_frozen_norms_of_a_model_in_training_stay_frozen():
+    model = nn.Sequential(nn.BatchNorm2d(4), upsamplers.create("dysample", 4, groups=1))
+    model[0].eval()
+    assert upsamplers.exportable(model, without="GridSample").training
+    assert not model[0].training

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsamplers.functional._torch.precision import without_autocast
 from upsamplers.functional._torch.stage import stage
 from upsamplers.functional.backend import uses_triton
 
@@ -30,4 +31,5 @@ def interpolate_bilinear(x: Tensor, scale: int, *, backend: str = "auto") -> Ten
 
             out: Tensor = points.bilinear(dense(x), scale)
             return out
-        return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)
+        with without_autocast(x):  # which would answer in float32 on CUDA
+            return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)

@@ -62,12 +62,13 @@ def reassemble(
         (B, C, sH, sW) in x's dtype and memory format.
 
     Raises:
-        Unsupported: kernel is even, the groups do not divide C, the weights do not fit, x is too small to reflect, or
-            the backend cannot run.
+        Unsupported: kernel is even, the groups do not divide C, a tensor does not fit, guide or gate is given alone, x
+            is too small to reflect, or the backend cannot run.
     """
     with stage("reassembly"):
         if not needs_plain_operations():
             _require(x, weights, kernel, groups, scale, border, normalize)
+            _require_others(x, kernel, groups, scale, shared, guide, gate)
         is_shuffled = scale == 1 or _is_shuffled(x, weights)
         others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
         sizes = {"kernel": kernel, "scale": scale, "groups": groups}
@@ -85,9 +86,9 @@ def reassemble(
         )  # (B, Zk², sH, sW)
         if needs_plain_operations():
             shifted = shifted_sum(x, weights.to(x.dtype), kernel, groups=groups, scale=scale, border=border)
-            return (
-                shifted if gate is None or guide is None else torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
-            )
+            if gate is None or guide is None:
+                return shifted
+            return torch.lerp(shifted, guide.to(x.dtype), gate.to(x.dtype))
         # The gate goes into the weights, and the guide onto the output, so that both are never in memory at once.
         if gate is not None:
             weights = weights * (1 - gate)
@@ -140,6 +141,24 @@ def _require(
     expected = (batch, taps, scale * height, scale * width)
     if tuple(weights.shape) not in (expected, (batch, taps * scale**2, height, width)):
         raise Unsupported(f"weights have shape {tuple(weights.shape)}; expected {expected} for x {tuple(x.shape)}")
+
+
+def _require_others(
+    x: Tensor, kernel: int, groups: int, scale: int, shared: Tensor | None, guide: Tensor | None, gate: Tensor | None
+) -> None:
+    """Kernels would read whatever lies behind a tensor that is too small."""
+    if (guide is None) != (gate is None):
+        raise Unsupported("reassemble got a guide or a gate alone; expected both or neither")
+    batch, channels, height, width = x.shape
+    large = scale * height, scale * width
+    expected = {
+        "shared": (shared, (batch, groups * kernel**2, height, width)),
+        "guide": (guide, (batch, channels, *large)),
+        "gate": (gate, (batch, 1, *large)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise Unsupported(f"{name} has shape {tuple(tensor.shape)}; expected {shape} for x {tuple(x.shape)}")
 
 
 def _is_shuffled(x: Tensor, weights: Tensor) -> bool:

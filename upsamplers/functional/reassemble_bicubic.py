@@ -31,7 +31,7 @@ def reassemble_bicubic(x: Tensor, weights: Tensor, kernel: int, *, scale: int, b
         Unsupported: as `reassemble`.
     """
     composed = composed_kernel(kernel, scale)
-    if uses_triton(backend, x, weights, kernel=max(kernel, composed), scale=scale):
+    if uses_triton(backend, x, weights, kernel=kernel) and uses_triton(backend, x, kernel=composed, scale=scale):
         with stage("interpolation"):
             from upsamplers.functional._triton.bicubic_taps import bicubic_taps
 

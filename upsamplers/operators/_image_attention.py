@@ -90,16 +90,9 @@ def residual_layers(channels: int) -> list[nn.Module]:
     ]
 
 
-def residual(z: Tensor, branch: nn.Sequential) -> Tensor:
-    """Z plus what the branch makes of it, all (B, E, h, w); backward keeps z alone."""
-
-    def step(z: Tensor) -> Tensor:
-        change = z
-        for layer in branch:
-            change = layer(change)
-        return z + change
-
-    return recomputed(step, z, layers=branch)
+def residual(z: Tensor, branch: Callable[[Tensor], Tensor], layers: nn.Sequential) -> Tensor:
+    """Z plus what a branch of these layers makes of it, all (B, E, h, w); backward keeps z alone."""
+    return recomputed(lambda z: z + branch(z), z, layers=layers)
 
 
 def encoder(inside: int, channels: int, block: Callable[[int], nn.Module]) -> nn.Sequential:

@@ -101,7 +101,7 @@ class _Residual(nn.Module):
         self.block = nn.Sequential(*residual_layers(channels))
 
     def forward(self, z: Tensor) -> Tensor:
-        return residual(z, self.block)
+        return residual(z, self.block, self.block)
 
 
 class _Responses(nn.Module):

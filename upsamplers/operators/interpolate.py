@@ -8,6 +8,7 @@ from torch import Tensor
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.precision import without_autocast
 from upsamplers.functional.interpolate_bilinear import interpolate_bilinear
 from upsamplers.registry import register
 
@@ -40,7 +41,8 @@ class Interpolate(Upsampler):
         if self.rule == "bilinear":
             return interpolate_bilinear(x, self.scale, backend=self.backend)
         align_corners = None if self.rule == "nearest" else False
-        return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)
+        with without_autocast(x):  # which would answer in float32 on CUDA
+            return F.interpolate(x, scale_factor=float(self.scale), mode=self.rule, align_corners=align_corners)
 
 
 @register("bilinear", rule="bilinear", year=0)

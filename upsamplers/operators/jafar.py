@@ -82,7 +82,7 @@ class _Residual(nn.Sequential):
         super().__init__(OrderedDict(zip(names, residual_layers(channels), strict=True)))
 
     def forward(self, z: Tensor) -> Tensor:
-        return residual(z, self)
+        return residual(z, super().forward, self)
 
 
 class _Modulation(nn.Module):

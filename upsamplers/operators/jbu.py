@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_features, require_guide, require_option, require_window
+from upsamplers.checks import require_features, require_guide, require_option, require_size
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
@@ -42,6 +42,7 @@ class JBU(Upsampler):
 
     needs_guide = True
     backends = ("torch", "triton")
+    least_size = 2
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class JBU(Upsampler):
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
         require_option("radius", radius)
         require_option("key_channels", key_channels)
-        self.radius, self.kernel = radius, 2 * radius + 1
+        self.radius, self.kernel, self.least_size = radius, 2 * radius + 1, radius // scale + 1
         taps = self.kernel**2
         self.range_temp = nn.Parameter(torch.empty(()))
         self.sigma_spatial = nn.Parameter(torch.empty(()))
@@ -72,7 +73,7 @@ class JBU(Upsampler):
         """X (B, C, H, W) and a guide (B, G, sH, sW) -> (B, C, sH, sW)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        require_window(guide, self.kernel, "reflection")
+        require_size(x, self.least_size, f"windows of {self.kernel} output pixels are reflected")
         weights = self.weights(guide)
         return reassemble_bicubic(x, weights, self.kernel, scale=self.scale, backend=self.backend)
 

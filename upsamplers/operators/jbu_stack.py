@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from upsamplers.base import Upsampler
+from upsamplers.base import Composed
 from upsamplers.checks import (
     POWERS_OF_TWO,
     require_features,
@@ -27,7 +27,7 @@ DROPOUT, FIXUP_SHARE = 0.2, 0.1
 
 
 @register("jbu-stack", scales=POWERS_OF_TWO, paper="FeatUp, Fu et al., ICLR 2024", year=2024)
-class JBUStack(Upsampler):
+class JBUStack(Composed):
     """The stack of learned joint bilateral upsamplers of FeatUp (ICLR 2024, section 3.2).
 
     Each of log2(s) stages is a JBU of its own weights that doubles what the stage before made, guided by the image
@@ -86,16 +86,6 @@ class JBUStack(Upsampler):
         if torch.is_grad_enabled() or needs_plain_operations() or not is_plain(self.fixup_proj):
             return False
         return correction.dtype == v.dtype
-
-    @property
-    def backend(self) -> str:
-        """As of any operator: that of its stages."""
-        return next(self._stages()).backend
-
-    @backend.setter
-    def backend(self, backend: str) -> None:
-        for stage in self._stages():
-            stage.backend = backend
 
     def _stages(self) -> Iterator[JBU]:
         for stage in range(1, self.count + 1):

@@ -181,3 +181,21 @@ def test_what_does_not_fit_is_refused(shape, options, message):
     with pytest.raises(Unsupported) as refusal:
         reassemble(torch.zeros(1, 6, 5, 7), torch.zeros(shape), **options)
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"guide": (1, 6, 10, 14)}, "a guide or a gate alone"),
+        ({"gate": (1, 1, 10, 14)}, "a guide or a gate alone"),
+        ({"shared": (1, 9, 4, 7)}, "shared has shape (1, 9, 4, 7); expected (1, 9, 5, 7)"),
+        ({"guide": (1, 6, 10, 14), "gate": (1, 1, 10, 1)}, "gate has shape (1, 1, 10, 1); expected (1, 1, 10, 14)"),
+        ({"guide": (1, 1, 10, 14), "gate": (1, 1, 10, 14)}, "guide has shape (1, 1, 10, 14)"),
+    ],
+    ids=str,
+)
+def test_what_kernels_would_read_beyond_is_refused(given, message):
+    others = {name: torch.zeros(shape) for name, shape in given.items()}
+    with pytest.raises(Unsupported) as refusal:
+        reassemble(torch.zeros(1, 6, 5, 7), torch.zeros(1, 9, 10, 14), 3, **others)
+    assert message in str(refusal.value)

@@ -359,3 +359,11 @@ def test_a_guide_that_is_no_tensor_is_refused(name: str) -> None:
     x, _ = inputs(module)
     with pytest.raises(Unsupported, match="the guide is None; expected"):
         module(x, None)
+
+
+def test_under_autocast_a_longer_level_has_the_dtype_of_x() -> None:
+    module = upsamplers.create("dysample", 16)
+    x = torch.randn(1, 16, 5, 5, dtype=torch.bfloat16)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for side in (9, 10, 11):
+            assert module.upsample_to(x, torch.randn(1, 16, side, side)).dtype == x.dtype

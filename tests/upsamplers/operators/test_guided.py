@@ -128,7 +128,7 @@ def test_a_feature_that_windows_do_not_cover_gives_no_indices():
         ("indexnet", (1, 1), "a single value"),
         ("a2u", (1, 1), "more than one value per group"),
         ("sapa-b", (1, 1), "more than one value per group"),
-        ("jbu", (1, 4), "too few to reflect 3"),
+        ("jbu", (1, 4), "at least 2 x 2 .windows of 7 output pixels"),
     ],
 )
 def test_what_a_norm_or_a_reflection_cannot_take_is_refused(name, size, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
 
 PLAIN = (
     nn.BatchNorm2d, nn.Conv2d, nn.Dropout2d, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.ReLU, nn.RMSNorm, nn.Sequential,
@@ -15,6 +16,8 @@ def is_plain(*layers: nn.Module) -> bool:
 
     A hook, a parametrisation (pruning, weight norm, LoRA) or a layer put in its place wants to be called.
     """
+    if _has_any_global_hook():
+        return False
     for layer in layers:
         if type(layer) is nn.Sequential and not is_plain(*layer):
             return False
