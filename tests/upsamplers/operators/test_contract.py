@@ -156,6 +156,20 @@ def test_gradients_reach_x_and_every_parameter(name: str) -> None:
 
 
 @every_operator
+def test_parameters_have_the_same_gradients_behind_a_frozen_backbone(name: str) -> None:
+    module = trained(name).double()
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        pytest.skip("has no parameters")
+    x, *guide = fit_for(inputs(module), torch.float64)
+    found = []
+    for leaf in (x, x.clone().requires_grad_()):
+        module(leaf, *guide).square().sum().backward()
+        found.append([parameter.grad for _, parameter in learnt(module)])
+        module.zero_grad()
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@every_operator
 def test_gradients_are_those_of_finite_differences(name: str) -> None:
     module = trained(name)
     given = differentiable(fit_for(inputs(module, 3, 2), torch.float64))

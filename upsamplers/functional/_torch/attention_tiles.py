@@ -50,8 +50,7 @@ class Attention(Function):
             return *gradients_again(form, inputs, grad, needs), None, None
         with without_autocast(grad):
             query, key, value = inputs
-            gradients = _gradients(query, key, value, grad, heads, window)
-        return *(gradient if needed else None for gradient, needed in zip(gradients, needs, strict=True)), None, None
+            return *_gradients(query, key, value, grad, heads, window, needs_value=needs[2]), None, None
 
 
 def dense_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, window: float) -> Tensor:
@@ -213,18 +212,22 @@ def _attended(query: Tensor, key: Tensor, value: Tensor, heads: int, window: flo
 
 
 def _gradients(
-    query: Tensor, key: Tensor, value: Tensor, grad: Tensor, heads: int, window: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of query, key and value, from that of the output."""
+    query: Tensor, key: Tensor, value: Tensor, grad: Tensor, heads: int, window: float, *, needs_value: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The gradients of query, key and value, from that of the output; of the value, a frozen backbone's, if needed."""
     attention, dtype = _Attention(query, key, heads, window), coordinate_dtype(query)
     grad_query = torch.empty_like(query)
-    grad_key, grad_value = torch.zeros_like(key, dtype=dtype), torch.zeros_like(value, dtype=dtype)
+    grad_key, grad_value = (
+        torch.zeros_like(key, dtype=dtype),
+        value.new_zeros(value.shape if needs_value else 0, dtype=dtype),
+    )
     for tile in attention.tiles():
         queries, keys = attention.operands(tile)
         by_head = attention.weights(tile, queries, keys)
         grads = grad[:, :, tile.rows, tile.columns].to(dtype).flatten(2)  # (B, C, n)
-        part = grad_value[:, :, tile.key_rows, tile.key_columns]
-        part.add_(torch.bmm(grads, by_head.mean(1)).view(part.shape))
+        if needs_value:
+            part = grad_value[:, :, tile.key_rows, tile.key_columns]
+            part.add_(torch.bmm(grads, by_head.mean(1)).view(part.shape))
         grad_weights = torch.bmm(grads.transpose(1, 2), _values(value, tile, grads)).div_(heads)  # (B, n, m)
         grad_logits = by_head * grad_weights.unsqueeze(1)
         del grad_weights
@@ -235,7 +238,8 @@ def _gradients(
         part.copy_(torch.bmm(keys, grad_logits.transpose(1, 2)).view(part.shape))
         part = grad_key[:, :, tile.key_rows, tile.key_columns]
         part.add_(torch.bmm(queries, grad_logits).view(part.shape))
-    return grad_query.mul_((query.shape[1] // heads) ** -0.5), grad_key.to(key.dtype), grad_value.to(value.dtype)
+    grad_query.mul_((query.shape[1] // heads) ** -0.5)
+    return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype) if needs_value else None
 
 
 def _by_head(part: Tensor, heads: int) -> Tensor:

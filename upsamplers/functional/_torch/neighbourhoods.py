@@ -41,7 +41,8 @@ class NeighbourhoodAttention(Function):
             form = partial(gathered_attention, kernel=kernel, heads=heads, scale=scale)
             return *gradients_again(form, (query, key, x), grad, ctx.needs_input_grad[:3]), None, None, None
         with without_autocast(x):
-            return *_gradients(query, key, x, grad, _Windows(kernel, scale), heads), None, None, None
+            windows, needs_x = _Windows(kernel, scale), ctx.needs_input_grad[2]
+            return *_gradients(query, key, x, grad, windows, heads, needs_x=needs_x), None, None, None
 
 
 def gathered_attention(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int) -> Tensor:
@@ -131,20 +132,23 @@ def _attend(query: Tensor, key: Tensor, x: Tensor, windows: _Windows, heads: int
 
 
 def _gradients(
-    query: Tensor, key: Tensor, x: Tensor, grad: Tensor, windows: _Windows, heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of query, key and x, from that of the output (B, C, sH, sW)."""
-    grad_query, grad_key, grad_x = (torch.empty_like(tensor) for tensor in (query, key, x))
+    query: Tensor, key: Tensor, x: Tensor, grad: Tensor, windows: _Windows, heads: int, *, needs_x: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The gradients of query, key and x, from that of the output (B, C, sH, sW); of x if needed."""
+    grad_query, grad_key = torch.empty_like(query), torch.empty_like(key)
+    grad_x = torch.empty_like(x) if needs_x else None
     dtype = _dtype(query, x)
     for of_query, of_x in _heads(len(x), query.shape[1], x.shape[1], heads):
         keys, values = _pixels(key[of_query], dtype), _pixels(x[of_x], dtype)
         # Of many windows: at least in float32.
-        sums = [torch.zeros_like(one, dtype=torch.promote_types(dtype, torch.float32)) for one in (keys, values)]
+        summed = (keys, values) if needs_x else (keys,)
+        sums = [torch.zeros_like(one, dtype=torch.promote_types(dtype, torch.float32)) for one in summed]
         for band in _bands(keys, values, windows):
             queries, window = windows.cells(query[of_query], band, dtype), windows.of(keys, band)
             weights = _weights(queries, window)  # (R·W, s², k²)
             given = windows.cells(grad[of_x], band, dtype)
-            windows.add(sums[1], weights.transpose(1, 2) @ given, band)
+            if needs_x:
+                windows.add(sums[1], weights.transpose(1, 2) @ given, band)
             changes = given @ windows.of(values, band).transpose(1, 2)
             del given
             changes.sub_((changes * weights).sum(2, keepdim=True)).mul_(weights).div_(queries.shape[2] ** 0.5)
@@ -152,7 +156,8 @@ def _gradients(
             windows.write(grad_query[of_query], band, changes @ window)
             windows.add(sums[0], changes.transpose(1, 2) @ queries, band)
         grad_key[of_query].copy_(sums[0].permute(2, 0, 1))
-        grad_x[of_x].copy_(sums[1].permute(2, 0, 1))
+        if grad_x is not None:
+            grad_x[of_x].copy_(sums[1].permute(2, 0, 1))
     return grad_query, grad_key, grad_x
 
 

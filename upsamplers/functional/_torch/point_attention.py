@@ -68,7 +68,7 @@ class AttendedPoints(Function):
         if torch.is_grad_enabled():  # gradients of gradients are wanted
             form = partial(sampled_sum, hood=ctx.hood, read=gather_bilinearly)
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:5]), None
-        return *point_gradients(ctx.saved_tensors, grad, ctx.hood), None
+        return *point_gradients(ctx.saved_tensors, grad, ctx.hood, needs_x=ctx.needs_input_grad[0]), None
 
 
 def _attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor, hood: Neighbourhood) -> Tensor:
@@ -88,20 +88,20 @@ def _attend(x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor
 
 
 def point_gradients(
-    tensors: tuple[Tensor, ...], grad: Tensor, hood: Neighbourhood
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of x, key, query, bias and offsets, from that of the output (B, C, sH, sW)."""
+    tensors: tuple[Tensor, ...], grad: Tensor, hood: Neighbourhood, *, needs_x: bool = True
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of x (None if not needed), key, query, bias and offsets, from that of the output (B, C, sH, sW)."""
     x, key, query, bias, offsets = tensors
     inputs = _inputs(x, key, query, bias, offsets, hood)
     grads = _Gradients(
-        torch.zeros_like(inputs.values), torch.zeros_like(inputs.keys), torch.empty_like(query),
+        torch.zeros_like(inputs.values) if needs_x else None, torch.zeros_like(inputs.keys), torch.empty_like(query),
         torch.zeros_like(inputs.bias), torch.empty_like(offsets),
     )  # fmt: skip
     numbers = 40 * hood.groups * hood.points + 3 * query.shape[1] + 2 * x.shape[1]
     for block in blocks(x, query, hood, numbers):
         _add_block(grads, grad, inputs, block)
     return (
-        torch.empty_like(x).copy_(inside(grads.values)),
+        None if grads.values is None else torch.empty_like(x).copy_(inside(grads.values)),
         torch.empty_like(key).copy_(inside(grads.keys)),
         grads.query,
         grads.bias.to(bias.dtype),
@@ -111,9 +111,9 @@ def point_gradients(
 
 @dataclass(frozen=True, slots=True)
 class _Gradients:
-    """Of the tensors of `_Inputs`, filled block by block."""
+    """Of the tensors of `_Inputs`, filled block by block; of the values None if not needed."""
 
-    values: Tensor
+    values: Tensor | None
     keys: Tensor
     query: Tensor
     bias: Tensor
@@ -138,7 +138,8 @@ def _add_block(grads: _Gradients, grad: Tensor, inputs: _Inputs, block: Block) -
     slopes = taps.slopes(of_grad.mul_(by_attention).add_(of_query.mul_(by_pull)))
     _write_offsets(slopes, moves, grads.offsets, inputs, block)
     spread = Spread(rows, len(values))
-    _band(grads.values, inputs, block).add_(spread.sums(outer.view(len(rows), -1), weights * by_attention))
+    if grads.values is not None:
+        _band(grads.values, inputs, block).add_(spread.sums(outer.view(len(rows), -1), weights * by_attention))
     weights.mul_(by_pull)
     _band(grads.keys, inputs, block).add_(spread.sums(queries.view(len(rows), -1), weights))
     # Written to a given tensor, which autocast leaves alone.

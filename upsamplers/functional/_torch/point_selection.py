@@ -53,7 +53,8 @@ class SelectedPoints(Function):
             form = partial(sampled_selection, groups=groups, scale=scale, gathers=True)
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:4]), None, None
         x, key, query, offsets = ctx.saved_tensors
-        return *selection_gradients(x, key, query, offsets, grad, groups, scale), None, None
+        needs_x = ctx.needs_input_grad[0]
+        return *selection_gradients(x, key, query, offsets, grad, groups, scale, needs_x=needs_x), None, None
 
 
 def sampled_selection(
@@ -102,11 +103,19 @@ def _select(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int,
 
 
 def selection_gradients(
-    x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, grad: Tensor, groups: int, scale: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x: Tensor,
+    key: Tensor,
+    query: Tensor,
+    offsets: Tensor,
+    grad: Tensor,
+    groups: int,
+    scale: int,
+    *,
+    needs_x: bool = True,
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
     dtype = coordinate_dtype(x)
     tables = table_of(x, dtype), table_of(key, dtype)
-    grad_values, grad_keys = (torch.zeros_like(table) for table in tables)
+    grad_values, grad_keys = torch.zeros_like(tables[0]) if needs_x else None, torch.zeros_like(tables[1])
     grad_query, grad_offsets = torch.empty_like(query), torch.empty_like(offsets)
     for block in _blocks(x, query, 20 * offsets.shape[1] + 2 * query.shape[1] + x.shape[1]):
         values, keys = (_rows(table, block, groups) for table in tables)
@@ -123,14 +132,13 @@ def selection_gradients(
         moved = torch.stack((slopes[1], slopes[0]), dim=-1)  # (N, Z, P, 2): across, down
         write_pixels(moved.view(len(moved), -1), grad_offsets, block)
         spread, weights = Spread(rows, len(values)), taps.weights()
-        _rows(grad_values, block, groups).add_(spread.sums(outer, (weights * attention).view(rows.shape)))
+        if grad_values is not None:
+            _rows(grad_values, block, groups).add_(spread.sums(outer, (weights * attention).view(rows.shape)))
         weights.mul_(pull)
         _rows(grad_keys, block, groups).add_(spread.sums(queries, weights.view(rows.shape)))
         write_pixels(sums_of_rows(keys, rows, weights.view(rows.shape)).view(len(moved), -1), grad_query, block)
-    grad_x, grad_key = (
-        torch.empty_like(image).copy_(inside(table)) for image, table in ((x, grad_values), (key, grad_keys))
-    )
-    return grad_x, grad_key, grad_query, grad_offsets
+    grad_x = None if grad_values is None else torch.empty_like(x).copy_(inside(grad_values))
+    return grad_x, torch.empty_like(key).copy_(inside(grad_keys)), grad_query, grad_offsets
 
 
 def _looked_up(

@@ -34,7 +34,9 @@ def attended_points_bwd(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of x, key, query, bias and offsets, added atomically; or those of the PyTorch form."""
     if deterministic:
-        return point_gradients((x, key, query, bias, offsets), grad, Neighbourhood(kernel, groups, reach))
+        grad_x, *others = point_gradients((x, key, query, bias, offsets), grad, Neighbourhood(kernel, groups, reach))
+        assert grad_x is not None
+        return grad_x, others[0], others[1], others[2], others[3]
     grads = gradients(grad, x, key, query, bias, _points(x, key, offsets, kernel, groups, reach))
     with without_autocast(x):
         grad_bias = (grads.logits.squeeze(1) @ query.flatten(2).transpose(1, 2).float()).sum(0)  # (k², D)

@@ -28,7 +28,9 @@ def selected_points_bwd(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of x, key, query and offsets, added atomically; or those of the PyTorch form."""
     if deterministic:
-        return selection_gradients(x, key, query, offsets, grad, groups, scale)
+        grad_x, *others = selection_gradients(x, key, query, offsets, grad, groups, scale)
+        assert grad_x is not None
+        return grad_x, others[0], others[1], others[2]
     grads = gradients(grad, x, key, query, None, _points(offsets, groups, scale))
     grad_offsets = torch.empty_like(offsets)
     pairs = grad_offsets.unflatten(1, (groups, -1, 2))  # columns before rows: (B, Z, P, 2, sH, sW)
