@@ -38,8 +38,8 @@ def reassemble(
 
     out[b, c, i, j] = Σ_m weights[b, g·k² + m, i, j] · x[b, c, i//s + dy, j//s + dx], where (dy, dx) runs over the k x k
     window row by row (m = 0..k²-1), g = c // (C/Z), and x is zero outside its borders, or continued beyond them. No
-    window of x is copied out: beyond the output it takes the memory of the weights and about a sixth of the output's,
-    backward also that of x.
+    window of x is copied out: beyond the output it takes about a sixth of the output's memory, and for a border that is
+    not zero the weights once more; backward also x.
 
     A program that is being compiled, exported or traced gets the same sum as k² multiplications and additions, on the
     backend "triton" one operation. On CPU, half precision is summed in float32. Second derivatives are supported.

@@ -74,8 +74,8 @@ class JBU(Upsampler):
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
         require_size(x, self.least_size, f"windows of {self.kernel} output pixels are reflected")
-        weights = self.weights(guide)
-        return reassemble_bicubic(x, weights, self.kernel, scale=self.scale, backend=self.backend)
+        # Passed on unnamed, so that they are freed when they have become weights of input pixels.
+        return reassemble_bicubic(x, self.weights(guide), self.kernel, scale=self.scale, backend=self.backend)
 
     def weights(self, guide: Tensor) -> Tensor:
         """The weights (B, k², sH, sW) of the window around each output pixel, from a guide (B, G, sH, sW)."""
@@ -84,7 +84,7 @@ class JBU(Upsampler):
             return self._fused_weights(weights, guide)
         combined = weights * self._spatial_weights(guide.dtype).view(1, -1, 1, 1)
         combined = (combined / combined.sum(1, keepdim=True).clamp_min(LEAST_SUM)).to(guide.dtype)
-        return combined + FIXUP_SHARE * self._correction(combined, guide)
+        return torch.add(combined, self._correction(combined, guide), alpha=FIXUP_SHARE)
 
     def _range_weights(self, guide: Tensor) -> Tensor:
         """By similarity of the guide: (B, G, sH, sW) -> (B, k², sH, sW); they sum to one."""

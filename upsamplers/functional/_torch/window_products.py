@@ -12,6 +12,7 @@ laid out as taps (B, H, Q, s², k²), the k² column by column as in the slab.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -77,9 +78,15 @@ def weighted_sums(x: Tensor, weights: Tensor, kernel: int, groups: int, scale: i
     cut = cut_for(x, kernel, groups, scale)
     out = empty_feature(x, (batch, channels, scale * height, scale * width))
     for images, weight_channels, group in cut.weighted(batch):
-        taps = _taps(weights[images, weight_channels], cut)
-        for depth in cut.depths(group, channels):
-            _sum_part(x[images, depth], taps, out[images, depth], cut)
+        by_pixel = _by_pixel(weights[images, weight_channels], cut)
+        buffers = _buffers(by_pixel, cut)
+        for band in cut.bands(height):
+            taps = _taps(by_pixel[:, band], buffers.taps, cut)
+            for depth in cut.depths(group, channels):
+                windows = _windows(buffers.slab, x[images, depth], band, cut)
+                torch.bmm(_tap_list(taps, cut), windows, out=buffers.outputs[: len(windows)])
+                target = _subpixels(out[images, depth], scale)[:, band]  # (B, rows, W, s, s, C)
+                target.copy_(_subpixels_in(buffers.outputs, target, 0, cut))
     return out
 
 
@@ -98,17 +105,31 @@ def gradients(
     Returns:
         (B, C, H, W) and (B, Zk², sH, sW), None where it is not needed.
     """
+    if not needs[0]:
+        return None, window_dots(x, grad, kernel, groups, scale) if needs[1] else None
+    batch, channels, height, _ = x.shape
     cut = cut_for(x, kernel, groups, scale)
-    grad_x = torch.empty_like(x) if needs[0] else None
-    grad_weights = torch.empty_like(weights) if needs[1] else None
-    for images, weight_channels, group in cut.weighted(x.shape[0]):
-        taps = _taps(weights[images, weight_channels], cut)
-        grad_taps = None if grad_weights is None else torch.zeros_like(taps)
-        for depth in cut.depths(group, x.shape[1]):
-            part = None if grad_x is None else grad_x[images, depth]
-            _grad_part(x[images, depth], taps, grad[images, depth], part, grad_taps, cut)
-        if grad_weights is not None and grad_taps is not None:
-            _by_pixel(grad_weights[images, weight_channels], cut).copy_(_inner(grad_taps, cut))
+    grad_x, grad_weights = torch.empty_like(x), torch.empty_like(weights) if needs[1] else None
+    for images, weight_channels, group in cut.weighted(batch):
+        by_pixel = _by_pixel(weights[images, weight_channels], cut)
+        buffers = _buffers(by_pixel, cut, of_gradients=True)
+        depths = list(cut.depths(group, channels))
+        sums = [_zero_sums(x[images, depth], cut) for depth in depths]
+        for band in cut.bands(height):
+            taps = _taps(by_pixel[:, band], buffers.taps, cut)
+            grad_taps = torch.zeros_like(taps)
+            for depth, total in zip(depths, sums, strict=True):
+                source = _subpixels(grad[images, depth], scale)[:, band]  # (B, rows, W, s, s, C)
+                _subpixels_in(buffers.outputs, source, cut.border, cut).copy_(source)
+                if needs[1]:
+                    windows = _windows(buffers.slab, x[images, depth], band, cut)
+                    _add_dots(grad_taps, buffers.outputs, windows, source.shape[-1], cut)
+                _add_spread(total, buffers, taps, band, cut)
+            if grad_weights is not None:
+                _by_pixel(grad_weights[images, weight_channels], cut)[:, band].copy_(_inner(grad_taps, cut))
+        for depth, total in zip(depths, sums, strict=True):
+            part = total[:, cut.border : cut.border + height, :, : depth.stop - depth.start]
+            grad_x[images, depth].permute(0, 2, 3, 1).copy_(part)
     return grad_x, grad_weights
 
 
@@ -128,66 +149,38 @@ def window_dots(x: Tensor, high: Tensor, kernel: int, groups: int, scale: int) -
     out = x.new_empty((batch, groups * kernel**2, scale * height, scale * width))
     for images, taps_of_group, group in cut.weighted(batch):
         by_pixel = _by_pixel(out[images, taps_of_group], cut)
-        spread = None
+        buffers = _buffers(by_pixel, cut, of_gradients=True)
         for band in cut.bands(height):
-            taps = _zero_taps(by_pixel[:, band], cut)
-            if spread is None:
-                slab, spread = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut).zero_()
+            taps = buffers.taps[:, : band.stop - band.start].zero_()
             for depth in cut.depths(group, channels):
                 source = _subpixels(high[images, depth], cut.scale)[:, band]
-                _subpixels_in(spread, source, cut.border, cut).copy_(source)
-                _add_dots(taps, spread, _windows(slab, x[images, depth], band, cut), source.shape[-1], cut)
+                _subpixels_in(buffers.outputs, source, cut.border, cut).copy_(source)
+                windows = _windows(buffers.slab, x[images, depth], band, cut)
+                _add_dots(taps, buffers.outputs, windows, source.shape[-1], cut)
             by_pixel[:, band].copy_(_inner(taps, cut))
     return out
 
 
-def _sum_part(x: Tensor, taps: Tensor, out: Tensor, cut: Cut) -> None:
-    """Writes out (B, C, sH, sW), the reassembly of x (B, C, H, W) with taps."""
-    slab, sums = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut)
-    target = _subpixels(out, cut.scale)  # (B, H, W, s, s, C)
-    for band in cut.bands(x.shape[2]):
-        windows = _windows(slab, x, band, cut)
-        torch.bmm(_tap_list(taps[:, band], cut), windows, out=sums[: windows.shape[0]])
-        target[:, band].copy_(_subpixels_in(sums, target[:, band], 0, cut))
-
-
-def _grad_part(
-    x: Tensor, taps: Tensor, grad: Tensor, grad_x: Tensor | None, grad_taps: Tensor | None, cut: Cut
-) -> None:
-    """Writes one part's grad_x (B, C, H, W) and adds to grad_taps, from grad (B, C, sH, sW) of the output."""
-    channels, height = x.shape[1:3]
-    slab, spread = _buffer(taps, cut.kernel, cut), _buffer(taps, cut.scale**2, cut).zero_()
-    sums = None if grad_x is None else _zero_sums(x, cut)
-    source = _subpixels(grad, cut.scale)  # (B, H, W, s, s, C)
-    for band in cut.bands(height):
-        _subpixels_in(spread, source[:, band], cut.border, cut).copy_(source[:, band])
-        if grad_taps is not None:
-            _add_dots(grad_taps[:, band], spread, _windows(slab, x, band, cut), channels, cut)
-        if sums is not None:
-            _add_spread(sums, spread, slab, taps, band, cut)
-    if grad_x is not None and sums is not None:
-        grad_x.permute(0, 2, 3, 1).copy_(sums[:, cut.border : cut.border + height, :, :channels])
-
-
-def _add_dots(taps: Tensor, spread: Tensor, windows: Tensor, channels: int, cut: Cut) -> None:
-    """Adds to a band of taps (B, rows, Q, s², k²) the products of its pixels in `spread` with their windows."""
-    own = spread[cut.border : cut.border + windows.shape[0], :, :channels]  # (N, s², C)
+def _add_dots(taps: Tensor, outputs: Tensor, windows: Tensor, channels: int, cut: Cut) -> None:
+    """Adds to a band of taps (B, rows, Q, s², k²) the products of its pixels in `outputs` with their windows."""
+    own = outputs[cut.border : cut.border + windows.shape[0], :, :channels]  # (N, s², C)
     total = _tap_list(taps, cut)
     torch.baddbmm(total, own, windows[..., :channels].transpose(1, 2), out=total)
 
 
-def _add_spread(sums: Tensor, spread: Tensor, products: Tensor, taps: Tensor, band: slice, cut: Cut) -> None:
-    """Adds a band's share of x's gradient to sums (B, P, W, D).
+def _add_spread(sums: Tensor, buffers: _Buffers, taps: Tensor, band: slice, cut: Cut) -> None:
+    """Adds a band's share of x's gradient to sums (B, P, W, D); spoils the slab.
 
     Output row by output row, what an input pixel receives comes from the k output columns around it: seen from there,
-    the window lies in `spread`, and the k rows that it goes to are the rows of a product (k, k·s²) x (k·s², C).
+    the window lies in `outputs`, and the k rows that it goes to are the rows of a product (k, k·s²) x (k·s², C).
     """
-    k, subpixels, pitch = products.shape[1], spread.shape[1], spread.shape[2]
+    products, outputs = buffers.slab, buffers.outputs
+    k, subpixels, pitch = products.shape[1], *outputs.shape[1:]
     batch, rows = sums.shape[0], band.stop - band.start
-    pixels = taps[:, band].shape[:3].numel()
+    pixels = taps.shape[:3].numel()
     count = pixels - k + 1
-    around = spread[:pixels].flatten(0, 1).unfold(0, k * subpixels, subpixels).transpose(1, 2)  # (N, k·s², D)
-    torch.bmm(_turned(taps[:, band], cut), around, out=products[:count])
+    around = outputs[:pixels].flatten(0, 1).unfold(0, k * subpixels, subpixels).transpose(1, 2)  # (N, k·s², D)
+    torch.bmm(_turned(taps, cut), around, out=products[:count])
     by_row = products[:pixels].view(batch, rows, -1, k, pitch)[:, :, : sums.shape[2]]  # (B, rows, W, k, D)
     # Windows overlap: what is added at once must not.
     if rows < k:
@@ -217,10 +210,30 @@ def _zero_sums(x: Tensor, cut: Cut) -> Tensor:
     return torch.zeros(shape, dtype=torch.promote_types(cut.dtype, torch.float32), device=x.device)
 
 
-def _buffer(taps: Tensor, each: int, cut: Cut) -> Tensor:
-    """Room for a block, (R, each, D)."""
-    batch, _, columns = taps.shape[:3]
-    return taps.new_empty((batch * cut.rows * columns, each, cut.pitch))
+@dataclass(frozen=True, slots=True)
+class _Buffers:
+    """Room for a block.
+
+    Attributes:
+        taps: (B, rows, Q, s², k²), zero between the rows.
+        slab: (R, k, D).
+        outputs: output pixels, or their gradients with zeros between the rows, (R, s², D).
+    """
+
+    taps: Tensor
+    slab: Tensor
+    outputs: Tensor
+
+
+def _buffers(by_pixel: Tensor, cut: Cut, *, of_gradients: bool = False) -> _Buffers:
+    """Buffers for the blocks of weights seen as (B, H, W, s, s, k, k)."""
+    batch, _, width = by_pixel.shape[:3]
+    shape = (batch, cut.rows, width + 2 * cut.border, cut.scale**2, cut.kernel**2)
+    taps = torch.zeros(shape, dtype=cut.dtype, device=by_pixel.device)
+    pixels = taps.shape[:3].numel()
+    outputs = taps.new_empty((pixels, cut.scale**2, cut.pitch))
+    slab = taps.new_empty((pixels, cut.kernel, cut.pitch))
+    return _Buffers(taps, slab, outputs.zero_() if of_gradients else outputs)
 
 
 def _windows(slab: Tensor, x: Tensor, band: slice, cut: Cut) -> Tensor:
@@ -231,19 +244,11 @@ def _windows(slab: Tensor, x: Tensor, band: slice, cut: Cut) -> Tensor:
     return slab[:pixels].flatten(0, 1).unfold(0, cut.kernel**2, cut.kernel).transpose(1, 2)
 
 
-def _taps(weights: Tensor, cut: Cut) -> Tensor:
-    """Weights (B, k², sH, sW) as taps (B, H, Q, s², k²)."""
-    by_pixel = _by_pixel(weights, cut)
-    taps = _zero_taps(by_pixel, cut)
+def _taps(by_pixel: Tensor, buffer: Tensor, cut: Cut) -> Tensor:
+    """A band of weights seen as (B, rows, W, s, s, k, k), written into the buffer of taps."""
+    taps = buffer[:, : by_pixel.shape[1]]
     _inner(taps, cut).copy_(by_pixel)
     return taps
-
-
-def _zero_taps(by_pixel: Tensor, cut: Cut) -> Tensor:
-    """Zeros (B, H, Q, s², k²) for weights seen as (B, H, W, s, s, k, k)."""
-    batch, height, width = by_pixel.shape[:3]
-    shape = (batch, height, width + 2 * cut.border, cut.scale**2, cut.kernel**2)
-    return torch.zeros(shape, dtype=cut.dtype, device=by_pixel.device)
 
 
 def _by_pixel(weights: Tensor, cut: Cut) -> Tensor:
