@@ -84,7 +84,7 @@ class JBU(Upsampler):
             return self._fused_weights(weights, guide)
         combined = weights * self._spatial_weights(guide.dtype).view(1, -1, 1, 1)
         combined = (combined / combined.sum(1, keepdim=True).clamp_min(LEAST_SUM)).to(guide.dtype)
-        return torch.add(combined, self._correction(combined, guide), alpha=FIXUP_SHARE)
+        return combined + FIXUP_SHARE * self._correction(combined, guide)
 
     def _range_weights(self, guide: Tensor) -> Tensor:
         """By similarity of the guide: (B, G, sH, sW) -> (B, k², sH, sW); they sum to one."""
