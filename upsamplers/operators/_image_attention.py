@@ -30,6 +30,7 @@ class ImageAttention(Upsampler):
 
     needs_guide = guide_is_image = True
     rope: RotaryPosition
+    cross_decode: CrossDecoder
 
     def __init__(
         self,
@@ -52,6 +53,14 @@ class ImageAttention(Upsampler):
     def init_weights(self) -> None:
         """The frequencies of the rotary position."""
         self.rope.init_weights()
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """X (B, C, H, W) and an image (B, G, h, w) of any size -> (B, C, sH, sW)."""
+        query, key = self.encode(x, guide)
+        # Attention is called here, and not by the layers: their calls would hold what they were given until it ends.
+        query = self.cross_decode(query)
+        key = self.cross_decode(key, is_key=True)
+        return cross_attention(query, key, x, heads=self.cross_decode.heads, window=self.cross_decode.window)
 
     def add_features(self, key: Tensor, x: Tensor) -> Tensor:
         """Keys of the image (B, E, H, W) with what x (B, C, H, W) says -> (B, E, H, W)."""
@@ -125,10 +134,13 @@ class RotaryPosition(nn.Module):
         dtype = coordinate_dtype(e)
         down, across = freqs.to(dtype).unsqueeze(2).unbind(0)  # (E, 1)
         rows, columns = (_places(side, e, dtype) for side in e.shape[2:])
-        angles = (down * rows).unsqueeze(2) + (across * columns).unsqueeze(1)  # (E, h, w)
-        first, second = e.chunk(2, dim=1)
-        turned = torch.cat((-second, first), dim=1) * angles.sin()
-        return torch.addcmul(turned, e.to(dtype), angles.cos()).to(e.dtype)
+        first, second = e.to(dtype).chunk(2, dim=1)
+        below, beside = (down * rows).chunk(2), (across * columns).chunk(2)  # (E/2, h) and (E/2, w) each
+        halves = []
+        for half, (own, other) in enumerate(((first, -second), (second, first))):
+            angles = below[half].unsqueeze(2) + beside[half].unsqueeze(1)  # (E/2, h, w)
+            halves.append(torch.addcmul(other * angles.sin(), own, angles.cos()))
+        return torch.cat(halves, dim=1).to(e.dtype)
 
 
 def _places(side: int, e: Tensor, dtype: torch.dtype) -> Tensor:
@@ -138,47 +150,46 @@ def _places(side: int, e: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class CrossDecoder(nn.Module):
-    """The last layers: a convolution of the queries, the norms of queries and keys, and attention to x itself.
+    """The last layers before attention to x itself: of the queries a convolution, of both a norm and a projection.
 
     Args:
         channels: E, of queries and keys.
         heads: divides E.
         values: channels of the values that checkpoints hold a projection for; it is not used.
-        has_value_norm: whether they hold a norm of the values too.
+        is_normed: whether the queries have a group norm first, and checkpoints hold a norm of the values too.
         window: of `cross_attention`.
     """
 
-    def __init__(self, channels: int, heads: int, values: int, *, has_value_norm: bool, window: float) -> None:
+    def __init__(self, channels: int, heads: int, values: int, *, is_normed: bool, window: float) -> None:
         super().__init__()
-        self.cross_attn = _NormedAttention(channels, heads, values, has_value_norm=has_value_norm, window=window)
+        self.cross_attn = _Projections(channels, heads, values, has_value_norm=is_normed)
         self.conv2d = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.heads, self.window, self.is_normed = heads, window, is_normed
 
-    def forward(self, query: Tensor, key: Tensor, x: Tensor) -> Tensor:
-        """Queries (B, E, sH, sW), keys (B, E, H, W) and x (B, C, H, W) -> (B, C, sH, sW)."""
-        return self.cross_attn(self.conv2d(query), key, x)  # type: ignore[no-any-return]
+    def forward(self, one: Tensor, is_key: bool = False) -> Tensor:
+        """Queries or keys (B, E, h, w) -> (B, E, h, w)."""
+        if not is_key:
+            one = self.conv2d(F.group_norm(one, GROUPS) if self.is_normed else one)
+        return self.cross_attn(one, is_key)  # type: ignore[no-any-return]
 
 
-class _NormedAttention(nn.Module):
-    def __init__(self, channels: int, heads: int, values: int, *, has_value_norm: bool, window: float) -> None:
+class _Projections(nn.Module):
+    def __init__(self, channels: int, heads: int, values: int, *, has_value_norm: bool) -> None:
         super().__init__()
         self.norm_q, self.norm_k = nn.RMSNorm(channels), nn.RMSNorm(channels)
         if has_value_norm:
             self.norm_v = nn.RMSNorm(values).requires_grad_(False)
-        self.attention = _Attention(channels, heads, values, window)
+        self.attention = _Projection(channels, heads, values)
 
-    def forward(self, query: Tensor, key: Tensor, x: Tensor) -> Tensor:
-        return self.attention(_normed(self.norm_q, query), _normed(self.norm_k, key), x)  # type: ignore[no-any-return]
+    def forward(self, one: Tensor, is_key: bool) -> Tensor:
+        return self.attention(_normed(self.norm_k if is_key else self.norm_q, one), is_key)  # type: ignore[no-any-return]
 
 
-class _Attention(nn.MultiheadAttention):
-    """Queries and keys projected; the mean of the heads' weights averages x itself.
+class _Projection(nn.MultiheadAttention):
+    """The projections of queries and of keys; those of values and output are held for checkpoints alone."""
 
-    The projections of values and output are held for checkpoints alone.
-    """
-
-    def __init__(self, channels: int, heads: int, values: int, window: float) -> None:
+    def __init__(self, channels: int, heads: int, values: int) -> None:
         super().__init__(channels, heads, kdim=channels, vdim=values)
-        self.window = window
         self.out_proj.requires_grad_(False)
         if self.v_proj_weight is not None:
             self.v_proj_weight.requires_grad_(False)
@@ -188,17 +199,12 @@ class _Attention(nn.MultiheadAttention):
         self.out_proj.reset_parameters()
         self._reset_parameters()
 
-    def forward(self, query: Tensor, key: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, one: Tensor, is_key: bool) -> Tensor:  # type: ignore[override]
         if self.in_proj_weight is None:
-            weights = self.q_proj_weight, self.k_proj_weight
+            weight = self.k_proj_weight if is_key else self.q_proj_weight
         else:
-            weights = self.in_proj_weight.chunk(3)[:2]
-        biases = self.in_proj_bias.chunk(3)[:2]
-        query, key = (
-            F.conv2d(one, weight[:, :, None, None], bias)
-            for one, weight, bias in zip((query, key), weights, biases, strict=True)
-        )
-        return cross_attention(query, key, x, heads=self.num_heads, window=self.window)
+            weight = self.in_proj_weight.chunk(3)[is_key]
+        return F.conv2d(one, weight[:, :, None, None], self.in_proj_bias.chunk(3)[is_key])
 
 
 def _normed(norm: nn.Module, one: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class AnyUp(ImageAttention):
             _Responses(embedding_channels, filter_size), _Residual(embedding_channels), _Residual(embedding_channels)
         )
         self.cross_decode = CrossDecoder(
-            embedding_channels, heads, embedding_channels, has_value_norm=False, window=window_ratio
+            embedding_channels, heads, embedding_channels, is_normed=False, window=window_ratio
         )
         self.aggregation = nn.Sequential(
             nn.Conv2d(2 * embedding_channels, embedding_channels, 3, padding=1, padding_mode="reflect", bias=False),
@@ -80,11 +80,6 @@ class AnyUp(ImageAttention):
         """The filters from a normal distribution, and the frequencies of the rotary position."""
         nn.init.normal_(self.key_features_encoder[0].basis)  # type: ignore[arg-type]
         super().init_weights()
-
-    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W), H, W >= 2, and an image (B, G, h, w) of any size -> (B, C, sH, sW)."""
-        query, key = self.encode(x, guide)
-        return self.cross_decode(query, key, x)  # type: ignore[no-any-return]
 
     def add_features(self, key: Tensor, x: Tensor) -> Tensor:
         """Keys from those of the image and the features of x side by side: (B, E, H, W)."""

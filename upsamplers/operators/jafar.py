@@ -58,15 +58,10 @@ class JAFAR(ImageAttention):
     ) -> None:
         super().__init__(channels, scale, guide_channels, embedding_channels, heads, _Residual)
         self.key_features_encoder = encoder(channels, embedding_channels, _Residual)
-        self.cross_decode = CrossDecoder(embedding_channels, heads, channels, has_value_norm=True, window=0)
+        self.cross_decode = CrossDecoder(embedding_channels, heads, channels, is_normed=True, window=0)
         self.sft_key = _Modulation(embedding_channels)
         self.rope = RotaryPosition(embedding_channels)
         self.init_weights()
-
-    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """X (B, C, H, W) and an image (B, G, h, w) of any size -> (B, C, sH, sW)."""
-        query, key = self.encode(x, guide)
-        return self.cross_decode(F.group_norm(query, GROUPS), key, x)  # type: ignore[no-any-return]
 
     def add_features(self, key: Tensor, x: Tensor) -> Tensor:
         """Keys, scaled and shifted as x says: (B, E, H, W)."""
