@@ -91,8 +91,11 @@ class UPLiFT(Upsampler):
         if is_autocast(x):  # sums along the blocks in float32, whatever their convolutions answer in
             v, guide = x.to(coordinate_dtype(x)), guide.to(coordinate_dtype(x))
         features = self.encoder(guide)
-        for _ in range(self.count):
-            v = self._doubled(v, self.attender(self.decoder(v, *features)).softmax(1))
+        for stage in range(self.count):
+            weights = self.attender(self.decoder(v, *features)).softmax(1)
+            if stage == self.count - 1:
+                del features  # the last sum needs the most memory
+            v = self._doubled(v, weights)
         return v.to(x.dtype)
 
     def _doubled(self, v: Tensor, weights: Tensor) -> Tensor:
@@ -136,8 +139,7 @@ class _Decoder(nn.Module):
 
     def forward(self, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """X (B, C, h, w) and two features of an image, of any size -> (B, D, 2h, 2w)."""
-        u = self.up_1(self.block_0(_beside(x, low)))
-        return self.block_1(_beside(u, high))  # type: ignore[no-any-return]
+        return self.block_1(_beside(self.up_1(self.block_0(_beside(x, low))), high))  # type: ignore[no-any-return]
 
 
 class _Doubling(nn.Module):
