@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import upsamplers
-from upsampler_bench import models
+from upsampler_bench import models, storage
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
+from upsampler_bench.paper.published import rows
 from upsamplers.functional._torch.attention_tiles import bounds
 
 ROOT = Path(__file__).parents[1]
@@ -236,3 +237,23 @@ def test_every_make_target_of_the_readme_exists_and_has_help():
 def test_the_models_page_lists_models_that_exist():
     page = (DOCS / "models.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)) <= set(models.names())
+
+
+def test_the_readme_compares_operators_by_what_the_committed_reports_and_the_paper_say():
+    cpu, gpu = (storage.load(ROOT / "reports" / folder) for folder in ("amd-epyc", "nvidia-h100-80gb-hbm3"))
+    published = {row["upsampler"]: row for row in rows("segformer_b1_ade20k")}
+    table = [row for row in re.findall(r"^\| `(.+?)` \|(.+)\|$", README, re.MULTILINE) if row[1].count("|") == 6]
+    assert len(table) == 7
+    for name, cells in table:
+        on_cpu, on_gpu, on_triton, memory, weights, quality, guide = (cell.strip() for cell in cells.split("|"))
+        case = next(row.case for row in cpu.measurements if row.case.upsampler == name and row.case.mode == "inference")
+        memory_of = cpu.measurement(case).reading("inference_memory")
+        assert float(on_cpu) == round(cpu.ratio(case, "latency").value, 1), name
+        assert float(memory) == round(memory_of.samples[0] / 2**20, 1), name
+        for cell, backend in ((on_gpu, "torch"), (on_triton, "triton")):
+            ratio = gpu.ratio(replace(case, device="cuda:0", backend=backend), "latency")
+            assert cell == ("–" if ratio is None else f"{ratio.value:.1f}".removesuffix(".0")), name
+        module = upsamplers.create(name, 256)
+        assert int(weights.replace(",", "")) == sum(one.numel() for one in module.parameters() if one.dim() > 1), name
+        assert quality == f"{published[name]['miou']}, {published[name]['biou']}", name
+        assert (guide == "yes") == module.needs_guide

@@ -62,7 +62,7 @@ def require_guide(guide: Tensor, x: Tensor, channels: int, scale: int) -> None:
     if tuple(guide.shape) != expected:
         raise Unsupported(
             f"the guide has shape {tuple(guide.shape)}; expected {expected} for x {tuple(x.shape)} at scale {scale} "
-            f"(`upsample_to` takes features of up to {scale - 1} fewer rows and columns)"
+            f"(`upsample_to` takes features of up to {scale - 1} rows and columns fewer or more)"
         )
     _require_dtype_of(x, guide)
 

@@ -1,4 +1,4 @@
-"""`python -m studies.compare_rule collect` adds jobs to a folder, `score` prints the tables of docs/regression.md."""
+"""`python -m studies.compare_rule collect` adds jobs to a folder, `score` prints the published tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ arguments = parser.parse_args()
 
 try:
     if arguments.command == "score":
-        print(score.tables(data.read(arguments.folder)))
+        study = data.read(arguments.folder)
+        print(score.tables(study), score.candidates_table(study), sep="\n")
     else:
         count = collect.collect(arguments.folder, arguments.jobs, arguments.load, arguments.same)
         print(f"{count} jobs {arguments.load} in {arguments.folder}", file=sys.stderr)

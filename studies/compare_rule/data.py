@@ -115,7 +115,7 @@ def to_line(sample: Sample, job: int, number: int, at: str) -> dict[str, Any]:
     for key, timing in sample.timings.items():
         cases[key.partition("/")[0]] = [_nanoseconds(value) for value in (timing.fastest, *timing.rounds)]
     reference = [_nanoseconds(value) for value in next(iter(sample.timings.values())).reference]
-    line = {"job": job, "process": number, "at": at, "load": sample.load, "yardstick": reference, "cases": cases}
+    line = {"job": job, "process": number, "at": at, "yardstick": reference, "cases": cases}
     if sample.lost:
         line["lost"] = {key.partition("/")[0]: reason for key, reason in sample.lost.items()}
     return line

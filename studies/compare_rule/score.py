@@ -96,19 +96,24 @@ def extra_work(jobs: Sequence[Job], percent: int) -> float:
 
 
 def tables(study: Study) -> str:
-    """A table per load, and one of the candidates on the jobs that the rule was chosen on."""
+    """A table per load."""
     lines: list[str] = []
     for load in dict.fromkeys(job.load for job in study.jobs):
         jobs = [job for job in study.jobs if job.load == load and not job.chosen_on]
         if jobs:
             lines += _table_of_load(study, load, jobs)
-    chosen_on = [job for job in study.jobs if job.chosen_on]
-    if chosen_on:
-        counts = Counter(job.load for job in chosen_on)
-        named = " and ".join(f"{count} {load} job{'' if count == 1 else 's'}" for load, count in counts.items())
-        lines += [f"### Candidates for the rule, on {named}\n", "These jobs are not in the tables above.\n"]
-        lines += _table({name: (answer, chosen_on) for name, answer in candidates().items()}, percents(chosen_on))
     return "\n".join(lines)
+
+
+def candidates_table(study: Study) -> str:
+    """The candidates for the rule on the jobs that it was chosen on; empty without such jobs."""
+    chosen_on = [job for job in study.jobs if job.chosen_on]
+    if not chosen_on:
+        return ""
+    counts = Counter(job.load for job in chosen_on)
+    named = " and ".join(f"{count} {load} job{'' if count == 1 else 's'}" for load, count in counts.items())
+    rows = {name: (answer, chosen_on) for name, answer in candidates().items()}
+    return "\n".join([f"# Candidates for the rule, on {named}\n", *_table(rows, percents(chosen_on))])
 
 
 def _table_of_load(study: Study, load: str, jobs: Sequence[Job]) -> Iterator[str]:

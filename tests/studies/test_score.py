@@ -8,7 +8,7 @@ import pytest
 
 from studies.compare_rule import data, rules
 from studies.compare_rule.data import PROCESSES, timings, to_line
-from studies.compare_rule.score import Rate, extra_work, score, tables
+from studies.compare_rule.score import Rate, candidates_table, extra_work, score, tables
 from upsampler_bench.compare.samples import BASE, HEAD, Sample, Timing
 from upsampler_bench.errors import PlanError
 
@@ -145,12 +145,12 @@ def test_intervals_are_exact():
 
 
 def test_jobs_that_the_rule_was_chosen_on_score_nothing(folder):
-    assert "Candidates" not in tables(data.read(folder))
+    assert not candidates_table(data.read(folder))
     setup = json.loads((folder / "setup.json").read_text())
     (folder / "setup.json").write_text(json.dumps({**setup, "chosen_on": {"quiet": 1}}))
-    text = tables(data.read(folder))
-    assert "### Quiet: 1 job of" in text
-    assert "### Candidates for the rule, on 1 quiet job\n" in text
+    study = data.read(folder)
+    assert "### Quiet: 1 job of" in tables(study)
+    assert "# Candidates for the rule, on 1 quiet job\n" in candidates_table(study)
 
 
 def test_a_folder_without_a_complete_job_is_refused(tmp_path, folder):
@@ -162,6 +162,8 @@ def test_a_folder_without_a_complete_job_is_refused(tmp_path, folder):
 
 
 @pytest.mark.slow
-def test_the_published_table_is_that_of_the_committed_data():
-    text = tables(data.read(ROOT / "studies" / "compare_rule" / "amd-epyc"))
-    assert text in (ROOT / "docs" / "regression.md").read_text(encoding="utf-8")
+def test_the_published_tables_are_those_of_the_committed_data():
+    folder = ROOT / "studies" / "compare_rule" / "amd-epyc"
+    study = data.read(folder)
+    assert tables(study) in (ROOT / "docs" / "regression.md").read_text(encoding="utf-8")
+    assert candidates_table(study) == (folder / "candidates.md").read_text(encoding="utf-8")

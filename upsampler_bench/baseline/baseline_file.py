@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+
+import msgspec
 
 from upsampler_bench.errors import ResultsError
 from upsampler_bench.storage import write_whole
@@ -17,7 +18,6 @@ from upsampler_bench.text import cleaned
 SCHEMA = 1
 FILE = Path("reports/baselines/cpu.json")
 COMMAND = "upsampler-bench baseline update"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,36 +100,11 @@ def load(path: Path) -> Baseline:
     if schema != SCHEMA:
         raise ResultsError(f"{path} is not a baseline of schema {SCHEMA}: its schema is {schema!r}; {remedy}")
     try:
-        operators = {name: _operator(values) for name, values in data["operators"].items()}
-        return Baseline(str(data["condition"]), str(data["torch"]), operators, _integer(data["seed"]))
-    except KeyError as problem:
-        raise ResultsError(f"{path} is incomplete or corrupt: {problem} is missing; {remedy}") from problem
-    except (TypeError, ValueError, AttributeError) as problem:
+        baseline = msgspec.convert(data, Baseline)
+        for operator in baseline.operators.values():
+            for value in (*operator.output.values(), *operator.gradient.values()):
+                if not math.isfinite(value):
+                    raise ValueError(f"{value} is not a finite number")
+    except ValueError as problem:
         raise ResultsError(f"{path} is incomplete or corrupt: {problem}; {remedy}") from problem
-
-
-def _operator(data: Mapping[str, Any]) -> OperatorBaseline:
-    return OperatorBaseline(
-        counts=_values(data, "counts", _integer),
-        output=_values(data, "output", _finite),
-        gradient=_values(data, "gradient", _finite),
-        operations=_values(data, "operations", _integer),
-        uncounted=str(data.get("uncounted", "")),
-        failed=str(data.get("failed", "")),
-    )
-
-
-def _values(data: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> dict[str, T]:
-    return {name: kind(value) for name, value in data.get(key, {}).items()}
-
-
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is not a finite number")
-    return float(value)
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is not an integer")
-    return value
+    return baseline

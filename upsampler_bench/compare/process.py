@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -76,7 +74,6 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
     keys = {side.case(case).key: case.key for case in cases}
     reference = replace(cases[0], upsampler=REFERENCE, backend=TORCH)
     how = replace(how, metrics=(metric,), turn=how.turn or _calls_per_round(cases[0]))
-    load = _load_average()
     messages = _messages([*map(side.case, cases), reference], side, how, (REFERENCE_PLUGIN, *side.plugins))
     readings, lost, machine = {}, {}, ""
     for message in messages:
@@ -95,7 +92,7 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
         raise SideError(f"{side.name} cannot be measured: {[*reasons, 'it ended without a timing'][-1]}")
     timings = {keys[key]: _timing(reading, reference_reading) for key, reading in readings.items()}
     not_timed = {key: "not timed" for key in keys.values() if key not in timings}
-    return Sample(name, timings, {**not_timed, **lost}, load, machine)
+    return Sample(name, timings, {**not_timed, **lost}, machine)
 
 
 def count(cases: Sequence[Case], side: Side, how: Settings) -> dict[str, dict[str, float]]:
@@ -182,9 +179,3 @@ def _describe(environment: Environment) -> str:
     threads = environment.machine.get("threads", "?")
     noun = "thread" if threads == "1" else "threads"
     return f"{environment.device_name}, torch {environment.versions.get('torch', '?')}, {threads} {noun}"
-
-
-def _load_average() -> float | None:
-    with contextlib.suppress(OSError, AttributeError):
-        return round(os.getloadavg()[0], 2)
-    return None

@@ -33,14 +33,12 @@ class Sample:
         side: BASE, HEAD or CONTROL.
         timings: by the case's key.
         lost: why a case has no timing, by its key.
-        load: the machine's load average over a minute when the process started, None if unknown.
         machine: the device and torch it ran on, in words; empty if the process did not report them.
     """
 
     side: str
     timings: Mapping[str, Timing]
     lost: Mapping[str, str] = field(default_factory=dict)
-    load: float | None = None
     machine: str = ""
 
 

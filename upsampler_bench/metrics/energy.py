@@ -83,16 +83,10 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     busy = _window(counter, partial(_repeat, call, device, WINDOW))
     joules = (busy.joules - idle.watts * busy.seconds) / busy.calls
     method = f"{counter.method}, over {WINDOW:g} s of back-to-back calls"
-    facts: dict[str, float | str] = {
-        "idle_power": idle.watts,
-        "mean_power": busy.watts,
-        "seconds": busy.seconds,
-        "calls": float(busy.calls),
-    }
     if joules > 0:
-        energy = Reading(ENERGY.name, ((joules,),), method, facts=facts)
+        energy = Reading(ENERGY.name, ((joules,),), method)
     else:
-        energy = Reading(ENERGY.name, (), method, notes=("the calls did not exceed idle power",), facts=facts)
+        energy = Reading(ENERGY.name, (), method, notes=("the calls did not exceed idle power",))
     power = Reading(POWER.name, ((busy.watts,),), method)
     return energy, power, Reading(IDLE.name, ((idle.watts,),), f"{counter.method}, over {WINDOW:g} s")
 

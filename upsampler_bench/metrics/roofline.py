@@ -54,13 +54,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
 def _at(rate: rates.Rates, reading: Reading) -> Reading:
     """The reading at other rates."""
     moving, multiplying = float(reading.facts["bytes"]) / rate.copying, float(reading.facts["macs"]) / rate.multiplying
-    facts = {
-        **reading.facts,
-        **asdict(rate),
-        "seconds_moving": moving,
-        "seconds_multiplying": multiplying,
-        "binds": BYTES if moving >= multiplying else MACS,
-    }
+    facts = {**reading.facts, **asdict(rate), "binds": BYTES if moving >= multiplying else MACS}
     return replace(reading, rounds=((max(moving, multiplying),),), facts=facts)
 
 

@@ -12,7 +12,7 @@ from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import MODEL
 from upsampler_bench.results import MetricInfo, Reading
-from upsampler_bench.stats import interval_ranks
+from upsampler_bench.stats import FEWEST
 from upsampler_bench.workloads.workload import Workload
 from upsamplers import Upsampler
 
@@ -26,8 +26,6 @@ INFO = MetricInfo(
 )
 INFOS = (INFO,)
 SUBJECT = MODEL
-# The fewest forwards with which the median has an interval.
-FORWARDS = next(count for count in range(1, 100) if interval_ranks(count))
 Span = tuple[object, object]
 
 
@@ -47,7 +45,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
             workload.eager_forward()
             spans.append((begin, device.moment()))
 
-        for _ in range(FORWARDS):
+        for _ in range(FEWEST):
             device.time(forward, 1)  # of the calls it makes, the last one has its launches hidden
             *inside, whole = spans
             rounds.append((sum(device.seconds(*span) for span in inside) / device.seconds(*whole),))

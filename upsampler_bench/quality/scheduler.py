@@ -18,8 +18,8 @@ from upsampler_bench.quality.progress import Progress
 from upsampler_bench.quality.training import fashion
 from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKIPPED, Measurement, Origin, Run, Training
 from upsampler_bench.runner import scheduler
-from upsampler_bench.runner.process import Ending, Process, follow, searched
-from upsampler_bench.runner.protocol import Message, Request
+from upsampler_bench.runner.process import Ending, Process, follow
+from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.scheduler import State
 from upsampler_bench.runner.session import OUTSIDE, Session
 
@@ -245,17 +245,7 @@ class _Workers:
 
     def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending:
         settings = replace(self._session.settings, tasks=(job.task,), seed=job.seed)
-        request = Request(
-            cases=cases,
-            device=cases[0].device,
-            settings=settings,
-            done={},
-            plugins=self._session.plugins,
-            specs=self._session.specs,
-            path=searched(self._session.plugins, cases),
-            measurer=MEASURER,
-        )
-        process = Process(request)
+        process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
         self._processes.add(process)
         try:
             return follow(process, lambda message: self._queue.put((job, message)), finish_call=False)

@@ -19,12 +19,10 @@ class Difference:
 
     Attributes:
         half_width: of the 95 % t interval; None for a single pair.
-        count: of the pairs.
     """
 
     value: float
     half_width: float | None
-    count: int
 
 
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
@@ -35,10 +33,7 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     differences = [ours[seed] - theirs[seed] for seed in sorted(ours) if seed in theirs]
     if not differences:
         return None
-    mean, count = fmean(differences), len(differences)
-    if count == 1:
-        return Difference(mean, None, 1)
-    return Difference(mean, t_half_width(differences), count)
+    return Difference(fmean(differences), t_half_width(differences) if len(differences) > 1 else None)
 
 
 def rank_correlation(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:

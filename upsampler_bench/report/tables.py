@@ -173,10 +173,7 @@ def _speedup(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
     measurement = line.measurement(info)
     if measurement is None or line.backend == TORCH:
         return None
-    ratio = run.ratio(measurement.case, info.name, measurement.case.on(TORCH))
-    if ratio is None or not ratio.low > 0:
-        return None
-    return replace(ratio, value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low)
+    return run.ratio(measurement.case.on(TORCH), info.name, to=measurement.case)
 
 
 def _times_bound(line: Line, info: MetricInfo, bounded: MetricInfo, marks: Mapping[str, str]) -> Cell:

@@ -12,9 +12,8 @@ from upsampler_bench.errors import BenchError
 from upsampler_bench.results import CONTROL, Reading
 from upsampler_bench.runner.forecast import is_timed
 from upsampler_bench.runner.pool import Interrupted, Pool
-from upsampler_bench.runner.process import searched
 from upsampler_bench.runner.progress import with_interval
-from upsampler_bench.runner.protocol import Message, Request
+from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.session import Session
 from upsampler_bench.stats import Estimate
 
@@ -93,15 +92,8 @@ def measure(session: Session) -> Control | None:
 
 def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Reading | None:
     name, readings = TIMED[case.mode], []
-    request = Request(
-        cases=(case,),
-        device=case.device,
-        settings=replace(session.settings, metrics=(name,), rounds=ROUNDS, processes=1),
-        done={case.key: []},
-        plugins=session.plugins,
-        specs=session.specs,
-        path=searched(session.plugins, (case,)),
-    )
+    settings = replace(session.settings, metrics=(name,), rounds=ROUNDS, processes=1)
+    request = session.request((case,), {case.key: []}, settings=settings)
 
     def receive(message: Message) -> None:
         if message.kind == "unusable":

@@ -31,7 +31,7 @@ from upsampler_bench.results import (
 )
 from upsampler_bench.runner.group import OUT_OF_MEMORY
 from upsampler_bench.runner.pool import Interrupted, Pool
-from upsampler_bench.runner.process import Ending, searched
+from upsampler_bench.runner.process import Ending
 from upsampler_bench.runner.progress import ProgressListener
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.runner.session import NOT_YET, Session, retried
@@ -293,17 +293,7 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
     finished = _timed_processes(state, cases)
     for case in cases:
         state.keep_processes(case, finished)
-    request = Request(
-        cases=tuple(cases),
-        device=cases[0].device,
-        settings=state.session.settings,
-        done=_done(state, cases),
-        timed_only=timed_only,
-        deadline=deadline,
-        plugins=state.session.plugins,
-        specs=state.session.specs,
-        path=searched(state.session.plugins, cases),
-    )
+    request = state.session.request(cases, _done(state, cases), timed_only=timed_only, deadline=deadline)
     begun, built, origin = time.monotonic(), {}, Origin()
 
     def receive(message: Message) -> None:

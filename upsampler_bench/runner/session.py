@@ -7,11 +7,12 @@ import hashlib
 import importlib.util
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
@@ -22,6 +23,8 @@ from upsampler_bench.errors import OutputError, PlanError, ResultsError
 from upsampler_bench.plan import Plan
 from upsampler_bench.results import FAILED, INTERRUPTED, MEASURED, Environment, Measurement, Run, UpsamplerInfo
 from upsampler_bench.runner import forecast, isolated, operators
+from upsampler_bench.runner.process import searched
+from upsampler_bench.runner.protocol import Request
 
 WRITING_SHARE = 20
 NOT_YET = "not measured yet"
@@ -152,6 +155,13 @@ class Session:
         timed = row.reading(TIMED.get(row.case.mode, "")) if row.status == MEASURED else None
         is_timed = timed is None or len(timed.by_process) >= self.settings.processes
         return row.status != INTERRUPTED and is_timed
+
+    def request(self, cases: Sequence[Case], done: Mapping[str, list[str]], **more: Any) -> Request:
+        """What a measuring process gets for these cases; `more` in place of the request's defaults."""
+        return Request(
+            cases=tuple(cases), device=cases[0].device, settings=more.pop("settings", self.settings), done=dict(done),
+            plugins=self.plugins, specs=self.specs, path=searched(self.plugins, cases), **more,
+        )  # fmt: skip
 
     def expectation(self) -> tuple[float, float]:
         """Seconds that it takes to measure without a budget: expected, and at most as long as no operator hangs."""

@@ -47,13 +47,6 @@ def test_energy_is_that_of_one_call_beyond_idle_power(seconds, monkeypatch):
     assert found["energy"].method == "a meter, over 2 s of back-to-back calls"
 
 
-def test_the_facts_have_both_powers_and_the_window(monkeypatch):
-    facts = measure(monkeypatch, Powered())["energy"].facts
-    assert (facts["idle_power"], facts["mean_power"]) == pytest.approx((IDLE, BUSY))
-    assert energy.WINDOW <= facts["seconds"] <= energy.WINDOW + 2 * energy.BURST
-    assert facts["calls"] == pytest.approx(facts["seconds"] / 0.01)
-
-
 def test_calls_that_need_no_more_than_an_idle_device_have_no_energy(monkeypatch):
     found = measure(monkeypatch, Powered(busy=IDLE - 1))
     assert (found["energy"].samples, found["energy"].notes) == ((), ("the calls did not exceed idle power",))

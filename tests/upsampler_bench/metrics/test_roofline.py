@@ -91,7 +91,6 @@ def test_a_roofline_time_is_the_longer_of_two_times_which_its_facts_give():
         times = {"bytes": facts["bytes"] / facts["copying"], "multiply-adds": facts["macs"] / facts["multiplying"]}
         assert reading.samples == (max(times.values()),)
         assert facts["binds"] == max(times, key=times.get)
-        assert (facts["seconds_moving"], facts["seconds_multiplying"]) == tuple(times.values())
         assert "fake clock" in reading.method
 
 

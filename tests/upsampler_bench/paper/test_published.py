@@ -1,6 +1,3 @@
-import pytest
-
-from upsampler_bench.errors import PlanError
 from upsampler_bench.paper import published
 
 
@@ -9,8 +6,3 @@ def test_every_published_table_reads_with_as_many_fields_as_its_header() -> None
     for name in published.names():
         assert published.rows(name)
         assert all(None not in row and None not in row.values() for row in published.rows(name)), name
-
-
-def test_an_unknown_table_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(PlanError, match="did you mean 'ablation'"):
-        published.rows("ablations")
