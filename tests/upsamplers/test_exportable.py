@@ -134,3 +134,16 @@ def test_frozen_norms_of_a_model_in_training_stay_frozen():
     model[0].eval()
     assert upsamplers.exportable(model, without="GridSample").training
     assert not model[0].training
+
+
+def test_calls_that_were_replaced_export_without_the_node_too():
+    class Decoder(nn.Module):
+        def forward(self, x):
+            return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+    model, x = nn.Sequential(nn.Conv2d(3, 16, 1), Decoder()).eval(), torch.randn(1, 3, 6, 5)
+    assert len(upsamplers.replace(model, "dysample", example=x, calls=True).replaced) == 1
+    made = upsamplers.exportable(model, without="GridSample")
+    graph = torch.export.export(made, (x,)).graph
+    assert not any("grid_sampler" in str(node.target) for node in graph.nodes)
+    torch.testing.assert_close(made(x), model(x))

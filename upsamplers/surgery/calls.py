@@ -8,6 +8,7 @@ ordinary module.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -35,6 +36,15 @@ class Substituting(nn.Module):
         return (_empty_instance, (self.substituted, self.has_operators), *reduced[2:])
 
 
+class _Within(threading.local):
+    """Whether this thread is within a call that was replaced."""
+
+    replacement = False
+
+
+_within = _Within()
+
+
 class _Substitution(TorchFunctionMode):
     """Counts the interpolations in one forward, and has operators do those that were replaced."""
 
@@ -46,7 +56,7 @@ class _Substitution(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func not in INTERPOLATIONS:
+        if func not in INTERPOLATIONS or _within.replacement:
             return func(*args, **kwargs)
         ordinal = str(self.counted)
         self.counted += 1
@@ -57,10 +67,13 @@ class _Substitution(TorchFunctionMode):
                 "that takes the same path, or leave this module out of calls="
             )
         # The modes of the modules around this one must not count what the operator calls, nor this call.
-        with torch._C.DisableTorchFunction():
+        _within.replacement = True
+        try:
             if self.operators is not None and ordinal in self.operators:
                 return _upsample(self.operators[ordinal], *args, **kwargs)
             return func(*args, **kwargs)
+        finally:
+            _within.replacement = False
 
 
 def why_not_substitute(module: nn.Module) -> str | None:
