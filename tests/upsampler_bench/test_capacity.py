@@ -198,6 +198,7 @@ def test_a_factor_is_printed_and_stored_with_the_side_that_is_kept(cpu):
         (("--memory", "1GiB", "-u", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
         (("--memory", "1GiB", "--dtype", "float8"), "dtype is 'float8'"),
         (("--memory", "1GiB", "--device", "tpu"), "no device 'tpu'"),
+        (("--memory", "1GiB", "--from", "nowhere", "--batch", "4", "--dtype", "float16"), "leave out --batch, --dtype"),
         (("--memory", "1GiB", "--from", "nowhere"), "no stored run at nowhere"),
     ],
 )

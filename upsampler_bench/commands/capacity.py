@@ -39,14 +39,16 @@ ESTIMATED = (
 def capacity(
     memory: Annotated[str, typer.Option(help="Memory available, e.g. 24GiB.")],
     upsampler: Upsampler = None,
-    channels: Annotated[int, typer.Option(help="Channels of the feature.", min=1)] = 256,
-    batch: Annotated[int, typer.Option(help="Batch size.", min=1)] = 1,
+    channels: Annotated[int | None, typer.Option(help="Channels of the feature. Default: 256.", min=1)] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size. Default: 1.", min=1)] = None,
     scale: Annotated[int | None, typer.Option(help="Upsampling factor. Default: 2.", min=1)] = None,
     side: Annotated[
         int | None, typer.Option(help="Keep H = W at this, and find the largest upsampling factor.", min=1)
     ] = None,
-    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16 or float64.")] = "float32",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i; a GPU need not be present.")] = "auto",
+    dtype: Annotated[str | None, typer.Option(help="float32 (the default), float16, bfloat16 or float64.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto (the default), cpu, cuda or cuda:i; a GPU need not be present.")
+    ] = None,
     confirm: Annotated[bool, typer.Option("--confirm/--no-confirm", help="Confirm by a real step.")] = True,
     stored: Annotated[
         Path | None, typer.Option("--from", help="Estimate from a stored run instead; needs no torch.")
@@ -68,10 +70,14 @@ def capacity(
     if side and (scale or stored):
         raise PlanError(f"--side is {side}: the factor is searched and counted; leave out --scale and --from")
     if stored is not None:
+        options = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
+        if given := [f"--{name}" for name, value in options.items() if value is not None]:
+            raise PlanError(f"--from estimates what the stored run measured; leave out {', '.join(given)}")
         capacities = _estimated(stored, available, upsampler)
     else:
-        shape = f"{channels}x{side or 1}x{side or 1}"
-        keys = {"shape": shape, "batch": batch, "scale": scale or 2, "dtype": dtype, "device": device}
+        shape = f"{channels or 256}x{side or 1}x{side or 1}"
+        keys = {"shape": shape, "batch": batch or 1, "scale": scale or 2, "dtype": dtype or "float32"}
+        keys["device"] = device or "auto"
         capacities = _counted(available, over, upsampler, keys, plugin or (), timeout, confirm=confirm)
     if as_json:
         print(json.dumps([as_data(one, over, available) for one in capacities], indent=1))

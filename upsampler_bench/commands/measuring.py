@@ -65,8 +65,9 @@ def perform(
     ready = replace(ready, begun=begun, after=drawing_seconds(ready.cases, formats))
     operators = len({case.upsampler for case in ready.cases})
     messages = console(stderr=True)
+    places = ", ".join(placement.name for placement in ready.placements) or ready.cases[0].device
     messages.print(
-        f"{counted(len(ready.cases), 'case')} of {counted(operators, 'operator')} on {ready.cases[0].device}: "
+        f"{counted(len(ready.cases), 'case')} of {counted(operators, 'operator')} on {places}: "
         f"{duration([ready], ready.after)}",
     )
     if ready.writer.folder is None:
