@@ -224,3 +224,16 @@ def test_a_fact_of_a_wrong_type_is_refused_when_it_is_registered(registry_restor
 def test_a_name_that_cannot_be_a_key_of_results_is_refused(name: str) -> None:
     with pytest.raises(Unsupported, match="printable letters without /"):
         upsamplers.register_module(name, lambda channels, scale: torch.nn.Upsample(scale_factor=scale))
+
+
+@pytest.mark.slow
+def test_two_threads_may_ask_for_the_first_operator() -> None:
+    program = """
+import threading, upsamplers
+made = []
+threads = [threading.Thread(target=lambda: made.append(upsamplers.create("uplift", 8))) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(made))
+"""
+    assert in_a_new_process(program).strip() == "4"

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 from sample_paper_runs import bare, bare_run
+from sample_run import sample_run
 
 from upsampler_bench.case import Case
-from upsampler_bench.paper import published
+from upsampler_bench.paper import ours, published
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
 from upsampler_bench.paper.tables import tables
 from upsampler_bench.results import Measurement, Reading, Run
@@ -145,3 +146,11 @@ def test_a_row_of_the_ablation_may_be_measured_by_its_registered_name() -> None:
     assert not any(one.name == "table1" for one in tables([bare_run({"bilinear": 1.0, "dysample": 2.0})]))
     three = run.with_measurement(bare(VARIANTS[7], 2.5))
     assert [len(one.cells) for one in rows(3, three)] == [2, 5, 5, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_papers"), [("NVIDIA GeForce RTX 3090", True), ("NVIDIA GeForce RTX 3090 Ti", False)]
+)
+def test_another_gpu_of_a_longer_name_is_not_the_papers(name: str, is_papers: bool) -> None:
+    run = sample_run()
+    assert ours.is_papers_device(replace(run, environment=replace(run.environment, device_name=name))) == is_papers

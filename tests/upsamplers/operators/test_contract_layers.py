@@ -205,3 +205,26 @@ def test_what_is_no_dense_tensor_of_floats_is_refused_in_one_sentence(name: str)
     for message, wrong in refusals.items():
         with pytest.raises(Unsupported, match=message):
             module(wrong, *guide)
+
+
+def test_a_hook_for_all_modules_sees_every_layer() -> None:
+    called = list[nn.Module]()
+    module = trained("a2u")
+    handle = nn.modules.module.register_module_forward_hook(lambda layer, *_: called.append(layer))
+    try:
+        with torch.no_grad():
+            module(*inputs(module))
+    finally:
+        handle.remove()
+    assert set(layers(module)) <= set(called)
+
+
+def test_a_hook_of_a_residual_branch_fires() -> None:
+    module = trained("anyup")
+    branches = [layer for name, layer in module.named_modules() if name.endswith(".block")]
+    called = list[nn.Module]()
+    for branch in branches:
+        branch.register_forward_hook(lambda branch, *_: called.append(branch))
+    module(*inputs(module))
+    assert branches
+    assert set(branches) == set(called)
