@@ -24,7 +24,7 @@ def composed_kernel(kernel: int, scale: int) -> int:
 
 
 def composed_weights(weights: Tensor, kernel: int, scale: int) -> Tensor:
-    """Of windows of output pixels, reflected at the borders, the weights of the input pixels beneath.
+    """The weights of the input pixels beneath windows of output pixels, which are reflected at the borders.
 
     Args:
         weights: (B, k², sH, sW), where sH, sW > k // 2.

@@ -45,7 +45,7 @@ def bicubic_taps_kernel(
 ):  # fmt: skip
     """All taps of a run of output pixels, a row of the window after the other.
 
-    `TRANSPOSED`: windows of M x M input pixels to windows of K x K output pixels, the transpose, of gradients.
+    `TRANSPOSED`: the other way, for gradients: from windows of M x M input pixels to windows of K x K output pixels.
     """
     batch = tl.program_id(2).to(tl.int64)
     pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
