@@ -25,6 +25,11 @@ def built(name, mode=INFERENCE):
     return sample_workload.built(Case(name, mode, 1, 64, max(6, least), max(5, least)))
 
 
+@pytest.fixture(autouse=True)
+def least_steps(monkeypatch):
+    monkeypatch.setattr(_recording, "SECONDS", 0)
+
+
 @cache
 def read(name, mode=INFERENCE):
     (reading,) = METRICS[mode].measure(built(name, mode), Cpu())
@@ -45,7 +50,6 @@ def test_each_step_adds_up_and_the_longest_part_is_first(mode):
 
 
 def test_steps_that_touch_new_memory_do_not_count(monkeypatch):
-    monkeypatch.setattr(_recording, "SECONDS", 0)
     pages = iter(accumulate([0, 9, 0, 9, 0, 0, 9, 0, 9, 9, 0, 0]))  # before and after each step
     monkeypatch.setattr(_recording, "_new_pages", lambda: next(pages))
     parts = iter([[_recording.Part("all", "all", "", 1, float(number))] for number in range(_recording.STEPS)])

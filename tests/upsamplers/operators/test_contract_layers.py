@@ -56,11 +56,12 @@ def test_hooks_of_every_layer_fire_forward_and_backward(name: str) -> None:
 
 @weighted
 def test_what_a_hook_returns_is_used(name: str) -> None:
-    for position in range(len(layers(trained(name)))):
-        module = trained(name)
-        before = module(*inputs(module))
-        layers(module)[position].register_forward_hook(lambda layer, args, out: 2 * out + 1)
+    module = trained(name)
+    before = module(*inputs(module))
+    for position, layer in enumerate(layers(module)):
+        hook = layer.register_forward_hook(lambda layer, args, out: 2 * out + 1)
         assert not torch.equal(module(*inputs(module)), before), f"layer {position}"
+        hook.remove()
 
 
 @weighted
