@@ -36,8 +36,6 @@ class Upsampler(nn.Module):
         least_size: the fewest rows and columns of x; with default options also known of the class.
         backend: which form of `upsamplers.functional` runs: "torch", "triton", or "auto": what `use_backend` chose,
             else Triton where it can. A subclass with Triton forms lists both in `backends`.
-        unused_parameters: names, as in `state_dict`, of what published checkpoints hold and the output does not depend
-            on. They require no gradient.
     """
 
     needs_guide: ClassVar[bool] = False
@@ -45,7 +43,6 @@ class Upsampler(nn.Module):
     backends: ClassVar[tuple[str, ...]] = ("torch",)
     least_size: int = 1
     backend: str = "auto"
-    unused_parameters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ class Chain(Composed):
     def __init__(self, operators: Sequence[Upsampler]) -> None:
         first = operators[0]
         super().__init__(first.channels, scale=first.scale ** len(operators), guide_channels=first.guide_channels)
+        self.least_size = first.least_size
         for position, operator in enumerate(operators):
             self.add_module(str(position), operator)
 

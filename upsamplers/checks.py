@@ -31,14 +31,12 @@ def require_size(x: Tensor, least: int, why: str) -> None:
         raise Unsupported(f"x has {x.shape[2]} x {x.shape[3]} pixels; expected at least {least} x {least} ({why})")
 
 
-def require_stages(name: str, scale: int, stages: int | None = None) -> int:
-    """How many doublings make a scale: refuses a scale that is no power of two, and another number of stages."""
+def require_stages(name: str, scale: int) -> int:
+    """How many doublings make a scale: refuses a scale that is no power of two."""
     require_option(f"{name}: scale", scale)
     count = scale.bit_length() - 1
     if scale == 1 or scale != 2**count:
         raise Unsupported(f"{name} upsamples by powers of two only, not by {scale}; expected 2, 4, 8, 16, ...")
-    if stages not in (None, count):
-        raise Unsupported(f"{name} takes {count} stages at scale {scale}, not {stages!r}")
     return count
 
 
@@ -84,6 +82,12 @@ def require_option(name: str, value: object, *, odd: bool = False, least: int = 
         raise Unsupported(f"{name} must be {accepted}, not {value!r}")
     if odd and value % 2 == 0:
         raise Unsupported(f"{name} must be odd, not {value}")
+
+
+def require_values_to_norm(feature: Tensor, groups: int, what: str = "x", channels: int | None = None) -> None:
+    """Refuses a feature (B, C, H, W) of which a group norm, of these channels or its own, has one value per group."""
+    if (channels or feature.shape[1]) * feature.shape[2] * feature.shape[3] == groups:
+        raise Unsupported(f"{what} is {tuple(feature.shape)}; group norm needs more than one value per group")
 
 
 def require_divisible(channels: int, by: int, why: str) -> None:

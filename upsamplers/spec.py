@@ -61,7 +61,9 @@ class Spec:
             return f"step must be an integer of at least 2, not {step!r}"
         if step ** max(1, round(math.log(scale, step))) != scale:
             return f"scale {scale} is no power of step={step}"
-        return f"{self.name}: no chain of operators whose guide is an image" if self.cls.guide_is_image else None
+        if step != scale and self.cls.guide_is_image:
+            return f"{self.name}: no chain of operators whose guide is an image"
+        return None
 
 
 def _listed(values: Iterable[object]) -> str:

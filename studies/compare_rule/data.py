@@ -110,12 +110,11 @@ def joined(jobs: Sequence[Job]) -> tuple[Job, ...]:
 
 
 def to_line(sample: Sample, job: int, number: int, at: str) -> dict[str, Any]:
-    """A sample in whole nanoseconds; per case the fastest call, then the rounds; the reference is the same for all."""
+    """A sample in whole nanoseconds; per case the fastest call, then the rounds."""
     cases = {}
     for key, timing in sample.timings.items():
         cases[key.partition("/")[0]] = [_nanoseconds(value) for value in (timing.fastest, *timing.rounds)]
-    reference = [_nanoseconds(value) for value in next(iter(sample.timings.values())).reference]
-    line = {"job": job, "process": number, "at": at, "yardstick": reference, "cases": cases}
+    line = {"job": job, "process": number, "at": at, "cases": cases}
     if sample.lost:
         line["lost"] = {key.partition("/")[0]: reason for key, reason in sample.lost.items()}
     return line
@@ -123,10 +122,9 @@ def to_line(sample: Sample, job: int, number: int, at: str) -> dict[str, Any]:
 
 def timings(line: Mapping[str, Any]) -> dict[str, Timing]:
     """Each operator's timing of such a line."""
-    reference = tuple(value * NANOSECOND for value in line["yardstick"])
     timed = {}
     for name, (fastest, *rounds) in line["cases"].items():
-        timed[name] = Timing(tuple(value * NANOSECOND for value in rounds), reference, fastest * NANOSECOND)
+        timed[name] = Timing(tuple(value * NANOSECOND for value in rounds), fastest * NANOSECOND)
     return timed
 
 

@@ -19,17 +19,11 @@ Answer = Callable[[Sequence[Sample], Sequence[str]], Verdicts]
 ALL = 1000
 
 
-def _paired(timing: Timing) -> list[float]:
-    return [call / reference for call, reference in zip(timing.rounds, timing.reference, strict=False) if reference]
-
-
 # One number per process.
 STATISTICS: dict[str, Callable[[Timing], float]] = {
     "least": lambda timing: timing.fastest,
     "quartile": lambda timing: float(np.percentile(timing.rounds, 25)),
     "median": lambda timing: median(timing.rounds),
-    "paired": lambda timing: median(_paired(timing)),
-    "paired-quartile": lambda timing: float(np.percentile(_paired(timing), 25)),
 }
 
 

@@ -19,7 +19,7 @@ def processes(monkeypatch):
 
     def measure(cases, side, name, how):
         started.append(([case.upsampler for case in cases], how.seed))
-        return Sample(name, {case.key: Timing((1e-3, 2e-3), (5e-4, 5e-4), 9e-4) for case in cases})
+        return Sample(name, {case.key: Timing((1e-3, 2e-3), 9e-4) for case in cases})
 
     monkeypatch.setattr(collect, "measure", measure)
     monkeypatch.setattr(collect, "_calibrated", lambda: [("carafe", "carafe~5", 16, 2)])

@@ -23,7 +23,7 @@ def result(key, verdict, ratio=1.0):
 
 
 def comparison(*results, **options):
-    timings = {key: Timing((value,) * 4, (1e-3,) * 4, value) for key, value in SECONDS.items()}
+    timings = {key: Timing((value,) * 4, value) for key, value in SECONDS.items()}
     options = {"samples": tuple(Sample(side, timings) for side in (BASE, HEAD) * 8), "stopped": DECIDED, **options}
     keys = tuple(result.key for result in results)
     return Comparison("base (1a2b3c4)", "head (the working tree)", CONDITION, keys, DEFAULT, results=results, **options)

@@ -67,7 +67,7 @@ def fit_for(values: Iterable[Tensor], target: torch.dtype | str) -> tuple[Tensor
 
 def learnt(module: Upsampler) -> list[tuple[str, torch.nn.Parameter]]:
     """The parameters by name, but those that only checkpoints hold."""
-    return [(key, one) for key, one in module.named_parameters() if key not in module.unused_parameters]
+    return [(key, one) for key, one in module.named_parameters() if one.requires_grad]
 
 
 def differentiable(values: Iterable[Tensor]) -> tuple[Tensor, ...]:

@@ -33,7 +33,13 @@ def test_a_guide_of_indices_is_made_again_for_each():
 
 @pytest.mark.parametrize(
     ("scale", "step", "message"),
-    [(6, 2, "scale 6 is no power of step=2"), (1, 2, "no power"), (4, 1, "at least 2"), (4, "2", "at least 2")],
+    [
+        (6, 2, "scale 6 is no power of step=2"),
+        (1, 2, "no power"),
+        (4, 0, "at least 2"),
+        (4, 1, "at least 2"),
+        (4, "2", "at least 2"),
+    ],
 )
 def test_a_scale_that_no_chain_reaches_is_refused(scale, step, message):
     with pytest.raises(Unsupported, match=message):
@@ -52,6 +58,6 @@ def test_the_backend_of_a_chain_is_that_of_its_operators():
     assert [link.backend for link in chain.children()] == ["auto", "auto"]
 
 
-def test_a_step_of_zero_is_refused():
-    with pytest.raises(Unsupported, match="step must be an integer of at least 2, not 0"):
-        upsamplers.create("carafe", 8, scale=4, step=0)
+def test_a_chain_needs_the_size_that_its_operators_need_and_one_step_is_no_chain():
+    assert upsamplers.create("jbu", 8, scale=4, step=2).least_size == 2
+    assert upsamplers.create("naf", 64, scale=2, step=2).scale == 2

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import upsamplers
-from upsamplers.exportable import gathered_samples
+from upsamplers.functional._torch.gathered_samples import gathered_samples
 
 SAMPLING = ("dysample", "dysample-s+", "dlu", "lda-aqu")
 

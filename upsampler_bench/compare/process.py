@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from upsampler_bench.case import TIMED, TORCH, Case, Settings
+from upsampler_bench.case import TIMED, Case, Settings
 from upsampler_bench.compare.samples import Sample, Timing
 from upsampler_bench.errors import BenchError
 from upsampler_bench.metrics import infos
@@ -14,8 +14,6 @@ from upsampler_bench.results import FAILED, Environment, Measurement, Reading, R
 from upsampler_bench.runner import process as runner
 from upsampler_bench.runner.protocol import Message, Request
 
-# torch's own interpolation, timed in every process: the same on every side.
-REFERENCE, REFERENCE_PLUGIN = "compare-reference", "upsampler_bench.compare.reference"
 # The most elements of an output for so many calls per round.
 CALLS_PER_ROUND = ((2**20, 8), (2**23, 2))
 NOT_MEASURED = ("failed", "skipped", "incomplete")
@@ -53,7 +51,7 @@ class Side:
 def settings(rounds: int = 12, threads: int = 1, seed: int = 0, timeout: float = 120.0) -> Settings:
     """How a sample is measured: few rounds, equally many for all; the spread between processes is what counts."""
     return Settings(
-        baseline=REFERENCE, metrics=("latency",), threads=threads, seed=seed, timeout=timeout,
+        baseline="", metrics=("latency",), threads=threads, seed=seed, timeout=timeout,
         warmup_seconds=0.02, warmup_calls=5, max_time=1.0, rounds=rounds,
     )  # fmt: skip
 
@@ -72,25 +70,23 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
     """
     metric = TIMED[cases[0].mode]
     keys = {side.case(case).key: case.key for case in cases}
-    reference = replace(cases[0], upsampler=REFERENCE, backend=TORCH)
     how = replace(how, metrics=(metric,), turn=how.turn or _calls_per_round(cases[0]))
-    messages = _messages([*map(side.case, cases), reference], side, how, (REFERENCE_PLUGIN, *side.plugins))
-    readings, lost, machine = {}, {}, ""
+    messages = _messages([*map(side.case, cases)], side, how)
+    timings, lost, machine = {}, {}, ""
     for message in messages:
         if message.reading and message.reading.metric == metric:
-            readings[message.key] = message.reading
+            timings[keys[message.key]] = _timing(message.reading)
         elif message.kind in NOT_MEASURED and message.key in keys:
             lost[keys[message.key]] = message.text
         elif message.environment and not machine:
             machine = _describe(message.environment)
-    reference_reading = readings.pop(reference.key, None)
-    if reference_reading is None and len(lost) == 1 and len(cases) > 1:  # a case that crashes the process
-        sample = measure([case for case in cases if case.key not in lost], side, name, how)
+    left = [case for case in cases if case.key not in lost]
+    if lost and any(case.key not in timings for case in left):  # after a crash
+        sample = measure(left, side, name, how)
         return replace(sample, lost={**sample.lost, **lost})
-    if reference_reading is None:
+    if not timings and not lost:
         reasons = [message.text for message in messages if message.kind in NOT_MEASURED and message.text]
         raise SideError(f"{side.name} cannot be measured: {[*reasons, 'it ended without a timing'][-1]}")
-    timings = {keys[key]: _timing(reading, reference_reading) for key, reading in readings.items()}
     not_timed = {key: "not timed" for key in keys.values() if key not in timings}
     return Sample(name, timings, {**not_timed, **lost}, machine)
 
@@ -99,10 +95,10 @@ def count(cases: Sequence[Case], side: Side, how: Settings) -> dict[str, dict[st
     """The deterministic metrics (multiply-adds, parameters, bytes) by case, as the base calls it, and metric."""
     keys = {side.case(case).key: case.key for case in cases}
     deterministic = {info.name for info in infos(DETERMINISTIC) if info.exact}
-    how = replace(how, metrics=DETERMINISTIC, baseline="")
+    how = replace(how, metrics=DETERMINISTIC)
     counts: dict[str, dict[str, float]] = {key: {} for key in keys.values()}
     failed = set()
-    for message in _messages([*map(side.case, cases)], side, how, side.plugins):
+    for message in _messages([*map(side.case, cases)], side, how):
         reading = message.reading
         if reading and reading.samples and message.key in keys and reading.metric in deterministic:
             counts[keys[message.key]][reading.metric] = reading.samples[0]
@@ -121,9 +117,9 @@ def profile(cases: Sequence[Case], side: Side, how: Settings) -> Run:
         SideError: the process cannot measure anything.
     """
     by_key = {side.case(case).key: case for case in cases}
-    how = replace(how, metrics=PROFILES, baseline="")
+    how = replace(how, metrics=PROFILES)
     measured = {}
-    for message in _messages([*map(side.case, cases)], side, how, side.plugins):
+    for message in _messages([*map(side.case, cases)], side, how):
         case = by_key.get(message.key)
         if case and message.reading and message.reading.metric in PROFILES:
             measured[case] = Measurement(case, readings=(message.reading,))
@@ -134,14 +130,14 @@ def profile(cases: Sequence[Case], side: Side, how: Settings) -> Run:
     return Run(Environment("", cases[0].device), how, infos(PROFILES), (), tuple(measured.values()))
 
 
-def _messages(cases: Sequence[Case], side: Side, how: Settings, plugins: tuple[str, ...]) -> list[Message]:
+def _messages(cases: Sequence[Case], side: Side, how: Settings) -> list[Message]:
     """All messages of a process, and a last one of the kind "failed" if it crashed or timed out.
 
     Raises:
         SideError: it cannot measure anything.
     """
     nothing: dict[str, list[str]] = {case.key: [] for case in cases}
-    request = Request(tuple(cases), cases[0].device, how, nothing, plugins=plugins, path=side.path)
+    request = Request(tuple(cases), cases[0].device, how, nothing, plugins=side.plugins, path=side.path)
     messages: list[Message] = []
 
     def receive(message: Message) -> None:
@@ -165,14 +161,8 @@ def _calls_per_round(case: Case) -> int:
     return next((calls for most, calls in CALLS_PER_ROUND if case.elements <= most), 1)
 
 
-def _timing(reading: Reading, reference: Reading) -> Timing:
-    """Those rounds in which both were timed."""
-    rounds, references = [], []
-    for calls, reference_calls in zip(reading.rounds, reference.rounds, strict=False):
-        if calls and reference_calls:
-            rounds.append(median(calls))
-            references.append(median(reference_calls))
-    return Timing(tuple(rounds), tuple(references), min(reading.samples))
+def _timing(reading: Reading) -> Timing:
+    return Timing(tuple(median(calls) for calls in reading.rounds if calls), min(reading.samples))
 
 
 def _describe(environment: Environment) -> str:

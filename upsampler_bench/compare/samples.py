@@ -16,12 +16,10 @@ class Timing:
 
     Attributes:
         rounds: the median call of each round.
-        reference: for each of these rounds the median call of the reference, which is the same on every side.
         fastest: the fastest call of all.
     """
 
     rounds: tuple[float, ...]
-    reference: tuple[float, ...]
     fastest: float
 
 

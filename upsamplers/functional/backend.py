@@ -106,6 +106,8 @@ def why_not_triton(
     if not is_compiling and needs_plain_operations():
         return "has no form for torch.func and forward-mode differentiation"
     for tensor in (x, *others):
+        if tensor.device != x.device:
+            return f"takes tensors of one device, not of {x.device} and {tensor.device}"
         if not tensor.is_cuda and not is_interpreted():
             return f"runs on CUDA, not on {tensor.device.type}"
         if tensor.dtype not in DTYPES:
@@ -127,7 +129,8 @@ def _why_not_sizes(
     images = x.shape[0]
     if images * groups > MOST_IMAGES:
         return f"takes up to {MOST_IMAGES} images times groups, not {images * groups}"
-    for elements in (x.numel() * scale**2, *(tensor.numel() for tensor in others)):
+    windows = images * groups * (kernel * scale) ** 2 * x.shape[2] * x.shape[3]
+    for elements in (x.numel() * scale**2, windows, *(tensor.numel() for tensor in others)):
         if elements >= MOST_ELEMENTS * images > 0:
             return f"takes less than 2³¹ elements an image, not {elements // images}"
     return None

@@ -89,11 +89,11 @@ def norm_scale_and_shift(norm: nn.GroupNorm, x: Tensor, backend: str = "auto") -
 def normalised_product(
     u: Tensor, v: Tensor, norm_u: nn.GroupNorm, norm_v: nn.GroupNorm, slope: float, *, backend: str = "auto"
 ) -> Tensor:
-    """Σ_c φ(norm_u(u)) · φ(norm_v(v)), with φ the leaky ReLU, without gradients: Triton writes no normalised feature.
+    """Σ_c φ(norm_u(u)) · φ(norm_v(v)), with φ the leaky ReLU; in inference Triton writes no normalised feature.
 
     Args:
         u, v: (B, C, H, W), of the same strides.
-        norm_u, norm_v: the layers; see `folds`.
+        norm_u, norm_v: the layers.
         slope: of φ below zero.
         backend: as in `upsamplers.create`.
 
@@ -104,7 +104,8 @@ def normalised_product(
         Unsupported: the backend cannot take u and v.
     """
     with stage("norm"):
-        if uses_triton(backend, u, v, norm_u.weight, norm_u.bias, norm_v.weight, norm_v.bias):
+        parameters = norm_u.weight, norm_u.bias, norm_v.weight, norm_v.bias
+        if folds(norm_u, u) and folds(norm_v, v) and uses_triton(backend, u, v, *parameters):
             from upsamplers.functional._triton import group_norm as fused
 
             scales_u = norm_scale_and_shift(norm_u, u, backend)

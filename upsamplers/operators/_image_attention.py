@@ -9,8 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features, require_guide_of_any_size, require_option
-from upsamplers.errors import Unsupported
+from upsamplers.checks import (
+    require_divisible,
+    require_features,
+    require_guide_of_any_size,
+    require_option,
+    require_values_to_norm,
+)
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional._torch.recomputation import recomputed
 from upsamplers.functional.average_pool import pool_to
@@ -70,19 +75,13 @@ class ImageAttention(Upsampler):
         """Queries (B, E, sH, sW) and keys (B, E, H, W) from an image (B, G, h, w) of any size."""
         require_features(x, self.channels)
         require_guide_of_any_size(guide, x, self.guide_channels)
-        require_values_to_norm(self.embedding_channels, guide)
+        require_values_to_norm(guide, GROUPS, "the guide", self.embedding_channels)
         height, width = x.shape[2:]
         encoded = self.rope(self.image_encoder(guide))  # (B, E, h, w)
         key = self.add_features(pool_to(self.key_encoder(encoded), height, width), x)
         query = self.query_encoder(encoded)
         del encoded
         return pool_to(query, self.scale * height, self.scale * width), key
-
-
-def require_values_to_norm(channels: int, features: Tensor) -> None:
-    """Refuses a map whose embedding has one value per group of a norm."""
-    if channels * features.shape[2] * features.shape[3] == GROUPS:
-        raise Unsupported(f"a map is {tuple(features.shape)}; group norm needs more than one value per group")
 
 
 def unit(x: Tensor) -> Tensor:

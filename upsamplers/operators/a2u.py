@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features, require_guide
+from upsamplers.checks import require_divisible, require_features, require_guide, require_values_to_norm
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.average_pool import average_pool
 from upsamplers.functional.filter_per_image import filter_per_image
-from upsamplers.functional.group_norm import folds, group_norm, normalised_product
+from upsamplers.functional.group_norm import normalised_product
 from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -52,23 +52,9 @@ class A2U(Upsampler):
         """X (B, C, H, W) and an encoder feature (B, G, 2H, 2W) -> (B, C, 2H, 2W)."""
         require_features(x, self.channels)
         require_guide(guide, x, self.guide_channels, self.scale)
-        self.require_norms(x)
+        require_values_to_norm(x, NORM_GROUPS, channels=self.guide_channels)
         logits = self.kernel_gen(guide, self.backend)
         return reassemble(x, logits, KERNEL, scale=self.scale, normalize="sigmoid-softmax", backend=self.backend)
-
-    def require_norms(self, x: Tensor) -> None:
-        """Refuses x (B, C, H, W) so small that a group of the norms of its guide has only one value.
-
-        Raises:
-            Unsupported: naming x.
-        """
-        if self.guide_channels * x.shape[2] * x.shape[3] == NORM_GROUPS:
-            raise Unsupported(f"a2u: x is {tuple(x.shape)}; group norm needs more than one value per group")
-
-    def weights(self, guide: Tensor) -> Tensor:
-        """The reassembly weights (B, 9, 2H, 2W) of an encoder feature (B, G, 2H, 2W); they sum to one."""
-        logits: Tensor = F.pixel_shuffle(self.kernel_gen(guide, self.backend), self.scale)
-        return logits.sigmoid().softmax(1)
 
 
 class _KernelGenerator(nn.Module):
@@ -94,11 +80,7 @@ class _KernelGenerator(nn.Module):
         are_norms = isinstance(norm_u, nn.GroupNorm) and isinstance(norm_v, nn.GroupNorm)
         if not are_norms or not is_plain(self.bnu, self.bnv):  # a hook may keep what the norm returns
             return (F.leaky_relu(self.bnu(u), SLOPE) * F.leaky_relu(self.bnv(v), SLOPE)).sum(1, keepdim=True)
-        if folds(norm_u, u) and folds(norm_v, v):
-            return normalised_product(u, v, norm_u, norm_v, SLOPE, backend=backend)
-        u = F.leaky_relu(group_norm(u, norm_u, backend=backend), SLOPE, inplace=True)  # type: ignore[arg-type]
-        v = F.leaky_relu(group_norm(v, norm_v, backend=backend), SLOPE, inplace=True)  # type: ignore[arg-type]
-        return (u * v).sum(1, keepdim=True)
+        return normalised_product(u, v, norm_u, norm_v, SLOPE, backend=backend)  # type: ignore[arg-type]
 
 
 def _at(name: str, layer: nn.Module) -> nn.Sequential:

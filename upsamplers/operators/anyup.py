@@ -42,10 +42,6 @@ class AnyUp(ImageAttention):
     """
 
     least_size = 2
-    unused_parameters = (
-        "cross_decode.cross_attn.attention.out_proj.weight",
-        "cross_decode.cross_attn.attention.out_proj.bias",
-    )
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_features
+from upsamplers.checks import require_features, require_option
 from upsamplers.errors import Unsupported
 from upsamplers.registry import register
 
@@ -31,6 +31,7 @@ class Deconv(Upsampler):
         super().__init__(channels, scale=scale)
         default = 3 if scale == 2 else 2 * scale - scale % 2
         size = default if kernel_size is None else kernel_size
+        require_option("kernel_size", size)
         padding = -(-(size - scale) // 2)
         output_padding = 2 * padding - (size - scale)
         if size < scale or output_padding >= scale:

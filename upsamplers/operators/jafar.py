@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from upsamplers.checks import require_values_to_norm
 from upsamplers.operators._image_attention import (
     GROUPS,
     CrossDecoder,
     ImageAttention,
     RotaryPosition,
     encoder,
-    require_values_to_norm,
     residual,
     residual_layers,
     unit,
@@ -40,13 +40,6 @@ class JAFAR(ImageAttention):
         Unsupported: an option does not fit.
     """
 
-    unused_parameters = (
-        "cross_decode.cross_attn.norm_v.weight",
-        "cross_decode.cross_attn.attention.v_proj_weight",
-        "cross_decode.cross_attn.attention.out_proj.weight",
-        "cross_decode.cross_attn.attention.out_proj.bias",
-    )
-
     def __init__(
         self,
         channels: int,
@@ -65,7 +58,7 @@ class JAFAR(ImageAttention):
 
     def add_features(self, key: Tensor, x: Tensor) -> Tensor:
         """Keys, scaled and shifted as x says: (B, E, H, W)."""
-        require_values_to_norm(self.embedding_channels, x)
+        require_values_to_norm(x, GROUPS, channels=self.embedding_channels)
         return self.sft_key(key, self.key_features_encoder(unit(x)))  # type: ignore[no-any-return]
 
 

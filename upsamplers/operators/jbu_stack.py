@@ -39,7 +39,6 @@ class JBUStack(Composed):
         guide_channels: G of the image; 3 by default.
         radius: of the stages' windows; 2H and 2W must be larger.
         key_channels: of the stages' projections.
-        stages: their number, log2(s); anything else is refused.
 
     Raises:
         Unsupported: the scale is no power of two, or an option does not fit.
@@ -57,10 +56,9 @@ class JBUStack(Composed):
         guide_channels: int | None = None,
         radius: int = 3,
         key_channels: int = 32,
-        stages: int | None = None,
     ) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
-        self.count = require_stages("jbu-stack", scale, stages)
+        self.count = require_stages("jbu-stack", scale)
         require_option("radius", radius)
         self.least_size = radius // 2 + 1
         for stage in range(1, self.count + 1):

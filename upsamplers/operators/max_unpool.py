@@ -63,7 +63,7 @@ class MaxUnpool(Upsampler):
                 f"the guide is {found}; expected the int64 indices of shape "
                 f"{tuple(x.shape)} that make_guide(feature) makes for x {tuple(x.shape)}"
             )
-        if uses_triton(self.backend, x, scale=self.scale):
+        if guide.device == x.device and uses_triton(self.backend, x, scale=self.scale):
             from upsamplers.functional._triton.launch import dense
             from upsamplers.functional._triton.unpool import max_unpool
 

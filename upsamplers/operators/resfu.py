@@ -7,7 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features, require_guide, require_option
+from upsamplers.checks import (
+    require_divisible,
+    require_features,
+    require_guide,
+    require_option,
+    require_values_to_norm,
+)
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
@@ -97,10 +103,8 @@ class ReSFU(Upsampler):
         return reassemble(x, weights, WINDOW, scale=self.scale, backend=self.backend)
 
     def _require_sizes(self, x: Tensor, guide: Tensor) -> None:
-        for what, feature, norm in (("x", x, self.norm_x), ("the guide", guide, self.norm_y)):
-            if feature.shape[1] * feature.shape[2] * feature.shape[3] == norm.num_groups:
-                shape = tuple(feature.shape)
-                raise Unsupported(f"resfu: {what} is {shape}; group norm needs more than one value per group")
+        require_values_to_norm(x, self.norm_x.num_groups)
+        require_values_to_norm(guide, self.norm_y.num_groups, "the guide")
         if min(guide.shape[2:]) < self.GF.subsample:
             raise Unsupported(
                 f"resfu: the guide is {tuple(guide.shape)}; expected sides of at least {self.GF.subsample} pixels, of "

@@ -5,8 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features, require_guide, require_option
-from upsamplers.errors import Unsupported
+from upsamplers.checks import (
+    require_divisible,
+    require_features,
+    require_guide,
+    require_option,
+    require_values_to_norm,
+)
 from upsamplers.functional.local_affinity import affinity_weights
 from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
@@ -65,24 +70,14 @@ class Sapa(Upsampler):
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, sH, sW) -> (B, C, sH, sW)."""
-        self.require_inputs(x, guide)
+        require_features(x, self.channels)
+        require_guide(guide, x, self.guide_channels, self.scale)
+        require_values_to_norm(x, NORM_GROUPS)
+        require_values_to_norm(guide, NORM_GROUPS, "the guide")
         weights = affinity_weights(
             *self.query_and_key(x, guide), self.up_kernel, scale=self.scale, backend=self.backend
         )
         return reassemble(x, weights, self.up_kernel, scale=self.scale, backend=self.backend)
-
-    def require_inputs(self, x: Tensor, guide: Tensor) -> None:
-        """Refuses what is not such an x or guide.
-
-        Raises:
-            Unsupported: naming what was found and what is accepted.
-        """
-        require_features(x, self.channels)
-        require_guide(guide, x, self.guide_channels, self.scale)
-        for what, feature in (("x", x), ("the guide", guide)):
-            if feature.shape[1] * feature.shape[2] * feature.shape[3] == NORM_GROUPS:
-                shape = tuple(feature.shape)
-                raise Unsupported(f"sapa-b: {what} is {shape}; group norm needs more than one value per group")
 
     def query_and_key(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """The queries (B, D, sH, sW) of the guide and the keys (B, D, H, W) of x."""

@@ -6,8 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
-from upsamplers.checks import require_divisible, require_features, require_guide, require_option
-from upsamplers.errors import Unsupported
+from upsamplers.checks import (
+    require_divisible,
+    require_features,
+    require_guide,
+    require_option,
+    require_values_to_norm,
+)
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional.group_norm import group_norm
 from upsamplers.functional.selected_points import selected_points
@@ -90,8 +95,5 @@ class SapaD(Upsampler):
     def _normed(self, feature: Tensor, norm: nn.GroupNorm | None, what: str) -> Tensor:
         if norm is None:
             return feature
-        if feature.shape[1] * feature.shape[2] * feature.shape[3] == NORM_GROUPS:
-            raise Unsupported(
-                f"sapa-d: {what} is {tuple(feature.shape)}; group norm needs more than one value per group"
-            )
+        require_values_to_norm(feature, NORM_GROUPS, what)
         return group_norm(feature, norm, backend=self.backend)

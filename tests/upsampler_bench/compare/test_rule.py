@@ -12,7 +12,7 @@ KEY = "dysample/1x8x6x5/x2/float32/contiguous/cpu/inference"
 
 def samples(base, head):
     return tuple(
-        Sample(side, {KEY: Timing((value, value * 1.01, value * 1.02), (1.0,) * 3, value)})
+        Sample(side, {KEY: Timing((value, value * 1.01, value * 1.02), value)})
         for side, fastest in ((BASE, base), (HEAD, head))
         for value in fastest
     )
@@ -45,7 +45,7 @@ def test_a_case_that_one_side_lacks_is_not_judged():
 
 
 def test_only_processes_of_the_side_that_timed_the_case_count():
-    timing = Timing((1.0, 2.0), (1.0, 1.0), 0.5)
+    timing = Timing((1.0, 2.0), 0.5)
     assert timings((Sample(BASE, {KEY: timing}), Sample(BASE, {}), Sample(HEAD, {KEY: timing})), BASE, KEY) == [timing]
 
 

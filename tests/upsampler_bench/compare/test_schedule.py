@@ -39,7 +39,7 @@ class Machine:
     def timing(self, operator, name):
         value = self.slower.get(operator, 1.0) if name == HEAD else 1.0
         value *= self.chance.lognormvariate(0, self.spread)
-        return Timing((value,) * 4, (1.0,) * 4, value)
+        return Timing((value,) * 4, value)
 
 
 def compare(machine, budget=0.0, spent=0.0, conditions=1):

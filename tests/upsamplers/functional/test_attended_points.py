@@ -11,7 +11,7 @@ from upsamplers.functional import attended_points
 from upsamplers.functional._torch import point_attention
 from upsamplers.functional._torch.bilinear_taps import Spread, dots_with_rows, sums_of_rows
 from upsamplers.functional._torch.point_blocks import Block, Neighbourhood, blocks
-from upsamplers.functional._torch.portable_points import gather_bilinearly, sampled_sum
+from upsamplers.functional._torch.portable_points import sampled_sum
 
 HOOD = Neighbourhood(kernel=3, groups=2, reach=3.0)
 
@@ -96,14 +96,6 @@ def test_first_and_second_derivatives_are_exact():
     inputs = [one.requires_grad_() for one in make((3, 2), batch=1, channels=4, hood=hood)[:5]]
     assert torch.autograd.gradcheck(lambda *values: attended_points(*values, hood), inputs, fast_mode=True)
     assert torch.autograd.gradgradcheck(lambda *values: attended_points(*values, hood), inputs, fast_mode=True)
-
-
-def test_the_form_for_second_derivatives_reads_as_grid_sample_does():
-    def gathered(*inputs):
-        return sampled_sum(*inputs, read=gather_bilinearly)
-
-    tensors = make()
-    assert_same(results(gathered, *tensors), results(sampled_sum, *tensors))
 
 
 @pytest.mark.parametrize("which", [0, 1, 2, 4])

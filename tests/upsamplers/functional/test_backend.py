@@ -118,6 +118,28 @@ class TestOnCuda:
         with pytest.raises(Unsupported, match=reason):
             backend.uses_triton("triton", x, **options)
 
+    def test_windows_with_more_numbers_than_the_kernels_count_run_on_torch(self, on_cuda):
+        keys = on_cuda(1, 32, 3584, 3584)  # 4 · 49 · 3584² > 2³¹, while 4 · 32 · 3584² is below
+        assert backend.uses_triton("auto", keys, kernel=5, scale=2)
+        with pytest.raises(Unsupported, match="less than 2³¹ elements an image, not 2517630976"):
+            backend.uses_triton("triton", keys, kernel=7, scale=2)
+
+    def test_a_tensor_of_another_device_runs_on_torch_which_refuses_it(self, on_cuda):
+        x = on_cuda(1, 64, 8, 8)
+        assert not backend.uses_triton("auto", x, torch.empty(1, 64, 8, 8))
+        with pytest.raises(Unsupported, match="takes tensors of one device, not of cuda:0 and cpu"):
+            backend.uses_triton("triton", x, torch.empty(1, 64, 8, 8))
+
+    def test_a_view_of_something_too_large_is_copied(self):
+        from upsamplers.functional._triton.launch import materialized, narrow
+
+        image = torch.empty(1, 512, 2304, 2304, device="meta").to(memory_format=torch.channels_last)
+        view = image[:, :256]
+        assert narrow(view).is_contiguous()
+        assert materialized(view).is_contiguous()
+        small = view[:, :, :1000]
+        assert narrow(small) is small
+
     def test_without_triton_everything_runs_on_torch(self, on_cuda, monkeypatch):
         monkeypatch.setattr(backend, "HAS_TRITON", False)
         assert not backend.uses_triton("auto", on_cuda(1, 64, 8, 8))

@@ -1,12 +1,13 @@
 """Filter responses compared with their definition, pixel by pixel."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from live_storages import peaks
 from naive_attention import responses
 
 from upsamplers.functional import filter_responses
-from upsamplers.functional._torch import response_bands
 
 
 def make(channels=6, height=5, width=4, count=8, kernel=5, dtype=torch.float64):
@@ -19,7 +20,7 @@ def make(channels=6, height=5, width=4, count=8, kernel=5, dtype=torch.float64):
 @pytest.mark.parametrize("channels", [1, 6, 8, 20])
 @pytest.mark.parametrize("most", [1, 2**20])
 def test_responses_are_those_of_the_definition_less_their_mean(most, channels, kernel, monkeypatch):
-    monkeypatch.setattr(response_bands, "MOST_RESPONSES_CPU", most)
+    monkeypatch.setattr(import_module("upsamplers.functional.filter_responses"), "MOST_RESPONSES_CPU", most)
     x, filters = make(channels, kernel=kernel)
     grad = torch.randn(2, 8, 5, 4, dtype=x.dtype)
     out, expected = filter_responses(x, filters), responses(x, filters) - 1 / 8
@@ -42,7 +43,7 @@ def test_small_responses_keep_the_precision_of_float32():
 
 
 def test_responses_are_never_there_at_once(monkeypatch):
-    monkeypatch.setattr(response_bands, "MOST_RESPONSES_CPU", 2**15)
+    monkeypatch.setattr(import_module("upsamplers.functional.filter_responses"), "MOST_RESPONSES_CPU", 2**15)
     x, filters = (one.detach() for one in make(32, 32, 16, 32, dtype=torch.float32))
     forward, training = peaks(filter_responses, x, filters)
     band = 2 * 32 * 32 * 16 * 4  # one row

@@ -1,5 +1,7 @@
 """AnyUp compared with its formula; what it holds, costs and refuses."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from every_operator import output_and_gradients, perturbed, worst
@@ -10,7 +12,7 @@ import upsamplers
 from upsampler_bench.metrics import _conventions as conventions
 from upsampler_bench.metrics import flops
 from upsamplers import Unsupported
-from upsamplers.functional._torch import attention_tiles, response_bands
+from upsamplers.functional._torch import attention_tiles
 
 
 def built(channels=12, **options):
@@ -86,7 +88,7 @@ def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
 
 def test_peak_memory_is_a_few_times_the_embedding_of_the_image(monkeypatch):
     monkeypatch.setattr(attention_tiles, "MOST_WEIGHTS_CPU", 2**13)
-    monkeypatch.setattr(response_bands, "MOST_RESPONSES_CPU", 2**13)
+    monkeypatch.setattr(import_module("upsamplers.functional.filter_responses"), "MOST_RESPONSES_CPU", 2**13)
     up = upsamplers.create("anyup", 48, embedding_channels=16, scale=8)
     forward, training = peaks(up.eval(), torch.randn(1, 48, 8, 8), torch.randn(1, 3, 64, 64))
     embedding, output, tile = 4 * 16 * 64 * 64, 4 * 48 * 64 * 64, 4 * 2**13

@@ -149,8 +149,6 @@ def test_gradients_reach_x_and_every_parameter(name: str) -> None:
     module(x, *guide).square().sum().backward()
     silent = [key for key, one in learnt(module) if one.grad is None or not one.grad.any()]
     assert not silent
-    frozen = {key for key, one in module.named_parameters() if not one.requires_grad}
-    assert frozen == set(module.unused_parameters)
     assert x.grad is not None
     assert x.grad.any()
 

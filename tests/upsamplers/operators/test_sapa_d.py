@@ -81,7 +81,7 @@ def test_blocks_of_rows_give_what_one_block_gives(monkeypatch):
 
     expected = results()
     for limit in ("CPU_AT_LEAST", "CPU_AT_MOST"):
-        monkeypatch.setattr(f"upsamplers.functional._torch.point_selection.{limit}", 10_000)
+        monkeypatch.setattr(f"upsamplers.functional._torch.point_blocks.{limit}", 10_000)
     for result, other in zip(results(), expected, strict=True):
         assert torch.allclose(result, other, rtol=1e-10)
 

@@ -21,9 +21,10 @@ from upsamplers.functional._torch.bilinear_taps import (
     table_of,
 )
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.gathered_samples import gathered_samples
 from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_blocks import Block, Neighbourhood, blocks, pixels_of, write_pixels
-from upsamplers.functional._torch.portable_points import gather_bilinearly, sampled_sum
+from upsamplers.functional._torch.portable_points import sampled_sum
 from upsamplers.functional._torch.precision import coordinate_dtype
 
 
@@ -66,7 +67,7 @@ class AttendedPoints(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of x, key, query, bias and offsets."""
         if torch.is_grad_enabled():  # gradients of gradients are wanted
-            form = partial(sampled_sum, hood=ctx.hood, read=gather_bilinearly)
+            form = partial(sampled_sum, hood=ctx.hood, read=partial(gathered_samples, align_corners=True))
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:5]), None
         return *point_gradients(ctx.saved_tensors, grad, ctx.hood, needs_x=ctx.needs_input_grad[0]), None
 

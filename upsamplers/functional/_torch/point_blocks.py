@@ -58,7 +58,7 @@ class Block:
     band: slice
 
 
-def blocks(x: Tensor, query: Tensor, hood: Neighbourhood, numbers: int) -> Iterator[Block]:
+def blocks(x: Tensor, query: Tensor, hood: Neighbourhood | None, numbers: int) -> Iterator[Block]:
     """Cuts the output into blocks whose buffers take a quarter of it, on CPU no more than a cache holds.
 
     Smaller ones read, and backward add up, overlapping bands more often, and wait for each other's threads.
@@ -66,7 +66,7 @@ def blocks(x: Tensor, query: Tensor, hood: Neighbourhood, numbers: int) -> Itera
     Args:
         x: (B, C, H, W).
         query: (B, D, sH, sW).
-        hood: where the points are.
+        hood: where the points are; None: anywhere.
         numbers: that a pixel takes in the buffers of a block.
     """
     itemsize, (tall, wide) = max(4, x.element_size()), query.shape[2:]
@@ -83,13 +83,13 @@ def blocks(x: Tensor, query: Tensor, hood: Neighbourhood, numbers: int) -> Itera
             yield Block(slice(first, min(first + images, x.shape[0])), part, _band(part, x.shape[2], tall, hood))
 
 
-def _band(rows: slice, height: int, tall: int, hood: Neighbourhood) -> slice:
+def _band(rows: slice, height: int, tall: int, hood: Neighbourhood | None) -> slice:
     """The rows, of `height` with its border, that points of these rows of `tall` can reach, with a border of its own.
 
     Points move to the edge of a band where they would leave it, so that it has to reach as far beyond them, if there is
     anything but zeros.
     """
-    if rows.stop - rows.start == tall:
+    if hood is None or rows.stop - rows.start == tall:
         return slice(0, height + 2 * BORDER)
     ratio, most = (height - 1) / max(1, tall - 1), hood.reach + hood.kernel // 2
     first, last = floor((rows.start - most) * ratio), ceil((rows.stop - 1 + most) * ratio)

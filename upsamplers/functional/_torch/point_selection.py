@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -22,16 +21,10 @@ from upsamplers.functional._torch.bilinear_taps import (
     table_of,
 )
 from upsamplers.functional._torch.differentiable import gradients_again
+from upsamplers.functional._torch.gathered_samples import gathered_samples
 from upsamplers.functional._torch.layout import empty_feature
-from upsamplers.functional._torch.point_blocks import (
-    CPU_AT_LEAST,
-    CPU_AT_MOST,
-    GPU_AT_LEAST,
-    Block,
-    pixels_of,
-    write_pixels,
-)
-from upsamplers.functional._torch.portable_points import gather_bilinearly, read_bilinearly
+from upsamplers.functional._torch.point_blocks import Block, blocks, pixels_of, write_pixels
+from upsamplers.functional._torch.portable_points import Read, read_bilinearly
 from upsamplers.functional._torch.precision import coordinate_dtype
 
 
@@ -50,7 +43,8 @@ class SelectedPoints(Function):
         """The gradients of x, key, query and offsets."""
         groups, scale = ctx.sizes
         if torch.is_grad_enabled():  # gradients of gradients are wanted
-            form = partial(sampled_selection, groups=groups, scale=scale, gathers=True)
+            gathered = partial(gathered_samples, align_corners=True)
+            form = partial(sampled_selection, groups=groups, scale=scale, read=gathered)
             return *gradients_again(form, ctx.saved_tensors, grad, ctx.needs_input_grad[:4]), None, None
         x, key, query, offsets = ctx.saved_tensors
         needs_x = ctx.needs_input_grad[0]
@@ -58,10 +52,9 @@ class SelectedPoints(Function):
 
 
 def sampled_selection(
-    x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, *, gathers: bool = False
+    x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, *, read: Read = read_bilinearly
 ) -> Tensor:
-    """`selected_points` in plain operations on images, point by point; twice differentiable where it gathers."""
-    read = gather_bilinearly if gathers else read_bilinearly
+    """`selected_points` in plain operations on images, point by point, with the samples that `read` takes."""
     dtype, out_dtype, (height, width) = coordinate_dtype(x), x.dtype, x.shape[2:]
     tall, wide = query.shape[2:]
     # Zeros around: a side of one pixel would have no spacing.
@@ -91,7 +84,7 @@ def _select(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int,
     out = empty_feature(x, (*x.shape[:2], *query.shape[2:]))
     dtype = coordinate_dtype(x)
     tables = table_of(x, dtype), table_of(key, dtype)
-    for block in _blocks(x, query, 7 * offsets.shape[1] + query.shape[1] + x.shape[1]):
+    for block in blocks(x, query, None, 7 * offsets.shape[1] + query.shape[1] + x.shape[1]):
         values, keys = (_rows(table, block, groups) for table in tables)
         taps, of_query, _ = _looked_up(keys, query, offsets, block, tables[0], groups, scale)
         attention = taps.between(of_query).softmax(2)  # (N, Z, P)
@@ -117,7 +110,7 @@ def selection_gradients(
     tables = table_of(x, dtype), table_of(key, dtype)
     grad_values, grad_keys = torch.zeros_like(tables[0]) if needs_x else None, torch.zeros_like(tables[1])
     grad_query, grad_offsets = torch.empty_like(query), torch.empty_like(offsets)
-    for block in _blocks(x, query, 20 * offsets.shape[1] + 2 * query.shape[1] + x.shape[1]):
+    for block in blocks(x, query, None, 20 * offsets.shape[1] + 2 * query.shape[1] + x.shape[1]):
         values, keys = (_rows(table, block, groups) for table in tables)
         taps, of_query, queries = _looked_up(keys, query, offsets, block, tables[0], groups, scale)
         rows = taps.rows.flatten(0, 1).flatten(1)
@@ -159,23 +152,3 @@ def _looked_up(
 def _rows(table: Tensor, block: Block, groups: int) -> Tensor:
     """A block's images of a table, a row for each pixel and group."""
     return table[block.images].view(-1, table.shape[3] // groups)
-
-
-def _blocks(x: Tensor, query: Tensor, numbers: int) -> Iterator[Block]:
-    """Cuts the output into blocks whose buffers take a quarter of it, on CPU no more than a cache holds.
-
-    Args:
-        x: (B, C, H, W).
-        query: (B, ZD, sH, sW).
-        numbers: that a pixel takes in the buffers of a block.
-    """
-    itemsize, (tall, wide) = max(4, x.element_size()), query.shape[2:]
-    budget = x.shape[1] * tall * wide * itemsize // 4
-    if x.device.type == "cpu":
-        budget = min(max(budget, CPU_AT_LEAST), CPU_AT_MOST)
-    else:
-        budget = max(budget, GPU_AT_LEAST)
-    rows = max(1, budget // (wide * numbers * itemsize))
-    for image in range(len(x)):
-        for top in range(0, tall, rows):
-            yield Block(slice(image, image + 1), slice(top, min(top + rows, tall)), slice(0, x.shape[2] + 2 * BORDER))

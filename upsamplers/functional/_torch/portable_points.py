@@ -60,30 +60,3 @@ def _grids(offsets: Tensor, hood: Neighbourhood) -> list[Tensor]:
     y = (moves[:, 0::2] + down + rows.view(-1, 1)) / rows[-1:].clamp_min(1) * 2 - 1  # (B·Z, k², sH, sW)
     x = (moves[:, 1::2] + across + columns) / columns[-1:].clamp_min(1) * 2 - 1
     return [torch.stack((x[:, point], y[:, point]), dim=-1) for point in range(hood.points)]
-
-
-def gather_bilinearly(image: Tensor, grid: Tensor) -> Tensor:
-    """`read_bilinearly` in operations that autograd can go through twice."""
-    border = 2
-    height, width = image.shape[2:]
-    pixels = F.pad(image, (border,) * 4).flatten(2)  # (B, C, (H + 4)(W + 4))
-    column, across = _split((grid[..., 0] + 1) / 2 * (width - 1), width)
-    row, down = _split((grid[..., 1] + 1) / 2 * (height - 1), height)
-    first = (row + border) * (width + 2 * border) + column + border  # (B, sH, sW)
-
-    def corner(below: int, right: int) -> Tensor:
-        tap = (first + below * (width + 2 * border) + right).flatten(1).unsqueeze(1)  # (B, 1, sH·sW)
-        return pixels.gather(2, tap.expand(-1, pixels.shape[1], -1)).view(*pixels.shape[:2], *grid.shape[1:3])
-
-    across, down = across.unsqueeze(1), down.unsqueeze(1)
-    upper = corner(0, 0) * (1 - across) + corner(0, 1) * across
-    lower = corner(1, 0) * (1 - across) + corner(1, 1) * across
-    out: Tensor = upper * (1 - down) + lower * down
-    return out
-
-
-def _split(positions: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """The integer part, at most two pixels outside, and the fraction of positions in pixels."""
-    positions = positions.clamp(-2, length)
-    floor = positions.detach().floor()
-    return floor.long(), positions - floor

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, fits_layout
 
 # The first are for small images.
 SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W")
@@ -21,11 +21,6 @@ PIXEL_BLOCKS = blocks(
     (32, 2, 8, 4), (64, 1, 8, 4), (64, 2, 8, 8), (128, 1, 8, 8),
 )  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS, "SIDE", "IN_ROWS")
-
-
-def fits_layout(config, arguments):
-    """Whether blocks are for the layout of y."""
-    return (config.kwargs["BLOCK_C"] < 32) == arguments["IN_ROWS"]
 
 
 @triton.jit

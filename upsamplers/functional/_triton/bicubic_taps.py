@@ -9,7 +9,7 @@ from torch import Tensor
 from upsamplers.functional._torch.bicubic_taps import composed_kernel
 from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton.bicubic_taps_kernels import bicubic_taps_kernel
-from upsamplers.functional._triton.launch import dense, launch, materialized, tuning_keys
+from upsamplers.functional._triton.launch import dense, launch, materialized, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
@@ -24,7 +24,7 @@ def bicubic_taps_fwd(weights: Tensor, kernel: int, scale: int, transposed: bool)
     launch(
         bicubic_taps_kernel, lambda meta: (-(-tall * wide // meta["BLOCK_P"]), 1, batch),
         weights, out, tall // scale, wide // scale, *tuning_keys(weights),
-        weights.stride(0), weights.stride(1), weights.stride(3), out.stride(0), out.stride(1), out.stride(3),
+        *pixel_strides(weights), *pixel_strides(out),
         S=scale, K=kernel, M=composed, TRANSPOSED=transposed,
         TAPS=next_power_of_2(sides[0]), OUT_TAPS=next_power_of_2(sides[1]),
     )  # fmt: skip

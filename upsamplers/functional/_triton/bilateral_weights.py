@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from upsamplers.functional._triton.bilateral_weights_kernels import bilateral_weights_fwd_kernel
-from upsamplers.functional._triton.launch import dense, launch, tuning_keys
+from upsamplers.functional._triton.launch import dense, launch, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
@@ -40,8 +40,7 @@ def bilateral_weights_fwd(
         bilateral_weights_fwd_kernel, lambda meta: (-(-height * width // meta["BLOCK_P"]), 1, batch),
         range_weights, sigma, guide, weight, second_weight, second_bias, out,
         height * width, least, share, *tuning_keys(range_weights),
-        range_weights.stride(0), range_weights.stride(1), range_weights.stride(3),
-        guide.stride(0), guide.stride(1), guide.stride(3), weight.stride(0), weight.stride(1),
+        *pixel_strides(range_weights), *pixel_strides(guide), weight.stride(0), weight.stride(1),
         K=kernel, TAPS=max(16, next_power_of_2(taps)),
     )  # fmt: skip
     return out

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton.channel_norm_kernels import channel_norm_fwd_kernel
-from upsamplers.functional._triton.launch import dense, launch, tuning_keys
+from upsamplers.functional._triton.launch import dense, launch, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
@@ -19,7 +19,7 @@ def channel_norm_fwd(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Ten
     launch(
         channel_norm_fwd_kernel, lambda meta: (-(-height * width // meta["BLOCK_P"]), 1, batch),
         x, weight, bias, out, channels, height * width, eps, *tuning_keys(x),
-        x.stride(0), x.stride(1), x.stride(3), out.stride(0), out.stride(1), out.stride(3),
+        *pixel_strides(x), *pixel_strides(out),
         BLOCK_C=next_power_of_2(channels),
     )  # fmt: skip
     return out

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from upsamplers.functional._torch.differentiable import gradients_again
 from upsamplers.functional._triton import group_norm_kernels as kernels
-from upsamplers.functional._triton.launch import launch, tuning_keys
+from upsamplers.functional._triton.launch import launch, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 
 # Pixels whose mean one program takes: of a channel where rows are contiguous, else of some channels.
@@ -44,7 +44,7 @@ def _statistics(
     squares = torch.empty_like(means)
     launch(
         kernels.tile_moments_kernel, lambda blocks: (tiles, -(-channels // blocks["BLOCK_C"]), batch),
-        x, means, squares, channels, pixels, *tuning_keys(x), *_strides(x), TILE=tile, IN_ROWS=in_rows,
+        x, means, squares, channels, pixels, *tuning_keys(x), *pixel_strides(x), TILE=tile, IN_ROWS=in_rows,
     )  # fmt: skip
     scale, shift = _fake_scale_and_shift(x, weight, bias, groups, eps)
     mean, reciprocal = (x.new_empty((batch, groups), dtype=torch.float32) for _ in range(2))
@@ -110,7 +110,7 @@ def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     launch(
         kernels.scale_channels_kernel,
         lambda blocks: (-(-height * width // blocks["BLOCK_P"]), -(-channels // blocks["BLOCK_C"]), batch),
-        x, scale, shift, out, channels, height * width, *tuning_keys(x), *_strides(x),
+        x, scale, shift, out, channels, height * width, *tuning_keys(x), *pixel_strides(x),
         IN_ROWS=x.stride(1) != 1 or channels == 1,
     )  # fmt: skip
     return out
@@ -137,14 +137,6 @@ def normalised_product(
     launch(
         kernels.normalised_product_kernel, lambda blocks: (-(-height * width // blocks["BLOCK_P"]), 1, batch),
         u, v, scale_u, shift_u, scale_v, shift_v, out, slope, channels, height * width,
-        *tuning_keys(u), *_strides(u),
+        *tuning_keys(u), *pixel_strides(u),
     )  # fmt: skip
     return out
-
-
-def _strides(x: Tensor) -> tuple[int, int, int]:
-    """Of (image, channel, pixel), where pixels are numbered over the image."""
-    _, channels, height, width = x.shape
-    if x.is_contiguous():
-        return channels * height * width, height * width, 1
-    return channels * height * width, 1, channels

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, fits_layout
 
 ROW_BLOCKS = blocks(("BLOCK_C",), (4, 8), (1, 4), (1, 8), (2, 4), (2, 8), (1, 2))
 CHANNEL_BLOCKS = blocks(("BLOCK_C",), (32, 4), (32, 8), (64, 4), (64, 8), (16, 4))
@@ -23,11 +23,6 @@ PRODUCT_BLOCKS = blocks(
     (8, 64, 4), (16, 64, 4), (32, 64, 8), (16, 128, 8), (8, 128, 4), (32, 32, 4), (64, 32, 8), (64, 8, 4), (128, 8, 8),
 )  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS)
-
-
-def fits_layout(config, arguments):
-    """Whether blocks are for the layout of x."""
-    return (config.kwargs["BLOCK_C"] < 16) == arguments["IN_ROWS"]
 
 
 @tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)

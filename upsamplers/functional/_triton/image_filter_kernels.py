@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, fits_layout
 
 SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W", "CHANNELS")
 # One channel after the other of a tile of pixels where rows are contiguous, some at once of small images; where
@@ -29,11 +29,6 @@ FORWARD_BLOCKS = blocks(
     *((*sizes[:-1], 1, sizes[-1]) for sizes in CHANNEL_SIZES),
 )  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
-
-
-def fits_layout(config, arguments):
-    """Whether blocks are for the layout of y."""
-    return (config.kwargs["BLOCK_C"] < 32) == arguments["IN_ROWS"]
 
 
 @triton.jit
@@ -60,7 +55,8 @@ def load_window(
 ):  # fmt: skip
     """The values (C, P) that ROWS output pixels, one below the other, see: K of each row; outside the image zero."""
     if IN_ROWS:  # of an even number of pixels: what lets two neighbours be one load
-        stride_yc, stride_yh = tl.multiple_of(stride_yc, 2), tl.multiple_of(stride_yh, 2)
+        # The first is 1, a constant, where one channel is laid out as channels_last.
+        stride_yc, stride_yh = stride_yc // 2 * 2, tl.multiple_of(stride_yh, 2)
     first_column = 2 * column - (K // 2 - 1)
     values = ()
     for tap_row in tl.static_range(K + 2 * ROWS - 2):

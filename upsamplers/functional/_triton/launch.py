@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from upsamplers.functional._torch.layout import empty_feature
-from upsamplers.functional.backend import is_interpreted, next_power_of_2
+from upsamplers.functional.backend import MOST_ELEMENTS, is_interpreted, next_power_of_2
 
 # How the logits of a window become weights.
 SOFTMAX, SIGMOID_SOFTMAX, PLAIN = range(3)
@@ -36,9 +36,26 @@ def dense(x: Tensor) -> Tensor:
     return x.contiguous()
 
 
+def pixel_strides(x: Tensor) -> tuple[int, int, int]:
+    """Strides of (image, channel, pixel) of a dense x (B, C, H, W), with pixels numbered over the image.
+
+    Not read from x: along an axis of one element a stride can be anything.
+    """
+    channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
+    return (channels * pixels, pixels, 1) if x.is_contiguous() else (channels * pixels, 1, channels)
+
+
+def narrow(tensor: Tensor) -> Tensor:
+    """Itself, or a copy where it is a view of something so large that offsets in an image need more than 32 bits."""
+    if tensor.is_contiguous():
+        return tensor
+    steps = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
+    return tensor if sum((size - 1) * stride for size, stride in steps) < MOST_ELEMENTS else tensor.contiguous()
+
+
 def materialized(grad: Tensor) -> Tensor:
-    """A gradient without strides of zero: one that is expanded, as of a sum, is not what blocks are chosen for."""
-    return grad.contiguous() if 0 in grad.stride() else grad
+    """A gradient that is `narrow` and without strides of zero: an expanded one is not what blocks are chosen for."""
+    return grad.contiguous() if 0 in grad.stride() else narrow(grad)
 
 
 def tuning_keys(x: Tensor, groups: int = 1) -> tuple[int, int]:
@@ -53,22 +70,6 @@ def tuning_keys(x: Tensor, groups: int = 1) -> tuple[int, int]:
 Grid = tuple[int, int, int]
 Blocks = Callable[[Mapping[str, int]], Grid]
 Rule = Callable[[Mapping[str, Any]], Any]
-
-
-def tile_grid(rows: int, columns: int, channels: int | None, images: int) -> Blocks:
-    """The grid (rows · blocks of columns, blocks of channels, images).
-
-    Args:
-        rows, columns: of pixels; BLOCK_P pixels of a row are a program's.
-        channels: BLOCK_C of them are a program's; None: all.
-        images: images times groups of channels, one a program.
-    """
-
-    def grid(meta: Mapping[str, int]) -> Grid:
-        channel_blocks = 1 if channels is None else -(-channels // meta["BLOCK_C"])
-        return rows * -(-columns // meta["BLOCK_P"]), channel_blocks, images
-
-    return grid
 
 
 def rectangle_grid(size: Sequence[int], channels: int | None, images: int) -> Blocks:

@@ -15,11 +15,12 @@ from upsamplers.functional._triton.launch import (
     empty_upsampled,
     launch,
     materialized,
+    narrow,
     rectangle_grid,
     tuning_keys,
 )
 from upsamplers.functional._triton.operation import Operation
-from upsamplers.functional.backend import MOST_ELEMENTS, next_power_of_2
+from upsamplers.functional.backend import next_power_of_2
 
 # Of the largest gradient: sums of up to 2^22 of them keep within 64 bits, each to 2^-40 of the largest.
 STEPS = 2.0**40
@@ -31,18 +32,12 @@ def sample(
     x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, factor: float, groups: int, scale: int
 ) -> Tensor:
     """`sample_displaced` for tensors of any strides, with gradients."""
-    offsets = _narrow(offsets)
+    offsets = narrow(offsets)
     if scopes is not None and scopes.stride() != offsets.stride():
         offsets, scopes = offsets.contiguous(), scopes.contiguous()
     initial = None if initial is None else initial.contiguous()
     out: Tensor = displaced(dense(x), offsets, scopes, initial, factor, groups, scale)
     return out
-
-
-def _narrow(tensor: Tensor) -> Tensor:
-    """Itself, or a copy where it is a view of something so large that offsets in an image need more than 32 bits."""
-    steps = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
-    return tensor if sum((size - 1) * stride for size, stride in steps) < MOST_ELEMENTS else tensor.contiguous()
 
 
 def sample_displaced(

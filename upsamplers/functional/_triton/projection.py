@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from upsamplers.functional._torch.layout import empty_feature
-from upsamplers.functional._triton.launch import dense, launch, tuning_keys
+from upsamplers.functional._triton.launch import dense, launch, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.projection_kernels import project_fwd_kernel
 from upsamplers.functional.backend import next_power_of_2
@@ -62,7 +62,7 @@ def project_1x1(
     second_outputs = 0 if second_weight is None else second_weight.shape[0]
     out = _empty(x, outputs + second_outputs, shuffle)
     pixels = height * width
-    strides = _pixel_strides(x), _pixel_strides(out)
+    strides = pixel_strides(x), pixel_strides(out)
     align = gcd(16, pixels, *(stride[1] for stride in strides)) if strides[0][2] == 1 else 1
     launch(
         project_fwd_kernel,
@@ -80,11 +80,6 @@ def project_1x1(
 
 def _empty(x: Tensor, outputs: int, shuffle: int) -> Tensor:
     return empty_feature(x, (x.shape[0], outputs * shuffle**2, *x.shape[2:]))
-
-
-def _pixel_strides(x: Tensor) -> tuple[int, int, int]:
-    """Of (batch, channel, pixel): rows follow one another without gaps in either layout."""
-    return x.stride(0), x.stride(1), x.shape[1] if x.stride(1) == 1 and x.shape[1] > 1 else 1
 
 
 def _flops(x: Any, weight: Any, second_weight: Any, *others: Any, **_: Any) -> int:

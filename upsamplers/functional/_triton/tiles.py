@@ -36,6 +36,11 @@ def fits_registers(
     return fits
 
 
+def fits_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
+    """A rule that blocks of few channels are for contiguous rows, those of many for channels_last."""
+    return bool((config.kwargs["BLOCK_C"] < 16) == arguments["IN_ROWS"])
+
+
 @triton.jit
 def image_tile(groups):
     """The image and the group of channels of a program."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from upsamplers.functional._triton.launch import empty_upsampled, launch, tile_grid, tuning_keys
+from upsamplers.functional._triton.launch import empty_upsampled, launch, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.unpool_kernels import unpool_fwd_kernel
 from upsamplers.functional.backend import next_power_of_2
@@ -18,7 +18,8 @@ def max_unpool_fwd(x: Tensor, index: Tensor, scale: int) -> Tensor:
     batch, channels, height, width = x.shape
     for strays in (False, True):
         launch(
-            unpool_fwd_kernel, tile_grid(height, width, channels, batch),
+            unpool_fwd_kernel,
+            lambda blocks: (height * -(-width // blocks["BLOCK_P"]), -(-channels // blocks["BLOCK_C"]), batch),
             x, index, out, channels, height, width, *tuning_keys(x), *x.stride(), *index.stride(), *out.stride(),
             S=scale, SUBS=next_power_of_2(scale**2), STRAYS=strays, IN_ROWS=out.stride(3) == 1,
         )  # fmt: skip

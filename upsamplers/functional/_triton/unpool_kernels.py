@@ -4,17 +4,12 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, store_outputs
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, fits_layout, store_outputs
 
 SIZES = ("BLOCK_C", "BLOCK_P")
 ROW_BLOCKS = blocks(SIZES, (4, 64, 4), (1, 128, 4), (1, 256, 4), (2, 128, 4), (8, 64, 4), (4, 128, 4), (1, 64, 2))
 CHANNEL_BLOCKS = blocks(SIZES, (32, 8, 4), (64, 8, 4), (128, 4, 4), (64, 4, 4), (32, 16, 4))
 KEYS = ("channels", *AUTOTUNE_KEYS, "S", "IN_ROWS")
-
-
-def fits_layout(config, arguments):
-    """Whether blocks are for the layout of x."""
-    return (config.kwargs["BLOCK_C"] < 32) == arguments["IN_ROWS"]
 
 
 @tuned([*ROW_BLOCKS, *CHANNEL_BLOCKS], KEYS, fits=fits_layout)

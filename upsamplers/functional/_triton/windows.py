@@ -17,7 +17,7 @@ from torch import Tensor
 from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.reflection import fold_taps
 from upsamplers.functional._triton import window_kernels as kernels
-from upsamplers.functional._triton.launch import Grid, empty_upsampled, launch, materialized, tuning_keys
+from upsamplers.functional._triton.launch import Grid, empty_upsampled, launch, materialized, narrow, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional.backend import next_power_of_2
 
@@ -155,6 +155,7 @@ def window_sum(
     """
     _, channels, height, width = x.shape
     out = empty_upsampled(x, scale)
+    x, weights, guide = narrow(x), narrow(weights), None if guide is None else narrow(guide)
     # Up to two borders, so that pairs of pixels stay aligned. At larger scales each pixel is read by few.
     around = (kernel // 2 + 1) // 2 * 2
     is_padded = reflect and scale == 1 and x.is_contiguous() and around < min(height, width)
@@ -219,6 +220,7 @@ def window_spread(y: Tensor, weights: Tensor, kernel: int, groups: int, scale: i
         (B, C, H, W) in y's dtype and layout.
     """
     out = _empty_spread(y, weights, kernel, groups, scale)
+    y, weights = narrow(y), narrow(weights)
     _, channels, height, width = out.shape
     launch(
         kernels.window_spread_kernel,
@@ -286,6 +288,7 @@ def window_dots(
         dtype: of the result.
     """
     dots = _empty_dots(x, y, kernel, groups, scale, reflect, softmax, shuffled, dtype)
+    x, y = narrow(x), narrow(y)
     batch, channels, height, width = x.shape
     sides = next_power_of_2(scale)
     arguments = (

@@ -12,6 +12,8 @@ from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 
 pytest.importorskip("triton")
+from upsamplers.functional._triton.channel_norm import channel_norm
+
 pytestmark = [*marks, unwritten_shows]
 
 NAMES = ("x", "key", "query", "bias", "offsets")
@@ -85,6 +87,14 @@ def test_deterministic_gradients_are_those_of_the_pytorch_form():
     finally:
         torch.use_deterministic_algorithms(False)
     assert all(torch.equal(found[name], expected[name]) for name in NAMES)
+
+
+def test_a_column_of_pixels_with_a_stride_of_its_own_is_normalised():
+    x = torch.randn(1, 16, 1, 4, device=DEVICE).transpose(2, 3)
+    norm = torch.nn.LayerNorm(16).to(DEVICE)
+    with torch.no_grad():
+        expected = norm(x.movedim(1, 3)).movedim(3, 1)
+    torch.testing.assert_close(channel_norm(x, norm.weight, norm.bias, norm.eps), expected)
 
 
 @pytest.mark.parametrize(("name", "norm"), [("lda-aqu", "layer_norm.norm"), ("jbu", "fixup_proj.0")])
