@@ -1,8 +1,7 @@
 """The largest square input, or upsampling factor, whose forward or training step fits in a given memory.
 
 The bytes of a step are counted under FakeTensorMode, which needs neither memory nor the device, and confirmed by a real
-step where the device is present (docs/decisions/0016-choosing.md). torch is imported where something is counted: an
-estimate from a stored run needs none.
+step where the device is present (docs/decisions/0016-choosing.md). torch is imported where something is counted.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from upsampler_bench.case import INFERENCE, TRAIN, Case, Settings
-from upsampler_bench.errors import DeviceError, PlanError
-from upsampler_bench.results import Measurement, Run
+from upsampler_bench.case import TORCH, TRAIN, Case, Settings
+from upsampler_bench.errors import DeviceError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,9 +21,8 @@ if TYPE_CHECKING:
     from upsampler_bench.device import Device
     from upsampler_bench.workloads.workload import Workload
 
-PEAKS = {INFERENCE: "inference_memory", TRAIN: "train_memory"}
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
-COUNTED, EXTRAPOLATED, ESTIMATED = "counted", "counted on strips of full width, extrapolated", "estimate"
+COUNTED, EXTRAPOLATED = "counted", "counted on strips of full width, extrapolated"
 # What is searched: H = W at a factor, or the factor at an H = W.
 SIDE, SCALE = "side", "scale"
 SIDES = range(1, 2**20)
@@ -201,16 +198,15 @@ def count(case: Case) -> Need:
 
     import upsamplers
     from upsampler_bench.device.tensor_memory import LiveStorages
-    from upsampler_bench.workloads.workload import DTYPES, backend_option
+    from upsampler_bench.workloads.workload import DTYPES
 
     kind = case.device.partition(":")[0]
-    options = backend_option(case)
-    if reason := upsamplers.get(case.upsampler).why_not(scale=case.scale, device=kind, **options):
+    if reason := upsamplers.get(case.upsampler).why_not(scale=case.scale, device=kind):
         raise upsamplers.Unsupported(reason)
     # Operators take the same path for meta tensors as on a GPU, and torch without CUDA has no fake CUDA tensors.
     device = torch.device("cpu" if kind == "cpu" else "meta")
     with device:
-        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale, **options)
+        module = upsamplers.create(case.upsampler, case.channels, scale=case.scale, backend=TORCH)
         module = module.to(dtype=DTYPES[case.dtype]).train(case.mode == TRAIN)
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         as_fake: Any = fake.from_tensor
@@ -293,36 +289,3 @@ def _message(problem: Exception) -> str:
     text = " ".join(str(problem).split())
     is_ours = type(problem).__module__.startswith("upsamplers")
     return text if is_ours else f"{type(problem).__name__}: {text[:160]}"
-
-
-def estimates(run: Run, memory: int) -> tuple[Capacity, ...]:
-    """Capacities from a run's stored peaks, scaled by area.
-
-    Raises:
-        PlanError: the run has no memory readings.
-    """
-    capacities = []
-    for measurement in run.measurements:
-        metric = PEAKS.get(measurement.case.mode, "")
-        reading = measurement.reading(metric)
-        if reading and reading.samples and not measurement.case.model:
-            capacities.append(_estimate(run, measurement, reading.samples[0], memory))
-    if not capacities:
-        raise PlanError("this run measured no memory; 'upsampler-bench run' does, or leave out --from to count sizes")
-    return tuple(capacities)
-
-
-def _estimate(run: Run, measurement: Measurement, peak: float, memory: int) -> Capacity:
-    """A guide is taken to be as large as the encoder feature."""
-    case = measurement.case
-    needs_guide = any(info.needs_guide for info in run.upsamplers if info.name == case.upsampler)
-    area, itemsize = case.height * case.width, ITEMSIZE[case.dtype]
-    inputs = case.batch * case.channels * area * itemsize * (1 + case.scale**2 * needs_guide)
-    counts = (one.reading("params_all") for one in run.measurements if one.case.upsampler == case.upsampler)
-    parameters = next((int(count.samples[0]) for count in counts if count and count.samples), 0) * itemsize
-    side = math.isqrt(int(area * max(memory - parameters, 0) / (inputs + peak)))
-    if not side:
-        return Capacity(case, method=ESTIMATED, reason=f"the parameters alone need {parameters:,} bytes")
-    share = side**2 / area
-    need = Need(parameters, round(inputs * share), round(peak * share))
-    return Capacity(replace(case, height=side, width=side), need, ESTIMATED)

@@ -128,15 +128,12 @@ def parse(keys: Mapping[str, Any]) -> Plan:
         key = given.replace("-", "_")
         if key in _LISTS:
             plan[key] = tuple(dict.fromkeys(_LISTS[key](item, given) for item in _as_list(value, given)))
-        elif key == "stages":
-            stages = "+".join(_text(item, given) for item in _as_list(value, given))
-            plan["model"] = (*plan.get("model", ()), f"stages({stages})")
         elif key in ("name", "device"):
             plan[key] = _text(value, given)
         elif key in _SETTINGS:
             settings[key] = _setting(key, value, given)
         else:
-            known = (*_LISTS, "stages", "name", "device", *_SETTINGS)
+            known = (*_LISTS, "name", "device", *_SETTINGS)
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
     parsed = Plan(**plan)
     parsed = replace(parsed, settings=_with_processes(Settings(**settings), settings, parsed.backend))
@@ -261,7 +258,7 @@ def _text(value: object, key: str) -> str:
 
 
 def _positive(value: object, key: str) -> int:
-    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise PlanError(f"{key} is {value!r}; expected a positive integer")
     return number

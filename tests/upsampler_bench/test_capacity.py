@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sample_choice import measured_run
 from sample_workload import every_operator
 
 from upsampler_bench import capacity, device
@@ -193,31 +192,14 @@ def test_a_factor_is_printed_and_stored_with_the_side_that_is_kept(cpu):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--memory", "1GiB", "--side", "28", "--scale", "4"), "leave out --scale and --from"),
+        (("--memory", "1GiB", "--side", "28", "--scale", "4"), "the factor is searched; leave out --scale"),
         (("--memory", "much"), "--memory is 'much'; expected a number above 0 with its unit, such as 200MiB"),
         (("--memory", "1GiB", "-u", "dysampel"), "no upsampler 'dysampel'; did you mean 'dysample'?"),
         (("--memory", "1GiB", "--dtype", "float8"), "dtype is 'float8'"),
         (("--memory", "1GiB", "--device", "tpu"), "no device 'tpu'"),
-        (("--memory", "1GiB", "--from", "nowhere", "--batch", "4", "--dtype", "float16"), "leave out --batch, --dtype"),
-        (("--memory", "1GiB", "--from", "nowhere"), "no stored run at nowhere"),
     ],
 )
 def test_misuse_is_one_sentence_and_exit_code_2(invoke, arguments, message):
     code, _, err = invoke("capacity", *arguments)
     assert (code, err.count("error: ")) == (2, 1)
     assert message in " ".join(err.split())
-
-
-def test_an_estimate_from_a_stored_run_is_near_what_is_counted():
-    found = capacity.estimates(measured_run(), 2**30)
-    assert "Estimated from the stored peak" in text(found, capacity.SIDE, 2**30)
-    forward, _ = (one for one in found if one.case.upsampler == "nearest")
-    assert abs(forward.case.height - capacity.largest(Case("nearest"), 2**30, None).case.height) <= 1
-
-
-def test_a_stored_run_on_two_backends_is_estimated_on_each():
-    run = measured_run()
-    triton = tuple(replace(one, case=one.case.on("triton")) for one in run.measurements)
-    both = replace(run, measurements=(*run.measurements, *triton))
-    printed = text(capacity.estimates(both, 2**30), capacity.SIDE, 2**30)
-    assert {"nearest · torch", "nearest · triton"} <= {" ".join(line.split()[:3]) for line in printed.splitlines()}

@@ -90,6 +90,7 @@ def test_several_processes_share_an_operators_samples_where_there_is_time_for_th
         ({"layout": "nchw"}, "layout is 'nchw'; expected contiguous, channels_last"),
         ({"mode": "eval"}, "mode is 'eval'; expected inference, train"),
         ({"scale": 0}, "scale is 0; expected a positive integer"),
+        ({"scale": "²"}, "scale is '²'; expected a positive integer"),
         ({"scale": 1.5}, "scale is 1.5"),
         ({"batch": True}, "batch is True"),
         ({"seed": "a"}, "seed is 'a'; expected an integer from 0"),

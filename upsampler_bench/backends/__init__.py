@@ -1,5 +1,6 @@
 """How an operator is executed: one backend a file; the file's name is the backend's.
 
+A backend that calls something else in a module's place has `prepare`, see below.
 A backend that cannot run every case has `why_not(case)`, which says why it cannot run one here, whatever the operator.
 An engine, which runs the exported file of a module, has `IS_ENGINE`; it prepares an `Engine` (`_engine.py`). One that
 takes long to prepare a module says about how long in `SECONDS`.
@@ -29,20 +30,6 @@ class Backend(Protocol):
     DESCRIPTION: str
     OPERATORS: str
 
-    def prepare(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:
-        """What is called, and timed, in the module's place.
-
-        Args:
-            module: the operator, or the model it is in, on its device, in training mode where it is to be trained.
-            inputs: what it will be called with.
-
-        Returns:
-            A callable of these inputs, with the module's outputs; where it is the module itself, the module.
-
-        Raises:
-            upsamplers.Unsupported: the backend cannot execute this module.
-        """
-
 
 def names() -> tuple[str, ...]:
     """The names of all backends; none is imported."""
@@ -57,6 +44,25 @@ def get(name: str) -> Backend:
         MissingPackage: it needs a package that is not installed.
     """
     return cast(Backend, discovery.load(__name__, name))
+
+
+def prepare(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:
+    """What is called, and timed, in the module's place: what the backend's own `prepare` gives, else the module.
+
+    Args:
+        name: of the backend.
+        module: the operator, or the model it is in, on its device, in training mode where it is to be trained.
+        inputs: what it will be called with.
+
+    Returns:
+        A callable of these inputs, with the module's outputs.
+
+    Raises:
+        upsamplers.Unsupported: the backend cannot execute this module.
+    """
+    own = getattr(get(name), "prepare", None)
+    call: Callable[..., Any] = own(module, inputs) if own else module
+    return call
 
 
 def why_not(case: Case) -> str | None:

@@ -62,6 +62,7 @@ def merge(runs: Mapping[Path, Run]) -> tuple[Run, tuple[Missing, ...]]:
         environment=_environment([run.environment for run in runs.values()]),
         measurements=tuple(one for condition in order if condition in chosen for one in chosen[condition][1]),
         upsamplers=tuple({info.name: info for run in runs.values() for info in run.upsamplers}.values()),
+        scenes=tuple(dict.fromkeys(scene for run in runs.values() for scene in run.scenes)),
         plan={key: value for key, value in runs[first].plan.items() if key != "shard"},
         started=min(run.started for run in runs.values()),
         finished=max(run.finished for run in runs.values()),

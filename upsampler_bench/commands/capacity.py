@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upsampler_bench import storage
 from upsampler_bench.capacity import SCALE, SIDE, size_of
 from upsampler_bench.case import TORCH, Case
 from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
 from upsampler_bench.commands.options import Json, Plugin, Timeout, Upsampler
-from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.units import counted
 
@@ -30,29 +26,20 @@ COUNTED = (
     "tensors; leave some room."
 )
 EXTRAPOLATED = "Large sizes on a CPU are extrapolated from strips of full width; the result may be 1 % too large."
-ESTIMATED = (
-    "Estimated from the stored peak at its own shape, scaled by area; a guide is taken to be as large as the encoder "
-    "feature. Without --from sizes are counted."
-)
 
 
 def capacity(
     memory: Annotated[str, typer.Option(help="Memory available, e.g. 24GiB.")],
     upsampler: Upsampler = None,
-    channels: Annotated[int | None, typer.Option(help="Channels of the feature. Default: 256.", min=1)] = None,
-    batch: Annotated[int | None, typer.Option(help="Batch size. Default: 1.", min=1)] = None,
+    channels: Annotated[int, typer.Option(help="Channels of the feature.", min=1)] = 256,
+    batch: Annotated[int, typer.Option(help="Batch size.", min=1)] = 1,
     scale: Annotated[int | None, typer.Option(help="Upsampling factor. Default: 2.", min=1)] = None,
     side: Annotated[
         int | None, typer.Option(help="Keep H = W at this, and find the largest upsampling factor.", min=1)
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 (the default), float16, bfloat16 or float64.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto (the default), cpu, cuda or cuda:i; a GPU need not be present.")
-    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16 or float64.")] = "float32",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:i; a GPU need not be present.")] = "auto",
     confirm: Annotated[bool, typer.Option("--confirm/--no-confirm", help="Confirm by a real step.")] = True,
-    stored: Annotated[
-        Path | None, typer.Option("--from", help="Estimate from a stored run instead; needs no torch.")
-    ] = None,
     plugin: Plugin = None,
     timeout: Timeout = None,
     as_json: Json = False,
@@ -67,18 +54,11 @@ def capacity(
     from upsampler_bench.recommend import limits
 
     available, over = limits.memory(memory), SCALE if side else SIDE
-    if side and (scale or stored):
-        raise PlanError(f"--side is {side}: the factor is searched and counted; leave out --scale and --from")
-    if stored is not None:
-        options = {"channels": channels, "batch": batch, "scale": scale, "dtype": dtype, "device": device}
-        if given := [f"--{name}" for name, value in options.items() if value is not None]:
-            raise PlanError(f"--from estimates what the stored run measured; leave out {', '.join(given)}")
-        capacities = _estimated(stored, available, upsampler)
-    else:
-        shape = f"{channels or 256}x{side or 1}x{side or 1}"
-        keys = {"shape": shape, "batch": batch or 1, "scale": scale or 2, "dtype": dtype or "float32"}
-        keys["device"] = device or "auto"
-        capacities = _counted(available, over, upsampler, keys, plugin or (), timeout, confirm=confirm)
+    if side and scale:
+        raise PlanError(f"--side is {side}: the factor is searched; leave out --scale")
+    shape = f"{channels}x{side or 1}x{side or 1}"
+    keys = {"shape": shape, "batch": batch, "scale": scale or 2, "dtype": dtype, "device": device}
+    capacities = _counted(available, over, upsampler, keys, plugin or (), timeout, confirm=confirm)
     if as_json:
         print(json.dumps([as_data(one, over, available) for one in capacities], indent=1))
     else:
@@ -122,18 +102,6 @@ def _counted(
     )
 
 
-def _estimated(stored: Path, memory: int, upsampler: Sequence[str] | None) -> tuple[Capacity, ...]:
-    from upsampler_bench import capacity as counting
-
-    estimates = counting.estimates(storage.load(stored), memory)
-    names = tuple(dict.fromkeys(one.case.upsampler for one in estimates))
-    for pattern in upsampler or ():
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise PlanError(f"no upsampler {pattern!r} in this run; {nearest(pattern, names)}")
-    patterns = upsampler or ["*"]
-    return tuple(one for one in estimates if any(fnmatchcase(one.case.upsampler, pattern) for pattern in patterns))
-
-
 def text(capacities: Sequence[Capacity], over: str, memory: int) -> str:
     """One table per condition, at most 80 columns wide."""
     groups: dict[str, list[Capacity]] = {}
@@ -151,16 +119,15 @@ def _lines(condition: str, capacities: Sequence[Capacity], over: str, memory: in
     sought = "H = W" if over == SIDE else "factor"
     yield from wrap(f"Largest {sought} that fits in {size(memory)}: {condition}", WIDTH)
     yield ""
-    backends = {one.case.backend for one in capacities}
-    names = dict.fromkeys(one.case.label(backends) for one in capacities)
+    names = dict.fromkeys(one.case.upsampler for one in capacities)
     width = max(len("upsampler"), *map(len, names))
     yield f"{'upsampler':{width}s}  {'inference':>9s}  {'needs':>10s}  {'training':>8s}  {'needs':>10s}"
-    cells = {(one.case.label(backends), one.case.mode): _cells(one, over) for one in capacities}
+    cells = {(one.case.upsampler, one.case.mode): _cells(one, over) for one in capacities}
     for name in names:
         forward, train = (cells.get((name, mode), ("", "")) for mode in ("inference", "train"))
         yield f"{name:{width}s}  {forward[0]:>9s}  {forward[1]:>10s}  {train[0]:>8s}  {train[1]:>10s}".rstrip()
     yield ""
-    yield from wrap(ESTIMATED if all(one.method == "estimate" for one in capacities) else COUNTED, WIDTH)
+    yield from wrap(COUNTED, WIDTH)
     if any("extrapolated" in one.method for one in capacities):
         yield from wrap(EXTRAPOLATED, WIDTH)
     yield from _confirmations(capacities, over)
@@ -168,7 +135,7 @@ def _lines(condition: str, capacities: Sequence[Capacity], over: str, memory: in
         step = capacity.confirmation
         if reason := capacity.reason or (step.reason if step else ""):
             where = f" at {_where(step.case, over)}" if step and not capacity.reason else ""
-            label = f"{capacity.case.label(backends)}, {capacity.case.mode}{where}"
+            label = f"{capacity.case.upsampler}, {capacity.case.mode}{where}"
             yield from wrap(f"{label}: {reason}", WIDTH, subsequent_indent="  ")
 
 
@@ -219,7 +186,6 @@ def as_data(capacity: Capacity, over: str, memory: int) -> dict[str, object]:
     }
     return {
         "upsampler": case.upsampler,
-        "backend": case.backend,
         "mode": case.mode,
         "memory": memory,
         "side": case.height,

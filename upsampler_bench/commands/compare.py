@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from upsampler_bench.report.parts import Report
 
 FORMATS = ("csv", "markdown")
+BUDGET = 300.0
 # Every sample of the comparison, as it was measured.
 SAMPLES_FILE = "comparison.json"
 EXIT_CODES = {
@@ -48,7 +49,7 @@ def compare(
     mode: Annotated[str, typer.Option(help="inference or train.")] = "inference",
     device: Device = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    budget: Annotated[float, typer.Option(help="Time budget in seconds; 0: no limit.")] = 300.0,
+    budget: Annotated[float, typer.Option(help="Time budget in seconds; 0: no limit.")] = BUDGET,
     threshold: Annotated[str, typer.Option(help="Ignore changes smaller than this.")] = "5%",
     fail_on: Annotated[str, typer.Option(help="regression, slower, inconclusive or never.")] = "regression",
     budgets: Annotated[Path | None, typer.Option(help="A TOML file of absolute limits for the head.")] = None,
@@ -84,7 +85,11 @@ def compare(
     }
     plan = {name: value for name, value in given.items() if value}
     if base is None and any(map(storage.is_stored_run, names)):
-        _check_stored_runs(names, [*plan, *(["plugin"] if plugin else [])])
+        changed = {
+            "plugin": plugin, "mode": mode != "inference", "threads": threads != 1, "budget": budget != BUDGET,
+            "same-environment": not own_environment,
+        }  # fmt: skip
+        _check_stored_runs(names, [*plan, *(name for name, is_given in changed.items() if is_given)])
         result = _compare_stored_runs(names[0], names[1], limit, fail_on, output_dir, formats or FORMATS)
         raise typer.Exit(EXIT_CODES[result.value])
 

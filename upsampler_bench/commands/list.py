@@ -10,7 +10,6 @@ import typer
 from upsampler_bench.case import AUTO, Case
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import Plugin, Timeout
-from upsampler_bench.formats.markdown import escaped
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -28,15 +27,11 @@ def list_operators(
     scale: Annotated[int, typer.Option(help="Upsampling factor s to count the parameters for.", min=1)] = 2,
     plugin: Plugin = None,
     timeout: Timeout = None,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
     """List the operators (paper, needs, scales, parameters) and the backends."""
     operators = rows(channels, scale, plugin or (), timeout)
-    if as_markdown:
-        print(markdown(operators))
-    else:
-        console().print(table(operators, channels, scale))
-        console().print("", backends([operator for operator, _ in operators]))
+    console().print(table(operators, channels, scale))
+    console().print("", backends([operator for operator, _ in operators]))
 
 
 def rows(channels: int, scale: int, plugins: Sequence[str] = (), timeout: float | None = None) -> list[Row]:
@@ -72,16 +67,6 @@ def table(rows: Sequence[Row], channels: int, scale: int) -> Group:
         if parameters.refusal:
             refusals.append(f"{operator.name}: {parameters.refusal}")
     return Group(operators, *(["", *refusals] if refusals else []))
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """All operators as a Markdown table."""
-    lines = ["| operator | paper | needs | scales | weights | parameters |", f"|{' :-- |' * 4} --: | --: |"]
-    for operator, parameters in rows:
-        weights, total = _numbers(parameters)
-        cells = [f"`{operator.name}`", *map(escaped, (*_facts(operator), weights, parameters.refusal or total))]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def backends(operators: Sequence[Operator]) -> Table:

@@ -24,13 +24,14 @@ from upsampler_bench.commands.options import (
     Threads,
     Timeout,
 )
-from upsampler_bench.commands.reporting import check_formats
 from upsampler_bench.errors import PlanError, ResultsError
 
 # Of `--compare`, what stands for the files as they are.
 WORKING_TREE = "."
 # Written besides the formats of every report.
 TRACE = "trace"
+# The formats of a comparison.
+COMPARED = ("markdown", "html")
 
 
 def profile(
@@ -95,7 +96,8 @@ def _compare(
     from upsampler_bench import formats as rendering
     from upsampler_bench.compare import profiles
 
-    check_formats(formats)
+    if others := [name for name in formats or () if name not in COMPARED]:
+        raise PlanError(f"--compare writes {' and '.join(COMPARED)}, not {', '.join(others)}")
     stored = [storage.is_stored_run(name) for name in (before, after)]
     if any(stored) and not all(stored):
         other = after if stored[0] else before

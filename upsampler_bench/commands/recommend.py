@@ -70,7 +70,7 @@ def recommend(
         raise PlanError(f"--by is {by!r}; {nearest(by, tuple(recommend.ORDERS))}")
     if quality is not None and quality not in choice.SOURCES:
         raise PlanError(f"--quality is {quality!r}; {nearest(quality, choice.SOURCES)}")
-    condition = {"shape": shape, "dtype": dtype, "device": device}
+    condition = {"shape": (shape or "").lower(), "dtype": dtype, "device": "" if device == "auto" else device}
     keys = {name: key for name, key in condition.items() if key}
     criteria = recommend.Criteria(given, no_guide, tuple(needs or ()), by, backend or "", quality or "")
     files, runs = zip(*_runs(results or (), criteria, keys), strict=True)

@@ -10,17 +10,18 @@ from typing import Any
 
 from upsampler_bench import device, metrics, plan
 from upsampler_bench.case import Case
-from upsampler_bench.compare import process, profiles, registered, schedule, worktrees
+from upsampler_bench.compare import process, profiles, schedule, worktrees
 from upsampler_bench.compare.comparison import INTERRUPTED, Comparison, changes
-from upsampler_bench.compare.process import Side
+from upsampler_bench.compare.process import Side, SideError
 from upsampler_bench.compare.rule import DEFAULT, Rule
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD
 from upsampler_bench.compare.schedule import Schedule
 from upsampler_bench.device import quota
 from upsampler_bench.discovery import nearest
-from upsampler_bench.errors import PlanError
+from upsampler_bench.errors import BenchError, PlanError
 from upsampler_bench.report.parts import Report
 from upsampler_bench.runner import isolated
+from upsampler_bench.runner.operators import Operator
 
 THROTTLED = "A CPU quota throttled this comparison, which changes times and their ratios."
 FILES_SHOWN = 3
@@ -54,6 +55,24 @@ class Options:
         return device.resolve(self.plan.get("device") or "auto")
 
 
+def operators_of(side: Side, device: str = "") -> tuple[Operator, ...]:
+    """The operators that a side's own interpreter finds; given a device such as "cuda:0", those that run on its kind.
+
+    Raises:
+        SideError: its code cannot be imported, or does not respond.
+    """
+    try:
+        known = isolated.registered(plugins=side.plugins, side=side.code, path=side.path)
+    except BenchError as problem:
+        raise SideError(f"{side.name} cannot be loaded: {problem}") from problem
+    return tuple(operator for operator in known if not device or operator.runs_on(device))
+
+
+def names_of(side: Side, device: str = "") -> tuple[str, ...]:
+    """The names of `operators_of`."""
+    return tuple(operator.name for operator in operators_of(side, device))
+
+
 def compare_revisions(base: str, head: str | None, options: Options, say: Say) -> list[Comparison]:
     """Compares two revisions of the operators; no head: the working tree as it is.
 
@@ -68,7 +87,7 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
     if not (options.plugins or options.plan.get("upsampler") or worktrees.has_operators(root)):
         raise PlanError(f"{root.name} has no operators to compare by default; name yours: --plugin FILE.py, or -u NAME")
     with worktrees.sides(base, head, options.plugins, say, own_environment=own_environment) as (before, after):
-        base_names, head_names = (registered.names(side, options.device) for side in (before, after))
+        base_names, head_names = (names_of(side, options.device) for side in (before, after))
         chosen = _chosen(tuple(dict.fromkeys((*base_names, *head_names))), options, root)
         names = [name for name in base_names if name in head_names and name in chosen]
         added = tuple(name for name in head_names if name not in base_names)
@@ -108,7 +127,7 @@ def profile_revisions(base: str, head: str | None, options: Options, say: Say) -
         SideError: a side cannot be built, loaded or profiled.
     """
     with worktrees.sides(base, head, options.plugins, say, own_environment=options.own_environment) as pair:
-        known, head_names = registered.operators(pair[0], options.device), registered.names(pair[1], options.device)
+        known, head_names = operators_of(pair[0], options.device), names_of(pair[1], options.device)
         shared = [operator for operator in known if operator.name in head_names]
         wild = [operator.name for operator in shared if not operator.guide_is_image]  # as `session.prepare`
         parsed = plan.parse({**plan.read("profile"), **options.plan, "baseline": ""})

@@ -47,7 +47,8 @@ def parse(text: str) -> tuple[Placement, ...]:
         if not names:
             raise DeviceError(f"--devices all: this machine has no CUDA GPU; {ACCEPTED}")
     else:
-        names = [f"cuda:{part}" if part.isdigit() else part for part in text.replace(" ", "").split(",")]
+        parts = [part.rpartition(":") for part in text.replace(" ", "").split(",")]
+        names = [f"{kind or 'cuda'}:{int(index)}" if index.isdecimal() else index for kind, _, index in parts]
     for name in names:
         if names.count(name) > 1:
             raise DeviceError(f"--devices {text}: {name} is named twice; a device measures one condition at a time")

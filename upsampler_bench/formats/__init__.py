@@ -20,18 +20,14 @@ PAGE = "html"
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
 PICTURE = re.compile(
     rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels|shapes|reconstruction).*))?"
+    r"|(?:signature|responses)-.*"
 )
 # The second is removed if the first is written without it: it is of an earlier report.
 COMPANIONS = {"report.csv": "published.csv"}
 
 
 class Format(Protocol):
-    """What the module of a format has; ABOUT is its line in a list of the formats.
-
-    One of text has `show(report)` too, which returns what is printed.
-    """
-
-    ABOUT: str
+    """What the module of a format has; one of text has `show(report)` too, which returns what is printed."""
 
     def files(self, report: Report) -> Mapping[str, bytes]:
         """The report as files: their contents by name."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from upsampler_bench.report.parts import NOTHING, Column, Report, Row, Table
 
-ABOUT = "one row per operator, backend and condition (report.csv), and the comparison with the paper (published.csv)"
 # What may begin with a sign, with or without the paper's unit.
 NUMBER = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?( ?[%KMG])?", re.IGNORECASE)
 FILE, PUBLISHED = "report.csv", "published.csv"

@@ -8,7 +8,6 @@ from upsampler_bench.formats import _paper
 from upsampler_bench.paper.tables import summary
 from upsampler_bench.report.parts import Cell, Column, Report, Table
 
-ABOUT = "a booktabs table for a paper (report.tex)"
 FILE = "report.tex"
 WIDE = 6
 MOST = 8

@@ -8,7 +8,6 @@ from upsampler_bench.formats import _paper
 from upsampler_bench.paper.tables import summary
 from upsampler_bench.report.parts import Cell, Report, Table
 
-ABOUT = "a GitHub table, how it was measured, and where (report.md)"
 FILE = "report.md"
 ESCAPES = str.maketrans({letter: f"\\{letter}" for letter in "\\|*_`<>[]#~"} | {"\n": " ", "\r": " "})
 

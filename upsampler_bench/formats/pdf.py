@@ -1,13 +1,7 @@
 """The pictures as PDF, for LaTeX."""
 
-from __future__ import annotations
+from functools import partial
 
 from upsampler_bench.figures import draw
-from upsampler_bench.report.parts import Report
 
-ABOUT = "every picture (panel.pdf, ...)"
-
-
-def files(report: Report) -> dict[str, bytes]:
-    """A file per picture."""
-    return draw.files(report, "pdf")
+files = partial(draw.files, suffix="pdf")

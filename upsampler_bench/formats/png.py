@@ -1,13 +1,7 @@
 """The pictures as PNG."""
 
-from __future__ import annotations
+from functools import partial
 
 from upsampler_bench.figures import draw
-from upsampler_bench.report.parts import Report
 
-ABOUT = "every picture (panel.png, ...)"
-
-
-def files(report: Report) -> dict[str, bytes]:
-    """A file per picture."""
-    return draw.files(report, "png")
+files = partial(draw.files, suffix="png")

@@ -14,7 +14,6 @@ from upsampler_bench.paper.parts import DIFFERS, MISSING
 from upsampler_bench.paper.tables import summary
 from upsampler_bench.report.parts import Report, Table
 
-ABOUT = "as wide as the terminal, with failures at the end (report.txt)"
 FILE = "report.txt"
 WIDTH = 80
 # Nobody scrolls through hundreds.

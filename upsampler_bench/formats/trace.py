@@ -9,7 +9,6 @@ from typing import Any
 
 from upsampler_bench.report.parts import Report, Trace
 
-ABOUT = "profiled steps on a time axis, for Perfetto (trace.json.gz)"
 FILE = "trace.json.gz"
 # By the kind of a span, the number and the name of its row.
 THREADS = {"range": (1, "calls"), "operation": (1, "calls"), "kernel": (2, "GPU")}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from upsampler_bench.case import SHAPES, SIGNATURE, Case, Settings
 from upsampler_bench.errors import BenchError
 from upsampler_bench.quality import signature, subject
 from upsampler_bench.quality.training import fashion, train
-from upsampler_bench.results import Raster, Scene, Training
 from upsampler_bench.runner.protocol import Message, Request
 from upsampler_bench.workloads.process_state import ProcessState
 
@@ -54,40 +52,10 @@ def _train(case: Case, task: str, settings: Settings, emit: Emit) -> Message:
             reported = time.monotonic()
             emit(Message("at", case.key, facts={"share": number / settings.steps, "loss": loss}))
 
-    options: dict[str, Any] = {
-        "steps": settings.steps,
-        "learning_rate": settings.learning_rate,
-        "on_step": on_step,
-    }
+    options: dict[str, Any] = {"steps": settings.steps, "learning_rate": settings.learning_rate, "on_step": on_step}
     if task == SHAPES:
-        made = train.train_shapes(case.upsampler, settings.seed, size=settings.size, **options)
-        examples, data = train.shape_examples(settings.size), SHAPES
-    else:
-        images = fashion.load(Path(settings.data) if settings.data else None, settings.size)
-        made = train.train_reconstruction(case.upsampler, settings.seed, images=images, **options)
-        examples, data = train.reconstruction_examples(images), images.source
-    training = Training(
-        task=task,
-        seed=made.seed,
-        steps=made.steps,
-        size=settings.size,
-        losses=tuple(float(f"{loss:.5g}") for loss in made.losses if math.isfinite(loss)),
-        scores=made.scores,
-        seconds=made.seconds,
-        parameters=made.parameters,
-        data=data,
-        predictions=tuple(map(Raster.pack, made.predictions)),
-        failure=made.failure or "",
-    )
-    scenes = tuple(_scene(task, example) for example in examples)
-    return Message("training", case.key, training=training, scenes=scenes)
-
-
-def _scene(task: str, example: train.Example) -> Scene:
-    image = Raster.pack(_interleaved(example.image), channels=len(example.image))
-    return Scene(task, image, Raster.pack(example.labels) if example.labels else None)
-
-
-def _interleaved(channels: Sequence[train.Picture]) -> list[list[int]]:
-    """Pictures of one channel each, row by row, as rows in which a pixel's channels follow each other."""
-    return [[value for pixel in zip(*rows, strict=True) for value in pixel] for rows in zip(*channels, strict=True)]
+        training = train.train_shapes(case.upsampler, settings.seed, size=settings.size, **options)
+        return Message("training", case.key, training=training, scenes=train.shown_shapes(settings.size))
+    images = fashion.load(Path(settings.data) if settings.data else None, settings.size)
+    training = train.train_reconstruction(case.upsampler, settings.seed, images=images, **options)
+    return Message("training", case.key, training=training, scenes=train.shown_images(images))

@@ -6,25 +6,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich import progress as bars
 from rich.console import Console
+from rich.progress import Progress as Bar
 
 from upsampler_bench.case import Case
 from upsampler_bench.quality.tasks import SCORES
 from upsampler_bench.results import FAILED, SKIPPED, Training
+from upsampler_bench.runner.progress import bar_on
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.units import minutes, short, unit
-
-REFRESH_SECONDS = 0.5
 
 
 class Progress:
     """Prints a line for each thing that is done, and on a terminal moves a bar."""
 
-    def __init__(self, console: Console, bar: bars.Progress | None) -> None:
+    def __init__(self, console: Console, bar: Bar | None) -> None:
         self._console = console
         self._bar = bar
-        self._task = bar.add_task("", total=1.0, left="") if bar else None
+        self._task = bar.add_task("", total=1.0, count="", left="") if bar else None
         self._work: dict[tuple[str, str], float] = {}
         self._shares: dict[tuple[str, str], float] = {}
         self._count = 0
@@ -74,7 +73,8 @@ class Progress:
         if self._bar is not None and self._task is not None:
             doing = f"{case.upsampler:14.14s} {words}"
             done, total = self._done(), sum(self._work.values())
-            self._bar.update(self._task, completed=done, total=total, description=doing, left=self._left())
+            count, left = f"{done / total:.0%}", self._left()
+            self._bar.update(self._task, completed=done, total=total, description=doing, count=count, left=left)
 
     def _done(self) -> float:
         return sum(self._work.get(key, 0.0) * share for key, share in self._shares.items())
@@ -104,12 +104,5 @@ def display(console: Console) -> Iterator[Progress]:
     if not console.is_terminal:
         yield Progress(console, None)
         return
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(bar_width=20),
-        bars.TaskProgressColumn(),
-        bars.TextColumn("{task.fields[left]}"),
-    )
-    # A display that draws itself often would take time from what is trained.
-    with bars.Progress(*columns, console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True) as bar:
+    with bar_on(console) as bar:
         yield Progress(console, bar)

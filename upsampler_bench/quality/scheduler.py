@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -31,8 +32,6 @@ SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.06, 3.0, 
 GUIDED = 4
 # A run on a slow machine takes at most so many times as long.
 LONGER = 4
-# The exit code of Python for an exception, whose text is the last line of what it wrote.
-RAISED = 1
 UNTRAINED = "guided by an image, for features of frozen backbones; trained only if named (-u {name}): it takes minutes"
 
 
@@ -203,6 +202,7 @@ class _Workers:
         self._session = session
         self._queue: queue.SimpleQueue[tuple[Job, Message | BaseException | None]] = queue.SimpleQueue()
         self._processes: set[Process] = set()
+        self._lock = threading.Lock()
         self._is_stopped = False
 
     def messages(self, count: int) -> Iterator[tuple[Job, Message]]:
@@ -222,38 +222,38 @@ class _Workers:
 
     def stop(self) -> None:
         """Ends all processes, and starts none from now on."""
-        self._is_stopped = True
-        for process in list(self._processes):
+        with self._lock:
+            self._is_stopped = True
+            processes = tuple(self._processes)
+        for process in processes:
             process.end(patience=0.0)
 
     def do(self, job: Job) -> None:
         """Does a job in a process; one that dies is followed by another without the case that it was at."""
         try:
             left = job.cases
-            while left and not self._is_stopped:
+            while left:
                 ending = self._follow(job, left)
-                if ending.last.kind == "end" or self._is_stopped:
+                if ending is None or ending.last.kind == "end" or self._is_stopped:
                     break
                 if ending.last.kind == "start":
                     raise BenchError(ending.why_not_started())
-                self._queue.put((job, Message(FAILED, ending.last.key, text=_why(ending))))
+                self._queue.put((job, Message(FAILED, ending.last.key, text=ending.cause())))
                 keys = [case.key for case in left]
                 left = left[keys.index(ending.last.key) + 1 :]
             self._queue.put((job, None))
         except BaseException as problem:  # raised again where the messages are read
             self._queue.put((job, problem))
 
-    def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending:
+    def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending | None:
+        """How a process ended; None if none was started."""
         settings = replace(self._session.settings, tasks=(job.task,), seed=job.seed)
-        process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
-        self._processes.add(process)
+        with self._lock:
+            if self._is_stopped:
+                return None
+            process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
+            self._processes.add(process)
         try:
             return follow(process, lambda message: self._queue.put((job, message)), finish_call=False)
         finally:
             self._processes.discard(process)
-
-
-def _why(ending: Ending) -> str:
-    """Why a process ended: what an operator raised, or how it ended the process otherwise."""
-    error = ending.errors.rpartition("\n")[2]
-    return error if ending.code == RAISED and error and not ending.stopped else ending.reason()

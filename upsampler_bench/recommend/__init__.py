@@ -250,13 +250,6 @@ def value_of(run: Run, line: Line, metric: str, default: float) -> float:
     return reading.estimate.value if reading else default
 
 
-def ratio_of(run: Run, line: Line, metric: str) -> Estimate | None:
-    """A metric's ratio to the baseline's on a line, or None."""
-    info = run.metric(metric)
-    measurement = line.measurement(info) if info else None
-    return run.ratio(measurement.case, metric) if measurement else None
-
-
 def _order(run: Run, line: Line, by: str, miou: float | None) -> float:
     if by == MIOU:
         return math.inf if miou is None else -miou

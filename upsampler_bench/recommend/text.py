@@ -21,10 +21,10 @@ from upsampler_bench.recommend import (
     Candidate,
     Check,
     Recommendation,
-    ratio_of,
     value_of,
 )
 from upsampler_bench.recommend.limits import Limit
+from upsampler_bench.report.tables import ratio_to_baseline
 from upsampler_bench.results import Run
 from upsampler_bench.stats import Estimate
 
@@ -176,7 +176,7 @@ def _columns(run: Run, metric: str, candidates: Sequence[Candidate]) -> Iterator
     yield [f"{head} {unit}".strip(), *("" if math.isnan(value) else units.short(value / scale) for value in values)]
     info = run.metric(metric)
     if info and info.relative and run.settings.baseline:
-        yield [f"/ {run.settings.baseline}", *(_ratio(ratio_of(run, one.line, metric)) for one in candidates)]
+        yield [f"/ {run.settings.baseline}", *(_ratio(ratio_to_baseline(run, one.line, info)) for one in candidates)]
 
 
 def _ratio(ratio: Estimate | None) -> str:

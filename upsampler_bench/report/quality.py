@@ -8,7 +8,7 @@ from statistics import fmean
 
 from upsampler_bench import units
 from upsampler_bench.case import QUALITY, SIGNATURE
-from upsampler_bench.quality.statistics import Difference, paired_difference, rank_correlation
+from upsampler_bench.quality.statistics import paired_difference, rank_correlation
 from upsampler_bench.quality.tasks import SCORES, TITLES, Score, by_seed
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
@@ -92,11 +92,6 @@ def legend(conditions: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
     return (*scores, (f"{MINUS} {baseline}", difference))
 
 
-def signed(value: float, digits: int) -> str:
-    """A difference as it is printed: +3.70, −0.20."""
-    return f"{MINUS if value < 0 else '+'}{abs(value):.{digits}f}"
-
-
 def _signature(condition: Condition) -> Table:
     infos = condition.metrics
     columns = tuple(
@@ -165,13 +160,8 @@ def _difference(one: Ranked, baseline: Ranked, score: Score) -> Cell:
     found = paired_difference(one.scores[score.name], baseline.scores[score.name])
     if one is baseline or found is None:
         return Cell()
-    return difference_cell(found, score)
-
-
-def difference_cell(found: Difference, score: Score) -> Cell:
-    """A difference with its interval, e.g. '+3.7 ± 0.7'."""
     size = units.unit(score.unit).size
-    value, text = found.value / size, signed(found.value / size, score.digits)
+    value, text = found.value / size, f"{found.value / size:+.{score.digits}f}".replace("-", MINUS)
     if found.half_width is None:
         return Cell(text, value)
     half = found.half_width / size

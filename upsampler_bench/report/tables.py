@@ -81,7 +81,7 @@ def _relative(
     run: Run, lines: tuple[Line, ...], info: MetricInfo, place: int, marks: Mapping[str, str]
 ) -> Iterator[tuple[Column, list[Cell]]]:
     """The ratio to the baseline and the speed-up over backend torch, where any line has one."""
-    ratios = [_ratio_to_baseline(run, line, info) for line in lines]
+    ratios = [ratio_to_baseline(run, line, info) for line in lines]
     if any(ratios):
         cells = [_ratio(run, line, ratio, info, marks) for line, ratio in zip(lines, ratios, strict=True)]
         title = f"{info.title} / {run.settings.baseline}"
@@ -163,7 +163,8 @@ def _ratio(run: Run, line: Line, ratio: Estimate | None, info: MetricInfo, marks
     return replace(cell, marks=footnotes.marks_of(line, info, marks, beginning=THROTTLED))
 
 
-def _ratio_to_baseline(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
+def ratio_to_baseline(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
+    """A metric's ratio to the baseline's on a line, or None."""
     measurement = line.measurement(info)
     return run.ratio(measurement.case, info.name) if measurement else None
 

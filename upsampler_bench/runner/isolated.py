@@ -72,7 +72,7 @@ def ask(
         if ending.last.kind == "start":
             raise BenchError(ending.why_not_started())
         if ending.last.kind == "at":
-            answers.setdefault(ending.last.key, lost(ending.reason()))
+            answers.setdefault(ending.last.key, lost(ending.cause()))
     return [answers[key] for key in by_key]
 
 

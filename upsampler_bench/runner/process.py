@@ -27,6 +27,8 @@ SLICE_SECONDS = 0.5
 # After its share of a budget, in which a process sends what it has (s).
 BUDGET_GRACE_SECONDS = 2.0
 TAIL_LINES = 12
+# The exit code of Python for an exception, whose text is the last line of what it wrote.
+RAISED = 1
 # The folder that a process stands in is not searched for modules: a random.py in it would replace Python's own.
 BOOT = """
 import os, sys
@@ -196,6 +198,11 @@ class Ending:
         name = signal.Signals(-self.code).name if -self.code in set(signal.Signals) else f"signal {-self.code}"
         guess = ", most likely out of memory" if -self.code == signal.SIGKILL else ""
         return f"crashed the process{during}: {name}{guess}"
+
+    def cause(self) -> str:
+        """The exception that ended it, in its own words, or how it ended otherwise."""
+        error = self.errors.rpartition("\n")[2]
+        return error if self.code == RAISED and error and not self.stopped else self.reason()
 
     def why_not_started(self) -> str:
         """Why it ended before it came to a case."""

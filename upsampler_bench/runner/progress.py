@@ -47,7 +47,7 @@ def display(
     if not console.is_terminal:
         yield Plain(console, total, forecast)
         return
-    with _bar(console) as bar:
+    with bar_on(console) as bar:
         yield Live(bar, total, forecast, devices)
 
 
@@ -57,7 +57,7 @@ def steps(console: Console, total: int) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda name: None
         return
-    with _bar(console) as bar:
+    with bar_on(console) as bar:
         task = bar.add_task("starting", total=total, count=f"0/{total}", left="")
         begun: set[str] = set()
         start = time.monotonic()
@@ -71,7 +71,8 @@ def steps(console: Console, total: int) -> Iterator[Callable[[str], None]]:
         yield begin
 
 
-def _bar(console: Console) -> Progress:
+def bar_on(console: Console) -> Progress:
+    """A bar with fields for what is counted and for the time left."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=BAR),

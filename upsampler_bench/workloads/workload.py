@@ -156,14 +156,13 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
             step = training_step.prepare(module, (case.height, case.width) if takes_image else None, settings.seed)
         else:
             gradient = torch.ones_like(feature)
-    call = backends.get(case.backend).prepare(module, inputs)
+    call = backends.prepare(case.backend, module, inputs)
     return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
 
 
 def _guide(module: upsamplers.Upsampler, feature: Tensor, image: Tensor, case: Case) -> Tensor:
     """What an operator takes as its guide, of an encoder feature (B, C, sH, sW) or of an image (B, 3, h, w)."""
-    # Revisions of the operators that `compare` measures may not know images.
-    source = image if getattr(module, "guide_is_image", False) else feature
+    source = image if module.guide_is_image else feature
     if module.guide_channels > source.shape[1]:
         raise upsamplers.Unsupported(
             f"a guide of {module.guide_channels} channels is asked for; there are {source.shape[1]}"
@@ -186,7 +185,8 @@ def make(case: Case, settings: Settings) -> nn.Module:
         PlanError, MissingPackage: there is no such model or backend, or it needs a package that is not installed.
     """
     spec = upsamplers.get(case.upsampler)
-    reason = spec.why_not(scale=case.scale, device=case.device.partition(":")[0], **backend_option(case))
+    operators = backends.get(case.backend).OPERATORS
+    reason = spec.why_not(scale=case.scale, device=case.device.partition(":")[0], backend=operators)
     if reason := reason or backends.why_not(case):
         raise upsamplers.Unsupported(reason)
     with torch.random.fork_rng(devices=[]):
@@ -199,16 +199,8 @@ def make(case: Case, settings: Settings) -> nn.Module:
 
 
 def _operator(case: Case, channels: int, guide_channels: int | None = None) -> upsamplers.Upsampler:
-    options = backend_option(case)
-    return upsamplers.create(case.upsampler, channels, scale=case.scale, guide_channels=guide_channels, **options)
-
-
-def backend_option(case: Case) -> dict[str, Any]:
-    """The backend that the case's operators are built for, as an option of `upsamplers.create`.
-
-    Empty for revisions of the operators without backends, which `compare` measures too.
-    """
-    return {"backend": backends.get(case.backend).OPERATORS} if hasattr(upsamplers, "use_backend") else {}
+    backend = backends.get(case.backend).OPERATORS
+    return upsamplers.create(case.upsampler, channels, scale=case.scale, guide_channels=guide_channels, backend=backend)
 
 
 def _model(case: Case) -> nn.Module:

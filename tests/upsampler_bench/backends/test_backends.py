@@ -10,7 +10,6 @@ from sample_workload import built
 
 import upsamplers
 from upsampler_bench.case import PROBE, Case
-from upsampler_bench.workloads import workload
 
 SMALL = {"channels": 8, "height": 6, "width": 5}
 
@@ -43,8 +42,3 @@ def test_compile_runs_the_torch_form_compiled_with_its_values(monkeypatch):
 def test_capabilities_are_not_tested_on_compile():
     with pytest.raises(upsamplers.Unsupported, match="backend compile is timed, not tested"):
         built(Case("carafe", PROBE, **SMALL, backend="compile"))
-
-
-def test_operators_of_a_revision_without_backends_are_built_without_one(monkeypatch):
-    monkeypatch.delattr(upsamplers, "use_backend")
-    assert workload.backend_option(Case("carafe")) == {}

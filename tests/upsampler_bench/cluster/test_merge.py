@@ -17,8 +17,10 @@ from upsampler_bench.results import (
     Measurement,
     MetricInfo,
     Origin,
+    Raster,
     Reading,
     Run,
+    Scene,
     UpsamplerInfo,
 )
 
@@ -66,6 +68,12 @@ def test_the_shards_of_a_plan_are_one_complete_run_in_the_order_of_the_plan():
     assert run.plan == PLAN
     assert (run.started, run.finished) == ("2026-11-21", "2026-11-23")
     assert run.environment.machine == {"host": "b or a"}
+
+
+def test_scenes_of_all_shards_are_kept():
+    scene = Scene("shapes", Raster.pack([[0, 1], [2, 3]]))
+    run, _ = merge(runs(shard(1), replace(shard(2), scenes=(scene, scene))))
+    assert run.scenes == (scene,)
 
 
 def test_every_row_keeps_the_device_that_it_was_measured_on(tmp_path):

@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
         (("old.json", "new.json"), "old.json"),
         (("old.json", "carafe"), "no stored run at carafe; expected two stored runs, or two operators"),
         (("old.json", "new.json", "--shape", "8x6x5"), "stored runs are compared as they are; leave out --shape"),
+        (("old.json", "new.json", "--mode", "train", "--threads", "2"), "leave out --mode, --threads"),
         (("--base", "HEAD"), "not in a git repository"),
         # What an unset variable gives, and numbers that are none.
         (("--base", ""), "--base is empty; expected a commit, tag or branch"),
@@ -87,6 +88,13 @@ def test_a_sample_times_all_cases_in_one_process_and_a_crash_costs_only_its_case
     (reason,) = sample.lost.values()
     assert reason.splitlines()[0] == "crashed the process during 'first call': SIGSEGV"
     assert sample.machine.endswith(", 1 thread")
+
+
+def test_a_refused_and_a_crashed_case_cost_their_own_rows():
+    side = Side("here", plugins=(PLUGIN,))
+    sample = measure(cases("segfaults", "a2u", "bilinear"), side, BASE, settings(rounds=3))
+    assert [key.partition("/")[0] for key in sample.timings] == ["bilinear"]
+    assert sorted(key.partition("/")[0] for key in sample.lost) == ["a2u", "segfaults"]
 
 
 def test_a_side_without_its_plug_in_is_refused():

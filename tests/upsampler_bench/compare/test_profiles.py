@@ -57,6 +57,11 @@ def test_a_report_shows_where_the_time_goes(name):
         assert word in text
 
 
+def test_two_profiles_are_compared_in_text_and_page_alone(invoke):
+    code, _, err = invoke("profile", "--compare", "old", "new", "-f", "csv", "-f", "html")
+    assert (code, " ".join(err.split())) == (2, "error: --compare writes markdown and html, not csv")
+
+
 def test_the_picture_stacks_the_kinds_of_work():
     panel = next(one for one in report.from_run(run_of(SAMPLE, CONVOLUTION)).pictures if one.name == "profile")
     assert panel.legend == ("sampling", "convolution")

@@ -125,7 +125,7 @@ def test_a_case_whose_output_the_head_gets_wrong_is_reported():
 def test_both_sides_make_equally_many_calls_however_long_one_takes(size, calls, monkeypatch):
     requests = []
 
-    def messages(cases, side, how, plugins):
+    def messages(cases, side, how):
         requests.append(how)
         return []
 

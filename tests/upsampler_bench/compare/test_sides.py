@@ -6,7 +6,7 @@ from itertools import count, repeat
 
 import pytest
 
-from upsampler_bench.compare import outcome, process, registered, report, schedule, sides, worktrees
+from upsampler_bench.compare import outcome, process, report, schedule, sides, worktrees
 from upsampler_bench.compare.comparison import Comparison
 from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import DEFAULT
@@ -32,7 +32,7 @@ def elsewhere(monkeypatch, tmp_path):
     monkeypatch.setattr(worktrees, "repository", lambda: tmp_path)
     monkeypatch.setattr(worktrees, "changed_files", lambda root: [])
     monkeypatch.setattr(worktrees, "sides", lambda *_, **__: contextlib.nullcontext((Side("base"), Side("head"))))
-    monkeypatch.setattr(registered, "names", lambda side, device: known[side.name])
+    monkeypatch.setattr(sides, "names_of", lambda side, device: known[side.name])
     monkeypatch.setattr(sides, "_compare", lambda a, b, names, *_: [Comparison("base", "head", "", (*names,), DEFAULT)])
     return sides.Options({"device": "cpu"}, ("mine.py",))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from upsampler_bench.compare import registered, sides, worktrees
+from upsampler_bench.compare import sides, worktrees
 from upsampler_bench.compare.process import SideError
 from upsampler_bench.errors import PlanError
 
@@ -58,9 +58,9 @@ def both_sides(base, head=None, say=str):
 
 def test_each_side_has_its_own_operators_and_the_worktree_is_removed(repository):
     with both_sides("HEAD~1") as (base, head):
-        assert "first" in registered.names(base)
-        assert "second" in registered.names(head)
-        assert "second" not in registered.names(base)
+        assert "first" in sides.names_of(base)
+        assert "second" in sides.names_of(head)
+        assert "second" not in sides.names_of(base)
         assert "the working tree" in head.name
         tree = Path(base.path[1])
         assert tree.exists()
@@ -116,9 +116,9 @@ def test_an_unknown_revision_is_refused_with_some_that_exist(repository):
 def test_code_that_cannot_be_loaded_is_reported_with_its_error(repository):
     (repository / "mine.py").write_text("raise RuntimeError('broken on purpose')\n")
     with both_sides("HEAD") as (base, head):
-        assert "second" in registered.names(base)
+        assert "second" in sides.names_of(base)
         with pytest.raises(SideError, match=r"head \(the working tree\) cannot be loaded: (.|\n)*broken on purpose"):
-            registered.names(head)
+            sides.names_of(head)
 
 
 def test_uncommitted_files_are_listed(repository):

@@ -44,13 +44,12 @@ def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
-def test_every_format_describes_itself_and_writes_the_same_bytes_each_time(name: str, tmp_path: Path) -> None:
+def test_every_format_writes_the_same_bytes_each_time(name: str, tmp_path: Path) -> None:
     made = report.from_run(sample_run())
     written = formats.write(made, tmp_path / "new", [name, name])
     assert len(set(written)) == len(written) > 0
     assert {path.name: path.read_bytes() for path in written} == formats.get(name).files(made)
     assert all(path.stat().st_size for path in written)
-    assert formats.get(name).ABOUT
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -211,7 +210,7 @@ def test_a_figure_of_too_few_rounds_has_no_interval_and_a_footnote() -> None:
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
-    old = ("panel-1x8x6x5.png", "sweep-size.png")
+    old = ("panel-1x8x6x5.png", "sweep-size.png", "signature-before.png")
     kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "panel.csv", "roofline.svg")
     for name in (*old, *kept):
         (tmp_path / name).write_bytes(b"before")

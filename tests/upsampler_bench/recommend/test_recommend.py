@@ -244,6 +244,7 @@ def test_the_newest_complete_run_that_has_what_is_asked_for_is_taken(invoke, tmp
     for options, taken in (((), "3-timed"), (("--max-memory", "1GiB"), "2-half"), (("--dtype", "float32"), "3-timed")):
         assert f"Costs: runs/{taken}, " in invoke("recommend", *options)[1]
     assert "Costs: runs/1-whole, " in invoke("recommend", "--dtype", "float32", "--max-memory", "1GiB")[1]
+    assert "Costs: runs/3-timed, " in invoke("recommend", "--shape", "256X120X120", "--device", "auto")[1]
 
 
 def test_capabilities_of_another_kind_of_device_do_not_count():

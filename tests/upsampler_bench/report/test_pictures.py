@@ -10,6 +10,7 @@ from upsampler_bench import report
 from upsampler_bench.case import Case
 from upsampler_bench.paper import published
 from upsampler_bench.report.pictures import Panel, Picture, Plane, Point
+from upsampler_bench.report.pictures._numbers import axis
 from upsampler_bench.report.pictures.pareto import front
 from upsampler_bench.report.pictures.sweep import slope
 from upsampler_bench.results import MetricInfo, Reading, Run
@@ -122,7 +123,7 @@ def test_the_bubble_shows_measured_and_published_latency_as_ratios_to_bilinear()
     assert ours["carafe"].size == pytest.approx(99584 * 14400 / 1e9)
     assert theirs["carafe"].x_interval[1] == pytest.approx(12.7 / 1.6)
     known = published.segformer_b1_ade20k()
-    assert all(one.y == known[one.name].miou for one in bubble.points)
+    assert all(one.y == float(known[one.name]["miou"]) for one in bubble.points)
     assert "No published mIoU: nearest, bicubic, dysample-naive, mine." in bubble.caption
 
 
@@ -260,6 +261,12 @@ def test_the_roofline_compares_what_is_reached_with_the_rates_of_the_run() -> No
     assert "Without multiply-adds, as a share of the copy's rate: nearest" in roofline.caption
     assert "Not measured: fade (failed)." in roofline.caption
     assert "dysample: aten::frobnicate" in roofline.caption
+
+
+def test_an_axis_with_a_zero_is_linear():
+    info = MetricInfo("inference_memory", "Memory", "B", "inference")
+    assert axis(info, [2.0**20, 2.0**21, 2.0**22, 2.0**30]).log
+    assert not axis(info, [0.0, 2.0**20, 2.0**21, 2.0**30]).log
 
 
 def test_nothing_is_drawn_of_a_run_in_which_all_failed() -> None:

@@ -147,11 +147,6 @@ def test_a_plan_measures_in_models_at_an_images_size():
     assert {case.batch for case in on_gpu} == {4, 16}
 
 
-def test_a_plan_lists_the_stages_of_a_decoder():
-    sweep = plan.parse({"upsampler": "carafe", "stages": ["256x16x16/64", "128x32x32"]})
-    assert {case.model for case in plan.cases(sweep, NAMES, "cpu")} == {"stages(256x16x16/64+128x32x32)"}
-
-
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [

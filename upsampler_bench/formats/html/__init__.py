@@ -5,7 +5,6 @@ from __future__ import annotations
 from upsampler_bench.formats.html import page
 from upsampler_bench.report.parts import Report
 
-ABOUT = "one page to explore in a browser, offline too (report.html)"
 FILE = "report.html"
 
 

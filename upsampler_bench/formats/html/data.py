@@ -54,7 +54,7 @@ def _operator(name: str, facts: OperatorFacts | None, colour: str) -> dict[str, 
 
 
 def _table(table: Table) -> dict[str, Any]:
-    device = words.device(table)
+    device = words.condition(table, "device_name")
     return {
         "title": f"{table.title}, {device}" if device else table.title,
         "measured": words.is_measured(table),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from upsampler_bench.case import QUALITY
 from upsampler_bench.figures.palette import family
-from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
+from upsampler_bench.paper.parts import PublishedTable
 from upsampler_bench.report.parts import NOTHING, Cell, Report, Row, Table
+from upsampler_bench.units import counted
 
 __all__ = ["family"]
 
@@ -60,11 +61,6 @@ def condition(table: Table, name: str) -> str:
     return str(device or table.condition.get(name, ""))
 
 
-def device(table: Table) -> str:
-    """The device's name, which the title leaves out."""
-    return str(table.condition.get("device_name", ""))
-
-
 def incomplete(table: Table) -> list[tuple[int, Row]]:
     """The rows that state why numbers are missing, with their positions in the table."""
     rows = table.incomplete
@@ -75,19 +71,14 @@ def lead(report: Report) -> str:
     """The report's extent in one line."""
     parts = []
     if report.operators:
-        parts.append(_count(len({row.operator for table in report.tables for row in table.rows}), "operator"))
-    parts.append(_count(len(report.tables), "table"))
+        parts.append(counted(len({row.operator for table in report.tables for row in table.rows}), "operator"))
+    parts.append(counted(len(report.tables), "table"))
     if report.operators or report.pictures:
-        parts.append(_count(len(report.pictures), "picture"))
+        parts.append(counted(len(report.pictures), "picture"))
     incomplete_rows = sum(len(table.incomplete) for table in report.tables)
     if incomplete_rows:
-        parts.append(f"{_count(incomplete_rows, 'row')} with missing results")
+        parts.append(f"{counted(incomplete_rows, 'row')} with missing results")
     return " · ".join(parts)
-
-
-def published_cell(row: PublishedRow, figure: str) -> PublishedCell | None:
-    """The row's cell of one figure, or None where the paper gives none."""
-    return next((cell for cell in row.cells if cell.figure == figure), None)
 
 
 def verdict(text: str) -> str:
@@ -109,7 +100,3 @@ def verdicts(tables: Sequence[PublishedTable]) -> list[str]:
 def reasons(table: PublishedTable) -> list[str]:
     """The reasons of a table's cells, each once: they are numbered in this order."""
     return list(dict.fromkeys(cell.why for row in table.rows for cell in row.cells if cell.why))
-
-
-def _count(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from upsampler_bench.errors import PlanError
 from upsampler_bench.quality.training import scenes
-from upsampler_bench.quality.training.network import require_size
 
 # Where Debian's package `dataset-fashion-mnist` puts the four original files.
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
@@ -58,9 +57,8 @@ def load(folder: Path | None, size: int) -> Images:
         size: of the scenes in their place.
 
     Raises:
-        PlanError: a folder was given and has no such files, or the size does not fit.
+        PlanError: a folder was given and has no such files.
     """
-    require_size(size)
     source = folder or INSTALLED
     missing = [name for name in (TRAIN, TEST) if _file(source, name) is None]
     if not missing:

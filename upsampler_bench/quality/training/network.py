@@ -6,15 +6,11 @@ lost at an edge is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import upsamplers
-from upsampler_bench.errors import PlanError
 from upsampler_bench.models import IMAGE_CHANNELS
 from upsamplers import Upsampler
 
@@ -59,16 +55,16 @@ class Network(nn.Module):
         return scores
 
 
-def build(name: str, seed: int, *, options: Mapping[str, Any], image_channels: int, outputs: int) -> Network:
+def build(name: str, seed: int, *, image_channels: int, outputs: int) -> Network:
     """The network with an operator, from a seed alone: all but the operator's weights is the same for every operator.
 
     Args:
-        name, options: of the operator, as `upsamplers.create` takes them.
+        name: of the operator.
         seed: of the weights; the operator's are drawn after all others, from the seed again.
         image_channels, outputs: see Network.
 
     Raises:
-        upsamplers.UpsamplerError: there is no such operator, or it refuses the channels or an option.
+        upsamplers.UpsamplerError: there is no such operator, or it refuses the channels.
     """
     guide_channels = IMAGE_CHANNELS if upsamplers.get(name).cls.guide_is_image else CHANNELS
     with torch.random.fork_rng(devices=[]):
@@ -76,19 +72,9 @@ def build(name: str, seed: int, *, options: Mapping[str, Any], image_channels: i
         network = Network(image_channels, outputs)
         torch.manual_seed(seed)
         for _ in range(STAGES):
-            upsampler = upsamplers.create(name, CHANNELS, guide_channels=guide_channels, backend="torch", **options)
+            upsampler = upsamplers.create(name, CHANNELS, guide_channels=guide_channels, backend="torch")
             network.upsamplers.append(upsampler)
     return network
-
-
-def require_size(size: int) -> None:
-    """Refuses images that three stages do not fit, or that SSIM's window does not.
-
-    Raises:
-        PlanError: naming what is accepted.
-    """
-    if size < 2 * STRIDE or size % STRIDE:
-        raise PlanError(f"no training on images of {size}x{size} pixels; expected a multiple of {STRIDE} from 16 on")
 
 
 def _block(channels: int) -> nn.Sequential:

@@ -15,26 +15,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upsampler_bench.case import RECONSTRUCTION, SHAPES
 from upsampler_bench.quality.training import scenes, scores
 from upsampler_bench.quality.training.fashion import Images
-from upsampler_bench.quality.training.network import Network, build, require_size
+from upsampler_bench.quality.training.network import Network, build
+from upsampler_bench.results import Raster, Scene, Training
 
-SHAPES, RECONSTRUCTION = "shapes", "reconstruction"
-# Long enough for operators to separate, at the price of about half a minute of one core for most.
-# At an eighth of the size an operator sees 9x9 pixels, as large as the largest window of one that needs as many.
-STEPS, SIZE = 400, 72
-QUICK_STEPS, QUICK_SIZE = 100, 32
 BATCH = {SHAPES: 4, RECONSTRUCTION: 16}
-LEARNING_RATE = 4e-3
 WARM_UP = 0.1  # of the steps
 # A loss of so many times the first one is no longer training.
 DIVERGED = 10
@@ -43,53 +38,10 @@ TEST_SCENES = 128
 SHOWN = 4
 EVALUATION_BATCH = 32
 OnStep = Callable[[int, float], None]
-Picture = list[list[int]]
-
-
-@dataclass(frozen=True)
-class Training:
-    """What one training gave.
-
-    Attributes:
-        operator, task, seed, steps: what was trained; `steps` as asked for.
-        losses: of each step that was taken.
-        scores: by name, shares in 0..1, pixels or dB; empty after a failure. One that does not exist is left out:
-            where no edge was found, their displacement.
-        seconds: wall time of training and scoring.
-        parameters: of the three upsamplers together.
-        predictions: the first test images' label maps, or reconstructed grey values in 0..255; empty after a failure.
-        failure: why there are no scores, or None.
-    """
-
-    operator: str
-    task: str
-    seed: int
-    steps: int
-    losses: tuple[float, ...]
-    scores: dict[str, float]
-    seconds: float
-    parameters: int
-    predictions: tuple[Picture, ...]
-    failure: str | None = None
-
-
-@dataclass(frozen=True)
-class Example:
-    """A test image beside its predictions: colours in 0..255 by channel, and its label map, None if there is none."""
-
-    image: tuple[Picture, ...]
-    labels: Picture | None
 
 
 def train_shapes(
-    name: str,
-    seed: int,
-    *,
-    options: Mapping[str, Any] | None = None,
-    steps: int = STEPS,
-    size: int = SIZE,
-    learning_rate: float = LEARNING_RATE,
-    on_step: OnStep | None = None,
+    name: str, seed: int, *, steps: int, size: int, learning_rate: float, on_step: OnStep | None = None
 ) -> Training:
     """Trains to label scenes of `size` x `size` pixels, then scores 128 others, the same in every run.
 
@@ -98,7 +50,7 @@ def train_shapes(
     `edges_found` and `edge_displacement` in pixels: see `scores.edges`.
 
     Args:
-        name, options: of the operator, as `upsamplers.create` takes them.
+        name: of the operator.
         seed: of weights, batches and whatever the operator draws.
         steps: of the optimiser, AdamW with a warm-up of a tenth of them and a cosine's decay.
         size: a multiple of 8 from 16 on.
@@ -106,11 +58,9 @@ def train_shapes(
         on_step: called after each step with its number from 1 and its loss.
 
     Raises:
-        PlanError: the size is another.
-        upsamplers.UpsamplerError: there is no such operator, or it refuses the channels or an option. What the
-            operator raises while it runs is not caught.
+        upsamplers.UpsamplerError: there is no such operator, or it refuses the channels. What the operator raises while
+            it runs is not caught.
     """
-    require_size(size)
     classes = len(scenes.CLASSES)
     test = scenes.draw(TEST_SCENES, size, scenes.evaluation_generator())
 
@@ -133,20 +83,13 @@ def train_shapes(
         }, predicted
 
     with _one_thread(seed):
-        network = build(name, seed, options=options or {}, image_channels=3, outputs=classes)
-        task = _Task(SHAPES, batch, F.cross_entropy, test.images, score)
-        return _trained(name, seed, network, task, steps, learning_rate, on_step)
+        network = build(name, seed, image_channels=3, outputs=classes)
+        task = _Task(SHAPES, SHAPES, batch, F.cross_entropy, test.images, score)
+        return _trained(seed, network, task, steps, learning_rate, on_step)
 
 
 def train_reconstruction(
-    name: str,
-    seed: int,
-    *,
-    images: Images,
-    options: Mapping[str, Any] | None = None,
-    steps: int = STEPS,
-    learning_rate: float = LEARNING_RATE,
-    on_step: OnStep | None = None,
+    name: str, seed: int, *, images: Images, steps: int, learning_rate: float, on_step: OnStep | None = None
 ) -> Training:
     """Trains to reconstruct grey images by their mean absolute error, then scores the test images.
 
@@ -154,7 +97,7 @@ def train_reconstruction(
 
     Args:
         images: by `fashion.load`.
-        name, seed, options, steps, learning_rate, on_step: see `train_shapes`, as are the errors.
+        name, seed, steps, learning_rate, on_step: see `train_shapes`, as are the errors.
     """
 
     def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -172,21 +115,26 @@ def train_reconstruction(
         return found, _bytes(out.squeeze(1))
 
     with _one_thread(seed):
-        network = build(name, seed, options=options or {}, image_channels=1, outputs=1)
-        task = _Task(RECONSTRUCTION, batch, F.l1_loss, images.test, score)
-        return _trained(name, seed, network, task, steps, learning_rate, on_step)
+        network = build(name, seed, image_channels=1, outputs=1)
+        task = _Task(RECONSTRUCTION, images.source, batch, F.l1_loss, images.test, score)
+        return _trained(seed, network, task, steps, learning_rate, on_step)
 
 
-def shape_examples(size: int) -> tuple[Example, ...]:
+def shown_shapes(size: int) -> tuple[Scene, ...]:
     """The scenes whose predictions a training on shapes of this size keeps."""
     test = scenes.draw(TEST_SCENES, size, scenes.evaluation_generator())
-    pairs = zip(_bytes(test.images[:SHOWN]).tolist(), test.labels[:SHOWN].tolist(), strict=True)
-    return tuple(Example(tuple(image), labels) for image, labels in pairs)
+    shown = zip(test.images[:SHOWN], test.labels[:SHOWN], strict=True)
+    return tuple(Scene(SHAPES, _raster(image), Raster.pack(labels.tolist())) for image, labels in shown)
 
 
-def reconstruction_examples(images: Images) -> tuple[Example, ...]:
+def shown_images(images: Images) -> tuple[Scene, ...]:
     """The images whose reconstructions a training keeps."""
-    return tuple(Example(tuple(image), None) for image in _bytes(_inner(images.test[:SHOWN], images.margin)).tolist())
+    return tuple(Scene(RECONSTRUCTION, _raster(image)) for image in _inner(images.test[:SHOWN], images.margin))
+
+
+def _raster(image: Tensor) -> Raster:
+    """The raster of an image (I, S, S) in 0..1."""
+    return Raster.pack(_bytes(image).permute(1, 2, 0).flatten(1).tolist(), channels=len(image))
 
 
 @dataclass(frozen=True)
@@ -195,6 +143,7 @@ class _Task:
 
     Attributes:
         name: SHAPES or RECONSTRUCTION.
+        data: what is trained on.
         batch: inputs and targets, from a generator.
         loss: of outputs and targets.
         test: the inputs (N, I, S, S) to score.
@@ -202,6 +151,7 @@ class _Task:
     """
 
     name: str
+    data: str
     batch: Callable[[torch.Generator], tuple[Tensor, Tensor]]
     loss: Callable[[Tensor, Tensor], Tensor]
     test: Tensor
@@ -209,11 +159,11 @@ class _Task:
 
 
 def _trained(
-    name: str, seed: int, network: Network, task: _Task, steps: int, learning_rate: float, on_step: OnStep | None
+    seed: int, network: Network, task: _Task, steps: int, learning_rate: float, on_step: OnStep | None
 ) -> Training:
     start = time.perf_counter()
     losses: list[float] = []
-    failure = None
+    failure = ""
     for loss in _losses(network, task, seed, steps, learning_rate):
         losses.append(loss)
         if on_step is not None:
@@ -222,23 +172,24 @@ def _trained(
             failure = f"diverged at step {len(losses)}: the loss is {loss:.3g}, at first it was {losses[0]:.3g}"
             break
     found: dict[str, float] = {}
-    predictions: tuple[Picture, ...] = ()
-    if failure is None:
+    predictions: tuple[Raster, ...] = ()
+    if not failure:
         out = _outputs(network, task.test)
         if bool(out.isfinite().all()):
             found, maps = task.score(out)
-            predictions = tuple(maps[:SHOWN].tolist())
+            predictions = tuple(map(Raster.pack, maps[:SHOWN].tolist()))
         else:
             failure = f"diverged after step {steps}: predictions are not finite"
     return Training(
-        operator=name,
         task=task.name,
         seed=seed,
         steps=steps,
-        losses=tuple(losses),
+        size=task.test.shape[-1],
+        losses=tuple(float(f"{loss:.5g}") for loss in losses if math.isfinite(loss)),
         scores={score: value for score, value in found.items() if not math.isnan(value)},
         seconds=time.perf_counter() - start,
         parameters=sum(parameter.numel() for parameter in network.upsamplers.parameters()),
+        data=task.data,
         predictions=predictions,
         failure=failure,
     )

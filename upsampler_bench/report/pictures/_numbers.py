@@ -38,7 +38,8 @@ def needs_log(values: Sequence[float]) -> bool:
 
 def axis(info: MetricInfo, values: Sequence[float]) -> Axis:
     """The axis of a metric, logarithmic where its values need it."""
-    return Axis(info.title, units.unit(info.unit).name, needs_log(values))
+    is_log = needs_log(values) and min(values) > 0
+    return Axis(info.title, units.unit(info.unit).name, is_log)
 
 
 def subtitle(condition: Condition) -> str:

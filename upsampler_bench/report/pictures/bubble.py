@@ -82,10 +82,9 @@ def _published(names: Iterable[str]) -> list[Point]:
         if name in latencies and name in quality:
             ms, doubt = latencies[name].ms, READ_OFF if latencies[name].source == "figure" else 0.0
             between = ((ms - doubt) / unit, (ms + doubt) / unit) if doubt else None
-            size = 0.0 if name == BASELINE else quality[name].gflops
-            points.append(
-                Point(name, ms / unit, quality[name].miou, "", size, between, hollow=True, note="published, RTX 3090")
-            )
+            size = 0.0 if name == BASELINE else float(quality[name]["gflops"])
+            miou = float(quality[name]["miou"])
+            points.append(Point(name, ms / unit, miou, "", size, between, hollow=True, note="published, RTX 3090"))
     return points
 
 

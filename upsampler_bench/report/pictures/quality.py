@@ -100,14 +100,14 @@ def _front(points: Sequence[Point]) -> list[Point]:
 
 def _published(points: Sequence[Point], baseline: str) -> list[Point]:
     """The published mIoU of the same operators, above that of the baseline, at their measured latency."""
-    known = published.segformer_b1_ade20k()
+    known = {name: float(row["miou"]) for name, row in published.segformer_b1_ade20k().items()}
     if baseline not in known:
         return []
     return [
         Point(
             point.name,
             point.x,
-            known[point.name].miou - known[baseline].miou,
+            known[point.name] - known[baseline],
             hollow=True,
             small=True,
             note="published mIoU",

@@ -26,7 +26,7 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Mosaic]:
         for task in SCORES:
             scenes = [scene for scene in condition.run.scenes if scene.task == task]
             shown = [(one, training) for one in ranked(condition, task) if (training := _kept(one, task, scenes))]
-            if shown:
+            if shown and scenes:
                 yield _mosaic(condition, task, scenes, shown)
 
 

@@ -5,12 +5,11 @@ import torch
 import torch.nn.functional as F
 
 import upsamplers
-from upsampler_bench.errors import PlanError
-from upsampler_bench.quality.training.network import build, require_size
+from upsampler_bench.quality.training.network import build
 
 
-def shapes_network(name, seed=0, **options):
-    return build(name, seed, options=options, image_channels=3, outputs=5)
+def shapes_network(name, seed=0):
+    return build(name, seed, image_channels=3, outputs=5)
 
 
 def other_weights(network):
@@ -41,10 +40,6 @@ def test_another_seed_gives_other_weights_of_network_and_operator():
         assert not torch.equal(first.state_dict()[key], second.state_dict()[key])
 
 
-def test_options_reach_the_operator():
-    assert shapes_network("carafe", up_kernel=3).upsamplers[0].up_kernel == 3
-
-
 def test_max_unpool_gets_the_indices_of_the_encoders_own_pooling():
     network = shapes_network("max-unpool").eval()
     taken, features = [], []
@@ -68,12 +63,6 @@ def test_an_operator_guided_by_images_gets_the_image_pooled_to_its_output(regist
             return F.interpolate(x, scale_factor=2.0)
 
     image = torch.randn(1, image_channels, 16, 16)
-    build("looks-at-images", 0, options={}, image_channels=image_channels, outputs=1)(image)
+    build("looks-at-images", 0, image_channels=image_channels, outputs=1)(image)
     for guide, pooling in zip(taken, (4, 2, 1), strict=True):
         torch.testing.assert_close(guide, F.avg_pool2d(image, pooling).expand(-1, 3, -1, -1))
-
-
-@pytest.mark.parametrize("size", [8, 20, 50])
-def test_a_size_that_three_stages_do_not_fit_is_refused(size):
-    with pytest.raises(PlanError, match=f"images of {size}x{size} pixels; expected a multiple of 8 from 16 on"):
-        require_size(size)
