@@ -1,10 +1,10 @@
 """What is measured: one metric (or a family that is read together) a file; the file's name is the metric's.
 
 A metric has `INFOS`, its columns, and either `measure` (read once) or `readings` (made of calls timed in rounds). One
-that is measured of bare operators only, or in models only, says so in `SUBJECT`; one of a single kind of device in
-`DEVICE`; one that some cases do not have, in `applies(case)`; one that is measured only where it is asked for by name
-has `ON_REQUEST`; one that takes long says how long in `SECONDS`, or in `CALLS` of the step. Those of the mode "probe"
-test whether something works: see `upsampler_bench.capabilities`.
+that is measured of bare operators only, or in models only, says so in `SUBJECT`; one that some cases do not have, in
+`applies(case)`; one that is measured only where it is asked for by name has `ON_REQUEST`; one that takes long says how
+long in `SECONDS`, or in `CALLS` of the step. Those of the mode "probe" test whether something works: see
+`upsampler_bench.capabilities`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,10 @@ class Bound(Once, Protocol):
 
 
 class Timed(Metric, Protocol):
-    """A metric of calls that are timed in interleaved rounds, all operators of a group together.
-
-    The timed metrics of a mode are made of the same calls, each one step of that mode.
-    """
+    """The metric of a mode whose calls are timed in interleaved rounds, all operators of a group together."""
 
     def readings(self, rounds: tuple[Timings, ...], facts: dict[str, float | str], method: str) -> tuple[Reading, ...]:
-        """Makes readings of the timings; `method` is that of device time."""
+        """Makes readings of the timings; `facts` and `method` are of the first."""
 
 
 def names() -> tuple[str, ...]:
@@ -86,14 +83,13 @@ def is_once(metric: Metric) -> TypeGuard[Once]:
 
 
 def for_case(case: Case, wanted: tuple[str, ...]) -> dict[str, Metric]:
-    """The metrics of a case by name: those wanted, or all, except those of another mode, subject or device."""
-    subject, kind = MODEL if case.model else OPERATOR, case.device.partition(":")[0]
+    """The metrics of a case by name: those wanted, or all, except those of another mode or subject."""
+    subject = MODEL if case.model else OPERATOR
     return {
         name: metric
         for name, metric in _loaded(wanted or _default())
         if metric.INFOS[0].mode == case.mode
         and getattr(metric, "SUBJECT", subject) == subject
-        and getattr(metric, "DEVICE", kind) == kind
         and (not hasattr(metric, "applies") or metric.applies(case))
     }
 

@@ -1,9 +1,11 @@
-"""Readings of timed rounds: shared by the timed metrics."""
+"""Readings of timed rounds, of forwards and of training steps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from upsampler_bench.device import Timings
-from upsampler_bench.results import Reading
+from upsampler_bench.results import MetricInfo, Reading
 
 Facts = dict[str, float | str]
 
@@ -11,19 +13,23 @@ EXPOSED = "launches not hidden: the device may have waited for the host in {call
 ON_HOST = "host clock, device idle before each call"
 
 
-def device_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
-    """Seconds on the device, with a note if the device may have waited for the host within them."""
+def readings(
+    infos: Sequence[MetricInfo], rounds: tuple[Timings, ...], facts: Facts, method: str
+) -> tuple[Reading, ...]:
+    """Seconds on the device, and where it runs apart from its host the wall and launch times of the same calls.
+
+    Args:
+        infos: of device time, wall time and launch time.
+        rounds: the timings.
+        facts: of device time.
+        method: of device time.
+    """
+    latency, wall, launch = (info.name for info in infos)
     samples = tuple(timings.device for timings in rounds)
     exposed, count = sum(timings.exposed for timings in rounds), sum(map(len, samples))
     notes = (EXPOSED.format(calls="every call" if exposed == count else "some calls"),) if exposed else ()
-    return (Reading(name, samples, method, notes, facts),)
-
-
-def wall_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
-    """Seconds on the host's clock until the device is idle again."""
-    return (Reading(name, tuple(timings.wall for timings in rounds), f"{ON_HOST} and after it", facts=facts),)
-
-
-def launch_time(name: str, rounds: tuple[Timings, ...], facts: Facts, method: str) -> tuple[Reading, ...]:
-    """Seconds on the host's clock until the call returns."""
-    return (Reading(name, tuple(timings.launch for timings in rounds), ON_HOST, facts=facts),)
+    found = [Reading(latency, samples, method, notes, facts)]
+    if any(timings.wall for timings in rounds):
+        found.append(Reading(wall, tuple(timings.wall for timings in rounds), f"{ON_HOST} and after it"))
+        found.append(Reading(launch, tuple(timings.launch for timings in rounds), ON_HOST))
+    return tuple(found)

@@ -67,7 +67,7 @@ class Group:
         if shared is None:
             return
         wanted = metrics.for_case(cases[0], settings.metrics)
-        timed = {name: metric for name, metric in wanted.items() if metrics.is_timed(metric)}
+        timed = next(((name, metric) for name, metric in wanted.items() if metrics.is_timed(metric)), None)
         begun, end = self.clock(), self.request.deadline
         # What is not timed has no latency: of what is left of the budget, half is kept for the timing.
         prepared_by = begun + PREPARING_SHARE * (end - begun) if timed else end
@@ -78,8 +78,8 @@ class Group:
                 self._give_up(case.key, "skipped", settings.used_up)
             elif not self.interrupted():
                 self._attempt([case], "build", partial(self._prepare, case, shared))
-        if not all(self._is_done(metric) for metric in timed.values()):
-            self._time(timed)
+        if timed and not all(timed[1].INFOS[0].name in self.request.done[key] for key in self.workloads):
+            self._time(*timed)
 
     def _make_inputs(self) -> tuple[torch.Tensor, ...]:
         workload.wake(self.device.name)
@@ -137,8 +137,7 @@ class Group:
         share = (self.request.deadline - self.clock()) / (1 + WARMUP_SHARE) / max(1, count)
         return replace(settings, max_time=min(settings.max_time, max(share, LEAST_SECONDS)))
 
-    def _time(self, timed: Mapping[str, metrics.Timed]) -> None:
-        name = next(iter(timed))
+    def _time(self, name: str, timed: metrics.Timed) -> None:
         built = {key: one for key, one in self.workloads.items() if key not in self.failed}
         settings = self._within_budget(len(built))
         subjects = {key: Subject(one.case.upsampler, one.step) for key, one in built.items()}
@@ -187,22 +186,15 @@ class Group:
                     if reading != readings[key]:
                         self.emit(Message("reading", key, reading=reading))
 
-    def _is_done(self, metric: metrics.Timed) -> bool:
-        return all(metric.INFOS[0].name in self.request.done[key] for key in self.workloads)
-
-    def _finish(
-        self, key: str, subject: Subject, timed: Mapping[str, metrics.Timed], monitor: ConditionMonitor
-    ) -> None:
+    def _finish(self, key: str, subject: Subject, timed: metrics.Timed, monitor: ConditionMonitor) -> None:
         """Emits the readings of an operator that was timed to its end; the first also states why sampling ended."""
         if not subject.samples:
             return
         facts: Facts = {"stop": subject.stop}
         if not self.request.timed_only:
             facts["first_call"] = self.first_calls[key]
-        for metric in timed.values():
-            for reading in metric.readings(tuple(subject.rounds), facts, self.device.timing_method()):
-                self.emit(Message("reading", key, reading=_marked(reading, monitor)))
-            facts = {}
+        for reading in timed.readings(tuple(subject.rounds), facts, self.device.timing_method()):
+            self.emit(Message("reading", key, reading=_marked(reading, monitor)))
 
     def _announce_timing(self, key: str, step: str, subject: Subject, settings: Settings) -> None:
         """Announces who is timed next, and now and then how precise its estimate is."""

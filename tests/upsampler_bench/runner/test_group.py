@@ -62,9 +62,7 @@ def test_timings_keep_their_rounds_their_method_and_why_they_ended():
 
 
 @pytest.mark.parametrize(("mode", "prefix"), [("inference", ""), ("train", "train_")])
-def test_an_asynchronous_device_gives_wall_and_launch_time_of_the_same_calls(mode, prefix, monkeypatch):
-    for name in ("wall", "launch"):
-        monkeypatch.setattr(metrics.get(f"{prefix}{name}"), "DEVICE", "cpu")  # as the inputs are here
+def test_an_asynchronous_device_gives_wall_and_launch_time_of_the_same_calls(mode, prefix):
     found = readings(measure("bilinear", mode=mode, device=FakeDevice((0.01,), asynchronous=True)), "bilinear")
     assert found[f"{prefix}latency"].estimate.value == pytest.approx(0.01)
     assert found[f"{prefix}wall"].estimate.value == pytest.approx(0.02)
@@ -84,8 +82,6 @@ def test_rooflines_are_compared_with_the_times_that_they_bound(monkeypatch):
 
 
 def test_on_a_cpu_there_is_neither_wall_nor_launch_time():
-    assert not {"wall", "launch"} & set(metrics.for_case(Case("bilinear"), ()))
-    assert {"wall", "launch"} <= set(metrics.for_case(Case("bilinear", device="cuda:0"), ()))
     assert not {"wall", "launch"} & set(readings(measure("bilinear"), "bilinear"))
 
 
@@ -94,7 +90,7 @@ def test_a_time_with_launches_that_were_not_hidden_is_marked(exposed, calls):
     timings = Timings((0.01,) * 4, (0.02,), (0.015,), exposed)
     notes = (f"launches not hidden: the device may have waited for the host in {calls}",) if calls else ()
     for name in ("latency", "train_latency"):
-        (reading,) = metrics.get(name).readings((timings,) * 8, {}, "events")
+        reading, *_ = metrics.get(name).readings((timings,) * 8, {}, "events")
         assert reading.notes == notes
 
 
