@@ -1,5 +1,6 @@
 """Names find operators, and misuse is refused with what would be accepted."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -168,16 +169,18 @@ def in_a_new_process(code: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("call", ["names()", "create('bilinear', 8)"])
-def test_operators_are_imported_when_first_asked_for(call: str) -> None:
+def test_operators_are_imported_when_first_asked_for() -> None:
     seen = "print('upsamplers.operators.dysample' in sys.modules)"
-    assert in_a_new_process(f"import sys, upsamplers; {seen}; upsamplers.{call}; {seen}") == "False\nTrue"
+    code = f"import sys, upsamplers; {seen}; upsamplers.create('bilinear', 8); {seen}"
+    assert in_a_new_process(code) == "False\nTrue"
 
 
 @pytest.mark.slow
 def test_an_operator_may_be_imported_before_it_is_asked_for() -> None:
     printed = in_a_new_process("import upsamplers.operators.dysample; print(upsamplers.names())")
-    assert printed == in_a_new_process("import upsamplers; print(upsamplers.names())")
+    found = ast.literal_eval(printed)
+    assert {"nearest", "dysample", "naf"} < set(found)
+    assert list(found) == [name for name in upsamplers.names() if name in found]
 
 
 @pytest.mark.parametrize("name", [None, 3, ["dysample"]])

@@ -102,7 +102,7 @@ def test_a_body_ends_as_its_command_ended_and_asks_to_be_run_again_when_its_time
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["debug", "local"])
+@pytest.mark.parametrize("engine", [pytest.param("debug", marks=pytest.mark.exhaustive), "local"])
 def test_submitted_shards_are_measured_collected_and_reported_and_a_lost_one_is_named(invoke, tmp_path, engine):
     pytest.importorskip("submitit", reason="needs submitit: pip install 'upsampler-bench[cluster]'")
     arguments = ["--shards", 2, "--engine", engine, "--output-dir", "jobs", "--", *OPTIONS]

@@ -7,7 +7,7 @@ import pytest
 from upsampler_bench import plan, storage
 from upsampler_bench.paper import sections
 
-pytestmark = [pytest.mark.usefixtures("registry_restored"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("here", "registry_restored")
 ARGUMENTS = ("paper", "--device", "cpu", "-f", "markdown")
 
 

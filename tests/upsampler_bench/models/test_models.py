@@ -97,10 +97,10 @@ def test_every_operation_of_a_model_is_counted(placed):
     assert counted.by_convention["mac"] > 0
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_step_accepts_the_smallest_image_and_no_smaller_one(name):
+def test_a_step_accepts_the_smallest_image_and_no_smaller_one(placed):
+    name, model = placed
     least = module(name).MIN_SIDE
-    model = built(name, "bilinear")
+    model.train()
     assert models.get(name).why_not(least, least) is None
     outputs(model, torch.rand(1, 3, least, least))
     if least > 1:

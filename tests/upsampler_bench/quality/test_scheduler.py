@@ -83,6 +83,7 @@ def test_an_interrupted_run_keeps_what_is_done_and_resume_completes_it(tmp_path)
     assert counts == {3 - len(before)}
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_diverges_is_a_reason_and_no_score(tmp_path):
     done = quality(tmp_path / "run", "-u", "bilinear", "--task", "shapes", "--seeds", "1", "--learning-rate", "1e6")
     assert done.returncode == 2

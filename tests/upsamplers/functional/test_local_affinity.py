@@ -103,20 +103,6 @@ def test_no_window_of_keys_is_copied_out():
     assert peak_bytes(lambda: torch.autograd.grad(local_affinity(query, key, 5), (query, key), grad)) <= 5 * logits
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "border", [pytest.param(mode, marks=[pytest.mark.exhaustive] * (mode != "reflection")) for mode in MODES]
-)
-def test_a_compiled_program_takes_any_size(border):
-    compiled = torch.compile(
-        lambda q, k: local_affinity(q, k, 3, border=border), fullgraph=True, dynamic=True, backend="aot_eager"
-    )
-    for height, width in ((5, 7), (4, 9)):
-        query, key, grad = make(2, 4, height, width, 3, 2)
-        found = results(lambda q, k, _: compiled(q, k), query, key, grad, 3)
-        assert_same(found, results(plain, query, key, grad, 3, border=border), 1e-12)
-
-
 @pytest.mark.parametrize(
     ("query", "key", "options", "message"),
     [

@@ -136,15 +136,6 @@ def test_fake_tensors_pass_through():
 
 
 @pytest.mark.slow
-def test_a_compiled_program_takes_any_size():
-    compiled = torch.compile(lambda x, w: reassemble(x, w, 3), fullgraph=True, dynamic=True, backend="aot_eager")
-    for height, width in ((5, 7), (4, 9), (6, 6)):
-        x, weights, grad = make(2, 4, height, width, 3, 1, 2)
-        found = results(lambda x, w, _: compiled(x, w), x, weights, grad, 3)
-        assert_same(found, results(plain, x, weights, grad, 3), 1e-12)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_exported_program_takes_any_size(strict):
     class Module(torch.nn.Module):
