@@ -17,6 +17,7 @@ from upsamplers.checks import (
     require_size,
 )
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional._torch.recomputation import recomputed
 from upsamplers.functional.average_pool import pool_to
@@ -124,7 +125,8 @@ class _Block(nn.Module):
 
     def _encode(self, z: Tensor) -> Tensor:
         z = self.conv1(F.silu(self.norm1(z)))
-        return self.conv2(F.silu(self.norm2(z)))  # type: ignore[no-any-return]
+        z = F.silu(self.norm2(z))  # what is no longer needed is freed before the last convolution
+        return self.conv2(z)  # type: ignore[no-any-return]
 
 
 class _RotaryPosition(nn.Module):
@@ -150,8 +152,13 @@ class _RotaryPosition(nn.Module):
         cos, sin = angles.cos().to(z.dtype), angles.sin().to(z.dtype)
         del angles
         first, second = z.unflatten(1, (self.heads, 2, -1)).unbind(2)  # (B, N, D / 2, h, w) each
-        turned = torch.stack((first * cos - second * sin, second * cos + first * sin), dim=2)
-        return turned.flatten(1, 3)
+        if torch.is_grad_enabled() or needs_plain_operations():
+            return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=2).flatten(1, 3)
+        turned = z.new_empty(z.shape)
+        first_turned, second_turned = turned.unflatten(1, (self.heads, 2, -1)).unbind(2)
+        torch.mul(first, cos, out=first_turned).addcmul_(second, sin, value=-1)
+        torch.mul(second, cos, out=second_turned).addcmul_(first, sin)
+        return turned
 
     def _angles(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
         periods = self.periods.to(dtype).unsqueeze(1) / (2 * math.pi)

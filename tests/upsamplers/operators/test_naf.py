@@ -163,6 +163,11 @@ def test_peak_memory_stays_within_its_bound():
     assert_peaks(up, 12, forward=3.6, training=7.5, trains=True)
 
 
+def test_the_encoder_of_an_image_holds_five_halves_of_its_embedding():
+    up = upsamplers.create("naf", 16, scale=8, embedding_channels=128)
+    assert_peaks(up, 32, forward=20.1, training=59)  # four of an output each, and the padding of a convolution
+
+
 @pytest.mark.parametrize(
     ("channels", "options", "message"),
     [
