@@ -254,6 +254,16 @@ def test_capabilities_of_another_kind_of_device_do_not_count():
     assert len(made.with_result(UNKNOWN)) == 8
 
 
+def test_capabilities_of_another_device_of_the_kind_count_where_there_are_none_of_the_same(invoke, tmp_path):
+    run, probed = measured_run(), probed_run()
+    other = replace(probed, environment=replace(run.environment, device_name="Another CPU"), started="2999")
+    storage.save(run, tmp_path / "runs" / "costs")
+    storage.save(other, tmp_path / "runs" / "other")
+    assert "Capabilities: runs/other, Another CPU, 2999" in invoke("recommend", "--needs", "onnx")[1]
+    storage.save(replace(probed, environment=run.environment), tmp_path / "runs" / "same")
+    assert f"Capabilities: runs/same, {run.environment.device_name}" in invoke("recommend", "--needs", "onnx")[1]
+
+
 def test_measured_quality_is_chosen_by_where_there_is_some_and_published_on_request():
     runs = measured_run(), quality_run()
     measured, chosen = recommended(*runs), recommended(*runs, quality="published")
