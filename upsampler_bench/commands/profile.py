@@ -31,7 +31,7 @@ WORKING_TREE = "."
 # Written besides the formats of every report.
 TRACE = "trace"
 # The formats of a comparison.
-COMPARED = ("markdown", "html")
+COMPARED = ("markdown", "html", "terminal")
 
 
 def profile(
@@ -97,7 +97,7 @@ def _compare(
     from upsampler_bench.compare import profiles
 
     if others := [name for name in formats or () if name not in COMPARED]:
-        raise PlanError(f"--compare writes {' and '.join(COMPARED)}, not {', '.join(others)}")
+        raise PlanError(f"--compare writes {', '.join(COMPARED)}, not {', '.join(others)}")
     stored = [storage.is_stored_run(name) for name in (before, after)]
     if any(stored) and not all(stored):
         other = after if stored[0] else before

@@ -44,7 +44,7 @@ def recommend(
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Only this shape.", metavar="CxHxW")] = None,
     dtype: Annotated[str | None, typer.Option(help="Only this dtype.")] = None,
-    device: Annotated[str | None, typer.Option(help="Only this device: cpu, cuda or cuda:i.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only this device: auto (any), cpu, cuda or cuda:i.")] = None,
     backend: Annotated[str | None, typer.Option(help="Only on this backend, such as onnxruntime.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from upsampler_bench.case import TIMED, Case, Settings
-from upsampler_bench.compare.samples import Sample, Timing
+from upsampler_bench.compare.samples import HEAD, Sample, Timing
 from upsampler_bench.errors import BenchError
 from upsampler_bench.metrics import infos
 from upsampler_bench.results import FAILED, Environment, Measurement, Reading, Run
@@ -84,7 +84,7 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
     if lost and any(case.key not in timings for case in left):  # after a crash
         sample = measure(left, side, name, how)
         return replace(sample, lost={**sample.lost, **lost})
-    if not timings and not lost:
+    if not timings and (not lost or name != HEAD):  # what the head lacks is a regression; without a base there is none
         reasons = [message.text for message in messages if message.kind in NOT_MEASURED and message.text]
         raise SideError(f"{side.name} cannot be measured: {[*reasons, 'it ended without a timing'][-1]}")
     not_timed = {key: "not timed" for key in keys.values() if key not in timings}

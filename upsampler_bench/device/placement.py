@@ -48,7 +48,7 @@ def parse(text: str) -> tuple[Placement, ...]:
             raise DeviceError(f"--devices all: this machine has no CUDA GPU; {ACCEPTED}")
     else:
         parts = [part.rpartition(":") for part in text.replace(" ", "").split(",")]
-        names = [f"{kind or 'cuda'}:{int(index)}" if index.isdecimal() else index for kind, _, index in parts]
+        names = [f"{kind if colon else 'cuda'}:{int(i)}" if i.isdecimal() else i for kind, colon, i in parts]
     for name in names:
         if names.count(name) > 1:
             raise DeviceError(f"--devices {text}: {name} is named twice; a device measures one condition at a time")

@@ -20,7 +20,6 @@ PAGE = "html"
 # What a report calls its pictures; a user's own panel-of-mine.png is none.
 PICTURE = re.compile(
     rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels|shapes|reconstruction).*))?"
-    r"|(?:signature|responses)-.*"
 )
 # The second is removed if the first is written without it: it is of an earlier report.
 COMPANIONS = {"report.csv": "published.csv"}

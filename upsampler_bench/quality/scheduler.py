@@ -232,9 +232,9 @@ class _Workers:
         """Does a job in a process; one that dies is followed by another without the case that it was at."""
         try:
             left = job.cases
-            while left:
+            while left and not self._is_stopped:
                 ending = self._follow(job, left)
-                if ending is None or ending.last.kind == "end" or self._is_stopped:
+                if ending.last.kind == "end" or self._is_stopped:
                     break
                 if ending.last.kind == "start":
                     raise BenchError(ending.why_not_started())
@@ -245,14 +245,13 @@ class _Workers:
         except BaseException as problem:  # raised again where the messages are read
             self._queue.put((job, problem))
 
-    def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending | None:
-        """How a process ended; None if none was started."""
+    def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending:
         settings = replace(self._session.settings, tasks=(job.task,), seed=job.seed)
+        process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
         with self._lock:
-            if self._is_stopped:
-                return None
-            process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
             self._processes.add(process)
+        if self._is_stopped:  # since before: `stop` did not see it
+            process.end(patience=0.0)
         try:
             return follow(process, lambda message: self._queue.put((job, message)), finish_call=False)
         finally:

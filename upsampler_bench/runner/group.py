@@ -193,8 +193,8 @@ class Group:
         facts: Facts = {"stop": subject.stop}
         if not self.request.timed_only:
             facts["first_call"] = self.first_calls[key]
-        for reading in timed.readings(tuple(subject.rounds), facts, self.device.timing_method()):
-            self.emit(Message("reading", key, reading=_marked(reading, monitor)))
+        readings = timed.readings(tuple(subject.rounds), facts, self.device.timing_method())
+        self._emit_readings(self.workloads[key].case, [_marked(reading, monitor) for reading in readings])
 
     def _announce_timing(self, key: str, step: str, subject: Subject, settings: Settings) -> None:
         """Announces who is timed next, and now and then how precise its estimate is."""

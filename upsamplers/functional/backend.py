@@ -105,9 +105,10 @@ def why_not_triton(
     is_compiling = torch.compiler.is_compiling()
     if not is_compiling and needs_plain_operations():
         return "has no form for torch.func and forward-mode differentiation"
+    device = x.device
     for tensor in (x, *others):
-        if tensor.device != x.device:
-            return f"takes tensors of one device, not of {x.device} and {tensor.device}"
+        if tensor.device != device:
+            return f"takes tensors of one device, not of {device} and {tensor.device}"
         if not tensor.is_cuda and not is_interpreted():
             return f"runs on CUDA, not on {tensor.device.type}"
         if tensor.dtype not in DTYPES:

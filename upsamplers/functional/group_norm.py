@@ -104,8 +104,8 @@ def normalised_product(
         Unsupported: the backend cannot take u and v.
     """
     with stage("norm"):
-        parameters = norm_u.weight, norm_u.bias, norm_v.weight, norm_v.bias
-        if folds(norm_u, u) and folds(norm_v, v) and uses_triton(backend, u, v, *parameters):
+        is_folded = folds(norm_u, u) and folds(norm_v, v)
+        if is_folded and uses_triton(backend, u, v, norm_u.weight, norm_u.bias, norm_v.weight, norm_v.bias):
             from upsamplers.functional._triton import group_norm as fused
 
             scales_u = norm_scale_and_shift(norm_u, u, backend)

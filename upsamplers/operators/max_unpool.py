@@ -57,13 +57,16 @@ class MaxUnpool(Upsampler):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """X (B, C, H, W) and indices (B, C, H, W) into the flat output image -> (B, C, sH, sW)."""
         require_features(x, None)
-        if not isinstance(guide, Tensor) or guide.shape != x.shape or guide.dtype != torch.int64:
-            found = f"{guide.dtype} of shape {tuple(guide.shape)}" if isinstance(guide, Tensor) else repr(guide)
+        is_index = isinstance(guide, Tensor) and guide.dtype == torch.int64 and guide.device == x.device
+        if not is_index or guide.shape != x.shape:
+            found = repr(guide)
+            if isinstance(guide, Tensor):
+                found = f"{guide.dtype} of shape {tuple(guide.shape)} on {guide.device}"
             raise Unsupported(
-                f"the guide is {found}; expected the int64 indices of shape "
-                f"{tuple(x.shape)} that make_guide(feature) makes for x {tuple(x.shape)}"
+                f"the guide is {found}; expected the int64 indices of shape {tuple(x.shape)} on {x.device} that "
+                f"make_guide(feature) makes for this x"
             )
-        if guide.device == x.device and uses_triton(self.backend, x, scale=self.scale):
+        if uses_triton(self.backend, x, scale=self.scale):
             from upsamplers.functional._triton.launch import dense
             from upsamplers.functional._triton.unpool import max_unpool
 

@@ -59,7 +59,7 @@ def test_a_report_shows_where_the_time_goes(name):
 
 def test_two_profiles_are_compared_in_text_and_page_alone(invoke):
     code, _, err = invoke("profile", "--compare", "old", "new", "-f", "csv", "-f", "html")
-    assert (code, " ".join(err.split())) == (2, "error: --compare writes markdown and html, not csv")
+    assert (code, " ".join(err.split())) == (2, "error: --compare writes markdown, html, terminal, not csv")
 
 
 def test_the_picture_stacks_the_kinds_of_work():

@@ -10,6 +10,7 @@ from upsampler_bench.compare.process import Side, SideError, settings
 from upsampler_bench.compare.rule import DEFAULT
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample, Timing, count
 from upsampler_bench.compare.schedule import Schedule
+from upsampler_bench.runner.protocol import Message
 
 CASES = tuple(Case(name, channels=8, height=6, width=5) for name in ("carafe", "dysample"))
 
@@ -133,3 +134,11 @@ def test_both_sides_make_equally_many_calls_however_long_one_takes(size, calls, 
     with pytest.raises(SideError):
         process.measure([Case("carafe", channels=64, height=size, width=size)], Side("here"), BASE, settings())
     assert [how.turn for how in requests] == [calls]
+
+
+def test_a_base_of_which_nothing_is_timed_ends_the_comparison_and_a_head_loses_its_rows(monkeypatch):
+    failed = [Message("failed", CASES[0].key, text="crashed")]
+    monkeypatch.setattr(process, "_messages", lambda cases, side, how: failed)
+    with pytest.raises(SideError, match="the base cannot be measured: crashed"):
+        process.measure(CASES[:1], Side("the base"), BASE, settings())
+    assert process.measure(CASES[:1], Side("the head"), HEAD, settings()).lost == {CASES[0].key: "crashed"}

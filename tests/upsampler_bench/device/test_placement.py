@@ -87,6 +87,7 @@ def test_a_core_is_a_device_with_one_thread(machine):
     ("text", "why"),
     [
         ("0,0", "named twice"), ("0,00", "named twice"), ("cpu:1,cpu:01", "named twice"),
+        (":0", "expected GPUs"),
         ("0,cpu:1", "expected GPUs such as 0,1 or all, or cores"), ("cpu", "expected GPUs"),
         ("", "expected GPUs"), ("4", "this machine has 4 CUDA GPUs"), ("cpu:9", "may run on cores 0, 1, 2"),
     ],

@@ -210,7 +210,7 @@ def test_a_figure_of_too_few_rounds_has_no_interval_and_a_footnote() -> None:
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
-    old = ("panel-1x8x6x5.png", "sweep-size.png", "signature-before.png")
+    old = ("panel-1x8x6x5.png", "sweep-size.png")
     kept = ("my-panel.png", "panel-of-mine.png", "report.csv", "panel.csv", "roofline.svg")
     for name in (*old, *kept):
         (tmp_path / name).write_bytes(b"before")

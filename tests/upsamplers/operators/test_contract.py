@@ -142,6 +142,19 @@ def test_under_autocast_the_output_has_the_dtype_of_x(name: str, dtype: torch.dt
     assert worst([out], [expected]) <= ROUNDING[torch.bfloat16]
 
 
+ATTENTION = "cross_decode.cross_attn.attention."
+# What published checkpoints hold, and the output does not depend on.
+FROZEN = {
+    "anyup": {f"{ATTENTION}out_proj.weight", f"{ATTENTION}out_proj.bias"},
+    "jafar": {
+        f"{ATTENTION}out_proj.weight",
+        f"{ATTENTION}out_proj.bias",
+        f"{ATTENTION}v_proj_weight",
+        "cross_decode.cross_attn.norm_v.weight",
+    },
+}
+
+
 @every_operator
 def test_gradients_reach_x_and_every_parameter(name: str) -> None:
     module = trained(name)
@@ -149,6 +162,7 @@ def test_gradients_reach_x_and_every_parameter(name: str) -> None:
     module(x, *guide).square().sum().backward()
     silent = [key for key, one in learnt(module) if one.grad is None or not one.grad.any()]
     assert not silent
+    assert {key for key, one in module.named_parameters() if not one.requires_grad} == FROZEN.get(name, set())
     assert x.grad is not None
     assert x.grad.any()
 

@@ -47,7 +47,7 @@ def pixel_strides(x: Tensor) -> tuple[int, int, int]:
 
 def narrow(tensor: Tensor) -> Tensor:
     """Itself, or a copy where it is a view of something so large that offsets in an image need more than 32 bits."""
-    if tensor.is_contiguous():
+    if tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last):
         return tensor
     steps = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
     return tensor if sum((size - 1) * stride for size, stride in steps) < MOST_ELEMENTS else tensor.contiguous()

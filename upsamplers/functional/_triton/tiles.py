@@ -1,7 +1,8 @@
 """What all kernels share: a program's part of the grid, stores of output pixels, and which block sizes fit.
 
-The grid is (rows · blocks of columns, blocks of channels, images · groups), see `launch`. Pixels side by side within a
-row have addresses side by side, for any width: what compilers need to know so that a warp's threads read neighbours.
+The grid is (rectangles of pixels, blocks of channels, images · groups), see `rectangle_grid`. Pixels side by side
+within a row have addresses side by side, for any width: what compilers need to know so that a warp's threads read
+neighbours.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from upsamplers.functional._triton.launch import empty_upsampled, launch, tuning_keys
+from upsamplers.functional._triton.launch import empty_upsampled, launch, narrow, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.unpool_kernels import unpool_fwd_kernel
 from upsamplers.functional.backend import next_power_of_2
@@ -16,6 +16,7 @@ def max_unpool_fwd(x: Tensor, index: Tensor, scale: int) -> Tensor:
     """X (B, C, H, W), contiguous or channels_last, placed at flat indices (B, C, H, W) into images (sH, sW)."""
     out = empty_upsampled(x, scale)
     batch, channels, height, width = x.shape
+    index = narrow(index)
     for strays in (False, True):
         launch(
             unpool_fwd_kernel,

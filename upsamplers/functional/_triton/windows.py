@@ -19,7 +19,7 @@ from upsamplers.functional._torch.reflection import fold_taps
 from upsamplers.functional._triton import window_kernels as kernels
 from upsamplers.functional._triton.launch import Grid, empty_upsampled, launch, materialized, narrow, tuning_keys
 from upsamplers.functional._triton.operation import Operation
-from upsamplers.functional.backend import next_power_of_2
+from upsamplers.functional.backend import MOST_ELEMENTS, next_power_of_2
 
 # Sums that a thread of `window_dots_by_tap_kernel` has registers for.
 MOST_SUMS = 128
@@ -158,7 +158,8 @@ def window_sum(
     x, weights, guide = narrow(x), narrow(weights), None if guide is None else narrow(guide)
     # Up to two borders, so that pairs of pixels stay aligned. At larger scales each pixel is read by few.
     around = (kernel // 2 + 1) // 2 * 2
-    is_padded = reflect and scale == 1 and x.is_contiguous() and around < min(height, width)
+    fits = channels * (height + 2 * around) * (width + 2 * around) < MOST_ELEMENTS
+    is_padded = reflect and scale == 1 and x.is_contiguous() and around < min(height, width) and fits
     if is_padded:
         x = F.pad(x, [around] * 4, mode="reflect")[..., around:-around, around:-around]
     reflect = reflect and not is_padded
@@ -381,6 +382,7 @@ def window_weights(
         (B, Zk²s², H, W).
     """
     weights = _empty_weights(logits, groups * kernel**2, scale, height, width, False, dtype)
+    logits, shared = narrow(logits), None if shared is None else narrow(shared)
     launch(
         kernels.window_weights_fwd_kernel,
         lambda meta: (-(-height * width // meta["BLOCK_P"]), scale**2, logits.shape[0] * groups),
