@@ -28,7 +28,7 @@ __all__ = ["BenchError", "Measurement", "Reading", "Run", "load", "run", "save",
 
 def run(
     upsamplers: str | Sequence[str] = ("*",),
-    shape: Sequence[int] | Sequence[Sequence[int]] = (256, 120, 120),
+    shape: str | Sequence[int] | Sequence[str | Sequence[int]] = (256, 120, 120),
     *,
     output_dir: str | Path | None = None,
     progress: bool = False,
@@ -38,7 +38,7 @@ def run(
 
     Args:
         upsamplers: names or shell wildcards; the baseline ("bilinear") is measured too.
-        shape: (C, H, W) of the low-resolution feature, or several.
+        shape: (C, H, W) of the low-resolution feature, or "CxHxW", or several.
         output_dir: the folder of results.json, which is written as the run goes on; None: nothing is written.
         progress: show the progress on standard error.
         keys: any other key of a plan: backend, scale, batch, dtype, layout, mode, device, threads, seed, budget,
@@ -54,7 +54,8 @@ def run(
     from upsampler_bench.commands.measuring import measure
     from upsampler_bench.runner import session
 
-    shapes = [shape] if all(isinstance(size, int) for size in shape) else list(shape)
+    is_one = isinstance(shape, str) or all(isinstance(size, int) for size in shape)
+    shapes = [shape] if is_one else list(shape)
     names = [upsamplers] if isinstance(upsamplers, str) else list(upsamplers)
     ready = session.prepare(plan.parse({"upsampler": names, "shape": shapes, **keys}), output_dir)
     return measure(ready, Console(stderr=True, quiet=not progress))

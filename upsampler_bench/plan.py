@@ -113,7 +113,7 @@ def toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise PlanError(f"cannot read {path}: {problem}") from problem
+        raise PlanError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
 
 
 def parse(keys: Mapping[str, Any]) -> Plan:
@@ -139,6 +139,8 @@ def parse(keys: Mapping[str, Any]) -> Plan:
     parsed = replace(parsed, settings=_with_processes(Settings(**settings), settings, parsed.backend))
     if QUALITY in parsed.mode:
         _check_quality(parsed)
+    if "image" in plan and not any(parsed.model):
+        raise PlanError("image is the size of a model's input, and no model is named; --guide-image is that of a guide")
     return parsed
 
 

@@ -28,6 +28,7 @@ from upsamplers.spec import Spec
 
 ENTRY_POINTS = "upsamplers"
 LONGEST_NAME = 200
+RESERVED = "*?[],"
 FILE_PLUGIN = "upsampler_plugin_"
 # What torch says of a tensor that no memory holds.
 TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking long")
@@ -58,6 +59,8 @@ def register(
         DuplicateUpsampler: the name belongs to another class already.
     """
 
+    _refuse_signs(name)
+
     def decorate(cls: U) -> U:
         add(Spec(name, cls, options, scales, devices, paper, year))
         return cls
@@ -83,13 +86,35 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
         def __init__(self, channels: int, *, scale: int = 2) -> None:
             super().__init__(channels, scale=scale)
             self.module = build(channels, scale)
+            _require_one_input(name, self.module)
 
         def forward(self, x: Any) -> Any:
             return self.module(x)
 
+    _refuse_signs(name)
     Adapted.__name__ = Adapted.__qualname__ = f"Adapted[{name}]"
     Adapted.__module__ = build.__module__
     add(Spec(name, Adapted, paper=paper))
+
+
+def _refuse_signs(name: str) -> None:
+    """Refuses a name that commands would take for a wildcard, for several names or for one with options."""
+    if any(sign in str(name) for sign in RESERVED):
+        raise Unsupported(f"the name of an upsampler is {name!r}; expected one without {' '.join(RESERVED)}")
+
+
+def _require_one_input(name: str, module: nn.Module) -> None:
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # it has none, as some built-in and scripted ones
+        return
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    required = [one.name for one in parameters if one.default is one.empty and one.kind in kinds]
+    if len(required) > 1:
+        raise Unsupported(
+            f"{name}: forward of {type(module).__name__} takes {', '.join(required)}; register_module takes modules of "
+            "x alone: for a guide write a subclass of upsamplers.Upsampler with needs_guide = True, and register it"
+        )
 
 
 def add(spec: Spec) -> None:
@@ -211,7 +236,7 @@ def create(
         raise Unsupported(reason)
     own_channels = arguments.pop("guide_channels", None)
     guide_channels = guide_channels or own_channels
-    _require_options(spec, arguments)
+    require_options(spec, arguments)
     if spec.needs_guide and (guide_channels or not spec.cls.guide_is_image):
         arguments["guide_channels"] = guide_channels or channels
     if step is None or step == scale:
@@ -221,14 +246,23 @@ def create(
     return GuidedChain(links) if spec.needs_guide else Chain(links)
 
 
-def _require_options(spec: Spec, options: Iterable[str]) -> None:
+def require_options(spec: Spec, options: Iterable[str]) -> None:
+    """Refuses an option that the constructor of an operator does not take.
+
+    Raises:
+        Unsupported: naming the option, and those that there are.
+    """
     parameters = inspect.signature(spec.cls.__init__).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     accepted = [option for option in parameters if option not in ("self", "channels", "scale", "guide_channels")]
     for option in options:
         if option not in accepted:
-            raise Unsupported(f"{spec.name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}")
+            near = difflib.get_close_matches(option, accepted, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise Unsupported(
+                f"{spec.name} has no option {option!r}; its options: {', '.join(accepted) or 'none'}{hint}"
+            )
 
 
 def _built(spec: Spec, channels: int, scale: int, arguments: Mapping[str, Any], backend: str) -> Upsampler:

@@ -181,8 +181,8 @@ def test_a_factor_is_printed_and_stored_with_the_side_that_is_kept(cpu):
     case = Case("bilinear", INFERENCE, 1, 16, 8, 8)
     found = capacity.largest(case, 2**18, cpu, capacity.SCALE)
     lines = text((found, replace(found, case=replace(case, mode=TRAIN), need=None)), capacity.SCALE, 2**18).splitlines()
-    assert lines[0] == "Largest factor that fits in 0.25 MiB: 1×16×8×8, float32, contiguous, cpu"
-    assert lines[3].split() == ["bilinear", "×7", "0.20", "MiB", "–"]
+    assert lines[0] == "Largest factor that fits in 256 KiB: 1×16×8×8, float32, contiguous, cpu"
+    assert lines[3].split() == ["bilinear", "×7", "200", "KiB", "–"]
     assert "Confirmed by 2 real steps at ×7: measured bytes equal the counted." in lines
     stored = as_data(found, capacity.SCALE, 2**18)
     assert (stored["side"], stored["scale"], stored["confirmed"]["scale"]) == (8, 7, 7)

@@ -101,6 +101,7 @@ def test_several_processes_share_an_operators_samples_where_there_is_time_for_th
         ({"backend": []}, "backend is an empty list"),
         ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
         ({"upsampler": 3}, "upsampler is 3; expected a string"),
+        ({"image": "64x64"}, "image is the size of a model's input, and no model is named"),
     ],
 )
 def test_a_mistake_is_named(keys, message):

@@ -229,6 +229,21 @@ def test_a_name_that_cannot_be_a_key_of_results_is_refused(name: str) -> None:
         upsamplers.register_module(name, lambda channels, scale: torch.nn.Upsample(scale_factor=scale))
 
 
+@pytest.mark.parametrize("name", ["A*", "a[b]", "a,b", "a?"])
+def test_a_name_that_commands_would_take_for_another_is_refused(name: str) -> None:
+    with pytest.raises(Unsupported, match="expected one without"):
+        upsamplers.register_module(name, lambda channels, scale: torch.nn.Upsample(scale_factor=scale))
+    with pytest.raises(Unsupported, match="expected one without"):
+        upsamplers.register(name)
+
+
+@pytest.mark.usefixtures("registry_restored")
+def test_a_module_that_takes_a_guide_is_refused_when_it_is_built() -> None:
+    upsamplers.register_module("guided", lambda channels, scale: torch.nn.Bilinear(channels, channels, channels))
+    with pytest.raises(Unsupported, match="guided: forward of Bilinear takes input1, input2; register_module takes"):
+        upsamplers.create("guided", 8)
+
+
 @pytest.mark.slow
 def test_two_threads_may_ask_for_the_first_operator() -> None:
     program = """

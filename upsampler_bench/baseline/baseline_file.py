@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -63,9 +64,11 @@ class Baseline:
     schema: int = SCHEMA
 
 
-def update_command(path: Path) -> str:
-    """The command that writes this file."""
-    return COMMAND if path == FILE else f"{COMMAND} --file {path}"
+def update_command(path: Path, names: Sequence[str] = (), plugins: Sequence[str] = ()) -> str:
+    """The command that writes this file, of these operators, with these plug-ins."""
+    options = [f"-u {shlex.quote(name)}" for name in names] + [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
+    options += [f"--file {shlex.quote(str(path))}"] if path != FILE else []
+    return " ".join([COMMAND, *options])
 
 
 def save(baseline: Baseline, path: Path) -> None:
@@ -83,17 +86,18 @@ def save(baseline: Baseline, path: Path) -> None:
     write_whole(path, (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
-def load(path: Path) -> Baseline:
-    """Reads a baseline.
+def load(path: Path, names: Sequence[str] = (), plugins: Sequence[str] = ()) -> Baseline:
+    """Reads a baseline; names and plug-ins are for the command that an error gives.
 
     Raises:
         ResultsError: the file is missing, is not a baseline, or has another schema.
     """
-    remedy = f"choose another --file, or delete this one and run '{update_command(path)}'"
+    update = update_command(path, names, plugins)
+    remedy = f"choose another --file, or delete this one and run '{update}'"
     try:
         data = cleaned(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise ResultsError(f"no baseline at {path}; create it with '{update_command(path)}'") from None
+        raise ResultsError(f"no baseline at {path}; create it with '{update}'") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise ResultsError(f"cannot read {path} as a baseline: {problem}; {remedy}") from problem
     schema = data.get("schema") if isinstance(data, Mapping) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from upsampler_bench.baseline import baseline_file
-from upsampler_bench.baseline.baseline_file import COMMAND, FILE, Baseline, OperatorBaseline
+from upsampler_bench.baseline.baseline_file import FILE, Baseline, OperatorBaseline
 from upsampler_bench.baseline.difference import ADDED, REMOVED, WRONG, Change, Difference, diff, keep_rounding
 from upsampler_bench.commands.console import WIDTH, console, fitted
 from upsampler_bench.commands.exit_codes import FAILED, FINE, WRONG_OUTPUT
@@ -40,7 +39,7 @@ def check(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE,
     Exit codes: 0 no change, 1 something changed, 2 misuse or no baseline,
     4 an output or a gradient is wrong.
     """
-    old = baseline_file.load(file)
+    old = baseline_file.load(file, upsampler or (), plugin or ())
     _check_condition(old, file)
     chosen = _chosen(upsampler or (), plugin or (), old, timeout)
     if not any(name in old.operators for name in chosen):
@@ -119,7 +118,7 @@ def _chosen(names: Sequence[str], plugins: Sequence[str], old: Baseline | None, 
 
 def _nothing(old: Baseline, file: Path, names: Sequence[str], plugins: Sequence[str]) -> str:
     """That nothing would be compared, and what to add."""
-    add = f"record them with '{_update_command(file, names, plugins)}'"
+    add = f"record them with '{baseline_file.update_command(file, names, plugins)}'"
     if old.operators and not names and not plugins:
         add = f"it has {', '.join(old.operators)}: name what registers them with --plugin FILE.py"
     return f"nothing to compare: {file} has none of the operators {', '.join(names) or 'here'}; {add}"
@@ -203,13 +202,9 @@ def _conclusion(
     summary = f"{len({change.operator for change in failures})} of {counted(count, 'operator')} changed since {file}"
     if any(change.metric == "failed" and change.new for change in failures):
         return summary
-    return f"{summary}; if this is intended: {_update_command(file, names, plugins)}"
-
-
-def _update_command(file: Path, names: Sequence[str], plugins: Sequence[str]) -> str:
-    options = [f"-u {shlex.quote(name)}" for name in names] + [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
-    options += [f"--file {shlex.quote(str(file))}"] if file != FILE else []
-    return " ".join([COMMAND, *options])
+    if difference.is_wrong:
+        return f"{summary}: an output or a gradient differs beyond rounding"
+    return f"{summary}; if this is intended: {baseline_file.update_command(file, names, plugins)}"
 
 
 def _say(text: str) -> None:

@@ -170,8 +170,9 @@ def _confirmations(capacities: Sequence[Capacity], over: str) -> Iterator[str]:
 
 
 def size(count: float) -> str:
-    """Bytes in MiB or GiB: "24 GiB", "23.99 GiB"."""
-    unit, name = (2.0**30, "GiB") if count >= 2**30 else (2.0**20, "MiB")
+    """Bytes in the largest unit that they reach: "24 GiB", "23.99 GiB"."""
+    units = (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB")
+    unit, name = next((one for one in units if count >= one[0]), units[-1])
     return f"{count / unit:,.0f} {name}" if (count / unit).is_integer() else f"{count / unit:.2f} {name}"
 
 

@@ -38,14 +38,17 @@ def rows(channels: int, scale: int, plugins: Sequence[str] = (), timeout: float 
     """Every operator with its parameters, which are counted in a measuring process."""
     from upsampler_bench.runner import isolated
     from upsampler_bench.runner.operators import Parameters, pickled
+    from upsampler_bench.runner.progress import steps
 
     known = isolated.registered(plugins=plugins, timeout=timeout)
     names = [operator.name for operator in known]
-    counts = isolated.ask(
-        "upsampler_bench.runner.operators:parameters",
-        [Case(name, channels=channels, scale=scale) for name in names], Parameters,
-        lambda reason: Parameters(refusal=reason), plugins=plugins, specs=pickled(names), timeout=timeout,
-    )  # fmt: skip
+    with steps(console(stderr=True), len(names)) as begin:
+        counts = isolated.ask(
+            "upsampler_bench.runner.operators:parameters",
+            [Case(name, channels=channels, scale=scale) for name in names], Parameters,
+            lambda reason: Parameters(refusal=reason), plugins=plugins, specs=pickled(names), timeout=timeout,
+            begin=lambda case: begin(case.upsampler),
+        )  # fmt: skip
     return list(zip(known, counts, strict=True))
 
 
@@ -88,7 +91,7 @@ def backends(operators: Sequence[Operator]) -> Table:
 
 def _facts(operator: Operator) -> tuple[str, str, str]:
     """An operator's paper, what it needs, and its scales."""
-    needs = ["guide"] if operator.needs_guide else []
+    needs = [] if not operator.needs_guide else ["image" if operator.guide_is_image else "guide"]
     if "cpu" not in operator.devices:
         needs += [device.upper() for device in operator.devices]
     return operator.paper or "-", ", ".join(needs) or "-", ", ".join(map(str, operator.scales)) or "any"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from upsampler_bench.case import SIGNATURE
 from upsampler_bench.commands.measuring import perform
 from upsampler_bench.commands.options import Formats, OutputDir, Plugin, Resume, Timeout, Upsampler
+from upsampler_bench.errors import PlanError
 
 
 def quality(
@@ -22,7 +25,9 @@ def quality(
     size: Annotated[int | None, typer.Option(help="Side of the scenes in pixels, a multiple of 8.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of a training.")] = None,
     data: Annotated[str | None, typer.Option(help="Folder with the four Fashion-MNIST files.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint to measure the signature of.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Checkpoint to measure the signature of; without --task nothing is trained.")
+    ] = None,
     timeout: Timeout = None,
     plugin: Plugin = None,
     output_dir: OutputDir = None,
@@ -37,9 +42,11 @@ def quality(
 
     Exit codes: 0 fine, 2 misuse or nothing could be measured, 130 interrupted.
     """
+    if weights and not Path(weights).is_file():
+        raise PlanError(f"--weights is {weights!r}: there is no such file; expected a checkpoint")
     keys = {
         "upsampler": upsampler,
-        "tasks": task,
+        "tasks": task or ([SIGNATURE] if weights else None),
         "seeds": seeds,
         "seed": seed,
         "steps": steps,

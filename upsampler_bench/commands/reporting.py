@@ -51,6 +51,8 @@ def report(runs: Sequence[Run], folder: Path, formats: Sequence[str] | None, dea
         content = reports.from_runs(runs, _tested(runs, folder), _stored(runs))
         written = all_formats.write(content, folder, formats or FORMATS, begin)
     print(all_formats.render("terminal", content))
+    if "trace" in (formats or ()) and not content.traces:
+        messages.print("No trace: nothing was profiled; 'upsampler-bench profile' does.")
     names = [path.name for path in written]
     if left_out:
         messages.print(f"{', '.join(left_out)}: no time left; 'upsampler-bench report {folder}' draws them.")

@@ -26,6 +26,7 @@ from upsampler_bench.commands.options import (
     Timeout,
     Upsampler,
 )
+from upsampler_bench.errors import PlanError
 
 
 def run(
@@ -121,6 +122,8 @@ def run(
         "memory_limit": memory_limit,
         "plugin": plugin,
     }
+    if shape and model and "none" not in model:
+        raise PlanError(f"--shape is of a bare operator; in {', '.join(model)} the model decides, from --image")
     measured = perform(plan, keys, output_dir, formats, resume=resume, shard=shard, devices=devices)
     incomplete = any(measurement.reason for measurement in measured.measurements)
     raise typer.Exit(FAILED if strict and incomplete else FINE)

@@ -67,15 +67,13 @@ def compare(
     samples: list[Sample] = []
     results: dict[str, Result] = {}
     keys, cases, longest, stopped = [case.key for case in schedule.cases], schedule.cases, 0.0, MOST
-    # A process that counts takes about as long as one that measures times: both start, and run each operator.
-    is_warned = schedule.spent > 0 and _warn_of_budget(schedule, schedule.spent / 2, say)
     try:
         for number in range(LOOKS[-1]):
             if number and not schedule.fits(clock() - begun + len(SIDES) * longest):
                 stopped = BUDGET
                 break
             longest = _measure_pass(schedule, cases, number, samples, say, measure, clock)
-            if number == 0 and not is_warned:
+            if number == 0:
                 _warn_of_budget(schedule, (clock() - begun - schedule.spent) / len(SIDES), say)
             if number + 1 in LOOKS:
                 results = look(samples, keys, schedule.rule, results)
@@ -111,11 +109,11 @@ def _measure_pass(
     return longest
 
 
-def _warn_of_budget(schedule: Schedule, seconds: float, say: Callable[[str], None]) -> bool:
-    """Whether the budget does not reach the first look if a process takes this long; says so, and what would."""
+def _warn_of_budget(schedule: Schedule, seconds: float, say: Callable[[str], None]) -> None:
+    """Says if the budget does not reach the first look where a process takes this long, and what would."""
     needed = schedule.spent + LOOKS[0] * len(SIDES) * seconds
     if schedule.fits(needed):
-        return False
+        return
     possible = max(1, int((schedule.budget - schedule.spent) / (len(SIDES) * seconds)))
     enough = math.ceil(needed * schedule.conditions / ROUND) * ROUND
     say(
@@ -123,7 +121,6 @@ def _warn_of_budget(schedule: Schedule, seconds: float, say: Callable[[str], Non
         f"processes per side, which need about {needed:.0f} s here. Going on with fewer: what they do not decide is "
         f"{UNCLEAR}. To decide more, give --budget {enough}, fewer operators or a smaller shape."
     )
-    return True
 
 
 def _comparison(

@@ -11,7 +11,7 @@ from upsampler_bench.report.parts import Cell, Column, Report, Table
 FILE = "report.tex"
 WIDE = 6
 MOST = 8
-# The facts that a caption states.
+# The facts that stand above the tables as comments.
 STATED = ("Versions", "CPU threads", "Protocol", "Sampling")
 ESCAPES = str.maketrans(
     {letter: f"\\{letter}" for letter in "&%$#_{}"}
@@ -54,6 +54,7 @@ def show(report: Report) -> str:
     """One table environment for each condition, and for each published table with a figure of ours."""
     head = f"% {_escaped(report.title)}\n% needs \\usepackage{{booktabs,graphicx}}\n"
     head += f"% the {MOST} most important columns; report.csv has all columns\n"
+    head += "".join(f"% {_escaped(f'{name}: {text}')}\n" for name, text in report.facts if name in STATED)
     blocks = [_measured(report, number, table) for number, table in enumerate(report.tables, 1)]
     for published in report.published:
         if not any(cell.ours for row in published.rows for cell in row.cells):
@@ -70,10 +71,8 @@ def _measured(report: Report, number: int, table: Table) -> str:
     places = sorted(table.shown, key=lambda place: table.columns[place].rank)
     places = sorted(places if table.compact else places[:MOST])
     label = f"upsamplers-{number}" if len(report.tables) > 1 else "upsamplers"
-    facts = dict(report.facts)
-    named = [f"{name}: {facts[name].rstrip('.')}." for name in STATED if name in facts]
     title = table.title if table.compact else f"Input: {table.title}"
-    caption = " ".join(part for part in (f"{report.title}. {title}.", report.warning, *named) if part)
+    caption = " ".join(part for part in (f"{report.title}. {title}.", report.warning) if part)
     return _environment(table, places, label, caption, _notes(report, table, places))
 
 

@@ -31,7 +31,7 @@ def read(path: Path, operators: Sequence[str]) -> tuple[Accuracy, ...]:
     try:
         return tuple(_figures(path, operators))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise PlanError(f"cannot read {path}: {problem}") from problem
+        raise PlanError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
 
 
 def attached(infos: Sequence[UpsamplerInfo], given: Sequence[Accuracy]) -> tuple[UpsamplerInfo, ...]:

@@ -60,7 +60,7 @@ def shift_error(subject: Subject) -> float:
 
 
 def subpixel_error(subject: Subject) -> float:
-    """As `shift_error`, for a shift by one output pixel (1/s px) of the signal that x is made of."""
+    """The same for a shift by one output pixel (1/s px) of the signal that x is made of."""
     return max(_moved_error(subject, 1, 0), _moved_error(subject, 0, 1))
 
 

@@ -27,6 +27,7 @@ from upsampler_bench.recommend.limits import Limit
 from upsampler_bench.report.tables import ratio_to_baseline
 from upsampler_bench.results import Run
 from upsampler_bench.stats import Estimate
+from upsampler_bench.units import counted
 
 WIDTH, NAME = 80, 15
 PEAK = "Memory is the peak beyond parameters and inputs."
@@ -49,8 +50,9 @@ def text(recommendations: Sequence[Recommendation]) -> str:
 def _lines(made: Recommendation) -> Iterator[str]:
     yield from wrap(f"{made.run.environment.device_name}: {made.condition.words}", WIDTH)
     for source in made.sources:
-        intervals = made.condition.intervals if source.about == COSTS else ""
-        parts = (source.file, source.device, source.date, intervals)
+        operators = counted(len({one.line.operator for one in made.candidates}), "operator")
+        measured = (operators, made.condition.intervals) if source.about == COSTS else ()
+        parts = (source.file, source.device, source.date, *measured)
         yield from _hanging(f"{source.about}: ", ", ".join(filter(None, parts)))
     yield from _hanging("Criteria: ", _criteria(made))
     yield ""
@@ -155,6 +157,9 @@ def _unknown(made: Recommendation) -> Iterator[str]:
 def _table(made: Recommendation, candidates: Sequence[Candidate]) -> list[str]:
     """As many columns as fit: limited metrics first, then what is chosen by, then latency and memory."""
     columns = [["", *(one.name for one in candidates)]]
+    guided = {info.name for info in made.run.upsamplers if info.needs_guide}
+    if any(one.line.operator in guided for one in candidates):
+        columns.append(["guide", *("yes" if one.line.operator in guided else "no" for one in candidates)])
     if any(one.miou is not None for one in candidates):
         columns.append(["mIoU", *("" if one.miou is None else units.fixed(one.miou, 2) for one in candidates)])
     limited = [limit.metric for limit in made.criteria.limits]

@@ -39,13 +39,18 @@ def add_variants(names: Iterable[str]) -> None:
     """Registers those names that are an operator with options, such as "dysample[groups=1,style=pl]".
 
     Raises:
-        PlanError: there is no such operator, or an option is not written as key=value.
+        PlanError: there is no such operator or option, or one is not written as key=value.
     """
     for name in names:
         match = VARIANT.fullmatch(name)
         if match and name not in upsamplers.names() and match[1] in upsamplers.names():
-            spec = upsamplers.get(match[1])
-            registry.add(replace(spec, name=name, options={**spec.options, **_options(name, match[2])}))
+            spec, options = upsamplers.get(match[1]), _options(name, match[2])
+            own = [option for option in options if option not in ("step", "guide_channels")]
+            try:
+                registry.require_options(spec, own)
+            except upsamplers.Unsupported as problem:
+                raise PlanError(str(problem)) from None
+            registry.add(replace(spec, name=name, options={**spec.options, **options}))
 
 
 def _options(name: str, text: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 from rich.console import Console
@@ -53,20 +53,25 @@ def display(
 
 @contextmanager
 def steps(console: Console, total: int) -> Iterator[Callable[[str], None]]:
-    """Shows on a terminal how many steps of a command are done, and the time left; is called when one begins."""
-    if not console.is_terminal:
-        yield lambda name: None
-        return
-    with bar_on(console) as bar:
-        task = bar.add_task("starting", total=total, count=f"0/{total}", left="")
-        begun: set[str] = set()
-        start = time.monotonic()
+    """Shows how many steps of a command are done, and the time left; is called when one begins.
+
+    A bar on a terminal, elsewhere a line every 20 s.
+    """
+    begun: set[str] = set()
+    start = said = time.monotonic()
+    with bar_on(console) if console.is_terminal else nullcontext() as bar:
+        task = bar.add_task("starting", total=total, count=f"0/{total}", left="") if bar else None
 
         def begin(name: str) -> None:
-            done = len(begun)
-            left = f"{minutes((time.monotonic() - start) / done * (total - done))} left" if done else ""
-            bar.update(task, completed=done, description=f"{name:24.24s}", count=f"{done}/{total}", left=left)
+            nonlocal said
+            done, now = len(begun), time.monotonic()
+            left = f"{minutes((now - start) / done * (total - done))} left" if done else ""
             begun.add(name)
+            if bar and task is not None:
+                bar.update(task, completed=done, description=f"{name:24.24s}", count=f"{done}/{total}", left=left)
+            elif now - said >= LEFT_SECONDS:
+                said = now
+                console.print(f"[{done}/{total}] {name}; about {left}", markup=False, highlight=False)
 
         yield begin
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from upsamplers.checks import require_option
 from upsamplers.errors import ReplacementError
-from upsamplers.registry import get, names
+from upsamplers.registry import get, names, require_options
 from upsamplers.surgery.change import change
 from upsamplers.surgery.decide import Plan, decide
 from upsamplers.surgery.find import Trace, modules_named, paths_within, watch
@@ -56,11 +56,11 @@ def replace(
     Raises:
         UnknownUpsampler: the operator is not registered.
         UnknownModule: a path is no module's.
-        Unsupported: step is no integer of at least 2.
+        Unsupported: step is no integer of at least 2, or the operator has no such option.
         ReplacementError: the operator needs a guide, an example is needed, nothing at all could be replaced, or the
             model no longer runs.
     """
-    _refuse_unusable(model, operator, calls, example, step)
+    _refuse_unusable(model, operator, calls, example, step, options)
     chosen: list[nn.Module]
     if modules is None:
         chosen = [module for module in model.modules() if isinstance(module, nn.Upsample)]
@@ -99,9 +99,12 @@ def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _refuse_unusable(model: nn.Module, operator: str, calls: Any, example: Any, step: Any) -> None:
+def _refuse_unusable(
+    model: nn.Module, operator: str, calls: Any, example: Any, step: Any, options: Iterable[str]
+) -> None:
     if step is not None:
         require_option("step", step, least=2)
+    require_options(get(operator), options)
     if get(operator).needs_guide:
         others = ", ".join(name for name in names() if not get(name).needs_guide)
         raise ReplacementError(

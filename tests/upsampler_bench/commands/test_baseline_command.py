@@ -209,6 +209,10 @@ def test_a_corrupt_operator_is_misuse(command, stored, corrupt):
 def test_a_missing_file_is_misuse_and_the_message_names_the_command(command):
     expected = f"no baseline at base.json; create it with '{baseline_file.COMMAND} --file base.json'"
     assert command("check") == (2, expected)
+    expected = (
+        f"no baseline at base.json; create it with '{baseline_file.COMMAND} -u mine --plugin my.py --file base.json'"
+    )
+    assert command("check", "-u", "mine", "--plugin", "my.py") == (2, expected)
     assert command("update", "-u", "nearset")[0] in (1, 2)
 
 

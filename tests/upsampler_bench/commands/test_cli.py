@@ -144,6 +144,10 @@ def test_stored_runs_are_read_without_torch(tmp_path, arguments):
         (("report", "nothing"), "no stored run at nothing"),
         (("doctor", "--device", "tpu"), "no device 'tpu'"),
         (("list", "--plugin", "nowhere.py"), "cannot load plug-in"),
+        (("run", "-u", "dysample[group=4]"), "dysample has no option 'group'; its options: "),
+        (("run", "--image", "64x64"), "no model is named; --guide-image is that of a guide"),
+        (("run", "--model", "segformer-b1", "--shape", "8x6x5"), "in segformer-b1 the model decides, from --image"),
+        (("quality", "--weights", "nothing.pth"), "--weights is 'nothing.pth': there is no such file"),
     ],
 )
 def test_misuse_is_one_sentence_and_exit_code_2(invoke, here, tmp_path, arguments, message):

@@ -99,15 +99,6 @@ def test_a_budget_too_small_for_the_first_look_is_said_early_and_leaves_cases_un
     assert {result.verdict for result in compared.results} == {"UNCLEAR"}
 
 
-def test_once_processes_that_count_were_timed_the_budget_is_estimated_before_the_first_sample():
-    _, lines = compare(Machine(), budget=24.0, spent=4.0, conditions=2)
-    assert "is 24 s, enough for about 3 of 8 processes per side, which need about 52 s here" in lines[0]
-    assert "give --budget 120, fewer operators" in lines[0]
-    assert not any("budget" in line for line in lines[1:])
-    _, lines = compare(Machine(), budget=60.0, spent=4.0)
-    assert not any("budget" in line for line in lines)
-
-
 def test_an_interruption_keeps_what_was_measured():
     compared, _ = compare(Machine(interrupt=10))
     assert compared.stopped == comparison.INTERRUPTED

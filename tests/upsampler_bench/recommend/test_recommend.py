@@ -1,6 +1,7 @@
 """`upsampler-bench recommend`: limits read from text, the result of every operator, and what is printed."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -178,7 +179,7 @@ def test_the_command_reads_the_newest_stored_run_with_its_capabilities(invoke):
     code, out, err = invoke("recommend", *criteria)
     assert (code, err) == (0, "")
     assert "Use dysample-s+: 43.58 mIoU as published" in out
-    costs = "reports/here, Intel Xeon Platinum 8481C, 2026-11-21, 95 % intervals within one process"
+    costs = "reports/here, Intel Xeon Platinum 8481C, 2026-11-21, 8 operators, 95 % intervals within one process"
     assert f"Costs: {costs} Capabilities: " in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
     code, out, _ = invoke("recommend", *criteria, "--json")
@@ -269,6 +270,7 @@ def test_measured_quality_is_chosen_by_where_there_is_some_and_published_on_requ
     measured, chosen = recommended(*runs), recommended(*runs, quality="published")
     assert (measured.quality, measured.best.name) == ("shapes", "sapa-b")
     assert "mIoU on shapes as measured, the best of 8 that pass" in text.text([measured])
+    assert re.search(r"^sapa-b +yes ", text.text([measured]), re.MULTILINE)
     assert recommended(*runs, no_guide=True).best.name == "carafe"
     assert (chosen.quality, chosen.best.name) == ("published", "dysample-s+")
     assert "mIoU as published (SegFormer-B1 on ADE20K, Table 4)" in text.text([chosen])

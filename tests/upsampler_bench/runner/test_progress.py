@@ -99,6 +99,15 @@ def test_steps_of_a_command_are_shown_with_the_time_left():
     assert all(text in out.getvalue() for text in ("dysample", "1/3", "left")), out.getvalue()
 
 
+def test_steps_of_a_command_have_lines_where_there_is_no_terminal(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "LEFT_SECONDS", 0.0)
+    with progress.steps(Console(file=out, width=80), 3) as begin:
+        for name in ("carafe", "dysample"):
+            begin(name)
+    assert "[1/3] dysample; about" in out.getvalue()
+
+
 def on_two_devices(terminal):
     out, other = io.StringIO(), Case("dysample+", height=8)
     console = Console(file=out, force_terminal=terminal, width=80)

@@ -237,6 +237,11 @@ def test_the_report_fits_a_terminal() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_an_option_that_the_operator_does_not_have_is_refused_at_once() -> None:
+    with pytest.raises(Unsupported, match=r"dysample has no option 'group'; .*; did you mean 'groups'"):
+        upsamplers.replace(nn.Sequential(nn.Upsample(scale_factor=2)), "dysample", channels=8, group=4)
+
+
 @pytest.mark.parametrize("step", [0, 1, -2, 2.0, "2"])
 def test_a_step_that_reaches_nothing_is_refused(step: Any) -> None:
     with pytest.raises(Unsupported, match="step must be an integer of at least 2"):

@@ -66,7 +66,7 @@ def load(folder: Path | None, size: int) -> Images:
     found = f"No Fashion-MNIST in {source}:\n{missing[0]}.gz is missing."
     if folder is not None:
         raise PlanError(f"{found} {HOW_TO_GET}")
-    return _grey_scenes(size, f"{found}\nGrey scenes are reconstructed instead. {HOW_TO_GET}")
+    return _grey_scenes(size, f"{found}\nGrey scenes are reconstructed instead.\n{HOW_TO_GET}")
 
 
 def _fashion(folder: Path) -> Images:
@@ -100,7 +100,7 @@ def _read(folder: Path, name: str) -> Tensor:
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as problem:
-        raise PlanError(f"cannot read {path}: {problem}") from problem
+        raise PlanError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
     magic, *sizes = (int.from_bytes(data[at : at + 4], "big") for at in range(0, 16, 4))
     if magic != 0x803 or sizes[1:] != [SIDE, SIDE] or len(data) != 16 + math.prod(sizes):
         raise PlanError(f"{path} is not a file of Fashion-MNIST: expected images of {SIDE}x{SIDE} in IDX format")

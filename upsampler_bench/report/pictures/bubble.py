@@ -97,7 +97,7 @@ def _caption(
     yield "mIoU as published: SegFormer-B1 on ADE20K (Table 4)."
     yield from given_mious(condition)
     if cost:
-        yield f"Area: GFLOPs added to {BASELINE} ({cost.name}); of rings, those of Table 4 (six stages, 14,592 pixels)."
+        yield f"Area: GFLOPs added to {BASELINE}; of rings, those of Table 4 (six stages, 14,592 pixels)."
     known, lines = mious([condition.run]), condition.lines
     drawn = {line.operator for line in lines if line.name in measured}
     left_out = {

@@ -87,5 +87,6 @@ def _caption(
     yield f"Solid line and bold: Pareto front, the operators that no other beats in both: {names}."
     if learned and learned != best:
         what = f"add parameters to {condition.run.settings.baseline}" if condition.case.model else "have parameters"
-        yield f"Dashed: the front of the operators that {what}: {', '.join(point.name for point in learned)}."
+        start = "Dashed: the front" if len(learned) > 1 else "The front"
+        yield f"{start} of the operators that {what}: {', '.join(point.name for point in learned)}."
     yield from missing(condition, infos, {point.name for point in points})

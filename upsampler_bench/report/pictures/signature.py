@@ -39,8 +39,8 @@ def _heat(condition: Condition) -> Heat:
         rows=tuple(rows),
         baseline=condition.run.settings.baseline,
         caption="Colour: the magnitude relative to the largest of its column, square-rooted; where more is better, "
-        "what is missing to 1. Operators with random initial weights (deconv, pixel-shuffle, eucb) are at their "
-        "start, not at what training makes of them. –: takes no guide, or failed.",
+        "what is missing to 1. Operators with random initial weights are at their start, not at what training makes "
+        "of them. –: takes no guide, or failed.",
         slug=quality_slug(condition),
     )
 
