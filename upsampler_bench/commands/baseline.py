@@ -202,8 +202,7 @@ def _conclusion(
     summary = f"{len({change.operator for change in failures})} of {counted(count, 'operator')} changed since {file}"
     if any(change.metric == "failed" and change.new for change in failures):
         return summary
-    if difference.is_wrong:
-        return f"{summary}: an output or a gradient differs beyond rounding"
+    summary += ": an output or a gradient differs beyond rounding" if difference.is_wrong else ""
     return f"{summary}; if this is intended: {baseline_file.update_command(file, names, plugins)}"
 
 
