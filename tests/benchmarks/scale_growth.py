@@ -97,6 +97,8 @@ def measure(cases: int, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """A process for each size, so that its memory is its own."""
+    if len(sys.argv) == 1:
+        sys.exit(__doc__)
     if sys.argv[1] == "one":
         for column, value in measure(int(sys.argv[2]), Path(sys.argv[3])).items():
             print(f"{column}\t{value}")

@@ -76,6 +76,14 @@ def test_every_operator_launches_as_on_a_gpu_in_both_layouts(tmp_path):
 
 
 @pytest.mark.exhaustive
+def test_host_times_of_every_operator_are_printed(tmp_path):
+    first, *lines = run(tmp_path, str(TESTS / "benchmarks" / "host_cost.py"))
+    assert first.split()[0] == "F.interpolate"
+    assert {line.split()[0] for line in lines} == set(FUSED)
+    assert all(int(line.split()[-2]) > 0 for line in lines)
+
+
+@pytest.mark.exhaustive
 def test_no_choice_of_blocks_needs_more_registers_than_there_are(tmp_path):
     lines = run(tmp_path, str(TESTS / "benchmarks" / "kernel_instructions.py"), "--first")
     rows = [line.split() for line in lines if "_kernel " in line]
