@@ -105,7 +105,7 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
     ranking = [of_quality] if of_quality else []
     if newest is None:
         return [*_measured(criteria, keys), *ranking]
-    # Of the same device, else of the same kind, of which the text then says so.
+    # Of the same device, else of another of its kind: the text names the device.
     suits_by = (partial(_is_probed, environment=newest[1].environment, field=f"device_{by}") for by in ("name", "kind"))
     probed = next(filter(None, (storage.newest_run(nested=True, suits=one) for one in suits_by)), None)
     return [newest, *([probed] if probed else []), *ranking]

@@ -86,7 +86,7 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
         return replace(sample, lost={**sample.lost, **lost})
     if not timings and (not lost or name != HEAD):  # what the head lacks is a regression; without a base there is none
         reasons = [message.text for message in messages if message.kind in NOT_MEASURED and message.text]
-        raise SideError(f"{side.name} cannot be measured: {[*reasons, 'it ended without a timing'][0]}")
+        raise SideError(f"{side.name} cannot be measured: {next(iter(reasons), 'it ended without a timing')}")
     not_timed = {key: "not timed" for key in keys.values() if key not in timings}
     return Sample(name, timings, {**not_timed, **lost}, machine)
 

@@ -84,7 +84,7 @@ def latency_rtx3090() -> dict[str, Latency]:
 
 
 def segformer_b1_ade20k() -> dict[str, Mapping[str, str]]:
-    """Table 4 by operator; GFLOPs and parameters are the whole model's for bilinear, additions to it for the others."""
+    """Table 4 by operator: GFLOPs and parameters of the model with bilinear, and what each other operator adds."""
     return {row["upsampler"]: row for row in rows("segformer_b1_ade20k")}
 
 

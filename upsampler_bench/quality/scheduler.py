@@ -250,7 +250,7 @@ class _Workers:
         process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
         with self._lock:
             self._processes.add(process)
-        if self._is_stopped:  # since before: `stop` did not see it
+        if self._is_stopped:  # `stop` ran before this process was added
             process.end(patience=0.0)
         try:
             return follow(process, lambda message: self._queue.put((job, message)), finish_call=False)
