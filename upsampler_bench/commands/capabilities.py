@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from upsampler_bench.commands.measuring import perform
+from upsampler_bench.commands.measuring import keys_of, perform
 from upsampler_bench.commands.options import (
     Device,
     Devices,
@@ -45,13 +45,5 @@ def capabilities(
 
     Exit codes: 0 fine, 2 misuse or nothing could be tested, 130 interrupted.
     """
-    keys = {
-        "upsampler": upsampler,
-        "shape": shape,
-        "metrics": metrics,
-        "device": device,
-        "threads": threads,
-        "timeout": timeout,
-        "plugin": plugin,
-    }
+    keys = keys_of(locals())
     perform("capabilities", keys, output_dir, formats, resume=resume, shard=shard, devices=devices)

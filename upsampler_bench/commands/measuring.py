@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from upsampler_bench.runner.session import Session
 
 
+# What commands take beside the keys of a plan.
+NO_KEYS = ("plan", "quick", "compare", "shard", "devices", "output_dir", "formats", "resume", "strict")
+
+
+def keys_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a command's options those that were given and are keys of a plan, which has the same names for them."""
+    return {name: value for name, value in options.items() if name not in NO_KEYS and value is not None}
+
+
 def perform(
     plan_name: str,
     keys: Mapping[str, object],
@@ -39,7 +48,7 @@ def perform(
 
     Args:
         plan_name: a plan of the package, or a .toml file.
-        keys: replace the plan's; None leaves the plan's.
+        keys: replace the plan's.
         output: the folder to write to; None: a new one in runs/, or with `resume` that of the newest unfinished run.
         formats: of the report; empty or None: the default ones.
         resume: continue an earlier run.
@@ -55,7 +64,7 @@ def perform(
 
     check_formats(formats)
     plan_keys = {key.replace("-", "_"): value for key, value in plan.read(plan_name).items()}
-    parsed = plan.parse({**plan_keys, **{key: value for key, value in keys.items() if value is not None}})
+    parsed = plan.parse({**plan_keys, **keys})
     if resume and output is None:
         output = _unfinished(parsed.name, shard)
     ready = session.prepare(parsed, output, resume=resume, shard=shard or "", devices=devices or "")

@@ -9,6 +9,7 @@ import typer
 
 from upsampler_bench import storage
 from upsampler_bench.commands.console import console
+from upsampler_bench.commands.measuring import keys_of, perform
 from upsampler_bench.commands.options import (
     FORMATS,
     Backend,
@@ -67,25 +68,10 @@ def profile(
 
     Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted.
     """
-    keys = {
-        "upsampler": upsampler,
-        "backend": backend,
-        "shape": shape,
-        "batch": batch,
-        "dtype": dtype,
-        "mode": mode,
-        "model": model,
-        "image": image,
-        "device": device,
-        "threads": threads,
-        "timeout": timeout,
-        "plugin": plugin,
-    }
+    keys = keys_of(locals())
     if compare is not None:
-        _compare(*compare, {key: value for key, value in keys.items() if value is not None}, output_dir, formats)
+        _compare(*compare, keys, output_dir, formats)
         return
-    from upsampler_bench.commands.measuring import perform
-
     perform("profile", keys, output_dir, formats or [*FORMATS, TRACE], resume=resume)
 
 

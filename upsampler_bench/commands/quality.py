@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from upsampler_bench.case import SIGNATURE
-from upsampler_bench.commands.measuring import perform
+from upsampler_bench.commands.measuring import keys_of, perform
 from upsampler_bench.commands.options import Formats, OutputDir, Plugin, Resume, Timeout, Upsampler
 from upsampler_bench.errors import PlanError
 
 
 def quality(
     upsampler: Upsampler = None,
-    task: Annotated[
-        list[str] | None, typer.Option(help="Measure only this: signature, shapes or reconstruction. Repeat for more.")
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="Measure only this: signature, shapes or reconstruction. Repeat for more."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Short trainings, to see that everything works.")] = False,
     seeds: Annotated[int | None, typer.Option(help="Networks to train per operator and task. Default: 3.")] = None,
@@ -42,19 +43,9 @@ def quality(
 
     Exit codes: 0 fine, 2 misuse or nothing could be measured, 130 interrupted.
     """
+    keys = keys_of(locals())
     if weights and not Path(weights).is_file():
         raise PlanError(f"--weights is {weights!r}: there is no such file; expected a checkpoint")
-    keys = {
-        "upsampler": upsampler,
-        "tasks": task or ([SIGNATURE] if weights else None),
-        "seeds": seeds,
-        "seed": seed,
-        "steps": steps,
-        "size": size,
-        "learning_rate": learning_rate,
-        "data": data,
-        "weights": weights,
-        "timeout": timeout,
-        "plugin": plugin,
-    }
+    if weights and not tasks:
+        keys["tasks"] = [SIGNATURE]
     perform("quality-quick" if quick else "quality", keys, output_dir, formats, resume=resume)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from upsampler_bench.commands.exit_codes import FAILED, FINE
-from upsampler_bench.commands.measuring import perform
+from upsampler_bench.commands.measuring import keys_of, perform
 from upsampler_bench.commands.options import (
     PLAN,
     Backend,
@@ -89,39 +89,12 @@ def run(
 ) -> None:
     """Measure operators, write results.json and a report, print the table.
 
-    A key on the command line replaces the plan's.
+    An option replaces the plan's value.
 
     Exit codes: 0 fine, 1 an operator failed (with --strict), 2 misuse or
     nothing that was asked for could be measured, 130 interrupted.
     """
-    keys = {
-        "upsampler": upsampler,
-        "backend": backend,
-        "shape": shape,
-        "scale": scale,
-        "batch": batch,
-        "dtype": dtype,
-        "layout": layout,
-        "model": model,
-        "image": image,
-        "guide_image": guide_image,
-        "mode": mode,
-        "device": device,
-        "metrics": metrics,
-        "baseline": baseline,
-        "threads": threads,
-        "seed": seed,
-        "budget": budget,
-        "max_time": max_time,
-        "target_ci": target_ci,
-        "processes": processes,
-        "malloc": malloc,
-        "cache": cache,
-        "cuda_graph": cuda_graph,
-        "timeout": timeout,
-        "memory_limit": memory_limit,
-        "plugin": plugin,
-    }
+    keys = keys_of(locals())
     if shape and model and "none" not in model:
         raise PlanError(f"--shape is of a bare operator; in {', '.join(model)} the model decides, from --image")
     measured = perform(plan, keys, output_dir, formats, resume=resume, shard=shard, devices=devices)
