@@ -16,10 +16,7 @@ from upsampler_bench.text import MOST, cleaned
 # Escape, C1 control, NUL, bidirectional override, lone surrogate, carriage return.
 LETTERS = ["\x1b[31m", "\x9b", "\x00", "\u202e", "\ud800", "\r"]
 FORMULAS = ["=1+1", "+cmd", "-cmd", "@sum", "\tx"]
-NAMES = [
-    *LETTERS, *FORMULAS, "<script>x</script>", r"\input{/etc/passwd}", r"\write18{x}", "[1]", "*", "$x^2$", "$",
-    "n" * 10**5,
-]  # fmt: skip
+MARKUP = ["<script>x</script>", r"\input{/etc/passwd}", r"\write18{x}", "[1]", "*", "$x^2$"]
 
 
 @given(st.text())
@@ -53,13 +50,15 @@ def hostile_run(tmp_path, text):
     return storage.load(storage.save(run, tmp_path))
 
 
-# Drawing takes seconds: all letters at once; what is more in a name, the next test draws. Nothing is profiled here, so
-# that there is no trace.
-DRAWN = [("".join(LETTERS), "svg")]
-PRINTED = [(text, name) for text in NAMES for name in formats.names() if name not in ("png", "svg", "pdf", "trace")]
+# What each format could take for more than text. Nothing is profiled here, so that there is no trace.
+PRINTED = [
+    *(("".join(LETTERS), name) for name in formats.names() if name not in ("png", "pdf", "trace")),
+    *((text, "csv") for text in FORMULAS),
+    *((text, name) for text in MARKUP for name in ("markdown", "html", "latex")),
+]
 
 
-@pytest.mark.parametrize(("text", "name"), DRAWN + PRINTED, ids=lambda text: ascii(text)[:20])
+@pytest.mark.parametrize(("text", "name"), PRINTED, ids=lambda text: ascii(text)[:20])
 def test_no_format_prints_a_stranger_s_text_as_anything_but_text(tmp_path, name, text):
     files = formats.write(report.from_run(hostile_run(tmp_path, text)), tmp_path / "report", [name])
     for file in files:
@@ -86,6 +85,6 @@ def is_number(text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["$x^2$", "$", "n" * 10**5], ids=lambda text: text[:5])
-def test_pictures_draw_a_name_as_it_is(tmp_path, text):
+def test_pictures_draw_a_name_that_looks_like_mathematics_or_is_long(tmp_path, text):
     formats.write(report.from_run(hostile_run(tmp_path, text)), tmp_path / "report", ["png"])
     assert (tmp_path / "report" / "panel.png").exists()

@@ -245,7 +245,7 @@ def test_a_module_that_takes_a_guide_is_refused_when_it_is_built() -> None:
 
 
 @pytest.mark.slow
-def test_two_threads_may_ask_for_the_first_operator() -> None:
+def test_several_threads_may_ask_for_the_first_operator() -> None:
     program = """
 import threading, upsamplers
 made = []

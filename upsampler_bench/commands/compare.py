@@ -21,6 +21,7 @@ from upsampler_bench.errors import PlanError
 from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
+    from upsampler_bench.compare.comparison import Comparison
     from upsampler_bench.compare.outcome import Outcome
     from upsampler_bench.report.parts import Report
 
@@ -103,13 +104,19 @@ def compare(
     plan["mode"] = [mode]
     options = sides.Options(plan, tuple(plugin or ()), Rule(limit), budget, threads, own_environment, budgeted)
     if base:
-        comparisons = sides.compare_revisions(base, head, options, _say)
+        measured = sides.compare_revisions(base, head, options, _say)
     else:
-        comparisons = sides.compare_operators(names[0], names[1], options, _say)
-    checked = limits.check(lines, comparisons)
-    _print(report.report(comparisons, checked), output_dir, formats or FORMATS)
-    if output_dir:
-        write_whole(output_dir / SAMPLES_FILE, msgspec.json.encode(comparisons))
+        measured = sides.compare_operators(names[0], names[1], options, _say)
+    comparisons: list[Comparison] = []
+    try:
+        for comparison in measured:
+            comparisons.append(comparison)  # noqa: PERF402 - what ends it early leaves these
+    finally:
+        if comparisons:
+            checked = limits.check(lines, comparisons)
+            _print(report.report(comparisons, checked), output_dir, formats or FORMATS)
+            if output_dir:
+                write_whole(output_dir / SAMPLES_FILE, msgspec.json.encode(comparisons))
     raise typer.Exit(EXIT_CODES[outcome.outcome(comparisons, fail_on, checked).value])
 
 

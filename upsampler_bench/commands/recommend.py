@@ -81,13 +81,13 @@ def recommend(
 
 
 def _needs(needs: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
-    """The capabilities' names: of those that a run has tested, or of all where none has."""
+    """The capabilities' names, of those that a run has tested and of all others."""
     from upsampler_bench import discovery
     from upsampler_bench.recommend import limits
 
     infos = {info.name: info for run in runs for info in run.metrics}
     probed = [info for info in infos.values() if info.mode == PROBE and info.unit in ("bool", "1")]
-    return limits.capabilities(needs, probed, () if probed else discovery.modules("upsampler_bench.capabilities"))
+    return limits.capabilities(needs, probed, discovery.modules("upsampler_bench.capabilities"))
 
 
 def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, Run]]:
@@ -116,7 +116,7 @@ def _is_measured(run: Run, criteria: Criteria, keys: Mapping[str, str]) -> bool:
     from upsampler_bench import recommend
     from upsampler_bench.report.lines import conditions
 
-    if run.ended != COMPLETE or not _metrics(criteria) <= {info.name for info in run.metrics}:
+    if run.ended != COMPLETE or not _metrics(criteria) <= {one.metric for _, one in run.readings() if one.samples}:
         return False
     alike = [condition for condition in conditions(run) if recommend.has_parts(condition, [*keys.values()])]
     return any(criteria.backend in ("", line.backend) for condition in alike for line in condition.lines)

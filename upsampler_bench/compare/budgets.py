@@ -22,8 +22,6 @@ from upsampler_bench.recommend.limits import QUANTITIES, Limit, parse
 from upsampler_bench.stats import Estimate, between_processes, estimate
 
 KEPT, BROKEN = "KEPT", "BROKEN"
-# Metrics that are the same in every mode.
-ANY_MODE = ("params", "gflops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def _budget(path: Path, operator: str, metric: str, text: object, mode: str) -> 
     name = metric.replace("_", "-")
     if name not in QUANTITIES:
         raise PlanError(f"{path}: {operator} has no metric {metric!r}; {nearest(metric, tuple(QUANTITIES))}")
-    if name not in ANY_MODE and name.startswith("train-") != (mode == TRAIN):
+    if name.startswith("train-") != (mode == TRAIN):
         raise PlanError(
             f"{line} is not measured in mode {mode}; expected --mode {INFERENCE if mode == TRAIN else TRAIN}"
         )

@@ -9,11 +9,11 @@ from dataclasses import replace
 from statistics import median
 
 from upsampler_bench import units
-from upsampler_bench.case import TIMED
 from upsampler_bench.compare.budgets import BudgetResult
 from upsampler_bench.compare.comparison import Change, Comparison
 from upsampler_bench.compare.rule import FASTER, LOOKS, SAME, SLOWER, UNCLEAR, Result, Rule
 from upsampler_bench.compare.samples import BASE, HEAD, count, timings
+from upsampler_bench.recommend.limits import BY_METRIC
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 
 RESULTS = (
@@ -31,7 +31,7 @@ BUDGETS = (
     Column("value", "Measured", words=True),
 )
 WORST_FIRST = (SLOWER, FASTER, UNCLEAR, SAME)
-MILLI, MIB = 1e-3, 2**20
+MILLI = 1e-3
 NOTHING_SHARED = "nothing to compare: no operator is in both revisions"
 
 
@@ -107,19 +107,28 @@ def _tables(comparison: Comparison) -> Iterator[Table]:
     if not comparison.keys:
         return
     rows = [
-        Row(_row_name(comparison, result.key), _result_cells(comparison, result))
+        Row(
+            _row_name(comparison, result.key),
+            _result_cells(comparison, result),
+            reason=_problem(comparison, result.key),
+        )
         for result in sorted(comparison.results, key=lambda result: WORST_FIRST.index(result.verdict))
     ]
     with_result = {result.key for result in comparison.results}
     for key in comparison.keys:
         if key not in with_result:
-            reason = comparison.wrong.get(key) or comparison.lost.get(key, "not timed")
+            reason = _problem(comparison, key) or "not timed"
             rows.append(Row(_row_name(comparison, key), (Cell(),) * len(RESULTS), "failed", reason))
     yield Table(f"Latency: {comparison.condition}", _columns(comparison, RESULTS), tuple(rows))
     if comparison.changes:
         verb = "changed" if comparison.same_operators else "differ"
         changes = tuple(_change_row(comparison, change) for change in comparison.changes)
         yield Table(f"Deterministic metrics that {verb}", _columns(comparison, CHANGES), changes)
+
+
+def _problem(comparison: Comparison, key: str) -> str:
+    """What went wrong with a case in one process or in all."""
+    return comparison.wrong.get(key) or comparison.lost.get(key, "")
 
 
 def _result_cells(comparison: Comparison, result: Result) -> tuple[Cell, ...]:
@@ -153,10 +162,9 @@ def _budget_row(result: BudgetResult) -> Row:
         value = result.value.value
         if limit.relative:
             text = f"{units.fixed(value, 3)}×"
-        elif limit.metric in TIMED.values():
-            text = f"{value / MILLI:.3g} ms"
         else:
-            text = f"{value / MIB:.4g} MiB" if limit.metric.endswith("memory") else f"{value:,.0f}"
+            unit = BY_METRIC[limit.metric].unit
+            text = f"{units.exact(value / unit.size)} {unit.name}".strip()
     return Row(name, (Cell(result.verdict), Cell(result.budget.text), Cell(text)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ def names_of(side: Side, device: str = "") -> tuple[str, ...]:
     return tuple(operator.name for operator in operators_of(side, device))
 
 
-def compare_revisions(base: str, head: str | None, options: Options, say: Say) -> list[Comparison]:
-    """Compares two revisions of the operators; no head: the working tree as it is.
+def compare_revisions(base: str, head: str | None, options: Options, say: Say) -> Iterator[Comparison]:
+    """Compares two revisions of the operators, one condition after the other; no head: the working tree as it is.
 
     Operators are those of the plan; by default all of a tree with the package `upsamplers`, else those of the plug-ins
     and of the budgets.
@@ -97,12 +97,10 @@ def compare_revisions(base: str, head: str | None, options: Options, say: Say) -
             comparisons = _compare(before, after, names, options, say)
         else:
             _check_budgeted(options.budgeted, ())
-            comparisons = [Comparison(before.name, after.name, "", (), options.rule)]
+            comparisons = iter([Comparison(before.name, after.name, "", (), options.rule)])
         notes = () if head else _uncommitted_changes()
-        return [
-            replace(comparison, added=added, removed=removed, notes=(*notes, *comparison.notes))
-            for comparison in comparisons
-        ]
+        for comparison in comparisons:
+            yield replace(comparison, added=added, removed=removed, notes=(*notes, *comparison.notes))
 
 
 def _chosen(names: tuple[str, ...], options: Options, root: Path) -> tuple[str, ...]:
@@ -147,8 +145,8 @@ def profile_revisions(base: str, head: str | None, options: Options, say: Say) -
     return profiles.changes(*runs)
 
 
-def compare_operators(base: str, head: str, options: Options, say: Say) -> list[Comparison]:
-    """Compares two operators, or one with two sets of options.
+def compare_operators(base: str, head: str, options: Options, say: Say) -> Iterator[Comparison]:
+    """Compares two operators, or one with two sets of options, one condition after the other.
 
     Raises:
         PlanError: there is no such operator.
@@ -164,11 +162,11 @@ def compare_operators(base: str, head: str, options: Options, say: Say) -> list[
     before = Side(base, plugins=options.plugins)
     after = Side(head, plugins=options.plugins, renamed={base: head})
     options = replace(options, plan={**options.plan, "upsampler": [base]})
-    comparisons = _compare(before, after, known, options, say)
-    return [replace(comparison, same_operators=False) for comparison in comparisons]
+    for comparison in _compare(before, after, known, options, say):
+        yield replace(comparison, same_operators=False)
 
 
-def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say: Say) -> list[Comparison]:
+def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say: Say) -> Iterator[Comparison]:
     """A comparison for each group of cases, one after the other, each with its share of the budget."""
     sides = {BASE: base, HEAD: head, CONTROL: base}
     cases = plan.cases(plan.parse({**plan.read("ci"), **options.plan}), names, options.device)
@@ -176,8 +174,7 @@ def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say
     groups = plan.conditions(cases)
     settings = process.settings(threads=options.threads)
     rule = replace(options.rule, significance=options.rule.significance / len(groups))
-    comparisons: list[Comparison] = []
-    for group in groups:
+    for number, group in enumerate(groups, 1):
         begun, periods = time.monotonic(), quota.throttled_periods()
         counts = [process.count(group, side, settings) for side in (base, head)]
         spent = time.monotonic() - begun
@@ -185,11 +182,10 @@ def _compare(base: Side, head: Side, names: Sequence[str], options: Options, say
         planned = Schedule(sides, tuple(group), settings, rule, budget, spent, len(groups))
         comparison = schedule.compare(planned, say)
         notes = (THROTTLED,) if quota.throttled_periods() > periods else ()
-        comparisons.append(replace(comparison, changes=changes(*counts), metrics=counts[1], notes=notes))
+        yield replace(comparison, changes=changes(*counts), metrics=counts[1], notes=notes)
         if comparison.stopped == INTERRUPTED:
-            break
-        say(f"{len(comparisons)} of {len(groups)} conditions compared")
-    return comparisons
+            return
+        say(f"{number} of {len(groups)} conditions compared")
 
 
 def _check_budgeted(budgeted: Sequence[str], cases: Sequence[Case]) -> None:
@@ -197,7 +193,7 @@ def _check_budgeted(budgeted: Sequence[str], cases: Sequence[Case]) -> None:
     compared = tuple(dict.fromkeys(case.upsampler for case in cases))
     for name in budgeted:
         if name not in compared:
-            raise PlanError(f"a budget is set for {name!r}, which is not compared; {nearest(name, compared)}")
+            raise PlanError(f"a budget names {name!r}, which is not compared (-u adds it); {nearest(name, compared)}")
 
 
 def _uncommitted_changes() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from upsampler_bench import units
-from upsampler_bench.compare.outcome import NEVER, ON_INCONCLUSIVE, Outcome
+from upsampler_bench.compare.outcome import NEVER, ON_INCONCLUSIVE, ON_SLOWER, Outcome
 from upsampler_bench.errors import PlanError
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
 from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Run
@@ -163,7 +163,9 @@ def outcome(comparison: RunComparison, fail_on: str) -> Outcome:
     """The worst that was found; timings of stored runs are never a regression."""
     if fail_on == NEVER:
         return Outcome.FINE
-    worse = any((pair.new > pair.old) == pair.info.lower_is_better for pair in comparison.changes)
+    worse = fail_on != ON_SLOWER and any(
+        (pair.new > pair.old) == pair.info.lower_is_better for pair in comparison.changes
+    )
     if worse or comparison.lost:
         return Outcome.REGRESSION
     slower = any(pair.verdict == WORSE for pair in comparison.pairs)

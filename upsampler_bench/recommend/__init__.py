@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 from upsampler_bench.case import PROBE, SHAPES
 from upsampler_bench.errors import PlanError
 from upsampler_bench.quality.choice import PUBLISHED, mious
-from upsampler_bench.recommend.limits import Limit
+from upsampler_bench.recommend.limits import QUANTITIES, Limit
 from upsampler_bench.report.lines import Condition, Line, conditions
-from upsampler_bench.results import Run, UpsamplerInfo
+from upsampler_bench.results import Measurement, Run, UpsamplerInfo
 from upsampler_bench.stats import Estimate
 
 PASSES, BORDERLINE, UNKNOWN, FAILS = "passes", "borderline", "unknown", "fails"
@@ -25,15 +24,7 @@ MIOU, GUIDE = "miou", "guide"
 # What is taken from a run.
 COSTS, CAPABILITIES, QUALITY = "Costs", "Capabilities", "mIoU"
 # The metric behind each key of --by; an mIoU is none.
-ORDERS = {
-    MIOU: "",
-    "latency": "latency",
-    "memory": "inference_memory",
-    "train-latency": "train_latency",
-    "train-memory": "train_memory",
-    "params": "params_all",
-    "gflops": "flops_mac",
-}
+ORDERS = {MIOU: "", **{name: quantity.metric for name, quantity in QUANTITIES.items()}}
 
 
 def judge(low: float, high: float, limit: float) -> str:
@@ -199,6 +190,7 @@ def recommend(
         raise PlanError(f"nothing was measured on backend {criteria.backend}; there are: {available}")
     quality, known = mious(runs, criteria.quality)
     ranking = [run for run in runs if quality == SHAPES and any(row.trainings for row in run.measurements)]
+    file_of = {id(run): file for run, file in zip(runs, files, strict=False)}
     recommendations = []
     for run, condition in kept:
         probed = _probed(runs, run)
@@ -208,19 +200,16 @@ def recommend(
             checks = tuple(_checks(run, line, criteria, probed))
             candidates.append(Candidate(line, checks, miou, _order(run, line, criteria.by, miou)))
         candidates.sort(key=lambda one: (one.order, value_of(run, one.line, "latency", math.inf)))
-        uses: dict[str, Sequence[Run | None]] = {
-            COSTS: [run],
-            CAPABILITIES: [probed] if criteria.needs else [],
-            QUALITY: ranking,
-        }
-        sources = tuple(
-            Source(about, file, one.environment.device_name, one.started.partition("T")[0])
-            for about, used in uses.items()
-            for one, file in zip(runs, files or repeat(""), strict=False)
-            if any(one is other for other in used)
-        )
+        uses = [(COSTS, run)]
+        uses += [(CAPABILITIES, probed)] if criteria.needs and probed else []
+        uses += [(QUALITY, ranked) for ranked in ranking]
+        sources = tuple(_source(about, used, file_of.get(id(used), "")) for about, used in uses)
         recommendations.append(Recommendation(run, condition, criteria, tuple(candidates), sources, quality))
     return tuple(recommendations)
+
+
+def _source(about: str, run: Run, file: str) -> Source:
+    return Source(about, file, run.environment.device_name, run.started.partition("T")[0])
 
 
 def _lines(condition: Condition, backend: str) -> list[Line]:
@@ -285,16 +274,22 @@ def _check_guide(info: UpsamplerInfo | None) -> Check:
 
 
 def _check_capability(probed: Run | None, operator: str, capability: str) -> Check:
+    """What the tests of an operator found; where they differ, a no outweighs a yes, as on the page."""
+    tests = [
+        _tested(measurement, capability)
+        for measurement in (probed.measurements if probed else ())
+        if measurement.case.upsampler == operator and measurement.case.mode == PROBE
+    ]
+    not_tested = Check(capability, UNKNOWN, reason="not tested")
+    return max(tests, key=lambda check: (UNKNOWN, PASSES, FAILS).index(check.result), default=not_tested)
+
+
+def _tested(measurement: Measurement, capability: str) -> Check:
     """A capability's 0 is no; without a value it could not be tested."""
-    for measurement in probed.measurements if probed else ():
-        if measurement.case.upsampler != operator or measurement.case.mode != PROBE:
-            continue
-        reading = measurement.reading(capability)
-        if reading is None and measurement.reason:
-            return Check(capability, UNKNOWN, reason=measurement.reason)
-        if reading is not None:
-            note = reading.notes[0] if reading.notes else ""
-            if not reading.samples:
-                return Check(capability, UNKNOWN, reason=note)
-            return Check(capability, PASSES) if reading.samples[0] else Check(capability, FAILS, reason=note)
-    return Check(capability, UNKNOWN, reason="not tested")
+    reading = measurement.reading(capability)
+    if reading is None:
+        return Check(capability, UNKNOWN, reason=measurement.reason or "not tested")
+    note = reading.notes[0] if reading.notes else ""
+    if not reading.samples:
+        return Check(capability, UNKNOWN, reason=note)
+    return Check(capability, PASSES) if reading.samples[0] else Check(capability, FAILS, reason=note)

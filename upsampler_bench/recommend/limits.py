@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from upsampler_bench import units
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
 from upsampler_bench.results import MetricInfo
+from upsampler_bench.units import Unit
 
 NUMBER = re.compile(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµ×]*)", re.IGNORECASE)
 RATIO = ("x", "×")
@@ -20,24 +22,36 @@ BYTES = {
     "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
 }  # fmt: skip
 COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+TIMES, SIZES = "20ms, 0.02s or 1.5x", "200MiB, 1.5GiB, 200MB"
 GIGA = {"": 1e9, "g": 1e9, "gmac": 1e9, "gmacs": 1e9, "gflops": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """How a limit's text is read.
+    """What can be limited, and how a limit's text is read.
 
     Attributes:
-        metric: the name of the metric that it limits.
-        units: the size of each unit in the metric's base unit.
+        metric: the name of the metric.
+        words: what it is called in sentences.
+        heading: of a column.
+        base: the metric's base unit.
+        units: the size of each accepted unit in base units.
         example: for messages.
         relative: whether a ratio to the baseline is accepted.
     """
 
     metric: str
+    words: str
+    heading: str
+    base: str
     units: Mapping[str, float]
     example: str
     relative: bool = True
+
+    @property
+    def unit(self) -> Unit:
+        """The unit for people."""
+        return units.unit(self.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +65,14 @@ class Limit:
 
 # By the name in options and budget files, in the order in which limits are printed.
 QUANTITIES = {
-    "latency": Quantity("latency", SECONDS, "20ms, 0.02s or 1.5x"),
-    "train-latency": Quantity("train_latency", SECONDS, "20ms, 0.02s or 1.5x"),
-    "memory": Quantity("inference_memory", BYTES, "200MiB, 1.5GiB, 200MB or 2x"),
-    "train-memory": Quantity("train_memory", BYTES, "200MiB, 1.5GiB, 200MB or 2x"),
-    "params": Quantity("params_all", COUNTS, "50K or 1M", relative=False),
-    "gflops": Quantity("flops_mac", GIGA, "2.5", relative=False),
+    "latency": Quantity("latency", "latency", "latency", "s", SECONDS, TIMES),
+    "train-latency": Quantity("train_latency", "training time", "train", "s", SECONDS, TIMES),
+    "memory": Quantity("inference_memory", "memory", "memory", "B", BYTES, f"{SIZES} or 2x"),
+    "train-memory": Quantity("train_memory", "training memory", "train mem.", "B", BYTES, f"{SIZES} or 2x"),
+    "params": Quantity("params_all", "parameters", "params", "1", COUNTS, "50K or 1M", relative=False),
+    "gflops": Quantity("flops_mac", "multiply-adds", "MACs", "MAC", GIGA, "2.5", relative=False),
 }
+BY_METRIC = {quantity.metric: quantity for quantity in QUANTITIES.values()}
 
 
 def parse(name: str, text: str, label: str) -> Limit:
@@ -70,7 +85,7 @@ def parse(name: str, text: str, label: str) -> Limit:
         PlanError: the text cannot be read; the message shows one that can.
     """
     quantity = QUANTITIES[name]
-    number, unit = _split(label, text, quantity)
+    number, unit = _split(label, text, quantity.units, quantity.example, relative=quantity.relative)
     if unit in RATIO:
         return Limit(quantity.metric, number, relative=True)
     return Limit(quantity.metric, number * quantity.units[unit], relative=False)
@@ -82,16 +97,18 @@ def memory(text: str, label: str = "--memory") -> int:
     Raises:
         PlanError: the text cannot be read.
     """
-    number, unit = _split(label, text, Quantity("", BYTES, "200MiB, 1.5GiB or 200MB", relative=False))
+    number, unit = _split(label, text, BYTES, SIZES, relative=False)
     return math.floor(number * BYTES[unit])
 
 
-def _split(label: str, text: str, quantity: Quantity) -> tuple[float, str]:
+def _split(
+    label: str, text: str, units: Mapping[str, float], example: str, *, relative: bool
+) -> tuple[float, str]:  # fmt: skip
     match = NUMBER.fullmatch(text.strip())
     number, unit = (float(match[1]), match[2].casefold()) if match else (0.0, "")
-    accepted = (*quantity.units, *(RATIO if quantity.relative else ()))
+    accepted = (*units, *(RATIO if relative else ()))
     if not 0 < number < math.inf or unit not in accepted:
-        raise PlanError(f"{label} is {text!r}; expected a number above 0 with its unit, such as {quantity.example}")
+        raise PlanError(f"{label} is {text!r}; expected a number above 0 with its unit, such as {example}")
     return number, unit
 
 

@@ -23,7 +23,7 @@ from upsampler_bench.recommend import (
     Recommendation,
     value_of,
 )
-from upsampler_bench.recommend.limits import Limit
+from upsampler_bench.recommend.limits import BY_METRIC, Limit
 from upsampler_bench.report.tables import ratio_to_baseline
 from upsampler_bench.results import Run
 from upsampler_bench.stats import Estimate
@@ -31,15 +31,6 @@ from upsampler_bench.units import counted
 
 WIDTH, NAME = 80, 15
 PEAK = "Memory is the peak beyond parameters and inputs."
-# In sentences, at the head of a column, its unit, the unit's size.
-METRICS = {
-    "latency": ("latency", "latency", "ms", 1e-3),
-    "train_latency": ("training time", "train", "ms", 1e-3),
-    "inference_memory": ("memory", "memory", "MiB", 2.0**20),
-    "train_memory": ("training memory", "train mem.", "MiB", 2.0**20),
-    "params_all": ("parameters", "params", "", 1.0),
-    "flops_mac": ("multiply-adds", "MACs", "GFLOPs", 1e9),
-}
 
 
 def text(recommendations: Sequence[Recommendation]) -> str:
@@ -76,7 +67,7 @@ def _lines(made: Recommendation) -> Iterator[str]:
 
 def _criteria(made: Recommendation) -> str:
     criteria = made.criteria
-    parts = [f"{METRICS[limit.metric][0]} at most {_limit(limit, made.run)}" for limit in criteria.limits]
+    parts = [f"{BY_METRIC[limit.metric].words} at most {_limit(limit, made.run)}" for limit in criteria.limits]
     parts += ["no guide"] if criteria.no_guide else []
     return ", ".join([*parts, *criteria.needs]) or "none, every operator passes"
 
@@ -105,7 +96,7 @@ def _reasons(run: Run, candidate: Candidate) -> str:
 
 def _reason(run: Run, check: Check) -> str:
     limit, value = check.limit, check.value
-    about = METRICS[check.about][0] if check.about in METRICS else check.about
+    about = BY_METRIC[check.about].words if check.about in BY_METRIC else check.about
     if limit is None or value is None:
         if check.about == GUIDE:
             return check.reason
@@ -114,7 +105,7 @@ def _reason(run: Run, check: Check) -> str:
     if check.result == BORDERLINE:
         low, high = (_precise(end, limit) for end in (value.low, value.high))
         return f"{about} {low} to {high}, limit {_limit(limit, run)}"
-    unit = "×" if limit.relative else f" {METRICS[limit.metric][2]}".rstrip()
+    unit = "×" if limit.relative else f" {BY_METRIC[limit.metric].unit.name}".rstrip()
     amount = f"{units.short(_scaled(value.value, limit))}{unit}"
     if check.excess < 1:
         return f"{about} {amount}, {units.rough(100 * check.excess)} % above"
@@ -122,7 +113,7 @@ def _reason(run: Run, check: Check) -> str:
 
 
 def _scaled(value: float, limit: Limit) -> float:
-    return value if limit.relative else value / METRICS[limit.metric][3]
+    return value if limit.relative else value / BY_METRIC[limit.metric].unit.size
 
 
 def _precise(value: float, limit: Limit) -> str:
@@ -133,7 +124,8 @@ def _precise(value: float, limit: Limit) -> str:
 
 def _limit(limit: Limit, run: Run) -> str:
     amount = units.tick(_scaled(limit.most, limit))
-    return f"{amount}× {run.settings.baseline}" if limit.relative else f"{amount} {METRICS[limit.metric][2]}".strip()
+    unit = BY_METRIC[limit.metric].unit.name
+    return f"{amount}× {run.settings.baseline}" if limit.relative else f"{amount} {unit}".strip()
 
 
 def _unknown(made: Recommendation) -> Iterator[str]:
@@ -177,8 +169,9 @@ def _columns(run: Run, metric: str, candidates: Sequence[Candidate]) -> Iterator
     values = [value_of(run, one.line, metric, math.nan) for one in candidates]
     if all(map(math.isnan, values)):
         return
-    _, head, unit, scale = METRICS[metric]
-    yield [f"{head} {unit}".strip(), *("" if math.isnan(value) else units.short(value / scale) for value in values)]
+    quantity = BY_METRIC[metric]
+    heading, size = f"{quantity.heading} {quantity.unit.name}".strip(), quantity.unit.size
+    yield [heading, *("" if math.isnan(value) else units.short(value / size) for value in values)]
     info = run.metric(metric)
     if info and info.relative and run.settings.baseline:
         yield [f"/ {run.settings.baseline}", *(_ratio(ratio_to_baseline(run, one.line, info)) for one in candidates)]
@@ -220,7 +213,7 @@ def data(recommendations: Sequence[Recommendation]) -> list[dict[str, object]]:
 
 
 def _candidate_data(run: Run, candidate: Candidate) -> dict[str, object]:
-    values = {metric: value_of(run, candidate.line, metric, math.nan) for metric in METRICS}
+    values = {metric: value_of(run, candidate.line, metric, math.nan) for metric in BY_METRIC}
     checks = []
     for check in candidate.checks:
         value, limit = check.value, check.limit

@@ -122,7 +122,7 @@ class Condition:
         """What the intervals of its ratios cover, e.g. "95 % intervals between 3 processes"; empty without any."""
         timed = [info for info in self.metrics if info.relative and not info.is_single]
         readings = [reading for info in timed for line in self.lines if (reading := line.reading(info))]
-        counts = sorted({len(reading.by_process) for reading in readings})
+        counts = sorted({len(reading.by_process) for reading in readings if reading.estimate.is_bounded})
         return f"95 % intervals {' or '.join(map(covered, counts))}" if counts else ""
 
     @property

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+from sample_comparison import CARAFE, comparison, result
 from sample_run import FIGURES, plain_run
 
 from upsampler_bench import storage
 from upsampler_bench.case import Case
-from upsampler_bench.compare.comparison import changes
+from upsampler_bench.compare import sides
+from upsampler_bench.compare.comparison import INTERRUPTED, changes
 from upsampler_bench.compare.process import Side, SideError, count, measure, settings
+from upsampler_bench.compare.rule import SLOWER, UNCLEAR
 from upsampler_bench.compare.samples import BASE
 
 PLUGIN = str(Path(__file__).parents[1] / "bad_plugins.py")
@@ -59,6 +62,35 @@ def test_two_stored_runs_are_compared_and_the_report_is_written(invoke, tmp_path
     assert code == 0
     assert "0 of" in out
     assert {path.name for path in (tmp_path / "written").iterdir()} == {"report.csv", "report.md"}
+
+
+@pytest.mark.parametrize(
+    ("found", "arguments", "expected"),
+    [
+        (comparison(result(CARAFE, SLOWER, 2.0)), (), 1),
+        (comparison(result(CARAFE, SLOWER, 2.0)), ("--fail-on", "never"), 0),
+        (comparison(result(CARAFE, UNCLEAR)), (), 0),
+        (comparison(result(CARAFE, UNCLEAR)), ("--fail-on", "inconclusive"), 3),
+        (comparison(wrong={CARAFE: "its error is too large"}), (), 4),
+        (comparison(stopped=INTERRUPTED), (), 130),
+    ],
+)
+def test_the_exit_code_says_what_was_found(invoke, monkeypatch, tmp_path, found, arguments, expected):
+    monkeypatch.setattr(sides, "compare_operators", lambda *_: [found])
+    assert invoke("compare", "carafe", "dysample", *arguments, "--output-dir", "written")[0] == expected
+    assert {path.name for path in (tmp_path / "written").iterdir()} == {"report.csv", "report.md", "comparison.json"}
+
+
+def test_what_was_compared_before_a_later_condition_fails_is_reported(invoke, monkeypatch, tmp_path):
+    def conditions(*_):
+        yield comparison(result(CARAFE, SLOWER, 2.0))
+        raise SideError("carafe cannot be measured: killed")
+
+    monkeypatch.setattr(sides, "compare_operators", conditions)
+    code, out, err = invoke("compare", "carafe", "dysample", "--output-dir", "written")
+    assert (code, err.splitlines()[-1]) == (2, "error: carafe cannot be measured: killed")
+    assert "1 SLOWER" in out
+    assert (tmp_path / "written" / "comparison.json").exists()
 
 
 def test_a_folder_of_an_operators_name_is_no_stored_run(invoke):

@@ -108,10 +108,6 @@ def test_the_version_is_printed(invoke):
     assert invoke("--version") == (FINE, f"upsampler-bench {metadata.version('upsampler-bench')}\n", "")
 
 
-def test_tests_can_interrupt_commands_where_sigint_is_ignored():
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
 @pytest.mark.slow
 def test_help_is_printed_in_ascii():
     assert run("--help", PYTHONIOENCODING="ascii", LC_ALL="C")[0] == 0

@@ -45,6 +45,7 @@ def test_a_deterministic_metric_has_no_tolerance():
     assert [(pair.operator, pair.info.name) for pair in comparison.changes] == [("carafe", "inference_memory")]
     assert stored_runs.outcome(comparison, "regression") == Outcome.REGRESSION
     assert stored_runs.outcome(comparison, "never") == Outcome.FINE
+    assert stored_runs.outcome(comparison, "slower") == Outcome.FINE
     assert stored_runs.outcome(stored_runs.compare(more, run()), "regression") == Outcome.FINE
     text = formats.render("terminal", stored_runs.report(comparison, "old.json", "new.json"))
     assert "Deterministic metrics that changed" in text

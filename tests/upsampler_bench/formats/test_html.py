@@ -70,7 +70,7 @@ def test_nothing_is_fetched_from_anywhere(made):
         assert "src" not in attributes
         assert attributes.get("href", "#").startswith("#")
         assert not [name for name in attributes if name.startswith("on")]
-    assert not re.search(r"url\(|@import|https?://", without_library(page()))
+    assert not re.search(r"url\(|@import|https?://", without_library(page(made)))
 
 
 def test_a_policy_lets_only_the_scripts_of_the_page_run():

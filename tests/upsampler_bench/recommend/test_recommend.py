@@ -224,21 +224,41 @@ def test_without_a_stored_run_only_what_is_needed_is_measured(invoke, monkeypatc
     assert all(f"Stored in {folder}" in err and str(folder) in out for folder in folders)
 
 
-def test_a_capability_that_no_stored_run_tested_is_unknown(invoke, tmp_path):
+@pytest.mark.parametrize("tested", [False, True])
+def test_a_capability_that_no_stored_run_tested_is_unknown(invoke, tmp_path, tested):
     storage.save(measured_run(), tmp_path / "runs" / "costs")
-    code, out, _ = invoke("recommend", "--needs", "onnx")
+    if tested:
+        storage.save(probed_run(), tmp_path / "runs" / "capabilities")
+    code, out, _ = invoke("recommend", "--needs", "cuda_graph")
     assert code == 1
-    assert "To test: upsampler-bench capabilities --metrics onnx_export" in out
+    assert "To test: upsampler-bench capabilities --metrics cuda_graph" in out
+
+
+def test_a_capability_that_one_of_several_tests_found_missing_is_missing():
+    probed = probed_run()
+    twice = replace(probed, measurements=(*probed.measurements, *map(without_capabilities, probed.measurements)))
+    made = recommended(measured_run(), twice, needs=("onnx_export",))
+    assert not made.with_result(PASSES)
+    assert made.with_result(FAILS)
+
+
+def without_capabilities(measurement):
+    """The same operator on another backend, on which nothing works."""
+    readings = tuple(replace(one, rounds=((0.0,),), notes=("no",)) for one in measurement.readings)
+    return replace(measurement, case=measurement.case.on("triton"), readings=readings)
 
 
 def test_the_newest_complete_run_that_has_what_is_asked_for_is_taken(invoke, tmp_path):
     run = measured_run()
     half = tuple(replace(one, case=replace(one.case, dtype="float16")) for one in run.measurements)
-    timed = tuple(info for info in run.metrics if info.name == "latency")
+    timed = tuple(
+        replace(one, readings=tuple(reading for reading in one.readings if reading.metric == "latency"))
+        for one in run.measurements
+    )
     for name, stored in {
         "1-whole": run,
         "2-half": replace(run, measurements=half),
-        "3-timed": replace(run, metrics=timed),
+        "3-timed": replace(run, measurements=timed),
         "4-broken-off": replace(run, ended="interrupted"),
     }.items():
         storage.save(replace(stored, started=f"2026-11-2{name[0]}T05:00:00"), tmp_path / "runs" / name)

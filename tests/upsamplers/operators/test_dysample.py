@@ -66,16 +66,15 @@ def assert_as_published(module: DySample) -> None:
     assert_close(output_and_gradients(module, module, (features(),)), expected, rtol=1e-9, atol=1e-9)
 
 
-@every_variant
 @every_scale
-def test_every_variant_equals_the_published_formulation(name: str, scale: int) -> None:
-    assert_as_published(trained(name, scale=scale))
+def test_the_naive_variant_equals_the_published_formulation(scale: int) -> None:
+    assert_as_published(trained("dysample-naive", scale=scale))
 
 
 @every_scale
 @pytest.mark.parametrize("style", ["lp", "pl"])
 @pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+@pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("position", ["bilinear", "nearest"])
 def test_every_ablation_equals_the_published_formulation(
     scale: int, style: str, scope: str, groups: int, position: str

@@ -1,4 +1,4 @@
-"""ReSFU: what its windows read, what its filter makes, what it costs and refuses."""
+"""ReSFU: its values, parameters and memory, and what it refuses."""
 
 import pytest
 import torch
@@ -9,8 +9,6 @@ from naive_operators import bilinear_reads
 
 import upsamplers
 from upsamplers import Unsupported
-from upsamplers.functional.reassemble import reassemble
-from upsamplers.operators import resfu
 
 
 def built(channels=8, guide_channels=6, **options):
@@ -27,25 +25,6 @@ def place_by_place(x, weights, scale):
         across = (columns + place % 3 - 1).clamp(0, width - 1).expand(len(x), tall, wide)
         out = out + bilinear_reads(x, down, across) * weights[:, place : place + 1]
     return out
-
-
-@pytest.mark.parametrize("scale", [1, 2, 3, 4])
-@pytest.mark.parametrize("size", [(1, 1), (2, 5), (4, 3)], ids=str)
-def test_both_forms_read_x_at_nine_clamped_places(scale, size):
-    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
-    scores = torch.randn(2, 9, scale * size[0], scale * size[1], dtype=torch.float64, requires_grad=True)
-
-    def results(form):
-        out = form(x, scores.masked_fill(resfu._outside(scores, scale), -torch.inf).softmax(1), scale)
-        return (out, *torch.autograd.grad(out.square().sum(), (x, scores)))
-
-    def by_windows(x, weights, scale):
-        return reassemble(x, resfu._window_weights(weights, scale), 5, scale=scale)
-
-    expected = results(place_by_place)
-    for form in (by_windows, resfu._shifted_reads):
-        for result, other in zip(results(form), expected, strict=True):
-            assert torch.allclose(result, other, atol=1e-12)
 
 
 def guided_filter(guidance, source, radius, step):
@@ -65,34 +44,53 @@ def guided_filter(guidance, source, radius, step):
     return a * guidance + b
 
 
-@pytest.mark.parametrize(("radius", "step"), [(8, 2), (3, 1), (5, 3)])
-@pytest.mark.parametrize("size", [(12, 10), (7, 3)], ids=str)
-def test_the_guided_filter_is_that_of_its_definition(radius, step, size):
-    up = built(radius=radius, subsample=step)
-    guidance, source = torch.randn(2, 32, *size).double(), torch.randn(2, 32, *size).double()
-    assert torch.allclose(up.GF(guidance, source), guided_filter(guidance, source, radius, step), atol=1e-11)
+def blurred(v):
+    gaussian = torch.exp(-torch.tensor([1.0, 0.0, 1.0], dtype=v.dtype) / 2)
+    kernel = (gaussian.view(3, 1) * gaussian / gaussian.sum() ** 2).expand(v.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(v, (1, 1, 1, 1), mode="replicate"), kernel, groups=v.shape[1])
 
 
-def test_scores_are_those_of_differences_of_each_pixel_and_its_middle():
-    up = built(scale=2)
-    scores = up.detail_scores
-    u, v = torch.randn(1, 32, 5, 6).double(), torch.randn(1, 32, 5, 6).double()
-    around = F.pad(scores.norm(u), (2, 2, 2, 2), mode="replicate")
-    middle = scores.norm(v)
+def scored(scores, around, middle, scale):
+    (tall, wide), padded = middle.shape[2:], F.pad(scores.norm(around), (scale,) * 4, mode="replicate")
     total = scores.bias
     for place in range(9):
-        down, across = 2 * (place // 3), 2 * (place % 3)
-        difference = around[:, :, down : down + 5, across : across + 6] - middle
-        total = total + F.conv2d(difference, scores.weight[:, :, place // 3, place % 3, None, None], groups=4)
-    assert torch.allclose(scores(u, v, "auto"), scores.channel_compressor(total), atol=1e-11)
+        down, across = scale * (place // 3), scale * (place % 3)
+        difference = padded[:, :, down : down + tall, across : across + wide] - scores.norm(middle)
+        weight = scores.weight[:, :, place // 3, place % 3, None, None]
+        total = total + F.conv2d(difference, weight, groups=scores.groups)
+    return scores.channel_compressor(total)
 
 
-def test_a_blur_keeps_a_constant_and_has_exact_weights():
-    assert torch.allclose(resfu._blurred(torch.ones(1, 2, 3, 4).double()), torch.ones(1, 2, 3, 4).double(), rtol=1e-15)
-    point = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
-    point[0, 0, 1, 1] = 1
-    blurred = resfu._blurred(point)[0, 0]
-    assert float(blurred[1, 1] / blurred[1, 0]) == pytest.approx(torch.e**0.5, rel=1e-14)
+def published(up, x, guide, radius, step):
+    """ReSFU step by step: scores from differences, places outside the output left out, reads one by one."""
+    scale, (tall, wide) = up.scale, guide.shape[2:]
+    query, key = up.q(up.norm_y(guide)), up.k(up.norm_x(x))
+    key = F.interpolate(key, scale_factor=scale, mode="bilinear", align_corners=False)
+    scores = scored(up.semantic_scores, key, guided_filter(query, key, radius, step), scale)
+    scores = scores + scored(up.detail_scores, blurred(query), query, scale)
+    inside = F.unfold(torch.ones(1, 1, tall, wide).double(), 3, dilation=scale, padding=scale).view(9, tall, wide)
+    return place_by_place(x, scores.masked_fill(inside == 0, -torch.inf).softmax(1), scale)
+
+
+@pytest.mark.parametrize(("radius", "step"), [(8, 2), (3, 1), (5, 3)])
+@pytest.mark.parametrize(("scale", "size"), [(1, (7, 4)), (2, (2, 5)), (3, (1, 2)), (4, (4, 3))], ids=str)
+def test_values_and_gradients_are_those_of_the_published_steps(scale, size, radius, step):
+    up = built(scale=scale, radius=radius, subsample=step)
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, *size, dtype=torch.float64, requires_grad=True)
+    guide = torch.randn(2, 6, *(scale * side for side in size), dtype=torch.float64, requires_grad=True)
+
+    def results(form):
+        out = form(x, guide)
+        return (out, *torch.autograd.grad(out.square().sum(), (x, guide, *up.parameters())))
+
+    def plainly(x, guide):  # as in a program that is exported
+        return torch.func.vmap(lambda one, its: up(one[None], its[None])[0])(x, guide)
+
+    expected = results(lambda x, guide: published(up, x, guide, radius, step))
+    for form in (up, plainly):
+        for result, other in zip(results(form), expected, strict=True):
+            torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])

@@ -55,7 +55,7 @@ def test_a_forward_allocates_its_output_and_its_weights_and_no_more(name, dtype)
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_the_others_take_less_than_on_torch(name):
+def test_the_others_take_no_more_than_on_torch(name):
     peaks = []
     for backend in ("triton", "torch"):
         with FakeTensorMode(), torch.inference_mode():
