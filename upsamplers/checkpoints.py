@@ -27,7 +27,9 @@ CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "network
 # Where they keep the exponential moving average of these.
 AVERAGES = ("state_dict_ema", "ema_state_dict", "params_ema", "model_ema", "ema_model", "ema")
 RAW, EMA = "raw", "ema"
-PARALLEL, COUNT = "module.", "n_averaged"
+PARALLEL = "module."
+# Beside the weights in an average of torch and of mmengine.
+COUNTERS = ("n_averaged", "steps")
 # What published checkpoints keep next to the weights: none of it is needed, so a stand-in takes its place unread.
 RECORDS = ("numpy.", "mmengine.", "mmcv.", "mmdet.", "mmseg.", "pytorch_lightning.", "lightning.", "omegaconf.")
 BUILTINS = ("getattr", "int", "float", "str", "list", "dict")
@@ -37,8 +39,8 @@ MAPPINGS = {"collections.defaultdict", "mmengine.config.config.ConfigDict", "mmc
 # A file from before torch 1.6: three pickles of bookkeeping, then the one that matters.
 LEGACY_PICKLES = 4
 # What published models call a part that has another name in the operator of the paper's own repository: the
-# convolution of mmcv's PixelShufflePack, and a transposed convolution itself.
-ALIASES = {"0.": "upsample_conv.", "deconv.": ""}
+# convolution of mmcv's PixelShufflePack.
+ALIASES = {"0.": "upsample_conv."}
 # The most places, and names of a place, in a message.
 SHOWN, LISTED = 3, 6
 
@@ -329,7 +331,9 @@ def _innermost(content: Any, path: str) -> _Kind:
         # Some checkpoints have a tensor or two next to the weights: what is nested goes first.
         nested = next((key for key in CONTAINERS if _is_container(content.get(key))), None)
         if nested is None:
-            tensors = {name: item for name, item in content.items() if isinstance(item, Tensor) and name != COUNT}
+            tensors = {
+                name: item for name, item in content.items() if isinstance(item, Tensor) and name not in COUNTERS
+            }
             if all(str(name).startswith(PARALLEL) for name in tensors):
                 tensors = {name.removeprefix(PARALLEL): tensor for name, tensor in tensors.items()}
             return _Kind(path, {name: tensor for name, tensor in tensors.items() if isinstance(name, str)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -96,6 +98,13 @@ def require_divisible(channels: int, by: int, why: str) -> None:
         raise Unsupported(f"{channels} channels cannot be divided by {by!r}; expected a positive integer ({why})")
     if channels % by:
         raise Unsupported(f"{channels} channels are not divisible by {by} ({why})")
+
+
+def require_shapes(x: Tensor, shapes: Mapping[str, tuple[Tensor | None, tuple[int, ...]]]) -> None:
+    """Refuses tensors, given by name with the shapes that x asks for, of other shapes; None is a tensor left out."""
+    for name, (tensor, expected) in shapes.items():
+        if tensor is not None and tuple(tensor.shape) != expected:
+            raise Unsupported(f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}")
 
 
 def require_window(x: Tensor, kernel: int, border: str = "zeros") -> None:

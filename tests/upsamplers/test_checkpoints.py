@@ -83,7 +83,6 @@ def test_a_prefix_may_be_that_of_dataparallel() -> None:
     ("name", "options", "names"),
     [
         ("carafe", {"compressed_channels": 8}, {}),
-        ("deconv", {}, {"deconv.weight": "weight", "deconv.bias": "bias"}),
         ("deconv", {}, {}),
         ("pixel-shuffle", {}, {"0.weight": "upsample_conv.weight", "0.bias": "upsample_conv.bias"}),
         ("pixel-shuffle", {}, {}),
@@ -273,12 +272,13 @@ def test_averaged_weights_are_taken_unless_raw_ones_are_asked_for(library: str) 
     raw = published(module, "neck.")
     ema = {name: tensor + tensor.is_floating_point() * (name != "neck.init_pos") for name, tensor in raw.items()}
     averaged = {"n_averaged": torch.tensor(3), **{f"module.{key}": ema[key] for key in ema}}
+    counted = {"steps": torch.tensor(3), **{f"module.{key}": raw[key] for key in raw}}
     checkpoint, *paths = {
         "timm": ({"state_dict": raw, "state_dict_ema": ema}, "state_dict", "state_dict_ema"),
         "BasicSR": ({"params": raw, "params_ema": ema}, "params", "params_ema"),
         "RT-DETR": ({"model": raw, "ema": {"module": ema, "updates": 9}}, "model", "ema.module"),
         "torchvision": ({"model": raw, "model_ema": averaged}, "model", "model_ema"),
-        "mmengine": ({"message_hub": {}, "state_dict": ema, "ema_state_dict": raw}, "ema_state_dict", "state_dict"),
+        "mmengine": ({"message_hub": {}, "state_dict": ema, "ema_state_dict": counted}, "ema_state_dict", "state_dict"),
     }[library]
     names = "init_pos, offset.weight, offset.bias, scope.weight from 'neck.'"
     for wanted in (None, "ema"):

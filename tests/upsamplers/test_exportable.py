@@ -34,6 +34,14 @@ def test_points_on_the_borders_and_of_a_single_pixel_are_read_alike():
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
 
 
+def test_a_point_that_is_not_a_number_is_not_a_number():
+    x, grid = torch.randn(1, 2, 4, 6), torch.zeros(1, 1, 2, 2)
+    grid[0, 0, 0] = torch.nan
+    out = gathered_samples(x, grid, padding_mode="border", align_corners=False)
+    assert out[..., 0].isnan().all()
+    assert out[..., 1].isfinite().all()
+
+
 @pytest.mark.parametrize("name", SAMPLING)
 def test_an_exportable_operator_has_its_values_and_gradients_to_rounding(name):
     up = upsamplers.create(name, 16, backend="torch").double().eval()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from upsamplers.checks import require_divisible, require_option
-from upsamplers.errors import Unsupported
+from upsamplers.checks import require_divisible, require_option, require_shapes
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_attention import AttendedPoints
 from upsamplers.functional._torch.point_blocks import Neighbourhood
@@ -70,16 +69,13 @@ def attended_points(
             require_divisible(image.shape[1], hood.groups, "the groups of the points")
         batch, channels = key.shape[:2]
         size = query.shape[2:]
-        for name, tensor, expected in (
-            ("keys", key, (len(x), channels, *x.shape[2:])),
-            ("a query", query, (batch, channels, *size)),
-            ("a bias", bias, (hood.points, channels)),
-            ("offsets", offsets, (batch, 2 * hood.groups * hood.points, *size)),
-        ):
-            if tuple(tensor.shape) != expected:
-                raise Unsupported(
-                    f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
-                )
+        shapes = {
+            "keys": (key, (len(x), channels, *x.shape[2:])),
+            "a query": (query, (batch, channels, *size)),
+            "a bias": (bias, (hood.points, channels)),
+            "offsets": (offsets, (batch, 2 * hood.groups * hood.points, *size)),
+        }
+        require_shapes(x, shapes)
         out: Tensor
         if fused:
             from upsamplers.functional._triton import attended_points as triton_form

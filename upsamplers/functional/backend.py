@@ -84,13 +84,13 @@ def uses_triton(
     Raises:
         Unsupported: Triton was asked for by name and cannot run, with the reason; or there is no such backend.
     """
+    require_backend(backend)
     wanted = _choice.backend if backend == "auto" else backend
     if wanted == "torch" or (wanted == "auto" and not x.is_cuda) or _is_exporting():
-        return False  # the interpreter of Triton runs kernels on a CPU, where they are asked for by name
+        return False
     reason = why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups, depth=depth)
     if reason is None:
         return True
-    require_backend(wanted)
     if wanted == "triton":
         raise Unsupported(f"backend 'triton' {reason}; backend 'torch' has no such limit")
     return False
@@ -132,7 +132,7 @@ def _why_not_sizes(
         return f"takes up to {MOST_IMAGES} images times groups, not {images * groups}"
     windows = images * groups * (kernel * scale) ** 2 * x.shape[2] * x.shape[3]
     for elements in (x.numel() * scale**2, windows, *(tensor.numel() for tensor in others)):
-        if elements >= MOST_ELEMENTS * images > 0:
+        if images and elements >= MOST_ELEMENTS * images:
             return f"takes less than 2³¹ elements an image, not {elements // images}"
     return None
 

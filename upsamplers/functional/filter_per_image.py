@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.image_filters import ImageFilters, shifted_filters
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.stage import stage
@@ -26,12 +27,15 @@ def filter_per_image(y: Tensor, filters: Tensor, *, backend: str = "auto") -> tu
         N of (B, G, H, W).
 
     Raises:
-        Unsupported: the backend cannot take these tensors.
+        Unsupported: the sides of y or of the filters are odd, the filters do not fit y, or the backend cannot run.
     """
     with stage("filtering"):
         filters = filters.to(y.dtype)
         side = filters.shape[3]
-        if filters.shape[1] == 2 and side % 4 == 2 and uses_triton(backend, y, filters, kernel=side):
+        fused = filters.shape[1] == 2 and side % 4 == 2 and uses_triton(backend, y, filters, kernel=side)
+        if fused or not needs_plain_operations():
+            _require(y, filters)
+        if fused:
             from upsamplers.functional._triton import image_filters, launch
 
             pair: tuple[Tensor, Tensor] = image_filters.filter_per_image(launch.dense(y), filters)
@@ -40,3 +44,13 @@ def filter_per_image(y: Tensor, filters: Tensor, *, backend: str = "auto") -> tu
             return shifted_filters(y, filters)
         filtered: tuple[Tensor, ...] = ImageFilters.apply(y, filters)  # type: ignore[no-untyped-call]
         return filtered
+
+
+def _require(y: Tensor, filters: Tensor) -> None:
+    """Refuses what does not fit: kernels would read whatever lies behind a tensor that is too small."""
+    sides = filters.shape[2:]
+    if len(filters) != len(y) or sides[0] != sides[1] or any(side % 2 for side in (*sides, *y.shape[2:])):
+        raise Unsupported(
+            f"expected an image of even sides and filters ({len(y)}, N, k, k) of an even k, not images "
+            f"{tuple(y.shape)} and filters {tuple(filters.shape)}"
+        )

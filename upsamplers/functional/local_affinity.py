@@ -22,6 +22,7 @@ def local_affinity(
     scale: int = 2,
     border: str = "zeros",
     softmax: bool = False,
+    for_reassembly: bool = False,
     backend: str = "auto",
 ) -> Tensor:
     """Products of a query with the window of keys around it (SAPA, NeurIPS 2022, section 3.2).
@@ -42,23 +43,25 @@ def local_affinity(
         border: what lies beyond the borders of the keys: "zeros", "reflection" (which needs H, W > k // 2) or
             "replication".
         softmax: gives the softmax over each window, weights for `reassemble`.
+        for_reassembly: gives whichever of the shapes that `reassemble` takes is faster.
         backend: "auto", "torch" or "triton".
 
     Returns:
-        (B, k², sH, sW).
+        (B, k², sH, sW), or, if `for_reassembly`, before their pixel shuffle (B, k²s², H, W).
 
     Raises:
         Unsupported: kernel is even, query and key do not fit, the keys are too few to reflect, or the backend cannot
             run.
     """
     with stage("affinity"):
-        if not needs_plain_operations():
+        fused = border != "replication" and uses_triton(backend, key, query, kernel=kernel, scale=scale)
+        if fused or not needs_plain_operations():
             _require(query, key, kernel, scale, border)
-        if border != "replication" and uses_triton(backend, key, query, kernel=kernel, scale=scale):
+        if fused:
             from upsamplers.functional._triton.windows import window_dots
 
-            reflect = border == "reflection"
-            affinity: Tensor = window_dots(key, query, kernel, 1, scale, reflect, softmax, True, query.dtype)
+            groups, reflect, shuffled = 1, border == "reflection", not for_reassembly
+            affinity: Tensor = window_dots(key, query, kernel, groups, scale, reflect, softmax, shuffled, query.dtype)
             return affinity
         if needs_plain_operations():
             logits = shifted_dots(query, key, kernel, scale=scale, border=border)
@@ -67,28 +70,6 @@ def local_affinity(
             if border != "zeros":
                 logits = mirror_taps(logits, kernel, scale, border)
         return logits.softmax(1) if softmax else logits
-
-
-def affinity_weights(query: Tensor, key: Tensor, kernel: int, *, scale: int = 2, backend: str = "auto") -> Tensor:
-    """The softmax of `local_affinity` in whichever of the shapes that `reassemble` takes is faster.
-
-    Args:
-        query, key, kernel, scale, backend: as there.
-
-    Returns:
-        (B, k², sH, sW), or before their pixel shuffle (B, k²s², H, W).
-
-    Raises:
-        Unsupported: as there.
-    """
-    with stage("affinity"):
-        if not uses_triton(backend, key, query, kernel=kernel, scale=scale):
-            return local_affinity(query, key, kernel, scale=scale, softmax=True, backend=backend)
-        from upsamplers.functional._triton.windows import window_dots
-
-        _require(query, key, kernel, scale, "zeros")
-        weights: Tensor = window_dots(key, query, kernel, 1, scale, False, True, False, query.dtype)
-        return weights
 
 
 def _require(query: Tensor, key: Tensor, kernel: int, scale: int, border: str) -> None:

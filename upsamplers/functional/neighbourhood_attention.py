@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from upsamplers.checks import require_divisible, require_option, require_size
-from upsamplers.errors import Unsupported
+from upsamplers.checks import require_divisible, require_option, require_shapes, require_size
 from upsamplers.functional._torch.neighbourhoods import NeighbourhoodAttention, gathered_attention
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.stage import stage
@@ -61,14 +60,11 @@ def neighbourhood_attention(
         batch, channels, height, width = key.shape
         for count in (x.shape[1], channels):
             require_divisible(count, heads, "the heads of the attention")
-        for name, tensor, expected in (
-            ("keys", key, (len(x), channels, *x.shape[2:])),
-            ("a query", query, (batch, channels, scale * height, scale * width)),
-        ):
-            if tuple(tensor.shape) != expected:
-                raise Unsupported(
-                    f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
-                )
+        shapes = {
+            "keys": (key, (len(x), channels, *x.shape[2:])),
+            "a query": (query, (batch, channels, scale * height, scale * width)),
+        }
+        require_shapes(x, shapes)
         out: Tensor
         if fused:
             from upsamplers.functional._triton import neighbourhood_attention as triton_form

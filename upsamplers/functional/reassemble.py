@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from upsamplers.checks import require_divisible, require_window
+from upsamplers.checks import require_divisible, require_shapes, require_window
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.portable_windows import shifted_sum
@@ -66,13 +66,14 @@ def reassemble(
             is too small to reflect, or the backend cannot run.
     """
     with stage("reassembly"):
-        if not needs_plain_operations():
+        others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
+        sizes = {"kernel": kernel, "scale": scale, "groups": groups}
+        fused = border != "replication" and uses_triton(backend, x, weights, *others, **sizes)
+        if fused or not needs_plain_operations():
             _require(x, weights, kernel, groups, scale, border, normalize)
             _require_others(x, kernel, groups, scale, shared, guide, gate)
         is_shuffled = scale == 1 or _is_shuffled(x, weights)
-        others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
-        sizes = {"kernel": kernel, "scale": scale, "groups": groups}
-        if border != "replication" and uses_triton(backend, x, weights, *others, **sizes):
+        if fused:
             from upsamplers.functional._triton.windows import window_sum
 
             # In the place of the logits, so that these are freed.
@@ -146,19 +147,17 @@ def _require(
 def _require_others(
     x: Tensor, kernel: int, groups: int, scale: int, shared: Tensor | None, guide: Tensor | None, gate: Tensor | None
 ) -> None:
-    """Kernels would read whatever lies behind a tensor that is too small."""
+    """Refuses what does not fit: kernels would read whatever lies behind a tensor that is too small."""
     if (guide is None) != (gate is None):
         raise Unsupported("reassemble got a guide or a gate alone; expected both or neither")
     batch, channels, height, width = x.shape
     large = scale * height, scale * width
-    expected = {
-        "shared": (shared, (batch, groups * kernel**2, height, width)),
-        "guide": (guide, (batch, channels, *large)),
-        "gate": (gate, (batch, 1, *large)),
+    shapes = {
+        "shared weights": (shared, (batch, groups * kernel**2, height, width)),
+        "a guide": (guide, (batch, channels, *large)),
+        "a gate": (gate, (batch, 1, *large)),
     }
-    for name, (tensor, shape) in expected.items():
-        if tensor is not None and tuple(tensor.shape) != shape:
-            raise Unsupported(f"{name} has shape {tuple(tensor.shape)}; expected {shape} for x {tuple(x.shape)}")
+    require_shapes(x, shapes)
 
 
 def _is_shuffled(x: Tensor, weights: Tensor) -> bool:

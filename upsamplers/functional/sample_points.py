@@ -8,6 +8,7 @@ from torch import Tensor
 from upsamplers.checks import require_divisible
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.finite_points import are_finite, sample_grid
+from upsamplers.functional._torch.layout import laid_out_as
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.precision import coordinate_dtype
@@ -90,16 +91,15 @@ def sample_points(
     with stage("sampling"):
         batch, channels, height, width = x.shape
         groups = offsets.shape[1] // (2 * scale**2)
-        if not needs_plain_operations():
-            _require(x, offsets, scopes, initial, groups, scale)
         given = [tensor for tensor in (scopes, initial) if tensor is not None]
-        if uses_triton(backend, x, offsets, *given, scale=scale, groups=groups):
+        fused = uses_triton(backend, x, offsets, *given, scale=scale, groups=groups)
+        if fused or not needs_plain_operations():
+            _require(x, offsets, scopes, initial, groups, scale)
+        if fused:
             from upsamplers.functional._triton import points
 
             return points.sample(x, offsets, scopes, initial, float(factor), groups, scale)
         dtype = coordinate_dtype(x)
-        # A single pixel is contiguous in both layouts.
-        is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         moved = displacement(offsets.to(dtype), scopes, initial, factor)
         finite = are_finite(moved)
         grid = normalised_points(moved, scale)  # (B, 2, Z, sH, sW)
@@ -107,8 +107,7 @@ def sample_points(
         grid = grid.permute(0, 2, 3, 4, 1).reshape(batch * groups, scale * height, scale * width, 2)  # (B·Z, sH, sW, 2)
         source = x.contiguous().to(dtype).view(batch * groups, channels // groups, height, width)  # (B·Z, C/Z, H, W)
         out = sample_grid(source, grid, are_finite=finite, align_corners=False)
-        out = out.view(batch, channels, scale * height, scale * width).to(x.dtype)
-        return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out
+        return laid_out_as(x, out.view(batch, channels, scale * height, scale * width).to(x.dtype))
 
 
 def _require(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from upsamplers.checks import require_divisible
-from upsamplers.errors import Unsupported
+from upsamplers.checks import require_divisible, require_shapes
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional._torch.point_selection import SelectedPoints, sampled_selection
 from upsamplers.functional._torch.stage import stage
@@ -54,15 +53,12 @@ def selected_points(
         require_divisible(key.shape[1], groups, "the groups of the points")
         require_divisible(offsets.shape[1], 2 * groups, "two coordinates for each point of a group")
         size = scale * x.shape[2], scale * x.shape[3]
-        for name, tensor, expected in (
-            ("keys", key, (len(x), key.shape[1], *x.shape[2:])),
-            ("a query", query, (len(x), key.shape[1], *size)),
-            ("offsets", offsets, (len(x), offsets.shape[1], *size)),
-        ):
-            if tuple(tensor.shape) != expected:
-                raise Unsupported(
-                    f"expected {name} of shape {expected} for x {tuple(x.shape)}, not {tuple(tensor.shape)}"
-                )
+        shapes = {
+            "keys": (key, (len(x), key.shape[1], *x.shape[2:])),
+            "a query": (query, (len(x), key.shape[1], *size)),
+            "offsets": (offsets, (len(x), offsets.shape[1], *size)),
+        }
+        require_shapes(x, shapes)
         out: Tensor
         if fused:
             from upsamplers.functional._triton import selected_points as triton_form

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -98,7 +98,7 @@ def residual_layers(channels: int) -> list[nn.Module]:
     ]
 
 
-def residual(z: Tensor, branch: Callable[[Tensor], Tensor], layers: nn.Sequential) -> Tensor:
+def residual(z: Tensor, branch: Callable[[Tensor], Tensor], layers: Iterable[nn.Module]) -> Tensor:
     """Z plus what a branch of these layers makes of it, all (B, E, h, w); backward keeps z alone."""
     return recomputed(lambda z: z + branch(z), z, layers=layers)
 

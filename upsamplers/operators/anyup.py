@@ -92,7 +92,7 @@ class _Residual(nn.Module):
         self.block = nn.Sequential(*residual_layers(channels))
 
     def forward(self, z: Tensor) -> Tensor:
-        return residual(z, self.block, self.block)
+        return residual(z, self.block, [self.block])
 
 
 class _Responses(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ class Deconv(Upsampler):
         self.layer = nn.ConvTranspose2d(channels, channels, size, scale, padding, output_padding)
         # One dictionary for both: counters find a layer, and checkpoints `weight` and `bias` of the operator.
         self._parameters = self.layer._parameters
-        self.layer._save_to_state_dict = self.layer._load_from_state_dict = _nothing  # type: ignore[assignment]
+        for method in ("_save_to_state_dict", "_load_from_state_dict"):
+            setattr(self.layer, method, partial(_without_parameters, self.layer, method))
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""
@@ -50,5 +52,10 @@ class Deconv(Upsampler):
         return out.to(x.dtype)
 
 
-def _nothing(*_: Any) -> None:
-    """In the place of a layer's own part of a state_dict, which is the operator's."""
+def _without_parameters(layer: nn.Module, method: str, *arguments: Any) -> None:
+    """A layer's own part of a state_dict without its parameters, which are the operator's: what hooks keep in it."""
+    shared, layer._parameters = layer._parameters, {}
+    try:
+        getattr(type(layer), method)(layer, *arguments)
+    finally:
+        layer._parameters = shared

@@ -150,9 +150,15 @@ class DySample(Upsampler):
 
     def _projects_at_once(self, x: Tensor, layers: list[nn.Conv2d]) -> bool:
         """Whether one kernel takes the place of the layers."""
-        if torch.is_grad_enabled() or is_autocast(x) or not is_plain(*layers):
+        weights = [layer.weight for layer in layers]
+        if torch.is_grad_enabled() or is_autocast(x) or not is_plain(*layers) or x.dtype != weights[0].dtype:
             return False
-        return x.dtype == self.offset.weight.dtype and uses_triton(self.backend, x, self.offset.weight)
+        positions = self.scale**2 if self.style == "pl" else 1
+        if not uses_triton(self.backend, x, *weights, groups=positions):
+            return False
+        from upsamplers.functional._triton.projection import can_project
+
+        return can_project(*weights)
 
     def _called(self, image: Tensor, layers: list[nn.Conv2d]) -> tuple[Tensor, ...]:
         """What the layers make of an image."""

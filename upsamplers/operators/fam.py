@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_guide_of_any_size
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.layout import laid_out_as
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
 from upsamplers.registry import register
@@ -87,10 +90,11 @@ class FAM(Upsampler):
 
 def _convolved(layer: nn.Conv2d, first: Tensor, second: Tensor) -> Tensor:
     """The layer's output for both features, concatenated."""
-    if not is_plain(layer):
+    if not is_plain(layer) or layer.groups > 1 or layer.padding_mode != "zeros":
         return layer(torch.cat((first, second), dim=1))  # type: ignore[no-any-return]
     weights = layer.weight.split([first.shape[1], second.shape[1]], dim=1)
-    return F.conv2d(first, weights[0], padding=1) + F.conv2d(second, weights[1], padding=1)
+    steps: Any = (layer.stride, layer.padding, layer.dilation)
+    return F.conv2d(first, weights[0], layer.bias, *steps) + F.conv2d(second, weights[1], None, *steps)
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
@@ -114,8 +118,7 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
         rows = torch.add(_axis(height, down).unsqueeze(1), down, alpha=1 / height)
         grid = torch.stack((columns, rows), dim=-1)  # (B, h, w, 2)
         out = F.grid_sample(x.to(dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True).to(x.dtype)
-    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    return out.contiguous(memory_format=torch.channels_last) if is_channels_last else out.contiguous()
+    return laid_out_as(x, out)
 
 
 def _axis(size: int, like: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class JBU(Upsampler):
         return self.fixup_proj[0].weight[:, : self.kernel**2]  # type: ignore[index]
 
     def _is_fused(self, weights: Tensor, guide: Tensor) -> bool:
-        if torch.is_grad_enabled() or self.training or not is_plain(self.fixup_proj):
+        if torch.is_grad_enabled() or not is_plain(self.fixup_proj) or self.fixup_proj[2].training:
             return False
         return uses_triton(self.backend, weights, guide, *self.fixup_proj.parameters(), kernel=self.kernel)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_features
 from upsamplers.errors import Unsupported
+from upsamplers.functional._torch.layout import laid_out_as
 from upsamplers.functional.backend import uses_triton
 from upsamplers.registry import register
 
@@ -74,6 +75,4 @@ class MaxUnpool(Upsampler):
             return unpooled
         tall, wide = self.scale * x.shape[2], self.scale * x.shape[3]
         empty = x.new_zeros((x.shape[0], x.shape[1], tall * wide))
-        placed = empty.scatter_(2, guide.flatten(2), x.flatten(2)).view(*x.shape[:2], tall, wide)
-        last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-        return placed.contiguous(memory_format=torch.channels_last) if last else placed
+        return laid_out_as(x, empty.scatter_(2, guide.flatten(2), x.flatten(2)).view(*x.shape[:2], tall, wide))

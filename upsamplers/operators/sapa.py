@@ -12,7 +12,7 @@ from upsamplers.checks import (
     require_option,
     require_values_to_norm,
 )
-from upsamplers.functional.local_affinity import affinity_weights
+from upsamplers.functional.local_affinity import local_affinity
 from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -74,8 +74,13 @@ class Sapa(Upsampler):
         require_guide(guide, x, self.guide_channels, self.scale)
         require_values_to_norm(x, NORM_GROUPS)
         require_values_to_norm(guide, NORM_GROUPS, "the guide")
-        weights = affinity_weights(
-            *self.query_and_key(x, guide), self.up_kernel, scale=self.scale, backend=self.backend
+        weights = local_affinity(
+            *self.query_and_key(x, guide),  # without names, which would keep them in memory
+            self.up_kernel,
+            scale=self.scale,
+            softmax=True,
+            for_reassembly=True,
+            backend=self.backend,
         )
         return reassemble(x, weights, self.up_kernel, scale=self.scale, backend=self.backend)
 

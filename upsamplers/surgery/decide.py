@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -75,10 +75,18 @@ def decide(
     """
     for module in modules:
         name, what = plan.names[module], type(module).__name__
-        operator = _plan_operator(plan, _module_requirement(plan, module, channels), module.training, name, what)
+        requirement = _module_requirement(plan, module, channels)
+        if isinstance(requirement, Requirement) and _has_hooks(module):
+            requirement = replace(requirement, note=f"{requirement.note} Its hooks are not called any more.".strip())
+        operator = _plan_operator(plan, requirement, module.training, name, what)
         if operator is not None:
             plan.modules[module] = operator
     _decide_calls(plan, includes_calls)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    hooks = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
+    return any(hooks)
 
 
 def _decide_calls(plan: Plan, includes_calls: Callable[[str], bool]) -> None:

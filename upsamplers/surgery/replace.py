@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from upsamplers.base import Upsampler
 from upsamplers.checks import require_option
 from upsamplers.errors import ReplacementError
 from upsamplers.registry import get, names, require_options
@@ -31,9 +32,9 @@ def replace(
     """Replaces a model's own upsampling by an operator, in place, and reports what it replaced and what it left.
 
     An example is run (in eval mode, without gradients; the model and the random states stay as they were) to see every
-    upsampling's channels and scale, and again after replacing: if the model fails then, or its output has other shapes,
-    it is put back. What a model keeps on a module as plain attributes goes over to the operator. Build the optimizer,
-    compile and distribute after replacing: the weights are new.
+    upsampling's channels and scale, and again after replacing: if the model fails then, its output has other shapes, or
+    it does not call an operator, it is put back. What a model keeps on a module as plain attributes goes over to the
+    operator. Build the optimizer, compile and distribute after replacing: the weights are new.
 
     Args:
         model: is changed.
@@ -41,7 +42,8 @@ def replace(
         example: what the model's forward takes: one argument as it is, several as a tuple, keyword arguments as a
             dict. The sides of an image should divide by all of the model's strides.
         modules: the paths of the modules to replace, e.g. `["neck.up", "head.*.deconv"]` (`*`: any part of one name,
-            `**`: any number); any that takes one (B, C, H, W) to (B, C, sH, sW) will do. By default every nn.Upsample.
+            `**`: any number); any that takes one (B, C, H, W) to (B, C, sH, sW) will do. By default every nn.Upsample
+            that is not part of an operator.
         calls: True also replaces the calls of F.interpolate in all forwards; one path or several: those in these
             modules and within them. Name the paths where a model also interpolates what is no feature (position
             embeddings, masks, logits). The operators are the submodule `upsamplers`, by the call's ordinal; a forward
@@ -63,7 +65,8 @@ def replace(
     _refuse_unusable(model, operator, calls, example, step, options)
     chosen: list[nn.Module]
     if modules is None:
-        chosen = [module for module in model.modules() if isinstance(module, nn.Upsample)]
+        own = {part for module in model.modules() if isinstance(module, Upsampler) for part in module.modules()}
+        chosen = [module for module in model.modules() if isinstance(module, nn.Upsample) and module not in own]
     else:
         chosen = modules_named(model, _listed(modules))
     trace = Trace() if example is None else watch(model, example, chosen)
@@ -75,24 +78,31 @@ def replace(
     undo = change(plan)
     if example is not None:
         with undo:
-            _require_same_shapes(operator, model, example, trace)
+            _require_as_before(plan, example)
             undo.pop_all()
     return report
 
 
-def _require_same_shapes(operator: str, model: nn.Module, example: Any, before: Trace) -> None:
-    """Refuses a model that no longer runs as before on the example."""
+def _require_as_before(plan: Plan, example: Any) -> None:
+    """Refuses a model that no longer runs as before on the example, or goes on calling what was replaced."""
+    operator, before = plan.operator, plan.trace
     try:
-        shapes = watch(model, example, ()).out_shapes
+        after = watch(plan.model, example, ())
     except Exception as problem:
         reason = f"it fails on the example: {type(problem).__name__}: {problem}"
         raise ReplacementError(f"the model is put back: with {operator} {reason}") from problem
     # The first size of an output may be the number of what a detector finds.
-    if [shape[1:] for shape in shapes] != [shape[1:] for shape in before.out_shapes]:
+    if [shape[1:] for shape in after.out_shapes] != [shape[1:] for shape in before.out_shapes]:
         raise ReplacementError(
-            f"the model is put back: with {operator} its outputs on the example have shapes {shapes}, before "
+            f"the model is put back: with {operator} its outputs on the example have shapes {after.out_shapes}, before "
             f"{before.out_shapes}"
         )
+    for module, replacement in plan.modules.items():
+        if module in before.called and replacement not in after.called:
+            raise ReplacementError(
+                f"the model is put back: it does not call the {operator} in the place of {plan.names[module]!r}; it "
+                "keeps what it calls elsewhere too, such as in a list or a dict"
+            )
 
 
 def _listed(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -118,6 +118,10 @@ class TestOnCuda:
         with pytest.raises(Unsupported, match=reason):
             backend.uses_triton("triton", x, **options)
 
+    def test_a_name_that_is_no_backend_is_refused(self, on_cuda):
+        with pytest.raises(Unsupported, match="no backend 'Triton'; expected 'auto'"):
+            backend.uses_triton("Triton", on_cuda(1, 64, 8, 8))
+
     def test_windows_with_more_numbers_than_the_kernels_count_run_on_torch(self, on_cuda):
         keys = on_cuda(1, 32, 3584, 3584)  # 4 · 49 · 3584² > 2³¹, while 4 · 32 · 3584² is below
         assert backend.uses_triton("auto", keys, kernel=5, scale=2)
@@ -179,6 +183,18 @@ def test_vmap_is_a_loop(name):
     with torch.no_grad():
         found = vmap(lambda *values: up(*(value.unsqueeze(0) for value in values)).squeeze(0))(x, *guides)
         torch.testing.assert_close(found, up(x, *guides), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("name", ["dysample", "fam", "max-unpool"])
+def test_vmap_takes_a_feature_of_any_layout(name):
+    up = trained(name)
+    x, *guides = inputs(up, batch=3)
+    with torch.no_grad():
+        expected = up(x, *guides)
+        x = x.to(memory_format=torch.channels_last)
+        found = vmap(lambda *values: up(*(value.unsqueeze(0) for value in values)).squeeze(0))(x, *guides)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(SAMPLING)])

@@ -179,9 +179,15 @@ def test_what_does_not_fit_is_refused(shape, options, message):
     [
         ({"guide": (1, 6, 10, 14)}, "a guide or a gate alone"),
         ({"gate": (1, 1, 10, 14)}, "a guide or a gate alone"),
-        ({"shared": (1, 9, 4, 7)}, "shared has shape (1, 9, 4, 7); expected (1, 9, 5, 7)"),
-        ({"guide": (1, 6, 10, 14), "gate": (1, 1, 10, 1)}, "gate has shape (1, 1, 10, 1); expected (1, 1, 10, 14)"),
-        ({"guide": (1, 1, 10, 14), "gate": (1, 1, 10, 14)}, "guide has shape (1, 1, 10, 14)"),
+        (
+            {"shared": (1, 9, 4, 7)},
+            "expected shared weights of shape (1, 9, 5, 7) for x (1, 6, 5, 7)",
+        ),
+        (
+            {"guide": (1, 6, 10, 14), "gate": (1, 1, 10, 1)},
+            "expected a gate of shape (1, 1, 10, 14)",
+        ),
+        ({"guide": (1, 1, 10, 14), "gate": (1, 1, 10, 14)}, "expected a guide of shape (1, 6, 10, 14)"),
     ],
     ids=str,
 )

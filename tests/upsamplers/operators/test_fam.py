@@ -66,6 +66,15 @@ def test_parameters_are_those_that_are_published(gate, expected):
     assert sum(parameter.numel() for parameter in up.parameters()) == expected
 
 
+def test_an_exchanged_convolution_is_used_as_it_is():
+    up = upsamplers.create("fam", 6)
+    up.flow_make = torch.nn.Conv2d(6, 2, 3, padding=2, dilation=2)
+    x, guide = torch.randn(1, 6, 4, 5), torch.randn(1, 6, 8, 10)
+    expected, hook = up(x, guide), up.flow_make.register_forward_hook(lambda *_: None)  # which has the layer called
+    torch.testing.assert_close(up(x, guide), expected)
+    hook.remove()
+
+
 def test_its_state_has_the_published_names():
     assert list(upsamplers.create("fam", 8, guide_channels=6).state_dict()) == [
         f"{name}.weight" for name in ("down_h", "down_l", "flow_make")

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from every_operator import output_and_gradients
 from torch import nn
+from torch.nn.utils import prune
 from torch.testing import assert_close
 
 import upsamplers
@@ -74,3 +76,15 @@ def test_a_kernel_that_is_no_positive_integer_is_refused_by_deconv(kernel_size: 
 def test_a_kernel_without_a_middle_is_refused_by_pixel_shuffle(kernel_size: int) -> None:
     with pytest.raises(Unsupported, match=rf"kernel_size must be (odd|a positive integer), not {kernel_size}"):
         upsamplers.create("pixel-shuffle", 6, kernel_size=kernel_size)
+
+
+def test_a_pruned_layer_of_deconv_keeps_its_mask() -> None:
+    up = upsamplers.create("deconv", 6)
+    prune.l1_unstructured(up.layer, "weight", 0.5)
+    other = upsamplers.create("deconv", 6)
+    prune.identity(other.layer, "weight")
+    assert {*up.state_dict()} == {"weight_orig", "bias", "layer.weight_mask"}
+    other.load_state_dict(up.state_dict())
+    x = torch.randn(1, 6, 4, 5)
+    assert torch.equal(other(x), up(x))
+    assert not torch.equal(other(x), F.conv_transpose2d(x, other.weight_orig, other.bias, 2, 1, 1))

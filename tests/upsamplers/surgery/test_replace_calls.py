@@ -20,6 +20,12 @@ def test_calls_are_reported_and_replaced_only_when_wanted() -> None:
     assert "calls= needs example=" in refused(Calling(), calls=True)
 
 
+def test_calls_of_a_graph_are_left_with_the_reason() -> None:
+    graph = torch.fx.symbolic_trace(Calling())
+    reasons = refused(graph, example=image(), calls=True)
+    assert "call 0: its class Calling is pickled in a way of its own: replace before it is made (traced)" in reasons
+
+
 def test_calls_are_replaced_by_submodules_of_the_module_that_calls() -> None:
     model = nn.Sequential(Calling()).eval()
     expected = model(image())

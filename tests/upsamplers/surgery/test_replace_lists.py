@@ -98,6 +98,38 @@ def test_a_model_that_no_longer_runs_as_before_is_put_back(wish: str, reason: st
     assert model.training
 
 
+class Aliased(nn.Module):
+    """Calls its upsampling by a plain list, which no replacement reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Upsample(scale_factor=2)
+        self.all = [self.up]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.all[0](x)
+
+
+def test_a_model_that_goes_on_calling_what_was_replaced_is_put_back() -> None:
+    model = Aliased()
+    with pytest.raises(ReplacementError, match="it does not call the dysample in the place of 'up'; it keeps what it"):
+        upsamplers.replace(model, "dysample", example=torch.randn(1, 8, 4, 6))
+    assert isinstance(model.up, nn.Upsample)
+
+
+def test_what_an_operator_is_made_of_is_not_replaced() -> None:
+    model = nn.Sequential(upsamplers.create("eucb", 8), nn.Upsample(scale_factor=2))
+    report = upsamplers.replace(model, "dysample", example=torch.randn(1, 8, 4, 6))
+    assert [row.where for row in report.replaced] == ["1"]
+
+
+def test_hooks_that_are_not_called_any_more_are_reported() -> None:
+    model = nn.Sequential(nn.Upsample(scale_factor=2))
+    model[0].register_forward_hook(lambda *_: None)
+    report = upsamplers.replace(model, "dysample", example=torch.randn(1, 8, 4, 6))
+    assert report.replaced[0].note == "Its hooks are not called any more."
+
+
 def test_calls_and_what_is_around_them_are_put_back() -> None:
     class Around(nn.Module):
         def __init__(self) -> None:

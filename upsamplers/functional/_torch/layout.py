@@ -8,8 +8,20 @@ import torch
 from torch import Tensor
 
 
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x (B, C, H, W) is channels_last and not contiguous too; False under torch.func, where vmap hides it."""
+    if x.is_contiguous():
+        return False
+    is_transformed = not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
+    return not is_transformed and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def laid_out_as(x: Tensor, out: Tensor) -> Tensor:
+    """The output in the memory format of x: channels_last, or contiguous."""
+    return out.contiguous(memory_format=torch.channels_last if is_channels_last(x) else torch.contiguous_format)
+
+
 def empty_feature(x: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
     """An uninitialised feature laid out as x is: channels_last, or contiguous."""
-    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if is_channels_last else torch.contiguous_format
+    layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     return torch.empty(tuple(shape), dtype=dtype or x.dtype, device=x.device, memory_format=layout)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_attention import point_gradients
 from upsamplers.functional._torch.point_blocks import Neighbourhood
@@ -82,8 +81,6 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    if torch.is_grad_enabled():
-        raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
     deterministic = torch.are_deterministic_algorithms_enabled()
     return (
         *attended_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.hood, deterministic),

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from upsamplers.errors import Unsupported
 from upsamplers.functional._triton import neighbourhood_attention_kernels as kernels
 from upsamplers.functional._triton.launch import empty_upsampled, launch, materialized, rectangle_grid, tuning_keys
 from upsamplers.functional._triton.operation import Operation
@@ -95,8 +94,6 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    if torch.is_grad_enabled():
-        raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
     given, sizes = (materialized(grad), *ctx.saved_tensors), ctx.sizes
     grad_query, lse, delta = dquery(*given, *sizes)
     _, wants_key, wants_x = ctx.needs_input_grad[:3]

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._torch.point_selection import selection_gradients
 from upsamplers.functional._triton.launch import materialized
@@ -68,8 +67,6 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    if torch.is_grad_enabled():
-        raise Unsupported("backend 'triton' has no second derivatives; backend 'torch' has")
     deterministic = torch.are_deterministic_algorithms_enabled()
     return *selected_points_gradients(materialized(grad), *ctx.saved_tensors, *ctx.sizes, deterministic), None, None
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from triton_pairs import DEVICE, close, features, marks, pair, unwritten_shows
 
+from upsamplers import Unsupported
 from upsamplers.functional.average_pool import average_pool
 from upsamplers.functional.filter_per_image import filter_per_image
 
@@ -53,6 +54,15 @@ def test_filters_of_other_sides_of_more_channels_than_a_program_has_and_of_bfloa
     torch.manual_seed(0)
     inputs = [drawn(1, *size, dtype=dtype), drawn(1, 2, side, side, dtype=dtype)]
     compare(filter_per_image, inputs, TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("backend", ["torch", "triton"])
+@pytest.mark.parametrize(
+    ("y", "filters"), [((2, 3, 4, 6), (1, 2, 6, 6)), ((1, 3, 4, 5), (1, 2, 6, 6)), ((1, 3, 4, 6), (1, 2, 6, 4))]
+)
+def test_filters_and_images_that_do_not_fit_are_refused(y, filters, backend):
+    with pytest.raises(Unsupported, match="expected an image of even sides and filters"):
+        filter_per_image(torch.zeros(y, device=DEVICE), torch.zeros(filters, device=DEVICE), backend=backend)
 
 
 def test_a_filter_without_a_gradient_is_left_out():

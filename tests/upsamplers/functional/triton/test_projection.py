@@ -86,6 +86,14 @@ def test_dysample_projects_by_it_where_no_gradient_is_wanted(name, monkeypatch):
     assert calls == [name] * 2
 
 
+@pytest.mark.parametrize(("name", "options"), [("dysample+", {"scale": 4}), ("dysample-s", {"scale": 8})], ids=str)
+def test_dysample_calls_its_layers_where_their_outputs_are_too_many_for_the_kernel(name, options):
+    up, reference = pair(name, 128, groups=4, **options)
+    (x,) = features(up, 1, 2, 3)
+    with torch.inference_mode():
+        torch.testing.assert_close(up(x).double(), reference(x.double()), rtol=1e-4, atol=1e-4)
+
+
 def test_flops_are_those_of_the_convolution():
     from torch.utils.flop_counter import FlopCounterMode
 
