@@ -89,15 +89,20 @@ def _tested(runs: Sequence[Run], folder: Path) -> list[Run]:
 
 
 def _stored(runs: Sequence[Run]) -> list[Run]:
-    """What the picture of quality against latency lacks: the newest stored run of the other kind, of any device."""
+    """What the picture of quality against latency lacks: a stored run of the other kind, of any device.
+
+    Of the runs that share the most operators with these, the newest.
+    """
     from upsampler_bench.quality import tasks
     from upsampler_bench.report.pictures import quality
 
     has_quality, has_latency = any(map(tasks.is_ranking, runs)), any(map(quality.has_latency, runs))
     if has_quality == has_latency:
         return []
-    newest = storage.newest_run(nested=True, suits=quality.has_latency if has_quality else tasks.is_ranking)
-    return [newest[1]] if newest else []
+    suits = quality.has_latency if has_quality else tasks.is_ranking
+    ours = {row.case.upsampler for run in runs for row in run.measurements}
+    stored = [run for _, run in storage.stored_runs(nested=True) if suits(run)]  # newest first
+    return sorted(stored, key=lambda run: -len(ours & {row.case.upsampler for row in run.measurements}))[:1]
 
 
 def check_formats(formats: Sequence[str] | None) -> None:

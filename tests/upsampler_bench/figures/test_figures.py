@@ -24,7 +24,7 @@ RUNS: dict[str, Callable[[], Run]] = {
     "with a roofline": bounded_run,
 }
 NASTY = "my|o_p&{$^}~\\%#<b>[red]"
-REPORTS = Path(__file__).parents[3] / "reports" / "intel-r-xeon-r-processor"
+REPORTS = Path(__file__).parents[3] / "reports" / "amd-epyc"
 
 
 def drawn(*runs: Run) -> Iterator[tuple[Picture, Figure]]:
