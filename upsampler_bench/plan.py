@@ -137,6 +137,11 @@ def parse(keys: Mapping[str, Any]) -> Plan:
             raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
     parsed = Plan(**plan)
     parsed = replace(parsed, settings=_with_processes(Settings(**settings), settings, parsed.backend))
+    if parsed.settings.budget and parsed.settings.processes > 1:
+        raise PlanError(
+            f"processes is {parsed.settings.processes} and budget {parsed.settings.budget:g} s; within a budget one "
+            "process times each operator"
+        )
     if QUALITY in parsed.mode:
         _check_quality(parsed)
     if "image" in plan and not any(parsed.model):

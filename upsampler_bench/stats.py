@@ -25,7 +25,7 @@ class Estimate:
     """A median with its 95 % interval, in the unit of the samples.
 
     Attributes:
-        count: of the samples.
+        count: of the values that it was taken from: samples, rounds or pairs of rounds.
         processes: that they were taken in; of several, the interval contains the spread between them.
     """
 

@@ -96,6 +96,7 @@ def test_several_processes_share_an_operators_samples_where_there_is_time_for_th
         ({"seed": "a"}, "seed is 'a'; expected an integer from 0"),
         ({"max_time": -1}, "max_time is -1"),
         ({"processes": 0}, "processes is 0; expected an integer above 0"),
+        ({"processes": 3, "budget": 60}, "processes is 3 and budget 60 s; within a budget one process"),
         ({"cuda_graph": 1}, "cuda_graph is 1; expected true or false"),
         ({"backend": "tritn"}, "no backend 'tritn'; did you mean 'triton'?"),
         ({"backend": []}, "backend is an empty list"),

@@ -86,11 +86,17 @@ def matrix(inputs: Values, outputs: Values, *, operand: int = 0) -> int:
 
 
 def einsum(inputs: Values, outputs: Values) -> int:
-    """An einsum of two operands: the product of the lengths of all its indices."""
+    """An einsum of two operands: the product of the lengths of all its indices, those of an ellipsis included."""
     left, _, _ = inputs[0].toIValue().replace(" ", "").partition("->")
     shapes = [sizes(value) for value in inputs[1].node().inputs()]
-    terms = zip(left.split(","), shapes, strict=True)
-    lengths = {letter: size for term, shape in terms for letter, size in zip(term, shape, strict=True)}
+    lengths: dict[str, int] = {}
+    for term, shape in zip(left.split(","), shapes, strict=True):
+        before, _, after = term.partition("...")
+        count = len(shape) - len(before) - len(after)
+        # Dimensions of an ellipsis are broadcast from the last on.
+        indices = [*before, *(f"...{place}" for place in range(count, 0, -1)), *after]
+        for index, size in zip(indices, shape, strict=True):
+            lengths[index] = max(size, lengths.get(index, 1))
     return prod(lengths.values()) * (len(shapes) - 1)
 
 

@@ -15,10 +15,7 @@ from upsampler_bench.runner.pool import Interrupted, Pool
 from upsampler_bench.runner.progress import with_interval
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.session import Session
-from upsampler_bench.stats import Estimate
-
-# Of the control's timing: enough for an interval of its median, in about a second.
-ROUNDS = 21
+from upsampler_bench.stats import FEWEST, Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +89,8 @@ def measure(session: Session) -> Control | None:
 
 def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Reading | None:
     name, readings = TIMED[case.mode], []
-    settings = replace(session.settings, metrics=(name,), rounds=ROUNDS, processes=1)
-    request = session.request((case,), {case.key: []}, settings=settings)
+    settings = replace(session.settings, metrics=(name,), rounds=FEWEST, processes=1)
+    request = session.request((case,), {case.key: []}, settings=settings, deadline=session.deadline)
 
     def receive(message: Message) -> None:
         if message.kind == "unusable":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -218,7 +219,10 @@ class Group:
     def _emit_readings(self, case: Case, readings: Sequence[Reading]) -> None:
         """Sends the readings of a metric, the first one last: where it has arrived, none is missing."""
         for reading in reversed(readings):
-            self.emit(Message("reading", case.key, reading=reading))
+            if all(map(math.isfinite, reading.samples)):
+                self.emit(Message("reading", case.key, reading=reading))
+            else:
+                self.emit(Message("incomplete", case.key, text=f"no {reading.metric}: its value is not finite"))
 
     def _give_up(self, key: str, kind: str, reason: str) -> None:
         self.failed.add(key)

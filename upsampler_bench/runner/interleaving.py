@@ -114,7 +114,8 @@ def interleave(
                 break
             _turn(subject, time_calls)
         for subject in [subject for subject in going if subject.stop != FAILED]:
-            subject.stop = ended() or why_stop(subject, baseline, settings) or ""
+            paired = baseline if baseline is not None and baseline.stop != FAILED else None
+            subject.stop = ended() or why_stop(subject, paired, settings) or ""
             if subject.stop and subject is not baseline:
                 finished(subject)
     if baseline is not None and baseline.stop != FAILED:

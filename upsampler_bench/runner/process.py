@@ -188,6 +188,11 @@ class Ending:
     interrupted: bool = False
     errors: str = ""
 
+    @property
+    def is_outside(self) -> bool:
+        """Whether a system or a person ended it by a signal."""
+        return -self.code in (signal.SIGKILL, signal.SIGTERM)
+
     def reason(self, step: str = "") -> str:
         """Why it ended, as a row's reason; `step` is what it was doing."""
         during = f" during '{step}'" if step else ""

@@ -34,11 +34,13 @@ from upsampler_bench.runner.pool import Interrupted, Pool
 from upsampler_bench.runner.process import Ending
 from upsampler_bench.runner.progress import ProgressListener
 from upsampler_bench.runner.protocol import Message, Request
-from upsampler_bench.runner.session import NOT_YET, Session, retried
+from upsampler_bench.runner.session import NOT_YET, OUT_OF_MEMORY_BEFORE, Session, retried
 
 LOST = (FAILED, SKIPPED)
 # Beyond the lifetime of the process that ended early (s): a busy machine starts the next one slowly.
 LINGER_MARGIN = 5.0
+# At most (s), of each process of the search.
+MOST_LINGER = 30.0
 
 
 def run(
@@ -73,7 +75,8 @@ def _run(state: State, measure: Callable[[State], str]) -> Run:
         finished = replace(state.run, ended=ended, finished=now())
         _require_readings(finished, session)
     except BaseException as problem:
-        session.writer.discard(partial=isinstance(problem, (NothingMeasured, KeyboardInterrupt)))
+        has_results = any(row.has_results for row in state.run.measurements)
+        session.writer.discard(partial=isinstance(problem, NothingMeasured) or not has_results)
         if isinstance(problem, BenchError) and session.writer.has_partial():
             hint = f"What was measured is in {session.writer.folder}; the same command with --resume continues."
             raise type(problem)(f"{problem}\n{hint}") from problem
@@ -172,6 +175,13 @@ class State:
             self.store(replace(self.measurement(case), status=status, reason=reason))
             self.listener.lost(case, reason)
 
+    def add_reason(self, case: Case, text: str) -> None:
+        """Adds why something of a case could not be read, once."""
+        before = self.measurement(case)
+        reason = before.reason.removeprefix(NOT_YET)
+        if text not in reason:
+            self.store(replace(before, reason="; ".join(filter(None, [reason, text]))))
+
     def add_scenes(self, scenes: Sequence[Scene]) -> None:
         """Adds the scenes of a task that the run has none of yet."""
         known = {scene.task for scene in self._run.scenes}
@@ -244,9 +254,8 @@ def _measure_group(
                 state.give_up(case, SKIPPED, reason)
     while going := _incomplete(state, cases, timed_only=timed_only):
         deadline = _deadline(state, cases, cases_left)
-        if 0 < deadline <= time.monotonic():
-            if not timed_only:
-                _skip(state, [case for case in going if state.measurement(case).status == INTERRUPTED])
+        if 0 < deadline <= time.monotonic():  # only ever before the first process: with a budget there is one
+            _skip(state, [case for case in going if state.measurement(case).status == INTERRUPTED])
             break
         if _run_process(state, placement, going, deadline, timed_only=timed_only):
             break
@@ -268,8 +277,13 @@ def _incomplete(state: State, cases: Sequence[Case], *, timed_only: bool) -> lis
     if timed_only:
         return going if _timed_processes(state, going) < settings.processes else []
     done = _done(state, going)
-    missing = [case for case in going if not _is_complete(case, done[case.key], settings)]
-    # Complete cases are timed again with the rest, for their ratios to pair; probes have no ratios.
+    missing = [
+        case
+        for case in going
+        if state.measurement(case).status != MEASURED and not _is_complete(case, done[case.key], settings)
+    ]
+    # What of a measured case could not be read is not tried again. Complete cases are timed again with the rest, for
+    # their ratios to pair; probes have no ratios.
     return missing if not missing or going[0].mode == PROBE else going
 
 
@@ -311,11 +325,12 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
     has_time = not deadline or time.monotonic() < deadline
-    has_crashed = ending.last.kind != "end" and not ending.stopped
-    if blamed is not None and others and has_time and blamed.mode != PROBE and has_crashed:
-        request = replace(request, linger=time.monotonic() - begun + LINGER_MARGIN)
+    has_crashed = ending.last.kind != "end" and not ending.stopped and not ending.is_outside
+    is_lost = blamed is None or state.measurement(blamed).status in LOST
+    if blamed is not None and not is_lost and others and has_time and blamed.mode != PROBE and has_crashed:
+        request = replace(request, linger=min(time.monotonic() - begun + LINGER_MARGIN, MOST_LINGER))
         blamed, ending = _culprit(state.pool, placement, request, blamed, others, ending)
-    if blamed is not None and state.measurement(blamed).status not in LOST:
+    if blamed is not None and not is_lost:
         with state.lock:
             _blame(state, blamed, ending, origin)
     return ending.last.kind == "end"
@@ -387,9 +402,7 @@ def _receive(state: State, cases: dict[str, Case], message: Message, origin: Ori
     elif message.kind == "probed":
         state.store(replace(state.measurement(cases[message.key]), status=MEASURED, reason=""))
     elif message.kind == "incomplete":
-        before = state.measurement(cases[message.key])
-        reason = "; ".join(filter(None, [before.reason.removeprefix(NOT_YET), message.text]))
-        state.store(replace(before, reason=reason))
+        state.add_reason(cases[message.key], message.text)
     state.write_partial()
     state.listener.update(_of_all_processes(state, cases, message))
 
@@ -459,7 +472,7 @@ def _too_large(state: State, case: Case) -> str | None:
             layout=case.layout,
         )  # fmt: skip
         if same == case and smaller.elements < case.elements:
-            return f"ran out of memory at the smaller {smaller.condition}"
+            return f"{OUT_OF_MEMORY_BEFORE} {smaller.condition}"
     return None
 
 

@@ -30,6 +30,7 @@ WRITING_SHARE = 20
 NOT_YET = "not measured yet"
 # Signals that a system or a person sends; an operator's own crash has others.
 OUTSIDE = ("SIGKILL", "SIGTERM")
+OUT_OF_MEMORY_BEFORE = "ran out of memory at the smaller"
 
 
 @dataclass
@@ -171,9 +172,12 @@ class Session:
 
 
 def retried(measurement: Measurement, settings: Settings) -> Measurement:
-    """The measurement, as not measured yet if that is no operator's fault: a signal from outside, or a budget."""
+    """The measurement, as not measured yet if that is no operator's fault: a signal from outside, or a budget.
+
+    Nor if a smaller size ran out of memory, which may have been such a signal: if it was not, that is found again.
+    """
     is_outside = measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE)
-    if is_outside or settings.used_up in measurement.reason:
+    if is_outside or settings.used_up in measurement.reason or measurement.reason.startswith(OUT_OF_MEMORY_BEFORE):
         return replace(measurement, status=INTERRUPTED, reason=NOT_YET)
     return measurement
 
@@ -194,7 +198,8 @@ def prepare(
         PlanError, DeviceError, OutputError, ResultsError: the run cannot begin.
     """
     begun, timeout = time.monotonic(), plan.settings.timeout
-    known = {one.name: one for one in isolated.registered(plan.upsampler, plugins=plan.plugin, timeout=timeout)}
+    named = tuple(filter(None, (*plan.upsampler, plan.settings.baseline)))
+    known = {one.name: one for one in isolated.registered(named, plugins=plan.plugin, timeout=timeout)}
     _check_models(plan)
     placements = placed(devices, plan)
     device_name = placements[0].device if placements else device.resolve(plan.device)
@@ -211,8 +216,8 @@ def prepare(
     if not cases:
         raise PlanError(f"none of {', '.join(plan.settings.metrics)} is measured in mode {', '.join(plan.mode)}")
     stored = {key: _as_list(value) for key, value in asdict(plan).items() if key not in ("settings", "plugin")}
-    if plan.plugin:
-        stored["plugins"] = [f"{plugin} {_checksum(plugin)}" for plugin in plan.plugin]
+    if sources := (*plan.plugin, *(name.rpartition(":")[0] for name in plan.model if ":" in name)):
+        stored["plugins"] = [f"{source} {_checksum(source)}" for source in sources]
     if shard:
         number, count = plans.shard(shard)
         groups = plans.conditions(cases)
@@ -304,7 +309,7 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
     if not files:
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")
     run = storage.load(files[0])
-    if keys := differing(run, stored, plan.settings, device_name):
+    if keys := differing(run, {"plugins": None, **stored}, plan.settings, device_name):
         raise PlanError(f"{files[0]} is of another run: {', '.join(keys)} differ; run without --resume")
     return run
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from upsampler_bench.case import TORCH, Settings
 from upsampler_bench.workloads.workload import Workload, make
@@ -77,14 +79,28 @@ def of_gradients(workload: Workload) -> float:
     exact = _in_float64(workload)
     inputs = [_exactly(x.detach()).requires_grad_(x.requires_grad) for x in workload.inputs]
     generator = torch.Generator().manual_seed(0)
-    out = workload.call(*workload.inputs)
-    gradient = torch.randn(out.shape, generator=generator).to(out)
-    found = _gradients(out, gradient, [*workload.inputs, *workload.module.parameters()])
-    expected = _gradients(exact(*inputs), gradient.double(), [*inputs, *exact.parameters()])
+    with _without_dropout(workload.module, exact):
+        out = workload.call(*workload.inputs)
+        gradient = torch.randn(out.shape, generator=generator).to(out)
+        found = _gradients(out, gradient, [*workload.inputs, *workload.module.parameters()])
+        expected = _gradients(exact(*inputs), gradient.double(), [*inputs, *exact.parameters()])
     scales = [float(grad.abs().max()) for grad in expected]
     least = max(SMALLEST_SCALE * max(scales), 1e-12)
     pairs = zip(found, expected, scales, strict=True)
-    return max(_largest(ours, theirs) / max(scale, least) for ours, theirs, scale in pairs)
+    return _most([_largest(ours, theirs) / max(scale, least) for ours, theirs, scale in pairs])
+
+
+@contextmanager
+def _without_dropout(*modules: nn.Module) -> Iterator[None]:
+    """Within, nothing is dropped: two modules would drop different values."""
+    layers = [one for module in modules for one in module.modules() if isinstance(one, _DropoutNd) and one.training]
+    for layer in layers:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
 
 
 def _in_float64(workload: Workload) -> nn.Module:

@@ -1,5 +1,7 @@
 """Multiply-adds of products; tests/test_docs.py checks those of operators."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -33,6 +35,13 @@ class Products(nn.Module):
 def test_a_count_does_not_depend_on_how_a_product_is_written(way):
     count, unknown = flops.count(Products(way), (torch.randn(3, 4, 5), torch.randn(3, 5, 6)), conventions.MAC)
     assert (count, unknown) == (3 * 4 * 5 * 6, ())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 4, 5), (4, 5), (5,)])
+def test_an_einsum_with_an_ellipsis_counts_its_indices(shape):
+    way = Products(lambda a, b: torch.einsum("...c,cd->...d", a, b))
+    count, unknown = flops.count(way, (torch.randn(shape), torch.randn(5, 6)), conventions.MAC)
+    assert (count, unknown) == (math.prod(shape) * 6, ())
 
 
 def test_a_broadcast_product_counts_every_element():

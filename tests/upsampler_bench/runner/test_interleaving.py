@@ -103,6 +103,15 @@ def test_an_operator_that_fails_does_not_affect_the_others():
     assert len(found["fine"].samples) >= 30
 
 
+def test_where_the_baseline_fails_later_the_others_stop_at_their_own_precision():
+    class Failing(Bench):
+        def __call__(self, subject, count):
+            return None if subject.name == "bilinear" and len(subject.rounds) == 3 else super().__call__(subject, count)
+
+    found, _ = measure(Failing({"bilinear": 0.01, "fine": 0.01}, noise=0.001))
+    assert (found["bilinear"].stop, found["fine"].stop) == ("failed", "within 1.0%")
+
+
 def test_an_interrupt_keeps_what_was_sampled():
     answers = iter([""] * 6)
     found, finished = measure(Bench({"bilinear": 0.01, "a": 0.01}), ended=lambda: next(answers, "interrupted"))

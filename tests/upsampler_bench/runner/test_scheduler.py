@@ -1,5 +1,6 @@
 """What a run keeps, gives up and continues, whatever an operator does; the measuring process is this one."""
 
+import math
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ from fake_process import QUICK, Silence
 import upsamplers
 from upsampler_bench import metrics, plan, storage
 from upsampler_bench.errors import BenchError, NothingMeasured, OutputError, PlanError, ResultsError
+from upsampler_bench.results import Reading
 from upsampler_bench.runner import pool, scheduler, session
 from upsampler_bench.runner.process import Process
 
@@ -75,6 +77,37 @@ def test_resume_keeps_every_reading_of_every_metric(tmp_path, mode):
     assert before.items() <= bilinear.items()
 
 
+def test_what_could_not_be_read_is_not_tried_again_and_its_reason_is_given_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics.get("params"), "measure", lambda *_: [Reading("params", ((math.inf,),), "")])
+    first = measure(tmp_path, "good")
+    assert set(reasons(first).values()) == {("measured", "no params: its value is not finite")}
+    assert measure(tmp_path, "good", resume=True).measurements == first.measurements
+    assert measure(tmp_path, "good", "nearest").measurements[-1].reading("latency")
+
+
+def test_a_run_of_a_plug_in_is_not_resumed_without_it(tmp_path):
+    (tmp_path / "mine.py").write_text(SOURCE)
+    measure(tmp_path / "run", "mine", plugin=str(tmp_path / "mine.py"))
+    with pytest.raises(PlanError, match="plugins"):
+        measure(tmp_path / "run", "*", resume=True)
+
+
+def test_a_baseline_may_have_options(tmp_path):
+    run = measure(tmp_path, "good", baseline="dysample[groups=1]")
+    assert {row.case.upsampler for row in run.measurements} == {"good", "dysample[groups=1]"}
+
+
+def test_a_second_ctrl_c_while_processes_end_keeps_what_was_measured(tmp_path):
+    def interrupted_twice(state):
+        scheduler._measure_groups(state)
+        raise KeyboardInterrupt
+
+    ready = session.prepare(plan.parse({**KEYS, "upsampler": ["good"]}), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run(ready, Silence(), interrupted_twice)
+    assert storage.load(tmp_path).measurements[0].has_results
+
+
 def test_resume_measures_only_what_is_missing(tmp_path):
     first = measure(tmp_path, "good", "nearest", "raises")
     messages = []
@@ -99,6 +132,9 @@ def test_running_out_of_memory_skips_larger_shapes_of_the_same_operator(tmp_path
     lost = [(row.status, row.reason) for row in run.measurements if row.case.upsampler == "raises"]
     assert lost[0] == ("failed", "out of memory")
     assert lost[1] == ("skipped", "ran out of memory at the smaller 1x8x6x5/x2/float32/contiguous/cpu")
+    assert session.retried(run.measurements[-1], run.settings).reason == session.NOT_YET
+    resumed = measure(tmp_path, "raises", "nearest", shape=["8x6x5", "16x6x5"], resume=True)
+    assert [(row.status, row.reason) for row in resumed.measurements if row.case.upsampler == "raises"] == lost
 
 
 def test_nothing_measured_of_what_was_asked_for_is_an_error_and_keeps_the_earlier_run(tmp_path):

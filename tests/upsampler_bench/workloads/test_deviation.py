@@ -24,6 +24,18 @@ def test_float32_deviates_by_its_rounding_alone(name):
     assert deviation.of_gradients(built(name, TRAIN)) < 1e-4
 
 
+def test_gradients_are_compared_without_dropout():
+    assert deviation.of_gradients(built("jbu", TRAIN)) < 1e-4
+
+
+def test_a_gradient_that_is_not_a_number_is_no_small_deviation():
+    def call(module):
+        module.content_encoder.bias.register_hook(lambda grad: grad * float("nan"))
+        return module
+
+    assert not deviation.of_gradients(built("carafe", TRAIN, call)) <= 1
+
+
 def test_an_output_that_is_off_by_a_hundredth_deviates_by_that():
     off = built("carafe", call=lambda module: lambda x: 1.01 * module(x))
     assert deviation.of_output(off).largest == pytest.approx(0.01, rel=1e-3)
