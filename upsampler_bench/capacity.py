@@ -259,10 +259,14 @@ def _need(workload: Workload, peak: int) -> Need:
 
 def _confirm(capacity: Capacity, over: str, sizes: Sequence[int], memory: int, device: Device) -> Capacity:
     """Takes a real step: on a CPU one of about a second, on a GPU at the size found or a smaller that fits."""
+    import upsamplers
+
     case, found = capacity.case, size_of(capacity.case, over)
     if device.kind == "cpu":
         affordable = found * math.sqrt(CONFIRMED_ELEMENTS / case.elements)
         size = sizes[max(0, bisect_right(sizes, min(found, affordable)) - 1)]
+        if over == SIDE:
+            size = max(size, upsamplers.get(case.upsampler).cls.least_size)
         return replace(capacity, confirmation=_real_step(_at(case, over, size), device))
     smaller = [max(1, int(found * share)) for share in SHARES]
     for size in smaller if over == SIDE else reversed(sizes[: sizes.index(found) + 1]):

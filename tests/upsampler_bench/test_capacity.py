@@ -142,6 +142,14 @@ def test_a_gpu_that_takes_more_lowers_the_factor_to_one_that_fits():
     assert (found.case.scale, found.confirmation.case) == (7, found.case)
 
 
+@pytest.mark.slow
+def test_a_real_step_on_a_cpu_is_not_smaller_than_an_operator_takes(cpu):
+    found = capacity.largest(Case("naf", channels=768, scale=16), 8 * 2**30, cpu)
+    assert found.need
+    assert found.confirmation.case.height == 9
+    assert found.confirmation.measured == found.confirmation.predicted
+
+
 def test_a_gpu_that_is_too_small_confirms_nothing():
     found = capacity.largest(case_of("bilinear"), 8 * MIB, Greedy(None))
     assert found.need

@@ -11,6 +11,7 @@ from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.commands.options import PLAN
 from upsampler_bench.errors import PlanError
+from upsampler_bench.units import counted
 
 
 def submit(
@@ -58,6 +59,8 @@ def submit(
     folder = (output_dir or storage.new_folder(name)).absolute()
     submitted = jobs.submit(folder, plan, shards, context.args, engine, parameters)
     messages = console(stderr=True)
-    messages.print(f"Submitted {shards} shards of {name} to {engine}: jobs {', '.join(submitted.ids)}", soft_wrap=True)
+    messages.print(
+        f"Submitted {counted(shards, 'shard')} of {name} to {engine}: jobs {', '.join(submitted.ids)}", soft_wrap=True
+    )
     messages.print(f"upsampler-bench status {folder}", soft_wrap=True)
     messages.print(f"upsampler-bench collect {folder}", soft_wrap=True)

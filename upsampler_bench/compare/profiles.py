@@ -18,7 +18,7 @@ COLUMNS = (
     Column("change", "Change", "ms"),
     Column("what", "What changed", words=True),
 )
-# Of the time before: a smaller change is listed among the others.
+# Of the time before: smaller changes are left out.
 SMALL = 0.01
 TIME = "time"
 

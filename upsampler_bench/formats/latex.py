@@ -28,6 +28,7 @@ ESCAPES = str.maketrans(
         "≤": r"$\leq$",
         "≥": r"$\geq$",
         "≠": r"$\neq$",
+        "≈": r"$\approx$",
         "−": "$-$",
         "µ": r"\textmu{}",
         "δ": r"$\delta$",
@@ -71,8 +72,7 @@ def _measured(report: Report, number: int, table: Table) -> str:
     places = sorted(table.shown, key=lambda place: table.columns[place].rank)
     places = sorted(places if table.compact else places[:MOST])
     label = f"upsamplers-{number}" if len(report.tables) > 1 else "upsamplers"
-    title = table.title if table.compact else f"Input: {table.title}"
-    caption = " ".join(part for part in (f"{report.title}. {title}.", report.warning) if part)
+    caption = " ".join(part for part in (f"{report.title}. {table.title}.", report.warning) if part)
     return _environment(table, places, label, caption, _notes(report, table, places))
 
 

@@ -66,8 +66,8 @@ def run(session: Session, progress: Progress) -> Run:
 
 
 def expectation(session: Session) -> tuple[float, float]:
-    """Seconds that a run will take: expected, and at most as long as no operator hangs."""
-    jobs = [job for task in session.settings.tasks for job in _jobs(session, task, session.cases)]
+    """Seconds that what is left of a run will take: expected, and at most as long as no operator hangs."""
+    jobs = [job for task in session.settings.tasks for job in _jobs(session, task, session.cases_left)]
     seconds = sum(len(job.cases) * job.seconds(session.settings.steps) for job in jobs) / _workers()
     return seconds, LONGER * seconds
 
@@ -191,6 +191,9 @@ def _receive(state: State, job: Job, message: Message, progress: Progress) -> No
 
 
 def _add_training(state: State, case: Case, training: Training) -> None:
+    """Adds a training; predictions are kept of the first seed alone, so that all that are shown are of one."""
+    if training.seed != state.session.settings.seed:
+        training = replace(training, predictions=())
     before = state.measurement(case)
     state.store(replace(before, trainings=(*before.trainings, training)))
 

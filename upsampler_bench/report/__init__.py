@@ -34,7 +34,7 @@ def from_runs(runs: Sequence[Run], tested: Sequence[Run] = (), stored: Sequence[
     stored_conditions = [one for run in stored for one in (*conditions(run), *conditions(run, [QUALITY]))]
     source, known = mious([*runs, *stored])
     miou, origin = PHRASES[source]
-    if source == PUBLISHED and ours.given(runs):
+    if source == PUBLISHED and ours.given_mious(runs):
         miou += ", or given by the user"
     labels = facts.labels(runs)
     measured, probed = _measured(runs, labels), _of_mode(PROBE, runs, labels)

@@ -133,6 +133,8 @@ def protocol(run: Run) -> str:
 def sampling(settings: Settings) -> str:
     """When a run ends sampling an operator."""
     shared = f", shared by {settings.processes} processes" if settings.processes > 1 else ""
+    if settings.rounds:
+        return f"{settings.rounds} rounds{shared}."
     less = f", or less to keep the budget of {settings.budget:g} s" if settings.budget else ""
     return (
         f"At least {settings.min_samples} samples, until the 95 % interval of the median is within "
@@ -163,8 +165,8 @@ def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         meanings.append(("Units", "; ".join(units)))
     if not all(info.exact for info in measured):
         meanings += [("Timed numbers", MEDIAN), ("Intervals", INTERVALS)]
-    if any(info.relative for info in metrics):
-        baseline, backends = found[0].run.settings.baseline, found[0].run.backends
+    baseline, backends = (found[0].run.settings.baseline, found[0].run.backends) if found else ("", ())
+    if baseline and any(info.relative for info in metrics):
         where = " on torch" if len(backends) > 1 and TORCH in backends else ""
         meanings.append((f"/ {baseline}", RATIO.format(f"{baseline}{where}")))
         if where:

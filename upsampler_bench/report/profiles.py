@@ -103,7 +103,7 @@ def _rows(parts: Sequence[Part]) -> Iterator[Row]:
         rest = others[0]
         for part in others[1:]:
             rest = rest.plus(part)
-        yield _row(f"{len(others)} others", replace(rest, category="", within=""), total)
+        yield _row(units.counted(len(others), "other"), replace(rest, category="", within=""), total)
 
 
 def _row(name: str, part: Part, total: float) -> Row:
@@ -141,7 +141,7 @@ def _live(live: Sequence[Live]) -> Iterator[Row]:
     shown, others = live[:MOST_LIVE], live[MOST_LIVE:]
     rows = [(one.name, one.within, one.bytes) for one in shown]
     if others:
-        rows.append((f"{len(others)} others", "", sum(one.bytes for one in others)))
+        rows.append((units.counted(len(others), "other"), "", sum(one.bytes for one in others)))
     for name, within, size in rows:
         yield Row(name, (Cell(within or NOTHING), _number(size / mebibyte), _number(100 * size / total)))
 

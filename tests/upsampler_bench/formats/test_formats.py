@@ -119,6 +119,10 @@ def test_markdown_rows_have_as_many_cells_as_the_header_for_any_name() -> None:
     assert len(counts) == 1
 
 
+def test_latex_has_a_command_for_what_a_signature_calls_nearly_zero() -> None:
+    assert latex._escaped("≈ 0") == r"$\approx$ 0"
+
+
 def test_latex_is_escaped_and_balanced() -> None:
     text = latex.show(report.from_run(nasty_run()))
     assert r"my\textbar{}o\_p\&\{\$\textasciicircum{}\}\textasciitilde{}\textbackslash{}\%\#" in text

@@ -78,6 +78,7 @@ def test_an_interrupted_run_keeps_what_is_done_and_resume_completes_it(tmp_path)
     assert done.returncode == 0, done.stderr
     after = trainings(folder)
     assert len(after) == 3
+    assert [bool(made.predictions) for _, made in sorted(after.items())] == [True, False, False]
     assert all(after[key] == made for key, made in before.items())
     counts = {int(total) for _, total in re.findall(r"^\[(\d+)/(\d+)\]", done.stderr, re.MULTILINE)}
     assert counts == {3 - len(before)}

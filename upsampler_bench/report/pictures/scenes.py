@@ -31,7 +31,7 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Mosaic]:
 
 
 def _kept(one: Ranked, task: str, scenes: Sequence[Scene]) -> Training | None:
-    """The first training of an operator that has a prediction for each scene."""
+    """The training of an operator that has a prediction for each scene."""
     trainings = one.line.measurements[0].trainings
     fitting = (training for training in trainings if training.task == task and len(training.predictions) >= len(scenes))
     return next((training for training in fitting if training.predictions), None)
