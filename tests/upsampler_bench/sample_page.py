@@ -8,7 +8,7 @@ from upsampler_bench import report
 from upsampler_bench.case import Case
 from upsampler_bench.paper.parts import PublishedCell, PublishedRow, PublishedTable
 from upsampler_bench.report.parts import Report
-from upsampler_bench.report.pictures import Axis, Line, Plane, Point
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run, UpsamplerInfo
 
 NASTY = (
@@ -84,8 +84,10 @@ def drawings(names: tuple[str, ...]) -> tuple[Plane, Plane]:
         for hollow in (False, True)
         for at, name in enumerate(names)
     )
-    curves = tuple(Line(((1.0, 41.0), (2.0, 44.0 + at)), name, f"{name}, slope 1.00") for at, name in enumerate(names))
-    front = Line(((1.0, 41.0), (2.0, 40.0)), dashed=True, steps=True)
+    curves = tuple(
+        Polyline(((1.0, 41.0), (2.0, 44.0 + at)), name, f"{name}, slope 1.00") for at, name in enumerate(names)
+    )
+    front = Polyline(((1.0, 41.0), (2.0, 40.0)), dashed=True, steps=True)
     return (
         Plane("bubble", text, text, x, y, points, (front,), text, (text, text), text),
         Plane("sweep", text, text, x, y, points, curves, caption=text),

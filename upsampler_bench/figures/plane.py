@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
 from upsampler_bench.figures.palette import Colours
-from upsampler_bench.report.pictures import Axis, Line, Plane, Point
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.units import tick
 
 # Inches: a column of a journal, and two for many operators.
@@ -59,7 +59,7 @@ def draw(plane: Plane, colours: Colours) -> Figure:
     return figure
 
 
-def _line(axes: Axes, line: Line, colours: Colours) -> None:
+def _line(axes: Axes, line: Polyline, colours: Colours) -> None:
     xs, ys = zip(*line.points, strict=True)
     axes.plot(
         xs,

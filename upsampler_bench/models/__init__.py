@@ -19,11 +19,10 @@ from typing import Protocol, cast
 from torch import nn
 
 from upsampler_bench import discovery
-from upsampler_bench.case import Case
+from upsampler_bench.case import IMAGE_CHANNELS, Case
 from upsampler_bench.errors import PlanError
 from upsamplers import Upsampler
 
-IMAGE_CHANNELS = 3
 NAME = re.compile(r"([a-z0-9-]+)(?:\(([^()]*)\))?")
 Shape = tuple[int, int, int]
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from transformers import SwinBackbone, SwinConfig
 
-from upsampler_bench.models import IMAGE_CHANNELS, MakeUpsampler
+from upsampler_bench.case import IMAGE_CHANNELS
+from upsampler_bench.models import MakeUpsampler
 
 # A step normalises over more than one pixel of each feature.
 MIN_SIDE = 17

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from transformers import ResNetBackbone, ResNetConfig
 
-from upsampler_bench.models import IMAGE_CHANNELS, MakeUpsampler
+from upsampler_bench.case import IMAGE_CHANNELS
+from upsampler_bench.models import MakeUpsampler
 
 # A step normalises over more than one pixel at stride 32.
 MIN_SIDE = 33

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import upsamplers
-from upsampler_bench.case import Case
+from upsampler_bench.case import IMAGE_CHANNELS, Case
 from upsamplers import Upsampler
 
 # Low-resolution pixels from the border that measures of the interior leave out: no window of a registered operator
@@ -22,7 +22,6 @@ MARGIN = 6
 # Standard deviation of the Gaussian that limits the band of `smooth_noise`, in low-resolution pixels: at the
 # low-resolution Nyquist frequency 5e-5 of the energy is left.
 SMOOTHING = 1.0
-IMAGE_CHANNELS = 3
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import upsamplers
-from upsampler_bench.models import IMAGE_CHANNELS
+from upsampler_bench.case import IMAGE_CHANNELS
 from upsamplers import Upsampler
 
 # The fewest that every operator takes: SAPA and A2U normalise x and the guide in 32 groups.

@@ -176,7 +176,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Polyline:
     """A line through points (x, y).
 
     Attributes:
@@ -207,7 +207,7 @@ class Plane:
     x: Axis
     y: Axis
     points: tuple[Point, ...]
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Polyline, ...] = ()
     size: str = ""
     fills: tuple[str, str] | None = None
     caption: str = ""

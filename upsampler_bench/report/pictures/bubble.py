@@ -8,8 +8,7 @@ from dataclasses import replace
 from upsampler_bench.paper import published
 from upsampler_bench.paper.ours import mious
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.report.pictures import Axis, Plane, Point
-from upsampler_bench.report.pictures import Line as Segment
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.report.pictures._numbers import FLOPS, estimate, given_mious, interval, needs_log, subtitle
 from upsampler_bench.results import MetricInfo
 
@@ -43,7 +42,9 @@ def _plane(condition: Condition, measured: Sequence[Point]) -> Plane:
     published_points = _published(dict.fromkeys(operators.values()))
     rings = [point if point.name in drawn else replace(point, label=point.name) for point in published_points]
     ends = {ring.name: (ring.x, ring.y) for ring in rings}
-    pairs = [Segment((place, ends[operators[name]]), name) for name, place in places.items() if operators[name] in ends]
+    pairs = [
+        Polyline((place, ends[operators[name]]), name) for name, place in places.items() if operators[name] in ends
+    ]
     cost = condition.first(FLOPS)
     return Plane(
         name="bubble",

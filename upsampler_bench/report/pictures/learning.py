@@ -8,8 +8,7 @@ from statistics import fmean
 
 from upsampler_bench.quality.tasks import SCORES, TITLES
 from upsampler_bench.report.lines import Condition, Line
-from upsampler_bench.report.pictures import Axis, Plane, Point
-from upsampler_bench.report.pictures import Line as Curve
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.report.pictures._numbers import quality_slug
 
 PLACE, OF = 23, "quality"
@@ -48,7 +47,7 @@ def _plane(condition: Condition, task: str, curves: dict[str, list[tuple[float, 
         x=Axis("Step"),
         y=Axis("Loss", "cross-entropy" if task == "shapes" else "mean absolute error", log=True),
         points=tuple(Point(name, *curve[-1], small=True) for name, curve in ordered),
-        lines=tuple(Curve(tuple(curve), name, name) for name, curve in ordered),
+        lines=tuple(Polyline(tuple(curve), name, name) for name, curve in ordered),
         caption="Each operator sees the same batches in the same order. Failed trainings are left out.",
         slug=quality_slug(condition, task),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from upsampler_bench.report.lines import Condition
-from upsampler_bench.report.pictures import Line, Plane, Point
+from upsampler_bench.report.pictures import Plane, Point, Polyline
 from upsampler_bench.report.pictures._numbers import PARAMS, axis, estimate, interval, missing, subtitle
 from upsampler_bench.results import MetricInfo
 
@@ -52,9 +52,9 @@ def plane(condition: Condition, name: str, title: str, speed_name: str, cost_nam
     if speed is None or cost is None or len(points) < 2:
         return None
     best, learned = front(points), front([point for point in points if _has_parameters(condition, point.name)])
-    lines = [Line(tuple((point.x, point.y) for point in best), steps=True)]
+    lines = [Polyline(tuple((point.x, point.y) for point in best), steps=True)]
     if learned and learned != best:
-        lines.append(Line(tuple((point.x, point.y) for point in learned), dashed=True, steps=True))
+        lines.append(Polyline(tuple((point.x, point.y) for point in learned), dashed=True, steps=True))
     return Plane(
         name=name,
         title=f"{title} on {condition.device}",

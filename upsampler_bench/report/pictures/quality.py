@@ -11,7 +11,7 @@ from upsampler_bench.paper import published
 from upsampler_bench.quality.statistics import paired_difference
 from upsampler_bench.quality.tasks import SCORES, TITLES
 from upsampler_bench.report.lines import Condition, conditions
-from upsampler_bench.report.pictures import Axis, Line, Plane, Point
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.report.pictures._numbers import interval, needs_log, quality_slug
 from upsampler_bench.report.pictures.bubble import SHAPE
 from upsampler_bench.report.pictures.pareto import front
@@ -57,9 +57,9 @@ def _plane(timed: Condition, of_quality: Condition, task: str) -> Plane | None:
     guided = {info.name for info in of_quality.run.upsamplers if info.needs_guide}
     best = _front(points)
     unguided = _front([point for point in points if point.name not in guided])
-    lines = [Line(tuple((point.x, point.y) for point in best), steps=True)]
+    lines = [Polyline(tuple((point.x, point.y) for point in best), steps=True)]
     if unguided and unguided != best:
-        lines.append(Line(tuple((point.x, point.y) for point in unguided), dashed=True, steps=True))
+        lines.append(Polyline(tuple((point.x, point.y) for point in unguided), dashed=True, steps=True))
     small = _published(points, baseline) if task == "shapes" else []
     first = SCORES[task][0]
     return Plane(

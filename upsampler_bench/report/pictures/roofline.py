@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from upsampler_bench.report.lines import Condition
-from upsampler_bench.report.lines import Line as Row
-from upsampler_bench.report.pictures import Axis, Line, Plane, Point
+from upsampler_bench.report.lines import Condition, Line
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.report.pictures._numbers import missing, subtitle
 from upsampler_bench.results import MetricInfo
 from upsampler_bench.units import short
@@ -28,7 +27,7 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
             yield _plane(condition, (latency, bound), facts)
 
 
-def _facts(line: Row, latency: MetricInfo, bound: MetricInfo) -> dict[str, float]:
+def _facts(line: Line, latency: MetricInfo, bound: MetricInfo) -> dict[str, float]:
     """The facts behind a roofline time and the measured seconds; empty where one is missing or not positive."""
     timed, counted = line.reading(latency), line.reading(bound)
     if timed is None or counted is None or not all(name in counted.facts for name in FACTS):
@@ -61,13 +60,13 @@ def _plane(condition: Condition, infos: Sequence[MetricInfo], facts: Mapping[str
         y=Axis("Performance", "10⁹ multiply-adds/s", log=True),
         points=(*points, *parts),
         fills=("operator", "one of its operations, where it was profiled") if parts else None,
-        lines=(Line(roof),),
+        lines=(Polyline(roof),),
         caption=" ".join([f"Roof: {rates}, measured in the same run.", *_caption(condition, infos, facts, shares)]),
         slug=condition.slug,
     )
 
 
-def _operations(line: Row, condition: Condition) -> Iterator[Point]:
+def _operations(line: Line, condition: Condition) -> Iterator[Point]:
     """A ring for each operation of a profiled forward that multiplies."""
     info = condition.run.metric("profile")
     reading = info and line.reading(info)

@@ -12,7 +12,7 @@ from upsampler_bench import units
 from upsampler_bench.case import Case
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.naming import distinguish, file_name
-from upsampler_bench.report.pictures import Axis, Line, Plane, Point
+from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
 from upsampler_bench.report.pictures._numbers import estimate, interval
 from upsampler_bench.results import MetricInfo
 
@@ -75,22 +75,16 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Plane]:
 def swept(conditions: Sequence[Condition]) -> list[Condition]:
     """The conditions of sweeps, but of each run one: where its sweeps cross, else the largest."""
     groups = [group for _, groups in _sweeps(conditions) for group in groups]
-    times = Counter(id(condition) for group in groups for condition in group)
-    found = [condition for condition in conditions if times[id(condition)]]
-    shown = {
-        id(
-            max(
-                (one for one in found if one.run is condition.run),
-                key=lambda one: (times[id(one)], _elements(one.case)),
-            )
-        )
-        for condition in found
-    }
-    return [condition for condition in found if id(condition) not in shown]
-
-
-def _elements(case: Case) -> int:
-    return case.batch * case.channels * case.height * case.width
+    sweeps_of = Counter(id(condition) for group in groups for condition in group)
+    by_run: dict[int, list[Condition]] = {}
+    for condition in conditions:
+        if sweeps_of[id(condition)]:
+            by_run.setdefault(id(condition.run), []).append(condition)
+    left_out = []
+    for of_run in by_run.values():
+        shown = max(of_run, key=lambda condition: (sweeps_of[id(condition)], condition.case.elements))
+        left_out += [condition for condition in of_run if condition is not shown]
+    return left_out
 
 
 def _sweeps(conditions: Sequence[Condition]) -> list[tuple[Sweep, list[list[Condition]]]]:
@@ -163,10 +157,10 @@ def _points(sweep: Sweep, group: Sequence[Condition], info: MetricInfo, name: st
     return points
 
 
-def _line(curve: Sequence[Point]) -> Line:
+def _line(curve: Sequence[Point]) -> Polyline:
     points = tuple((point.x, point.y) for point in curve)
     steepness, name = slope(points), curve[0].name
-    return Line(points, name, name if steepness is None else f"{name}, slope {steepness:.2f}")
+    return Polyline(points, name, name if steepness is None else f"{name}, slope {steepness:.2f}")
 
 
 def _words(sweep: Sweep, condition: Condition) -> str:
