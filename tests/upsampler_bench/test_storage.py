@@ -154,6 +154,23 @@ def schema_2(run, **settings):
     return {**data, "schema": 2, "settings": {**data["settings"], **settings}}
 
 
+def test_a_run_of_schema_1_is_read_with_the_names_of_today(tmp_path):
+    run = sample_run()
+    data = schema_2(run, compile=False)
+    for name, key in (("max_time", "cap"), ("target_ci", "precision"), ("timeout", "step_limit")):
+        data["settings"][key] = data["settings"].pop(name)
+    for measurement in data["measurements"]:
+        measurement["case"]["host"] = measurement["case"].pop("model")
+        for reading in measurement["readings"]:
+            reading["metric"] = reading["metric"].replace("memory_traffic", "traffic")
+    data["metrics"].append({**data["metrics"][0], "name": "floor", "bounds": "latency"})
+    (tmp_path / "results.json").write_text(json.dumps({**data, "schema": 1}))
+    read = storage.load(tmp_path)
+    assert read.measurements == run.measurements
+    assert read.settings == run.settings
+    assert read.metrics[-1].name == "roofline_time"
+
+
 @pytest.mark.parametrize(
     ("old", "compiled", "operator", "backend"),
     [

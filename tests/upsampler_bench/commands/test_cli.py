@@ -249,14 +249,15 @@ def has_readings(folder):
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_a_terminal_keeps_what_was_measured(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_what_was_measured_is_kept_when_a_signal_ends_the_run(tmp_path, sent):
     command = [sys.executable, "-m", "upsampler_bench", "run", *QUICK, "-u", "nearest", "--max-time", "20"]
     command += ["--metrics", "params", "--metrics", "latency", "--output-dir", tmp_path / "run", "-f", "csv"]
     command += ["--target-ci", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         while not has_readings(tmp_path / "run") and process.poll() is None:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         error = process.communicate()[1]
     assert process.returncode == 130, error
     assert "Interrupted" in error

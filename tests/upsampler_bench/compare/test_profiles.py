@@ -6,7 +6,7 @@ import pytest
 from report_reading import with_reading
 from sample_run import FIGURES, plain_run
 
-from upsampler_bench import formats, report
+from upsampler_bench import formats, report, storage
 from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.compare import profiles
 from upsampler_bench.report.lines import conditions
@@ -60,6 +60,30 @@ def test_a_report_shows_where_the_time_goes(name):
 def test_two_profiles_are_compared_in_text_and_page_alone(invoke):
     code, _, err = invoke("profile", "--compare", "old", "new", "-f", "csv", "-f", "html")
     assert (code, " ".join(err.split())) == (2, "error: --compare writes markdown, html, terminal, not csv")
+
+
+def test_the_command_compares_two_stored_profiles(invoke, tmp_path):
+    storage.save(run_of(SAMPLE, CONVOLUTION), tmp_path / "old")
+    storage.save(run_of(SAMPLE, COPY, CONVOLUTION), tmp_path / "new")
+    code, out, _ = invoke("profile", "--compare", "old", "new", "--output-dir", "written")
+    assert code == 0
+    assert "clone" in out
+    assert (tmp_path / "written" / "report.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--compare", "old", "HEAD"), "got a stored run and 'HEAD'; expected two stored runs or two revisions"),
+        (("carafe", "--compare", "old", "old"), "takes no upsampler; they say what was measured"),
+        (("--compare", "old", "old"), "no case was profiled on both sides"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(invoke, tmp_path, arguments, message):
+    storage.save(plain_run(FIGURES), tmp_path / "old")
+    code, _, err = invoke("profile", *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
 
 
 def test_the_picture_stacks_the_kinds_of_work():

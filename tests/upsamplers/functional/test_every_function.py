@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from upsamplers import functional
 from upsamplers.functional import (
     Neighbourhood,
     attended_points,
     cross_attention,
     filter_per_image,
     filter_responses,
+    interpolate_bilinear,
     local_affinity,
     neighbourhood_attention,
     reassemble,
@@ -46,6 +48,7 @@ FUNCTIONS = {
         lambda y, filters: torch.stack(filter_per_image(y, filters)),
         lambda b, c, h, w: [(b, c, 2 * h, 2 * w), (b, 2, 6, 6)],
     ),
+    "interpolate_bilinear": (lambda x: interpolate_bilinear(x, 2), lambda b, c, h, w: [(b, c, h, w)]),
     "filter_responses": (filter_responses, lambda b, c, h, w: [(b, c, h, w), (8, 1, 3, 3)]),
     "sample_points": (
         lambda x, displacement: sample_points(x, displacement, 2),
@@ -89,7 +92,13 @@ def test_any_strides_are_read(name, turn):
         torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("sample_points", "filter_responses")])
+def test_every_public_function_is_here():
+    assert {*FUNCTIONS} == {*functional.__all__} - {"Neighbourhood", "normalised_points"}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in FUNCTIONS if name not in ("sample_points", "filter_responses", "interpolate_bilinear")]
+)
 def test_only_the_inputs_are_kept_for_backward(name):
     function, inputs = make(name)
     kept = []
