@@ -88,19 +88,35 @@ def test_what_reads_stored_runs_imports_nothing_that_loads_torch(path):
     assert {MODULES[module] for module in imported_modules(path)} <= {*TORCH_FREE, INSTRUMENT / "__init__.py"}
 
 
-def test_importing_the_reporting_half_loads_neither_torch_nor_the_operators():
-    names = [module_name(path) for path in TORCH_FREE if path.stem != "__main__"]
-    code = f"import sys, {', '.join(names)}; assert not {{'torch', 'upsamplers'}} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+HEAVY = "torch", "upsamplers", "pandas", "numpy", "matplotlib", "fvcore"
+LIGHT = {
+    "the reporting half": (
+        f"import {', '.join(module_name(path) for path in TORCH_FREE if path.stem != '__main__')}",
+        ("torch", "upsamplers"),
+    ),
+    "--help": ("from upsampler_bench import cli\ntry: cli.app(['--help'])\nexcept SystemExit: pass", HEAVY),
+    "names of formats": ("from upsampler_bench import cli, formats\nformats.names()", ("jinja2", "plotly")),
+    "backends": (
+        "from upsampler_bench import backends\nfor name in backends.names(): assert backends.get(name).DESCRIPTION",
+        HEAVY,
+    ),
+    "names of models": (
+        "from upsampler_bench import models\nassert 'segformer-b1' in models.names()",
+        ("upsampler_bench.models.segformer_b1", "transformers"),
+    ),
+    "exports": (
+        "from upsampler_bench import export\nfor name in export.names(): export.get(name)",
+        (*HEAVY, "pytest"),
+    ),
+    "the pytest plug-in": ("import upsampler_bench.testing.plugin", (*HEAVY, "rich")),
+}
 
 
-def test_help_loads_neither_torch_nor_pandas():
-    code = (
-        "import sys\nfrom upsampler_bench import cli\n"
-        "try:\n    cli.app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "assert not {'torch', 'pandas', 'matplotlib', 'fvcore', 'numpy'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+@pytest.mark.slow
+@pytest.mark.parametrize(("code", "heavy"), LIGHT.values(), ids=LIGHT)
+def test_what_is_needed_early_loads_nothing_heavy(code, heavy):
+    code += f"\nimport sys\nassert not {{*{heavy}}} & {{*sys.modules}}, {{*{heavy}}} & {{*sys.modules}}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

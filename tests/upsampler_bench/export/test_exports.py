@@ -168,13 +168,6 @@ def test_the_command_writes_the_formats_given(tmp_path, capsys):
         command(tmp_path / "nowhere", ["junit"])
 
 
-@pytest.mark.slow
-def test_exports_load_nothing_heavy():
-    code = "import sys\nfrom upsampler_bench import export\n[export.get(one) for one in export.names()]\n"
-    code += "assert not {'torch', 'upsamplers', 'pandas', 'numpy', 'pytest'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_roofline_times_are_not_exported():
     run = storage.load(Path(__file__).parents[3] / "reports" / "amd-epyc")
     assert run.metric("roofline_time") is not None

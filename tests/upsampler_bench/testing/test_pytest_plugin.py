@@ -1,8 +1,6 @@
 """The pytest plug-in in a project of its own: what it times, refuses and stores."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -83,12 +81,6 @@ def test_a_project_benchmarks_its_own_operator(project, pytester):
 def test_benchmark_options_work(project, pytester):
     project("-k", "train", "--benchmark-disable", "--benchmark-json=none.json").assert_outcomes(passed=1, deselected=4)
     assert not (pytester.path / "none.json").exists()
-
-
-def test_starting_pytest_imports_nothing_heavy():
-    code = "import sys, upsampler_bench.testing.plugin\n"
-    code += "assert not {'torch', 'upsamplers', 'pandas', 'numpy', 'fvcore', 'rich'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -62,19 +62,6 @@ def _points(x: Tensor, key: Tensor, offsets: Tensor, kernel: int, groups: int, r
     return Points(positions, groups, key.shape[1] ** -0.5)
 
 
-def _fake(
-    x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor, kernel: int, groups: int, reach: float
-) -> Tensor:
-    return empty_feature(x, (*x.shape[:2], *query.shape[2:]))
-
-
-def _bwd_fake(
-    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, bias: Tensor, offsets: Tensor,
-    kernel: int, groups: int, reach: float, deterministic: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    return tuple(torch.empty_like(tensor) for tensor in (x, key, query, bias, offsets))
-
-
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:5])
     ctx.hood = inputs[5:]
@@ -96,5 +83,13 @@ def _flops(x: Any, key: Any, query: Any, bias: Any, offsets: Any, kernel: int, *
     return int(2 * batch * height * width * kernel**2 * (4 * x[1] + 5 * channels))
 
 
-attended_points_gradients = Operation(attended_points_bwd, _bwd_fake)
-attended_points = Operation(attended_points_fwd, _fake, setup_context=_setup_context, backward=_backward, flops=_flops)
+attended_points_gradients = Operation(
+    attended_points_bwd, lambda grad, *tensors_and_hood: tuple(map(torch.empty_like, tensors_and_hood[:5]))
+)
+attended_points = Operation(
+    attended_points_fwd,
+    lambda x, key, query, *others: empty_feature(x, (*x.shape[:2], *query.shape[2:])),
+    setup_context=_setup_context,
+    backward=_backward,
+    flops=_flops,
+)

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from upsamplers.functional._triton.launch import tuned
-from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, fits_layout
+from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, fits_layout, output_tile
 
 SIZES = ("BLOCK_C", "BLOCK_H", "BLOCK_W", "CHANNELS")
 # One channel after the other of a tile of pixels where rows are contiguous, some at once of small images; where
@@ -29,14 +29,6 @@ FORWARD_BLOCKS = blocks(
     *((*sizes[:-1], 1, sizes[-1]) for sizes in CHANNEL_SIZES),
 )  # fmt: skip
 KEYS = ("channels", *AUTOTUNE_KEYS, "IN_ROWS")
-
-
-@triton.jit
-def pixels_of(width, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
-    """The rows and columns (P,) of a program's output pixels."""
-    tiles, pixel = tl.cdiv(width, BLOCK_W), tl.arange(0, BLOCK_H * BLOCK_W)
-    row = tl.program_id(0) // tiles * BLOCK_H + pixel // BLOCK_W
-    return row, tl.program_id(0) % tiles * BLOCK_W + pixel % BLOCK_W
 
 
 @triton.jit
@@ -90,7 +82,7 @@ def filter_per_image_fwd_kernel(
     A thread has ROWS output pixels, one below the other, which share what they see.
     """
     batch = tl.program_id(2).to(tl.int64)
-    row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    row, column, _ = output_tile(height, width, BLOCK_H, BLOCK_W)
     row *= ROWS
     weights = load_filters(filters + batch * (2 * K * K), 2 * K * K)
     y += batch * stride_yb
@@ -125,12 +117,11 @@ def filter_per_image_bwd_dy_kernel(
 ):  # fmt: skip
     """Gathers, for the 2 x 2 pixels of y at each output pixel, the gradients of all outputs that see them."""
     batch = tl.program_id(2).to(tl.int64)
-    row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    row, column, is_pixel = output_tile(height, width, BLOCK_H, BLOCK_W)
     weights = load_filters(filters + batch * (2 * K * K), 2 * K * K)
     grad_u += batch * stride_ob
     grad_v += batch * stride_ob
     offs_y = batch * stride_yb + 2 * row * stride_yh + 2 * column * stride_yw
-    is_pixel = (row < height) & (column < width)
     first = tl.program_id(1) * CHANNELS
     for start in range(first, tl.minimum(first + CHANNELS, channels), BLOCK_C):
         channel = start + tl.arange(0, BLOCK_C)
@@ -188,10 +179,9 @@ def filter_per_image_bwd_dfilters_kernel(
 ):  # fmt: skip
     """A program's share of grad_f[m, n] = Σ_cij grad[c, i, j] · y[c, 2i + m - K/2 + 1, 2j + n - K/2 + 1]."""
     batch = tl.program_id(2).to(tl.int64)
-    row, column = pixels_of(width, BLOCK_H, BLOCK_W)
+    row, column, is_pixel = output_tile(height, width, BLOCK_H, BLOCK_W)
     y += batch * stride_yb
     offs_o = batch * stride_ob + row * stride_oh + column * stride_ow
-    is_pixel = (row < height) & (column < width)
     totals = ()
     for _ in tl.static_range(2 * K * K):
         totals += (tl.zeros([BLOCK_C, BLOCK_H * BLOCK_W], tl.float32),)

@@ -70,22 +70,11 @@ def _constants(query: Tensor, kernel: int, heads: int, scale: int) -> dict[str, 
     return {"K": kernel, "S": scale, "DEPTH": max(16, next_power_of_2(query.shape[1] // heads))}
 
 
-def _fwd_fake(query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int) -> Tensor:
-    return empty_upsampled(x, scale)
-
-
 def _dquery_fake(
     grad: Tensor, query: Tensor, key: Tensor, x: Tensor, kernel: int, heads: int, scale: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     lse = torch.empty((len(x), heads, *grad.shape[2:]), dtype=torch.float32, device=x.device)
     return torch.empty_like(query), lse, torch.empty_like(lse)
-
-
-def _dx_fake(
-    grad: Tensor, query: Tensor, key: Tensor, x: Tensor, lse: Tensor, delta: Tensor,
-    kernel: int, heads: int, scale: int, of_key: bool,
-) -> Tensor:  # fmt: skip
-    return torch.empty_like(key if of_key else x)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -109,7 +98,14 @@ def _flops(query: Any, key: Any, x: Any, kernel: int, *_: Any, **__: Any) -> int
 
 
 dquery = Operation(neighbourhood_attention_bwd_dquery, _dquery_fake)
-dx = Operation(neighbourhood_attention_bwd_dx, _dx_fake)
+dx = Operation(
+    neighbourhood_attention_bwd_dx,
+    lambda grad, query, key, x, *others: torch.empty_like(key if others[-1] else x),  # the last: of_key
+)
 neighbourhood_attention = Operation(
-    neighbourhood_attention_fwd, _fwd_fake, setup_context=_setup_context, backward=_backward, flops=_flops
+    neighbourhood_attention_fwd,
+    lambda query, key, x, kernel, heads, scale: empty_upsampled(x, scale),
+    setup_context=_setup_context,
+    backward=_backward,
+    flops=_flops,
 )

@@ -51,16 +51,6 @@ def _points(offsets: Tensor, groups: int, scale: int) -> Points:
     return Points(positions.flatten(4), 1, 1.0)
 
 
-def _fake(x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int) -> Tensor:
-    return empty_feature(x, (*x.shape[:2], *query.shape[2:]))
-
-
-def _bwd_fake(
-    grad: Tensor, x: Tensor, key: Tensor, query: Tensor, offsets: Tensor, groups: int, scale: int, deterministic: bool
-) -> tuple[Tensor, ...]:
-    return tuple(torch.empty_like(tensor) for tensor in (x, key, query, offsets))
-
-
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:4])
     ctx.sizes = inputs[4:]
@@ -78,5 +68,13 @@ def _flops(x: Any, key: Any, query: Any, offsets: Any, groups: int, *_: Any, **_
     return int(2 * batch * height * width * points * (4 * x[1] + 5 * channels))
 
 
-selected_points_gradients = Operation(selected_points_bwd, _bwd_fake)
-selected_points = Operation(selected_points_fwd, _fake, setup_context=_setup_context, backward=_backward, flops=_flops)
+selected_points_gradients = Operation(
+    selected_points_bwd, lambda grad, *tensors_and_sizes: tuple(map(torch.empty_like, tensors_and_sizes[:4]))
+)
+selected_points = Operation(
+    selected_points_fwd,
+    lambda x, key, query, *others: empty_feature(x, (*x.shape[:2], *query.shape[2:])),
+    setup_context=_setup_context,
+    backward=_backward,
+    flops=_flops,
+)
