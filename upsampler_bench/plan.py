@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import sys
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
@@ -30,11 +30,6 @@ from upsampler_bench.case import (
 )
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PLANS = Path(__file__).parent / "plans"
 BACKENDS = "upsampler_bench.backends"

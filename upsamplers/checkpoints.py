@@ -10,7 +10,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -352,10 +352,8 @@ def _read(path: str | os.PathLike[str]) -> Any:
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     try:
-        stand_ins = [_stand_in(name) for name in sorted(_globals_of(file)) if _is_record(name)]
-        # torch 2.5 and later; before, such a file is refused.
-        allow = getattr(torch.serialization, "safe_globals", None)
-        with allow(stand_ins) if allow and stand_ins else nullcontext():
+        stand_ins: list[Any] = [_stand_in(name) for name in sorted(_globals_of(file)) if _is_record(name)]
+        with torch.serialization.safe_globals(stand_ins):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged file may raise anything
         raise CheckpointError(_why_unreadable(file, problem)) from problem

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from upsamplers.base import Upsampler
-from upsamplers.functional.backend import HAS_TRITON, is_interpreted
+from upsamplers.functional.backend import WHY_NO_TRITON, is_interpreted
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Spec:
         if backend == "triton":
             if backend not in self.cls.backends:
                 return f"{self.name} has no Triton form"
-            if not HAS_TRITON:
-                return f"{self.name} on backend triton needs triton, which is not installed: pip install triton"
+            if WHY_NO_TRITON:
+                return f"{self.name} on backend triton {WHY_NO_TRITON}"
             if device and device != "cuda" and not is_interpreted():
                 return f"{self.name} on backend triton needs cuda, not {device}"
         return None

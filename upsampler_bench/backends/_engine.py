@@ -89,8 +89,8 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, *, dynamic
 
     import upsamplers
 
-    of_any_size: Any = torch.export.Dim.DYNAMIC
-    shapes = tuple({0: of_any_size, 2: of_any_size, 3: of_any_size} for _ in inputs) if dynamic else None
+    any_size: Any = torch.export.Dim.DYNAMIC
+    shapes = tuple({0: any_size, 2: any_size, 3: any_size} for _ in inputs) if dynamic else None
     try:
         with torch.no_grad():
             torch.onnx.export(

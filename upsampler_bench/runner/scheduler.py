@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from upsampler_bench import capabilities, metrics
 from upsampler_bench import plan as plans
@@ -89,7 +89,7 @@ def _run(state: State, measure: Callable[[State], str]) -> Run:
 
 def now() -> str:
     """The time as stored runs hold it."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _start(session: Session, infos: tuple[MetricInfo, ...]) -> Run:

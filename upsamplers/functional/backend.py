@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import torch
@@ -18,7 +20,8 @@ from upsamplers.functional._torch.plain_operations import needs_plain_operations
 BACKENDS = ("auto", "torch", "triton")
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter, FakeTensor)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-HAS_TRITON = find_spec("triton") is not None
+# The kernels were compiled with this version and later ones.
+LEAST_TRITON = (3, 6)
 # The side of the largest window.
 LARGEST_KERNEL = 11
 # Taps times output pixels of an input pixel, which one program of a gradient holds for all its pixels.
@@ -100,8 +103,8 @@ def why_not_triton(
     x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1, depth: int = 1
 ) -> str | None:
     """Why the kernels cannot take these tensors, a predicate without its subject; or None."""
-    if not HAS_TRITON:
-        return "needs triton, which is not installed: pip install triton"
+    if WHY_NO_TRITON:
+        return WHY_NO_TRITON
     is_compiling = torch.compiler.is_compiling()
     if not is_compiling and needs_plain_operations():
         return "has no form for torch.func and forward-mode differentiation"
@@ -140,6 +143,22 @@ def _why_not_sizes(
 def is_interpreted() -> bool:
     """Whether triton runs kernels on the CPU, one program after the other."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
+
+
+def _why_no_triton() -> str:
+    """Why no kernel can run in this environment, or an empty text."""
+    if find_spec("triton") is None:
+        return "needs triton, which is not installed: pip install triton"
+    with suppress(PackageNotFoundError):  # under another name, as in nightly builds of torch
+        found = version("triton")
+        if tuple(map(int, found.split(".")[:2])) < LEAST_TRITON:
+            return f"needs triton {'.'.join(map(str, LEAST_TRITON))} or newer, not {found}"
+    if not (is_interpreted() or os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang")))):
+        return "needs a C compiler, by which triton builds what launches kernels: install gcc or clang, or set CC"
+    return ""
+
+
+WHY_NO_TRITON = _why_no_triton()
 
 
 def next_power_of_2(number: int) -> int:

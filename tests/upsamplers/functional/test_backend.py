@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -89,7 +90,7 @@ def test_copies_keep_their_backend():
     assert upsamplers.create("carafe", 64).backend == "auto"
 
 
-@pytest.mark.skipif(not backend.HAS_TRITON, reason="triton is not installed")
+@pytest.mark.skipif(bool(backend.WHY_NO_TRITON), reason=backend.WHY_NO_TRITON)
 class TestOnCuda:
     """By tensors of a GPU that hold nothing."""
 
@@ -144,10 +145,23 @@ class TestOnCuda:
         small = view[:, :, :1000]
         assert narrow(small) is small
 
-    def test_without_triton_everything_runs_on_torch(self, on_cuda, monkeypatch):
-        monkeypatch.setattr(backend, "HAS_TRITON", False)
+    @pytest.mark.parametrize(
+        ("name", "replacement", "reason"),
+        [
+            ("find_spec", lambda name: None, "needs triton, which is not installed: pip install triton"),
+            ("version", lambda name: "3.5.1", "needs triton 3.6 or newer, not 3.5.1"),
+            ("shutil", SimpleNamespace(which=lambda name: None), "needs a C compiler, by which triton builds"),
+        ],
+        ids=["no triton", "an old one", "no compiler"],
+    )
+    def test_where_kernels_cannot_be_built_everything_runs_on_torch(
+        self, on_cuda, monkeypatch, not_interpreted, name, replacement, reason
+    ):
+        monkeypatch.delenv("CC", raising=False)
+        monkeypatch.setattr(backend, name, replacement)
+        monkeypatch.setattr(backend, "WHY_NO_TRITON", backend._why_no_triton())
         assert not backend.uses_triton("auto", on_cuda(1, 64, 8, 8))
-        with pytest.raises(Unsupported, match="pip install triton"):
+        with pytest.raises(Unsupported, match=reason):
             backend.uses_triton("triton", on_cuda(1, 64, 8, 8))
 
 
