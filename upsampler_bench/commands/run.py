@@ -60,7 +60,9 @@ def run(
         float | None,
         typer.Option(help="Seconds for all of it, the report included; what does not fit is skipped. 0: no limit."),
     ] = None,
-    max_time: Annotated[float | None, typer.Option(help="Stop timing an operator after this many seconds.")] = None,
+    max_time: Annotated[
+        float | None, typer.Option(help="Stop timing an operator after this many seconds. Default: the plan's, or 15.")
+    ] = None,
     target_ci: Annotated[
         float | None, typer.Option(help="Stop timing an operator at this precision; 0.01: within ±1 %.")
     ] = None,

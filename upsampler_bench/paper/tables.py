@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from upsampler_bench import units
-from upsampler_bench.case import TORCH
+from upsampler_bench.case import AUTO, TORCH
 from upsampler_bench.paper import costs, foundation, ours, published
 from upsampler_bench.paper.costs import BOXES, GFLOPS, IN_TABLE4, PAPER, PARAMS_TABLES, WEIGHTS, row_name
 from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, MIOU, TABLE4, Records
@@ -58,13 +58,19 @@ NEED_TRAINING = {
 GIVEN = "trained by the user, not measured here"
 
 
+# The backends that run the operators as PyTorch programs.
+COMPARED = {TORCH, AUTO, "triton"}
+
+
 def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
     """The paper's tables of which a run measured something; empty if none did, as at any other shape.
 
     Bare operators on the paper's feature are compared with Fig. 1 and Table 4, variants of dysample with Tables 1 to 3,
     each model with its own tables; what upsamples foundation features with the tables of JAFAR, AnyUp and NAF.
-    Operators that a run names besides the paper's have rows of their own, and what a user trained its cells.
+    Operators that a run names besides the paper's have rows of their own, and what a user trained its cells. A run that
+    compares PyTorch with engines or compilers has none of the tables: it is about these.
     """
+    runs = [run for run in runs if len(run.backends) == 1 or {*run.backends} <= COMPARED]
     added, given = ours.added(runs), ours.given(runs)
     found = [
         _fig1(runs, added),
