@@ -16,7 +16,7 @@ from upsamplers.registry import register
 SOFTENING = 0.2
 
 
-@register("sierra", paper="SIERRA, CVIU 2023", year=2023)
+@register("sierra", paper="Fu et al., CVIU 2023", year=2023)
 class Sierra(Upsampler):
     """Parameter-free reassembly (CVIU 2023): a neighbour weighs more the nearer and the more similar it is.
 
