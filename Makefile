@@ -71,7 +71,8 @@ unit: $(STAMP)  ## Run the tests that start no processes of their own, in half t
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow and not cuda and not exhaustive" $(ARGS)
 
 test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
-	@$(BIN)/python -m pytest -m cuda $(ARGS)
+	@$(BIN)/python -m pytest -m cuda -n 8 --dist load tests/upsamplers/functional $(ARGS)
+	@$(BIN)/python -m pytest -m cuda --ignore tests/upsamplers/functional $(ARGS)
 
 lint: $(STAMP)  ## Check format and lint
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

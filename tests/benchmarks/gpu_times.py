@@ -17,8 +17,10 @@ import pkgutil
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -36,7 +38,12 @@ FLUSHED = 128 * 2**20
 # Cycles of the device's clock that a spin of a second takes, about.
 CYCLES = 1.8e9
 # Larger batches of these do not fit, or take long in the torch form and tell nothing new.
-SINGLE = ("jbu", "lda-aqu", "indexnet", "deconv", "pixel-shuffle")
+SINGLE = (
+    "jbu", "jbu-stack", "lda-aqu", "sapa-d", "resfu", "freqfusion", "indexnet", "deconv", "pixel-shuffle", "jafar",
+    "anyup", "naf", "uplift",
+)  # fmt: skip
+# Of a process that compiles: its context and its tensors.
+COMPILING_BYTES = 2**30
 
 
 class Case(NamedTuple):
@@ -118,19 +125,19 @@ def kernels() -> dict[str, Any]:
     return {name: kernel for name, kernel in members if hasattr(kernel, "configs") and hasattr(kernel, "fits")}
 
 
-def compile_case(case: Case) -> str:
-    """Compiles every kernel of a case with all its blocks, in a process of its own, and times none of them."""
+def compile_case(case: Case) -> None:
+    """Compiles every kernel of a case with all its blocks, in a process of its own, and times none of them.
+
+    What cannot be compiled here, for lack of memory say, is compiled when it is timed.
+    """
     from triton.runtime import driver
 
     driver.active.get_benchmarker = lambda: lambda call, quantiles=None: (call(), [1.0, 1.0, 1.0])[1]
     for kernel in kernels().values():
         kernel._tuner.cache_results = False
-    try:
+    with suppress(Exception):
         call_of(case)()
         torch.cuda.synchronize()
-    except Exception as problem:
-        return f"{' '.join(map(str, case))}: {type(problem).__name__}: {problem}"
-    return ""
 
 
 def print_blocks(known: dict[str, Any]) -> None:
@@ -163,8 +170,10 @@ def main() -> None:
         todo = [case for case in todo if case.dtype == "float32" and case.batch == 1]
     fused = [case for case in todo if case.backend == "triton" and case.batch == 1]
     start = time.perf_counter()
-    with ProcessPoolExecutor(min(len(fused) or 1, max(1, (os.cpu_count() or 2) - 2)), get_context("spawn")) as pool:
-        failed = [*filter(None, pool.map(compile_case, fused))]
+    workers = min(len(fused), (os.cpu_count() or 2) - 2, torch.cuda.mem_get_info()[0] // COMPILING_BYTES)
+    with ProcessPoolExecutor(max(1, workers), get_context("spawn")) as pool:
+        deque(pool.map(compile_case, fused), maxlen=0)
+    failed = []
     print(f"compiled in {time.perf_counter() - start:.0f} s; device time and host time in us", flush=True)
     known: dict[str, Any] = {}
     for case in todo:

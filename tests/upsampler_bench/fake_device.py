@@ -35,7 +35,7 @@ class FakeDevice:
             return Timings(tuple(taken))
         return Timings(tuple(taken), (2 * taken[0],), (1.5 * taken[0],))
 
-    def timing_method(self) -> str:
+    def timing_method(self, *, captured: bool = True) -> str:
         return "fake clock"
 
     def peak(self, step: Step) -> Peak:

@@ -12,6 +12,7 @@ from upsampler_bench.case import INFERENCE, PROBE, Case
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
     from torch import Tensor, nn
 
 # From opset 20 on GridSample's mode is called "linear", which some runtimes read as nearest and others refuse.
@@ -101,6 +102,16 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, *, dynamic
         reason = f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"
         raise upsamplers.Unsupported(f"not exported to ONNX: {reason}") from problem
     return sum(file.stat().st_size for file in path.parent.iterdir())
+
+
+def use_own_stream(device: torch.device) -> None:
+    """From now on this process works on a stream of its own: engines take the default one for none, or wait on it."""
+    import torch
+
+    default = torch.cuda.default_stream(device)
+    if torch.cuda.current_stream(device) == default:
+        default.synchronize()
+        torch.cuda.set_stream(torch.cuda.Stream(device))
 
 
 def unlike(found: Sequence[tuple[int | str, ...]], what: str) -> str:

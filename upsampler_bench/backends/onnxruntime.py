@@ -82,6 +82,7 @@ def _session(path: Path, device: torch.device, *, profile: bool = False) -> Any:
     options.profile_file_prefix = str(path.with_suffix(""))
     if device.type == "cpu":
         return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS["cpu"]])
+    _engine.use_own_stream(device)
     chosen = {
         "device_id": str(device.index or 0),
         # The stream that is timed, and the precision of products that torch has.

@@ -79,6 +79,7 @@ def _bound(engine: Any, device: torch.device) -> Callable[..., Any]:
     import tensorrt
     import torch
 
+    _engine.use_own_stream(device)
     dtypes = {tensorrt.float32: torch.float32, tensorrt.float16: torch.float16}
     context, names, outputs = engine.create_execution_context(), [], []
     for place in range(engine.num_io_tensors):

@@ -39,7 +39,7 @@ class Cpu:
             del out
         return Timings(tuple(seconds))
 
-    def timing_method(self) -> str:
+    def timing_method(self, *, captured: bool = True) -> str:
         """Names the clock, the threads and the heap."""
         threads = torch.get_num_threads()
         noun = "thread" if threads == 1 else "threads"

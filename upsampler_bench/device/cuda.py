@@ -111,10 +111,11 @@ class Cuda:
             seconds.append(self.seconds(begin, self.moment()))
         return CALIBRATION_CYCLES / min(seconds)
 
-    def timing_method(self) -> str:
-        """Names the clock, how launches are hidden, the cache and the graph."""
+    def timing_method(self, *, captured: bool = True) -> str:
+        """Names the clock, how launches are hidden, the cache and the graph, where the calls are captured."""
         cache = "warm L2" if self._scratch is None else "cold, clean L2"
-        return f"CUDA events, launches hidden by a spin, {cache}{', replayed CUDA graph' if self._graph else ''}"
+        graph = ", replayed CUDA graph" if self._graph and captured else ""
+        return f"CUDA events, launches hidden by a spin, {cache}{graph}"
 
     def peak(self, step: Step) -> Peak:
         """Two warm steps, then the allocator's peak beyond the level before."""

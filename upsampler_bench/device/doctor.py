@@ -58,15 +58,21 @@ def _device(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
     if is_cuda:
         condition = now.conditions[0]
         yield "driver", f"{now.versions['driver'] or 'unknown'}, CUDA {now.versions['cuda']}", False, ""
-        processes = int(condition.get("gpu_processes", 0))
+        processes = condition.get("gpu_processes")
         advice = "end them, or choose another GPU with --device cuda:i"
-        yield "GPU processes", str(processes), processes > 1, advice
-        celsius = float(condition.get("temperature_c", 0))
-        yield "temperature", f"{celsius:.0f} C", celsius > HOT_CELSIUS, "let it cool down first"
-        reasons = str(condition.get("throttled", ""))
-        yield "throttling", reasons or "none", bool(reasons), "samples will be marked; check power and cooling"
+        yield "GPU processes", _known(processes), processes is not None and int(processes) > 1, advice
+        celsius = condition.get("temperature_c")
+        hot = celsius is not None and float(celsius) > HOT_CELSIUS
+        yield "temperature (C)", _known(celsius), hot, "let it cool down first"
+        reasons = condition.get("throttled")
+        advice = "samples will be marked; check power and cooling"
+        yield "throttling", "none" if reasons == "" else _known(reasons), bool(reasons), advice
     tf32 = now.machine.get("tf32", "off")
     yield "TF32", tf32, tf32 != "off", "float32 operators would be measured at a lower precision"
+
+
+def _known(value: float | str | None) -> str:
+    return "unknown: the driver does not say" if value is None else str(value)
 
 
 def _processor(now: Environment) -> Iterator[tuple[str, str, bool, str]]:

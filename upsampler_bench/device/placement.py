@@ -97,7 +97,14 @@ def _gpus(names: Sequence[str]) -> tuple[Placement, ...]:
     if len(set(models.values())) > 1:
         listed = ", ".join(f"{name} is {model}" for name, model in models.items())
         raise DeviceError(f"--devices must be of one model: {listed}; measure each model in a run of its own")
-    return _with_host_cores([Placement(name, nvml.uuid(one)) for name, one in zip(names, properties, strict=True)])
+    placements = [Placement(name, nvml.uuid(one)) for name, one in zip(names, properties, strict=True)]
+    for placement in placements:
+        if nvml.driver_version() and nvml.index(placement.uuid) is None:
+            raise DeviceError(
+                f"--devices {placement.name}: the driver does not know it as a whole GPU; parts of one (MIG) are "
+                "measured by --device"
+            )
+    return _with_host_cores(placements)
 
 
 def _with_host_cores(placements: Sequence[Placement]) -> tuple[Placement, ...]:

@@ -61,7 +61,7 @@ class Device(Protocol):
     def time(self, call: Call, count: int) -> Timings:
         """Times `count` calls one by one."""
 
-    def timing_method(self) -> str:
+    def timing_method(self, *, captured: bool = True) -> str:
         """How `time` measures, for readers."""
 
     def peak(self, step: Step) -> Peak:

@@ -13,6 +13,11 @@ EXPOSED = "launches not hidden: the device may have waited for the host in {call
 ON_HOST = "host clock, device idle before each call"
 
 
+def exposed_note(exposed: int, count: int) -> str:
+    """The note of so many calls, of all that were timed, whose launches could not be hidden."""
+    return EXPOSED.format(calls="every call" if exposed == count else "some calls")
+
+
 def readings(
     infos: Sequence[MetricInfo], rounds: tuple[Timings, ...], facts: Facts, method: str
 ) -> tuple[Reading, ...]:
@@ -27,7 +32,7 @@ def readings(
     latency, wall, launch = (info.name for info in infos)
     samples = tuple(timings.device for timings in rounds)
     exposed, count = sum(timings.exposed for timings in rounds), sum(map(len, samples))
-    notes = (EXPOSED.format(calls="every call" if exposed == count else "some calls"),) if exposed else ()
+    notes = (exposed_note(exposed, count),) if exposed else ()
     found = [Reading(latency, samples, method, notes, facts)]
     if any(timings.wall for timings in rounds):
         found.append(Reading(wall, tuple(timings.wall for timings in rounds), f"{ON_HOST} and after it"))

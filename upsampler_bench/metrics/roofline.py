@@ -46,7 +46,7 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
     counts = flops.of(workload)
     facts = {"bytes": float(minimum_traffic(workload)), "macs": float(counts.by_convention["mac"])}
     uncounted = {"uncounted": ", ".join(counts.unknown)} if counts.unknown else {}
-    method = f"minimum traffic and multiply-adds at the rates of this run ({device.timing_method()})"
+    method = f"minimum traffic and multiply-adds at the rates of this run ({device.timing_method(captured=False)})"
     reading = Reading(INFO.name, (), method, facts={**facts, **uncounted})
     return (_at(rates.measured(device, workload.inputs[0].dtype), reading),)
 

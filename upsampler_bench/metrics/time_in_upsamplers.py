@@ -11,6 +11,7 @@ from upsampler_bench import backends
 from upsampler_bench.case import INFERENCE, Case
 from upsampler_bench.device import Device
 from upsampler_bench.metrics import MODEL
+from upsampler_bench.metrics._timed import exposed_note
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.stats import FEWEST
 from upsampler_bench.workloads.workload import Workload
@@ -45,13 +46,15 @@ def measure(workload: Workload, device: Device) -> tuple[Reading, ...]:
             workload.eager_forward()
             spans.append((begin, device.moment()))
 
+        exposed = 0
         for _ in range(FEWEST):
-            device.time(forward, 1)  # of the calls it makes, the last one has its launches hidden
+            exposed += device.time(forward, 1).exposed  # of the calls it makes, the last one has its launches hidden
             *inside, whole = spans
             rounds.append((sum(device.seconds(*span) for span in inside) / device.seconds(*whole),))
-    notes = () if workload.is_eager else ("measured on the eager form",)
-    method = f"moments before and after each upsampler, {device.timing_method()}"
-    return (Reading(INFO.name, tuple(rounds), method, notes),)
+    notes = [] if workload.is_eager else ["measured on the eager form"]
+    notes += [exposed_note(exposed, FEWEST)] if exposed else []
+    method = f"moments before and after each upsampler, {device.timing_method(captured=False)}"
+    return (Reading(INFO.name, tuple(rounds), method, tuple(notes)),)
 
 
 @contextmanager

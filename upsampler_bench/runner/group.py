@@ -20,7 +20,7 @@ from upsampler_bench.device.environment import ConditionMonitor
 from upsampler_bench.errors import BenchError
 from upsampler_bench.results import INTERRUPTED, THROTTLED, Reading
 from upsampler_bench.runner.interleaving import FAILED, WARMUP_SHARE, Subject, interleave, seconds_needed, warm_up
-from upsampler_bench.runner.protocol import Message, Request
+from upsampler_bench.runner.protocol import DEAD_DEVICE, Message, Request
 from upsampler_bench.stats import estimate_rounds
 from upsampler_bench.workloads import output_check, workload
 from upsampler_bench.workloads.process_state import ProcessState
@@ -33,8 +33,6 @@ ESTIMATE_SECONDS = 0.25
 DISTURBED_SHARE = 0.1
 # Of the time that a budget leaves a group, what building and checking may take; and the least limit of an operator (s).
 PREPARING_SHARE, LEAST_SECONDS = 0.5, 1e-3
-# The exit code of a process whose device no longer answers.
-DEAD_DEVICE = 70
 MEMORY_SIGNS = (
     "can't allocate memory",
     "not enough memory",
@@ -141,41 +139,43 @@ class Group:
     def _time(self, name: str, timed: metrics.Timed) -> None:
         built = {key: one for key, one in self.workloads.items() if key not in self.failed}
         settings = self._within_budget(len(built))
-        subjects = {key: Subject(one.case.upsampler, one.step) for key, one in built.items()}
-        keys = {id(subject): key for key, subject in subjects.items()}
+        subjects = [Subject(one.case.upsampler, one.step, key) for key, one in built.items()]
 
         def take(subject: Subject, count: int) -> Timings | None:
-            key = keys[id(subject)]
-            self._announce_timing(key, name, subject, settings)
-            return self._attempt([self.workloads[key].case], "", lambda: self.device.time(subject.call, count))
+            self._announce_timing(subject.key, name, subject, settings)
+            return self._time_calls(subject, count)
 
         def prepare(subject: Subject) -> None:
             subject.call = self.device.captured(subject.call)
             warm_up(subject, take, settings)
 
         with ConditionMonitor(self.device.conditions) as monitor:
-
-            def finished(subject: Subject) -> None:
-                self._finish(keys[id(subject)], subject, timed, monitor)
-
-            for key, subject in subjects.items():
+            for subject in subjects:
                 subject.stop = self._ended()
                 if subject.stop:
                     continue
-                self._attempt([self.workloads[key].case], name, partial(prepare, subject))
-                if key in self.failed:
+                self._attempt([self.workloads[subject.key].case], name, partial(prepare, subject))
+                if subject.key in self.failed:
                     subject.stop = FAILED
-            interleave(list(subjects.values()), take, settings, self._ended, finished)
+            finished = partial(self._finish, timed=timed, monitor=monitor)
+            interleave(subjects, take, settings, self._ended, finished)
         self._tell_untimed(name, subjects)
         self.emit(Message("conditions", facts=dict(monitor.summary())))
         if not self._ended():
-            self._recheck({key: estimate_rounds(one.by_round()).value for key, one in subjects.items() if one.samples})
+            self._recheck({one.key: estimate_rounds(one.by_round()).value for one in subjects if one.samples})
 
-    def _tell_untimed(self, name: str, subjects: Mapping[str, Subject]) -> None:
+    def _time_calls(self, subject: Subject, count: int) -> Timings | None:
+        timed = self.workloads[subject.key]
+        timings = self._attempt([timed.case], "", lambda: self.device.time(subject.call, count))
+        if self.device.kind == "cuda":
+            timed.drop_gradients()  # the others need the memory
+        return timings
+
+    def _tell_untimed(self, name: str, subjects: Sequence[Subject]) -> None:
         """Says which operators the budget left no time for."""
-        for key, subject in subjects.items():
+        for subject in subjects:
             if not subject.samples and subject.stop == self.request.settings.used_up:
-                self.emit(Message("incomplete", key, text=f"no {name}: {subject.stop}"))
+                self.emit(Message("incomplete", subject.key, text=f"no {name}: {subject.stop}"))
 
     def _recheck(self, seconds: Mapping[str, float]) -> None:
         """Sends the lower bounds again that the operators' times contradict."""
@@ -187,15 +187,15 @@ class Group:
                     if reading != readings[key]:
                         self.emit(Message("reading", key, reading=reading))
 
-    def _finish(self, key: str, subject: Subject, timed: metrics.Timed, monitor: ConditionMonitor) -> None:
+    def _finish(self, subject: Subject, timed: metrics.Timed, monitor: ConditionMonitor) -> None:
         """Emits the readings of an operator that was timed to its end; the first also states why sampling ended."""
         if not subject.samples:
             return
         facts: Facts = {"stop": subject.stop}
         if not self.request.timed_only:
-            facts["first_call"] = self.first_calls[key]
+            facts["first_call"] = self.first_calls[subject.key]
         readings = timed.readings(tuple(subject.rounds), facts, self.device.timing_method())
-        self._emit_readings(self.workloads[key].case, [_marked(reading, monitor) for reading in readings])
+        self._emit_readings(self.workloads[subject.key].case, [_marked(reading, monitor) for reading in readings])
 
     def _announce_timing(self, key: str, step: str, subject: Subject, settings: Settings) -> None:
         """Announces who is timed next, and now and then how precise its estimate is."""

@@ -29,12 +29,14 @@ class Subject:
     """One operator on its way through the rounds.
 
     Attributes:
+        key: its case's.
         spent: seconds of its calls that count towards its time limit.
         warming: those of them that its warm-up took.
     """
 
     name: str
     call: Call
+    key: str = ""
     rounds: list[Timings] = field(default_factory=list)
     spent: float = 0.0
     warming: float = 0.0

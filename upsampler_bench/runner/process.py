@@ -18,7 +18,7 @@ from pathlib import Path
 
 from upsampler_bench.case import Case
 from upsampler_bench.device.placement import ANYWHERE, Placement
-from upsampler_bench.runner.protocol import INTERRUPT, Message, Request, read_message, write_request
+from upsampler_bench.runner.protocol import DEAD_DEVICE, INTERRUPT, Message, Request, read_message, write_request
 
 # Until the first message (s): a busy machine imports torch slowly, and no operator is to blame for that.
 START_SECONDS = 120.0
@@ -189,9 +189,9 @@ class Ending:
     errors: str = ""
 
     @property
-    def is_outside(self) -> bool:
-        """Whether a system or a person ended it by a signal."""
-        return -self.code in (signal.SIGKILL, signal.SIGTERM)
+    def is_explained(self) -> bool:
+        """Whether it is known why it ended: a system or a person sent a signal, or the case killed its device."""
+        return self.code in (-signal.SIGKILL, -signal.SIGTERM, DEAD_DEVICE)
 
     def reason(self, step: str = "") -> str:
         """Why it ended, as a row's reason; `step` is what it was doing."""

@@ -16,6 +16,8 @@ from upsampler_bench.text import cleaned
 
 # A second line to the measuring process: stop after the call you are in, and send what you have.
 INTERRUPT = "interrupt\n"
+# The exit code of a measuring process whose device no longer answers, after it has said why.
+DEAD_DEVICE = 70
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from upsampler_bench.runner.group import OUT_OF_MEMORY
 from upsampler_bench.runner.pool import Interrupted, Pool
 from upsampler_bench.runner.process import Ending
 from upsampler_bench.runner.progress import ProgressListener
-from upsampler_bench.runner.protocol import Message, Request
+from upsampler_bench.runner.protocol import DEAD_DEVICE, Message, Request
 from upsampler_bench.runner.session import NOT_YET, OUT_OF_MEMORY_BEFORE, Session, retried
 
 LOST = (FAILED, SKIPPED)
@@ -325,7 +325,7 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
     has_time = not deadline or time.monotonic() < deadline
-    has_crashed = ending.last.kind != "end" and not ending.stopped and not ending.is_outside
+    has_crashed = ending.last.kind != "end" and not ending.stopped and not ending.is_explained
     is_lost = blamed is None or state.measurement(blamed).status in LOST
     if blamed is not None and not is_lost and others and has_time and blamed.mode != PROBE and has_crashed:
         request = replace(request, linger=min(time.monotonic() - begun + LINGER_MARGIN, MOST_LINGER))
@@ -377,7 +377,8 @@ def _blame(state: State, case: Case, ending: Ending, origin: Origin) -> None:
     if metric is None or not capabilities.is_probe(metric):
         # A process that the budget ends is not the case's fault.
         status = SKIPPED if ending.stopped == state.session.settings.used_up else FAILED
-        state.give_up(case, status, ending.reason(step))
+        said = state.measurement(case).reason.removeprefix(NOT_YET) if ending.code == DEAD_DEVICE else ""
+        state.give_up(case, status, said or ending.reason(step))
     elif state.measurement(case).reading(metric.INFOS[0].name) is None:
         for reading in capabilities.refusal(metric, ending.reason()):
             _receive(state, {case.key: case}, Message("reading", case.key, reading=reading), origin)

@@ -55,7 +55,7 @@ def measure(request: Request, emit: Emit, interrupted: Callable[[], bool]) -> No
         operators.load((), request.specs)
         operators.add_variants(case.upsampler for case in request.cases)
         target = device.create(request.device, request.settings)
-        if target.kind == "cpu":
+        if target.kind == "cpu" and all(case.device == "cpu" for case in request.cases):
             _limit_memory(request.settings.memory_limit)
         if request.question:
             _answer(request, emit)

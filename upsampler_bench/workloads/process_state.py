@@ -20,6 +20,16 @@ def _set_default_device(context: Any) -> None:
     torch.set_default_device(None if context is None else context.device)
 
 
+def _cudnn() -> tuple[bool, bool, bool]:
+    backend = torch.backends.cudnn
+    return backend.allow_tf32, backend.benchmark, backend.deterministic
+
+
+def _set_cudnn(settings: tuple[bool, bool, bool]) -> None:
+    backend = torch.backends.cudnn
+    backend.allow_tf32, backend.benchmark, backend.deterministic = settings
+
+
 # Each with how it is read and how it is put back.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
@@ -27,6 +37,7 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "the default device": (_default_device, _set_default_device),
     "the float32 precision of products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "the settings of cuDNN": (_cudnn, _set_cudnn),
     "autocast": (torch.is_autocast_enabled, torch.set_autocast_enabled),
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
 }

@@ -51,7 +51,8 @@ class TrainingStep:
         return labels.to(scores.device)
 
 
-def prepare(model: nn.Module, size: tuple[int, int] | None, seed: int) -> TrainingStep:
-    """A training step for a model that has been moved to its device and dtype."""
+def prepare(model: nn.Module, size: tuple[int, int] | None, seed: int, *, capturable: bool = False) -> TrainingStep:
+    """A training step for a model that has been moved to its device and dtype; capturable by a CUDA graph if asked."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return TrainingStep(torch.optim.AdamW(trained, lr=LEARNING_RATE) if trained else None, size, seed)
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, capturable=capturable) if trained else None
+    return TrainingStep(optimizer, size, seed)

@@ -109,8 +109,9 @@ class Workload:
 def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, ...]:
     """The inputs that every operator of a group shares.
 
-    For bare operators the feature x (B, C, H, W), the encoder feature (B, C, sH, sW) and an image (B, 3, h, w); for a
-    model its own. The same seed gives the same numbers, whatever was drawn before.
+    For bare operators the feature x (B, C, H, W), the encoder feature (B, C, sH, sW) and an image (B, 3, h, w), in
+    training also the gradient of the output (ones); for a model its own. The same seed gives the same numbers,
+    whatever was drawn before.
 
     Raises:
         PlanError, MissingPackage: there is no such model, or it needs a package that is not installed.
@@ -126,7 +127,8 @@ def shared_inputs(case: Case, settings: Settings) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(settings.seed)
     drawn = [torch.randn(case.batch, *shape, generator=generator) for shape in shapes]
     kind = {"device": torch.device(case.device), "dtype": DTYPES[case.dtype], "memory_format": LAYOUTS[case.layout]}
-    return tuple(x.to(**kind) for x in drawn)  # type: ignore[call-overload]
+    inputs = tuple(x.to(**kind) for x in drawn)  # type: ignore[call-overload]
+    return (*inputs, torch.ones_like(inputs[1])) if case.mode == TRAIN and not case.model else inputs
 
 
 def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workload:
@@ -146,16 +148,16 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
     gradient = step = None
     if not case.model:
         assert isinstance(module, upsamplers.Upsampler)
-        x, feature, image = inputs
+        x, feature, image, *gradients = inputs
+        gradient = next(iter(gradients), None)
         inputs = (x, _guide(module, feature, image, case)) if module.needs_guide else (x,)
     if case.mode == TRAIN:
         takes_image = bool(case.model) and not models.get(case.model).features
         if not takes_image:
             inputs = tuple(x.requires_grad_() if x.is_floating_point() else x for x in inputs)
         if case.model:
-            step = training_step.prepare(module, (case.height, case.width) if takes_image else None, settings.seed)
-        else:
-            gradient = torch.ones_like(feature)
+            size = (case.height, case.width) if takes_image else None
+            step = training_step.prepare(module, size, settings.seed, capturable=settings.cuda_graph)
     call = backends.prepare(case.backend, module, inputs)
     return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
 

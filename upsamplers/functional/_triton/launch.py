@@ -129,6 +129,10 @@ def tuned(
     return lambda kernel: Tuned(kernel, list(configs), keys, fits, dict(derived or {}), autotune)
 
 
+# Whether the fastest blocks are kept on disk for later processes; tests that time none turn it off.
+KEPT_ON_DISK = True
+
+
 class Tuned:
     """A kernel with the blocks that triton's tuner found fastest.
 
@@ -156,7 +160,7 @@ class Tuned:
             import triton
 
             if "cache_results" in inspect.signature(triton.autotune).parameters:
-                autotune = {**autotune, "cache_results": True}
+                autotune = {**autotune, "cache_results": KEPT_ON_DISK}
             prune = {"early_config_prune": self._fitting}
             tune = triton.autotune(configs, list(keys), prune_configs_by=prune, **autotune)
             self._tuner = tune(triton.heuristics(derived)(kernel))
