@@ -10,7 +10,7 @@ from upsamplers.functional._torch.point_attention import AttendedPoints
 from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.portable_points import sampled_sum
 from upsamplers.functional._torch.stage import stage
-from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.backend import MOST_IMAGES, uses_triton
 
 
 def attended_points(
@@ -61,7 +61,9 @@ def attended_points(
     with stage("attention"):
         scale = max(-(-query.shape[axis] // x.shape[axis]) for axis in (2, 3))
         others = (key, query, bias, offsets)
-        fused = uses_triton(backend, x, *others, scale=scale, groups=hood.groups)
+        planes = hood.groups * hood.points
+        why_not = f"takes up to {MOST_IMAGES} points of all groups, not {planes}" if planes > MOST_IMAGES else None
+        fused = uses_triton(backend, x, *others, scale=scale, groups=hood.groups, why_not=why_not)
         if not fused and needs_plain_operations():
             return sampled_sum(x, key, query, bias, offsets, hood)
         require_option("the kernel of a neighbourhood", hood.kernel, odd=True)
@@ -82,7 +84,7 @@ def attended_points(
             from upsamplers.functional._triton.launch import dense
 
             out = triton_form.attended_points(
-                x, key, dense(query), bias.contiguous(), dense(offsets), hood.kernel, hood.groups, hood.reach
+                x, key, dense(query), bias.contiguous(), dense(offsets), hood.kernel, hood.groups, float(hood.reach)
             )
             return out
         out = AttendedPoints.apply(x, key, query, bias, offsets, hood)  # type: ignore[no-untyped-call]

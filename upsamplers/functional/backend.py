@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -71,7 +73,14 @@ def require_backend(backend: str) -> None:
 
 
 def uses_triton(
-    backend: str, x: Tensor, *others: Tensor, kernel: int = 1, scale: int = 1, groups: int = 1, depth: int = 1
+    backend: str,
+    x: Tensor,
+    *others: Tensor,
+    kernel: int = 1,
+    scale: int = 1,
+    groups: int = 1,
+    depth: int = 1,
+    why_not: str | None = None,
 ) -> bool:
     """Whether the Triton form runs: the one place where that is decided.
 
@@ -83,6 +92,7 @@ def uses_triton(
         others: the other tensors that the kernels would read.
         kernel, scale, groups: k, s and Z, as far as they limit the kernels.
         depth: channels of a group's queries and keys, where kernels multiply these as matrices.
+        why_not: a limit of the caller's own kernels, as a predicate without its subject; None where they can run.
 
     Raises:
         Unsupported: Triton was asked for by name and cannot run, with the reason; or there is no such backend.
@@ -91,7 +101,7 @@ def uses_triton(
     wanted = _choice.backend if backend == "auto" else backend
     if wanted == "torch" or (wanted == "auto" and not x.is_cuda) or _is_exporting():
         return False
-    reason = why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups, depth=depth)
+    reason = why_not or why_not_triton(x, *others, kernel=kernel, scale=scale, groups=groups, depth=depth)
     if reason is None:
         return True
     if wanted == "triton":
@@ -155,6 +165,8 @@ def _why_no_triton() -> str:
             return f"needs triton {'.'.join(map(str, LEAST_TRITON))} or newer, not {found}"
     if not (is_interpreted() or os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang")))):
         return "needs a C compiler, by which triton builds what launches kernels: install gcc or clang, or set CC"
+    if not (is_interpreted() or Path(sysconfig.get_paths()["include"], "Python.h").exists()):
+        return "needs Python's header files, with which triton builds what launches kernels: install python3-dev"
     return ""
 
 

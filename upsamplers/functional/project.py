@@ -39,7 +39,7 @@ def project(x: Tensor, *layers: nn.Module, norm: nn.GroupNorm | None = None, bac
         if is_folded and len(weights) == len(layers) and uses_triton(backend, x, *weights):
             from upsamplers.functional._triton import projection
 
-            if projection.can_project(*weights):
+            if projection.can_project(x, weights):
                 scale, shift = (None, None) if norm is None else norm_scale_and_shift(norm, x, backend)
                 biases = [convolution.bias for convolution in convolutions]
                 return projection.project(x, weights, biases, norm_scale=scale, norm_shift=shift)

@@ -67,8 +67,9 @@ def reassemble(
     """
     with stage("reassembly"):
         others = [tensor for tensor in (shared, guide, gate) if tensor is not None]
-        sizes = {"kernel": kernel, "scale": scale, "groups": groups}
-        fused = border != "replication" and uses_triton(backend, x, weights, *others, **sizes)
+        fused = border != "replication" and uses_triton(
+            backend, x, weights, *others, kernel=kernel, scale=scale, groups=groups
+        )
         if fused or not needs_plain_operations():
             _require(x, weights, kernel, groups, scale, border, normalize)
             _require_others(x, kernel, groups, scale, shared, guide, gate)

@@ -92,7 +92,9 @@ def sample_points(
         batch, channels, height, width = x.shape
         groups = offsets.shape[1] // (2 * scale**2)
         given = [tensor for tensor in (scopes, initial) if tensor is not None]
-        fused = uses_triton(backend, x, offsets, *given, scale=scale, groups=groups)
+        learns_initial = initial is not None and initial.requires_grad and torch.is_grad_enabled()
+        why_not = "has no gradient of the initial displacements" if learns_initial else None
+        fused = uses_triton(backend, x, offsets, *given, scale=scale, groups=groups, why_not=why_not)
         if fused or not needs_plain_operations():
             _require(x, offsets, scopes, initial, groups, scale)
         if fused:

@@ -153,12 +153,12 @@ class DySample(Upsampler):
         weights = [layer.weight for layer in layers]
         if torch.is_grad_enabled() or is_autocast(x) or not is_plain(*layers) or x.dtype != weights[0].dtype:
             return False
-        positions = self.scale**2 if self.style == "pl" else 1
-        if not uses_triton(self.backend, x, *weights, groups=positions):
+        shuffle = self.scale if self.style == "pl" else 1
+        if not uses_triton(self.backend, x, *weights, groups=shuffle**2):
             return False
         from upsamplers.functional._triton.projection import can_project
 
-        return can_project(*weights)
+        return can_project(x, weights, shuffle)
 
     def _called(self, image: Tensor, layers: list[nn.Conv2d]) -> tuple[Tensor, ...]:
         """What the layers make of an image."""

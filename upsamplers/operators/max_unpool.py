@@ -13,6 +13,9 @@ from upsamplers.functional._torch.layout import laid_out_as
 from upsamplers.functional.backend import uses_triton
 from upsamplers.registry import register
 
+# A program of the kernels holds s² output pixels of each input pixel.
+LARGEST_SCALE = 8
+
 
 @register("max-unpool", paper="Badrinarayanan et al., TPAMI 2017", year=2017)
 class MaxUnpool(Upsampler):
@@ -67,7 +70,8 @@ class MaxUnpool(Upsampler):
                 f"the guide is {found}; expected the int64 indices of shape {tuple(x.shape)} on {x.device} that "
                 f"make_guide(feature) makes for this x"
             )
-        if uses_triton(self.backend, x, scale=self.scale):
+        too_large = f"takes scales up to {LARGEST_SCALE}, not {self.scale}" if self.scale > LARGEST_SCALE else None
+        if uses_triton(self.backend, x, scale=self.scale, why_not=too_large):
             from upsamplers.functional._triton.launch import dense
             from upsamplers.functional._triton.unpool import max_unpool
 

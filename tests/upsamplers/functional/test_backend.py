@@ -151,8 +151,9 @@ class TestOnCuda:
             ("find_spec", lambda name: None, "needs triton, which is not installed: pip install triton"),
             ("version", lambda name: "3.5.1", "needs triton 3.6 or newer, not 3.5.1"),
             ("shutil", SimpleNamespace(which=lambda name: None), "needs a C compiler, by which triton builds"),
+            ("sysconfig", SimpleNamespace(get_paths=lambda: {"include": "/"}), "needs Python's header files"),
         ],
-        ids=["no triton", "an old one", "no compiler"],
+        ids=["no triton", "an old one", "no compiler", "no headers"],
     )
     def test_where_kernels_cannot_be_built_everything_runs_on_torch(
         self, on_cuda, monkeypatch, not_interpreted, name, replacement, reason

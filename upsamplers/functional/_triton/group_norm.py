@@ -13,6 +13,7 @@ from upsamplers.functional._torch.differentiable import gradients_again
 from upsamplers.functional._triton import group_norm_kernels as kernels
 from upsamplers.functional._triton.launch import launch, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
+from upsamplers.functional.backend import next_power_of_2
 
 # Pixels whose mean one program takes: of a channel where rows are contiguous, else of some channels.
 ROW_TILE, CHANNEL_TILE = 2048, 128
@@ -51,7 +52,7 @@ def _statistics(
     launch(
         kernels.scale_and_shift_kernel, lambda _: (groups, 1, batch),
         means, squares, weight, bias, scale, shift, mean, reciprocal, eps, tiles, pixels, channels // groups, channels,
-        TILE=tile,
+        next_power_of_2(tiles), TILE=tile,
     )  # fmt: skip
     return scale, shift, mean, reciprocal
 

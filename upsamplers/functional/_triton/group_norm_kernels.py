@@ -57,11 +57,11 @@ def group_tiles(start, tiles, pixels, group_channels, channels, TILE: tl.constex
     return offs, is_tile, tl.where(is_tile, tl.minimum(pixels - tile * TILE, TILE), 0).to(tl.float32)
 
 
-@tuned(SCALE_BLOCKS, ("tiles", "group_channels"))
-@triton.jit
+@tuned(SCALE_BLOCKS, ("tune_tiles", "group_channels"))
+@triton.jit(do_not_specialize=("tune_tiles",))
 def scale_and_shift_kernel(
     means, squares, weight, bias, scale, shift, group_means, reciprocals, eps, tiles, pixels, group_channels, channels,
-    TILE: tl.constexpr, BLOCK_T: tl.constexpr,
+    tune_tiles, TILE: tl.constexpr, BLOCK_T: tl.constexpr,
 ):  # fmt: skip
     """One group of one image: scale = weight / sqrt(variance + eps) and shift = bias - mean · scale."""
     batch = tl.program_id(2).to(tl.int64)

@@ -28,7 +28,7 @@ def filter_per_image_bwd_dy(grad_u: Tensor, grad_v: Tensor, filters: Tensor, y: 
     return grad_y
 
 
-@partial(Operation, fake=lambda grad_u, grad_v, filters, y: torch.empty_like(filters))
+@partial(Operation, fake=lambda grad_u, grad_v, filters, y: filters.new_empty(filters.shape))
 def filter_per_image_bwd_dfilters(grad_u: Tensor, grad_v: Tensor, filters: Tensor, y: Tensor) -> Tensor:
     """The gradient (B, 2, k, k) of the filters: a sum in each program, then the sum of those."""
     batch, channels, height, width = grad_u.shape

@@ -110,13 +110,19 @@ def _alignment(out: Tensor) -> int:
     return gcd(16, batch, channel, row, out.shape[3]) if column == 1 else 1
 
 
+def _empty_displacements(
+    grad: Tensor, x: Tensor, offsets: Tensor, scopes: Tensor | None, *_: Any
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    return torch.empty_like(offsets), offsets.new_empty(0) if scopes is None else torch.empty_like(scopes)
+
+
 def sample_displaced_bwd_doffsets(
     grad: Tensor, x: Tensor, offsets: Tensor, scopes: Tensor | None, initial: Tensor | None,
     factor: float, groups: int, scale: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The gradients of offsets and scopes, of which each output pixel has its own; the second is empty without."""
     batch, channels, height, width = x.shape
-    grad_offsets, grad_scopes = torch.empty_like(offsets), torch.empty_like(offsets if scopes is None else scopes)
+    grad_offsets, grad_scopes = _empty_displacements(grad, x, offsets, scopes)
     launch(
         kernels.sample_points_bwd_doffsets_kernel,
         rectangle_grid((scale * height, scale * width), None, batch * groups),
@@ -140,7 +146,7 @@ def sample_displaced_bwd_dx(
     """
     batch, channels, height, width = x.shape
     grad_x = empty_feature(x, x.shape, torch.int64 if exact else torch.float32)
-    steps = x.new_ones((), dtype=torch.float32)
+    steps = x.new_ones((), dtype=torch.float32) if exact else grad  # which is not read then
     if exact and grad.numel():  # stays on the device, so that nothing waits for it
         steps = STEPS / torch.linalg.vector_norm(grad, float("inf"), dtype=torch.float32).clamp(min=SMALLEST)
     pointers = *_pointers(x, offsets, scopes, initial), grad, steps, grad_x
@@ -170,8 +176,8 @@ def interpolate_bilinear_bwd_dx(grad: Tensor, scale: int) -> Tensor:
         rectangle_grid((height, width), channels, batch),
         grad, grad, grad, grad, grad, grad_x, channels, height, width, 1, 0.0, *tuning_keys(grad_x),
         *grad_x.stride(), *grad.stride(), *grad.stride(),
-        S=scale, SUBS=next_power_of_2(scale), HAS_OFFSETS=False, HAS_SCOPES=False, HAS_INITIAL=False, EXACT=False,
-        ALIGN=_alignment(grad),
+        S=scale, SUBS=next_power_of_2(scale), HAS_OFFSETS=False, ALIGN=_alignment(grad),
+        HAS_SCOPES=False, HAS_INITIAL=False, EXACT=False,
     )  # fmt: skip
     return grad_x
 
@@ -185,7 +191,7 @@ def _displaced_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> Non
 def _displaced_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     grad_x, grad_offsets, grad_scopes = None, None, None
     if grad is not None:
-        grad = dense(materialized(grad))
+        grad = materialized(grad)
         if ctx.needs_input_grad[0]:
             exact = torch.are_deterministic_algorithms_enabled()
             grad_x = displaced_bwd_dx(grad, *ctx.saved_tensors, *ctx.sizes, exact)
@@ -200,7 +206,7 @@ def _bilinear_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None
 
 
 def _bilinear_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, None]:
-    return None if grad is None else bilinear_bwd_dx(dense(materialized(grad)), ctx.scale), None
+    return None if grad is None else bilinear_bwd_dx(materialized(grad), ctx.scale), None
 
 
 def _flops(x: Any, *others: Any, **_: Any) -> int:
@@ -211,10 +217,7 @@ def _flops(x: Any, *others: Any, **_: Any) -> int:
 
 displaced_bwd_doffsets = Operation(
     sample_displaced_bwd_doffsets,
-    lambda grad, x, offsets, scopes, *_: (
-        torch.empty_like(offsets),
-        torch.empty_like(offsets if scopes is None else scopes),
-    ),
+    _empty_displacements,
 )
 displaced_bwd_dx = Operation(sample_displaced_bwd_dx, lambda grad, x, *_: empty_feature(x, x.shape))
 bilinear_bwd_dx = Operation(

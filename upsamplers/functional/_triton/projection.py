@@ -12,7 +12,7 @@ from upsamplers.functional._torch.layout import empty_feature
 from upsamplers.functional._triton.launch import dense, launch, pixel_strides, tuning_keys
 from upsamplers.functional._triton.operation import Operation
 from upsamplers.functional._triton.projection_kernels import project_fwd_kernel
-from upsamplers.functional.backend import next_power_of_2
+from upsamplers.functional.backend import MOST_ELEMENTS, next_power_of_2
 
 # Outputs of one projection, or of two side by side, that a program has in registers.
 MOST_OUTPUTS = 128
@@ -47,9 +47,10 @@ def project(
     return out
 
 
-def can_project(*weights: Tensor) -> bool:
-    """Whether the kernel has room for the outputs of these weights side by side."""
-    return sum(weight.shape[0] for weight in weights) <= MOST_OUTPUTS
+def can_project(x: Tensor, weights: Sequence[Tensor], shuffle: int = 1) -> bool:
+    """Whether the kernel has room for the outputs of these weights side by side, and counts them in 32 bits."""
+    outputs = sum(weight.shape[0] for weight in weights)
+    return outputs <= MOST_OUTPUTS and outputs * shuffle**2 * x.shape[2] * x.shape[3] < MOST_ELEMENTS
 
 
 def project_1x1(

@@ -12,7 +12,7 @@ import triton.language as tl
 from upsamplers.functional._triton.launch import IN_FLOAT32, tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
 
-KEYS = ("channels", *AUTOTUNE_KEYS, "BLOCK_N", "SHUFFLE", "stride_xc", "HAS_NORM")
+KEYS = ("channels", *AUTOTUNE_KEYS, "BLOCK_N", "SHUFFLE", "stride_xp", "HAS_NORM")
 SIZES = ("BLOCK_K", "BLOCK_P")
 BLOCKS = blocks(
     SIZES,

@@ -225,7 +225,8 @@ def window_sum_fwd_kernel(
     if HAS_GUIDE:
         share = gate + batch * (S * S * height * width) + (out_row * (width * S) + out_column)
         share = tl.load(share, mask=mask, other=0.0).to(tl.float32)
-        g_ptrs = guide + batch * stride_gb + (channel * stride_gc + (out_row * stride_gh + out_column * stride_gw))
+        guide += batch * stride_gb + group.to(tl.int64) * channels * stride_gc
+        g_ptrs = guide + (channel * stride_gc + (out_row * stride_gh + out_column * stride_gw))
         result += share * tl.load(g_ptrs, mask=is_channel & mask, other=0.0).to(tl.float32)
     offs_out = channel * stride_oc + (out_row * stride_oh + out_column * stride_ow)
     tl.store(out + offs_out, result.to(out.dtype.element_ty), mask=is_channel & mask)

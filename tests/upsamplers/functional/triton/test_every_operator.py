@@ -161,7 +161,8 @@ def test_second_derivatives_are_those_of_torch_or_refused(name):
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="interpreted programs run in one order")
-@pytest.mark.parametrize("name", EVERY)
+# Torch's own gradients of NAF's reflection and pool add atomically.
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "naf"])
 def test_deterministic_algorithms_give_the_same_bits_each_time(name):
     up, _ = small_pair(name)
     inputs = features(up, 2, 13, 17)

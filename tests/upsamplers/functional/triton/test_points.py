@@ -114,6 +114,14 @@ def test_strided_features_offsets_and_gradients():
         torch.testing.assert_close(*results, rtol=1e-3, atol=1e-4)
 
 
+def test_initial_displacements_that_are_learnt_run_on_torch():
+    x, offsets, initial = some(1, 4, 3, 4), some(1, 8, 3, 4), some(1, 8, 1, 1)
+    with pytest.raises(Unsupported, match="has no gradient of the initial displacements"):
+        sample_points(x, offsets, 2, initial=initial, backend="triton")
+    with torch.no_grad():
+        assert sample_points(x, offsets, 2, initial=initial, backend="triton").shape == (1, 4, 6, 8)
+
+
 def test_shapes_that_do_not_fit_are_refused():
     x = some(1, 6, 3, 4)
     for offsets, options, message in (

@@ -41,3 +41,10 @@ def test_indices_may_lie_anywhere_in_the_image(dtype):
     guide = torch.stack([torch.randperm(80)[:20] for _ in range(3)]).view(1, 3, 4, 5).to(DEVICE)
     for unpooled, expected in both(x, guide, 2):
         assert torch.equal(unpooled, expected)
+
+
+def test_larger_windows_than_a_program_holds_are_refused():
+    up = upsamplers.create("max-unpool", 2, scale=16, backend="triton")
+    x, guide = torch.randn(1, 2, 2, 2, device=DEVICE), torch.randn(1, 2, 32, 32, device=DEVICE)
+    with pytest.raises(upsamplers.Unsupported, match="takes scales up to 8, not 16"):
+        up(x, up.make_guide(guide))

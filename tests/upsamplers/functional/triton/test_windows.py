@@ -4,6 +4,7 @@ import pytest
 import torch
 from triton_pairs import DEVICE, agree, check, marks, unwritten_shows
 
+import upsamplers
 from upsamplers.functional import local_affinity, reassemble
 
 pytest.importorskip("triton")
@@ -53,6 +54,27 @@ def test_a_gate_blends_with_the_guide(is_shuffled):
 
     logits = some(1, 9, 6, 8) if is_shuffled else some(1, 36, 3, 4)
     agree(form, some(1, 4, 3, 4), logits, some(1, 4, 6, 8), some(1, 1, 6, 8).sigmoid())
+
+
+def test_a_gate_blends_every_group_with_its_own_channels_of_the_guide():
+    def form(x, weights, guide, gate, **on):
+        return reassemble(x, weights, 3, groups=2, guide=guide, gate=gate, **on)
+
+    agree(form, some(1, 6, 3, 4), some(1, 18, 6, 8), some(1, 6, 6, 8), some(1, 1, 6, 8).sigmoid())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("name", ["bilinear", "carafe", "dysample"])
+def test_a_gradient_that_is_a_slice_of_channels_is_read_where_it_lies(name, layout):
+    torch.manual_seed(0)
+    up = upsamplers.create(name, 8, backend="triton", **({"groups": 2} if name == "dysample" else {})).to(DEVICE)
+    x, skip = (some(2, 8, *size).contiguous(memory_format=layout).requires_grad_() for size in ((3, 4), (6, 8)))
+    found = torch.autograd.grad(torch.cat([up(x), skip], 1).sin().sum(), [x, *up.parameters()])
+    up.backend = "torch"
+    expected = torch.autograd.grad(torch.cat([up(x), skip], 1).sin().sum(), [x, *up.parameters()])
+    assert found[0].is_contiguous(memory_format=layout)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", [3, 7])
