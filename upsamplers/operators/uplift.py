@@ -86,7 +86,7 @@ class UPLiFT(Upsampler):
         require_guide_of_any_size(guide, x, self.guide_channels)
         norms = (module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
         for what, image in (("x", x), ("the guide", guide)):
-            if image[:, 0].numel() == 1 and any(norm.training for norm in norms):
+            if image.numel() == image.shape[1] and any(norm.training for norm in norms):
                 raise Unsupported(f"uplift: batch norm cannot be trained on a single value; {what} has 1 pixel")
         v = x
         if is_autocast(x):  # sums along the blocks in float32, whatever their convolutions answer in
