@@ -44,12 +44,15 @@ def capacity(
     timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
-    """Find the largest input (H = W), or with --side the largest factor, whose step fits in a memory.
+    """Find the largest input (H = W) whose step fits in a memory.
 
-    A step is a forward, in training with its backward. It is counted per operator without using memory and confirmed by
-    a real step: on a GPU at the size found, on a CPU at a size that takes about a second. Factors are 2, 4, 7, 8, 14,
-    16, 28, 32, 56, 64, 112 and 128, of which each operator takes those it can. Exit codes: 0 fine, 1 nothing fits,
-    2 misuse.
+    With --side the largest factor is found: of 2, 4, 7, 8, 14, 16, 28, 32, 56,
+    64, 112 and 128 those that an operator takes. A step is a forward, in
+    training with its backward. It is counted without using memory and confirmed
+    by a real step: on a GPU at the size found, on a CPU at a size that takes
+    about a second.
+
+    Exit codes: 0 fine, 1 nothing fits, 2 misuse.
     """
     from upsampler_bench.recommend import limits
 

@@ -10,18 +10,19 @@ import typer
 from upsampler_bench import storage
 from upsampler_bench.commands.console import console
 from upsampler_bench.errors import PlanError
+from upsampler_bench.export import names
 
 
 def export(
     results: Annotated[Path, typer.Argument(help="A results.json, or a folder that contains one.")],
     to: Annotated[
-        list[str] | None, typer.Option("--to", "-t", help="Format to write, e.g. junit; repeat for several.")
+        list[str] | None, typer.Option("--to", "-t", help=f"Format to write: {', '.join(names())}. Repeat for several.")
     ] = None,
     output_dir: Annotated[Path | None, typer.Option(help="Output folder; that of the results by default.")] = None,
 ) -> None:
-    """Write a stored run in the format of another tool: a CI, a dashboard, a benchmark database.
+    """Write a stored run in the format of another tool: a CI, a dashboard, ...
 
-    An unknown name after --to lists the available formats.
+    Exit codes: 0 fine, 2 misuse.
     """
     from upsampler_bench import export
     from upsampler_bench.export import _values

@@ -85,7 +85,9 @@ def backends(operators: Sequence[Operator]) -> Table:
         backend = backends.get(name)
         served = [operator.name for operator in operators if backend.OPERATORS in (AUTO, *operator.backends)]
         is_for_all = len(served) == len(operators)
-        rows.add_row(name, backend.DESCRIPTION + ("" if is_for_all else f": {', '.join(served)}"))
+        missing = backends.why_not(Case("", backend=name)) or ""
+        missing = f" ({missing.removeprefix(f'backend {name} ')})" if "pip install" in missing else ""
+        rows.add_row(name, backend.DESCRIPTION + missing + ("" if is_for_all else f": {', '.join(served)}"))
     return rows
 
 

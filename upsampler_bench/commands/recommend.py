@@ -48,10 +48,13 @@ def recommend(
     backend: Annotated[str | None, typer.Option(help="Only on this backend, such as onnxruntime.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend an operator under limits, from stored runs; measures what is needed into runs/ if none has it.
+    """Recommend an operator under limits, from stored runs.
 
-    An operator whose interval contains a limit is borderline and not recommended. Exit codes: 0 fine, 1 nothing passes
-    under one of the conditions, 2 misuse, 130 interrupted.
+    If none has what is needed, it is measured into runs/. An operator whose
+    interval contains a limit is borderline and not recommended.
+
+    Exit codes: 0 fine, 1 nothing passes under one of the conditions, 2 misuse,
+    130 interrupted.
     """
     from upsampler_bench import recommend
     from upsampler_bench.quality import choice
