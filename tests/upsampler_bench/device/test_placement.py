@@ -16,8 +16,16 @@ class Driver:
     levels: ClassVar = {("GPU-0", "GPU-1"): 0, ("GPU-0", "GPU-2"): 20, ("GPU-1", "GPU-2"): 10}
     near: ClassVar = {"GPU-0": 0x0F, "GPU-1": 0xF0, "GPU-2": 0xF00, "GPU-3": 0xF000}
 
+    def nvmlSystemGetDriverVersion(self):
+        return "570.86"
+
     def nvmlDeviceGetHandleByUUID(self, uuid):
         return uuid
+
+    def nvmlDeviceGetIndex(self, handle):
+        if handle not in self.near:
+            raise self.NVMLError("Not Found")
+        return int(handle.removeprefix("GPU-"))
 
     def nvmlDeviceGetTopologyCommonAncestor(self, first, second):
         return self.levels.get((first, second), 40)
@@ -74,6 +82,12 @@ def test_fewer_cores_than_devices_are_shared_with_a_warning(machine, monkeypatch
 def test_gpus_of_two_models_do_not_share_a_run(machine):
     machine[1].name = "NVIDIA L4"
     with pytest.raises(DeviceError, match="must be of one model: cuda:0 is NVIDIA H100, cuda:1 is NVIDIA L4"):
+        placement.parse("0,1")
+
+
+def test_a_part_of_a_gpu_is_refused(machine):
+    machine[1].uuid = "part"
+    with pytest.raises(DeviceError, match=r"cuda:1: the driver does not know it as a whole GPU; .*\(MIG\)"):
         placement.parse("0,1")
 
 
