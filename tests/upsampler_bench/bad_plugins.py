@@ -135,6 +135,24 @@ class WritesByNumpy(Bad):
         return out
 
 
+class NegatesItsGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.detach().neg_()
+
+
+@upsamplers.register("writes-to-grad")
+class WritesToItsGradient(Bad):
+    misbehave = Good.misbehave
+
+    def forward(self, x):
+        return NegatesItsGradient.apply(super().forward(x))
+
+
 @upsamplers.register("ends-late")
 class EndsLate(Bad):
     timer = None

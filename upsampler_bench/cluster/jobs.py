@@ -27,7 +27,7 @@ FILE, LOGS = "jobs.json", "jobs"
 # States of Slurm in which a job still has to run, or to be cleared away.
 UNDER_WAY = {
     "PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "RESIZING", "SIGNALING",
-    "STAGE_OUT", "STOPPED", "SUSPENDED", "PREEMPTED",
+    "STAGE_OUT", "STOPPED", "SUSPENDED",
 }  # fmt: skip
 ENDED = "ENDED"
 # A time-out requeues a shard so often: each time it goes on where it was.
@@ -202,7 +202,11 @@ def _executor(submitit: Any, engine: str, logs: Path, parameters: Mapping[str, A
         raise BenchError(f"no Slurm here ({problem}); submit from a machine that has sbatch and srun") from problem
     extra = {"requeue": True, "ntasks": 1, **parameters.get("additional_parameters", {})}
     delay = min(LONGEST_NOTICE, NOTICE_PER_MINUTE * parameters["time"])
-    executor.update_parameters(**{**parameters, "additional_parameters": extra, "signal_delay_s": delay})
+    # srun within a job does not take its cores from sbatch since Slurm 22.05.
+    cores = [f"--cpus-per-task={parameters['cpus_per_task']}"]
+    executor.update_parameters(
+        **{**parameters, "additional_parameters": extra, "signal_delay_s": delay, "srun_args": cores}
+    )
     return executor
 
 

@@ -14,6 +14,7 @@ from upsampler_bench.case import Settings
 from upsampler_bench.device import environment, processor, quota
 from upsampler_bench.device.environment import installed_version
 from upsampler_bench.results import Environment
+from upsamplers.functional.backend import WHY_NO_TRITON
 
 # Of the cores that this process may run on: a higher load disturbs timings.
 BUSY_SHARE = 0.25
@@ -104,6 +105,6 @@ def _packages(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
     advice = "pip uninstall pynvml; pip install nvidia-ml-py: with pynvml torch warns"
     nvml = f"nvidia-ml-py {installed_version('nvidia-ml-py') or 'missing'}"
     yield "NVML binding", nvml, bool(installed_version("pynvml")), advice
-    missing = not installed_version("triton")
-    advice = "pip install triton: without it operators run on backend torch only"
-    yield "triton", installed_version("triton") or "not installed", missing and now.device_kind == "cuda", advice
+    unusable = now.device_kind == "cuda" and WHY_NO_TRITON
+    advice = f"operators run on backend torch only: triton {WHY_NO_TRITON}"
+    yield "triton", installed_version("triton") or "not installed", bool(unusable), advice

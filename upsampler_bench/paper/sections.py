@@ -52,7 +52,7 @@ def prepare(
     complete = next((run for _, run in stored if _is_complete(run, ready)), None)
     if complete is None:
         for folder, run in unfinished:
-            if not _differing(run, ready, ready.plan):
+            if not _differing(run, ready, {"plugins": None, **ready.plan}):
                 return session.prepare(parsed, folder, resume=True), None
     return ready, complete
 

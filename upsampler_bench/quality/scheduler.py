@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -67,7 +67,9 @@ def run(session: Session, progress: Progress) -> Run:
 
 def expectation(session: Session) -> tuple[float, float]:
     """Seconds that what is left of a run will take: expected, and at most as long as no operator hangs."""
-    jobs = [job for task in session.settings.tasks for job in _jobs(session, task, session.cases_left)]
+    rows = session.previous.measurements if session.previous else ()
+    stored = {row.case: row for row in rows}
+    jobs = _missing(session, lambda case: stored.get(case) or Measurement(case, INTERRUPTED))
     seconds = sum(len(job.cases) * job.seconds(session.settings.steps) for job in jobs) / _workers()
     return seconds, LONGER * seconds
 
@@ -102,24 +104,24 @@ def _is_guided(case: Case) -> bool:
     return case.upsampler in upsamplers.names() and upsamplers.get(case.upsampler).needs_guide
 
 
-def _missing(state: State) -> Iterator[Job]:
-    """The jobs that an earlier run has not done, or whose process was killed from outside."""
-    session = state.session
+def _missing(session: Session, measurement: Callable[[Case], Measurement]) -> Iterator[Job]:
+    """The jobs that an earlier run has not done, or whose process was killed from outside; of each case its results."""
     signed = {info.name for info in signature.INFOS}
-    for case in session.cases:
-        before = state.measurement(case)
-        kept = tuple(one for one in before.trainings if not any(sign in one.failure for sign in OUTSIDE))
-        state.store(replace(before, trainings=kept))
     for task in session.settings.tasks:
         if task == SIGNATURE:
             lost = (FAILED, SKIPPED)
-            unsigned = [case for case in session.cases if not _has(state.measurement(case), signed)]
-            yield from _jobs(session, task, [case for case in unsigned if state.measurement(case).status not in lost])
+            unsigned = [case for case in session.cases if not _has(measurement(case), signed)]
+            yield from _jobs(session, task, [case for case in unsigned if measurement(case).status not in lost])
             continue
         for job in _jobs(session, task, session.cases):
-            done = {(one.task, one.seed) for one in state.measurement(job.cases[0]).trainings}
+            done = {(one.task, one.seed) for one in _own(measurement(job.cases[0]))}
             if (task, job.seed) not in done:
                 yield job
+
+
+def _own(measurement: Measurement) -> tuple[Training, ...]:
+    """The trainings that ended by themselves: those killed from outside are done again."""
+    return tuple(one for one in measurement.trainings if not any(sign in one.failure for sign in OUTSIDE))
 
 
 def _has(measurement: Measurement, metrics: set[str]) -> bool:
@@ -128,7 +130,9 @@ def _has(measurement: Measurement, metrics: set[str]) -> bool:
 
 def _measure_jobs(state: State, progress: Progress) -> str:
     """Does what is missing and returns how that ended."""
-    jobs, settings = list(_missing(state)), state.session.settings
+    for before in map(state.measurement, state.session.cases):
+        state.store(replace(before, trainings=_own(before)))
+    jobs, settings = list(_missing(state.session, state.measurement)), state.session.settings
     if any(job.task == RECONSTRUCTION for job in jobs):
         # Read here too, so that missing files are reported once and at once.
         images = fashion.load(Path(settings.data) if settings.data else None, settings.size)

@@ -206,8 +206,9 @@ class State:
         kept = [reading for reading in before.readings if count or reading.metric not in self.paired]
         readings = (reading.of_first(count) if reading.metric in self.paired else reading for reading in kept)
         # What could not be read is tried again, and gives its reason again.
-        reason = NOT_YET if before.status == INTERRUPTED else before.reason
-        self.store(replace(before, readings=tuple(readings), reason=reason))
+        status = before.status if kept == [*before.readings] else INTERRUPTED
+        reason = NOT_YET if status == INTERRUPTED else before.reason
+        self.store(replace(before, readings=tuple(readings), status=status, reason=reason))
 
 
 def _measure_groups(state: State) -> str:
@@ -330,7 +331,8 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
     if blamed is not None and not is_lost and others and has_time and blamed.mode != PROBE and has_crashed:
         request = replace(request, linger=min(time.monotonic() - begun + LINGER_MARGIN, MOST_LINGER))
         blamed, ending = _culprit(state.pool, placement, request, blamed, others, ending)
-    if blamed is not None and not is_lost:
+    # A culprit found among the others may have failed before its timer or thread ended the process.
+    if blamed is not None and state.measurement(blamed).status not in LOST:
         with state.lock:
             _blame(state, blamed, ending, origin)
     return ending.last.kind == "end"

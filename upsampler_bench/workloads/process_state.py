@@ -44,11 +44,18 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 HOOKS = tuple(name for name in vars(modules) if name.startswith("_global_") and name.endswith("hooks"))
 
 
+def _read(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except RuntimeError:  # a precision was set by the newer of torch's two interfaces, and the older cannot say it
+        return None
+
+
 class ProcessState:
     """The state as it is when this is made."""
 
     def __init__(self) -> None:
-        self._settings = {name: read() for name, (read, _) in SETTINGS.items()}
+        self._settings = {name: _read(read) for name, (read, _) in SETTINGS.items()}
         self._hooks = {name: dict(getattr(modules, name)) for name in HOOKS}
         self._functions = {name: function for name, function in vars(F).items() if callable(function)}
         self._modes = len(_get_current_dispatch_mode_stack())
@@ -57,7 +64,7 @@ class ProcessState:
         """Puts back what has changed since, and returns what that was, in words."""
         changed = []
         for name, (read, write) in SETTINGS.items():
-            if read() != self._settings[name]:
+            if _read(read) != self._settings[name]:
                 write(self._settings[name])
                 changed.append(name)
         for name, before in self._hooks.items():

@@ -29,7 +29,8 @@ class Workload:
         call: what the case's backend made of the module, often the module itself.
         inputs: x (B, C, H, W), and of a guided operator the guide, made by its `make_guide`; of a model its own.
         gradient: of the output (B, C, sH, sW); None for inference and for models.
-        checksums: of the inputs as they were made; an operator that writes to them, by whatever way, changes these.
+        checksums: of the inputs and the gradient as they were made; an operator that writes to them, by whatever way,
+            changes these.
         training_step: loss and optimiser of a model; None for inference and for bare operators.
     """
 
@@ -47,8 +48,8 @@ class Workload:
         return self.call is self.module
 
     def has_written_to_its_inputs(self) -> bool:
-        """Whether some call changed an input in place; operators of a group share them."""
-        return self.checksums != tuple(map(checksum, self.inputs))
+        """Whether some call changed an input or the gradient in place; operators of a group share them."""
+        return self.checksums != checksums(self.inputs, self.gradient)
 
     def forward(self) -> Tensor:
         """One forward under inference mode."""
@@ -157,9 +158,11 @@ def build(case: Case, settings: Settings, shared: tuple[Tensor, ...]) -> Workloa
             inputs = tuple(x.requires_grad_() if x.is_floating_point() else x for x in inputs)
         if case.model:
             size = (case.height, case.width) if takes_image else None
-            step = training_step.prepare(module, size, settings.seed, capturable=settings.cuda_graph)
+            step = training_step.prepare(
+                module, size, settings.seed, capturable=settings.cuda_graph and case.device != "cpu"
+            )
     call = backends.prepare(case.backend, module, inputs)
-    return Workload(case, module, call, inputs, gradient, tuple(map(checksum, inputs)), step)
+    return Workload(case, module, call, inputs, gradient, checksums(inputs, gradient), step)
 
 
 def _guide(module: upsamplers.Upsampler, feature: Tensor, image: Tensor, case: Case) -> Tensor:
@@ -220,10 +223,11 @@ def _model(case: Case) -> nn.Module:
     return module
 
 
-def checksum(x: Tensor) -> int:
-    """The sum of the elements' bits: the same for the same elements, also where one is not a number."""
+def checksums(inputs: tuple[Tensor, ...], gradient: Tensor | None) -> tuple[int, ...]:
+    """The sums of the elements' bits: the same for the same elements, also where one is not a number."""
     integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return int(x.detach().view(integers[x.element_size()]).sum())
+    tensors = inputs if gradient is None else (*inputs, gradient)
+    return tuple(int(x.detach().view(integers[x.element_size()]).sum()) for x in tensors)
 
 
 def restore(shared: tuple[Tensor, ...], case: Case, settings: Settings) -> None:

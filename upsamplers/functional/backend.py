@@ -163,9 +163,11 @@ def _why_no_triton() -> str:
         found = version("triton")
         if tuple(map(int, found.split(".")[:2])) < LEAST_TRITON:
             return f"needs triton {'.'.join(map(str, LEAST_TRITON))} or newer, not {found}"
-    if not (is_interpreted() or os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang")))):
+    if not (is_interpreted() or os.environ.get("CC") or any(map(shutil.which, ("gcc", "clang")))):
         return "needs a C compiler, by which triton builds what launches kernels: install gcc or clang, or set CC"
-    if not (is_interpreted() or Path(sysconfig.get_paths()["include"], "Python.h").exists()):
+    default = sysconfig.get_default_scheme()
+    scheme = "posix_prefix" if default == "posix_local" else default  # of Debian's Python; triton does the same
+    if not (is_interpreted() or Path(sysconfig.get_paths(scheme)["include"], "Python.h").exists()):
         return "needs Python's header files, with which triton builds what launches kernels: install python3-dev"
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -54,8 +55,6 @@ class Deconv(Upsampler):
 
 def _without_parameters(layer: nn.Module, method: str, *arguments: Any) -> None:
     """A layer's own part of a state_dict without its parameters, which are the operator's: what hooks keep in it."""
-    shared, layer._parameters = layer._parameters, {}
-    try:
-        getattr(type(layer), method)(layer, *arguments)
-    finally:
-        layer._parameters = shared
+    other = copy(layer)  # which shares all else, buffers and hooks too; the layer itself may be running
+    other._parameters = {}
+    getattr(type(layer), method)(other, *arguments)

@@ -44,16 +44,16 @@ def test_local_starts_no_more_shards_than_there_are_cores(monkeypatch):
 def test_states_are_slurms_words_with_what_a_job_waits_for(monkeypatch):
     outputs = {
         "squeue": "7_0|RUNNING|None\n7_1|PENDING|PartitionTimeLimit\n",
-        "sacct": "7_0|PENDING\n7_2|CANCELLED by 0\n7_2.batch|CANCELLED\n",
+        "sacct": "7_0|PENDING\n7_2|CANCELLED by 0\n7_2.batch|CANCELLED\n7_4|PREEMPTED\n",
     }
     monkeypatch.setattr(jobs, "_output", lambda command: outputs[command[0]])
-    submitted = jobs.Jobs("slurm", ("7_0", "7_1", "7_2", "7_3"), ())
+    submitted = jobs.Jobs("slurm", ("7_0", "7_1", "7_2", "7_3", "7_4"), ())
     states = jobs.states(submitted, Path())
     assert states["7_0"] == jobs.State("RUNNING")
     assert states["7_1"] == jobs.State("PENDING", "PartitionTimeLimit")
     assert states["7_2"] == jobs.State("CANCELLED", "by 0")
     assert states["7_3"] == jobs.State("ENDED")
-    assert [state.is_under_way for state in states.values()] == [True, True, False, False]
+    assert [state.is_under_way for state in states.values()] == [True, True, False, False, False]
 
 
 def test_waiting_shows_each_change_once(monkeypatch):

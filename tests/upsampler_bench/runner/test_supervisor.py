@@ -125,8 +125,20 @@ def test_what_was_killed_from_outside_is_measured_on_resume(tmp_path, monkeypatc
     assert reasons(measure("good", "prints", folder=tmp_path, resume=True)) == {}
 
 
-# Before 3.11, `python -m` itself imports some from the current folder.
-STANDARD = sys.stdlib_module_names if sys.version_info >= (3, 11) else {"random", "json", "statistics", "typing"}
+def test_what_is_lost_again_on_resume_costs_no_other_row(tmp_path):
+    class Kill(Silence):
+        def update(self, message):
+            if message.kind == "at" and message.key.startswith("exits/"):
+                for process in psutil.Process().children(recursive=True):
+                    os.kill(process.pid, signal.SIGKILL)
+
+    run = measure("exits", "prints", folder=tmp_path, listener=Kill(), processes=1)
+    assert "SIGKILL" in reasons(run)["exits"]
+    resumed = measure("exits", "prints", folder=tmp_path, resume=True, processes=1)
+    assert list(reasons(resumed)) == ["exits"]
+    assert next(row for row in resumed.measurements if row.case.upsampler == "prints").reading("latency").samples
+
+
 SCRIPT = Path(sys.executable).with_name("upsampler-bench")
 RUN = "run -u nearest --plugin mine --shape 8x6x5 --device cpu --metrics params --mode inference -f csv"
 
@@ -142,7 +154,7 @@ RUN = "run -u nearest --plugin mine --shape 8x6x5 --device cpu --metrics params 
 )
 def test_files_of_the_current_folder_do_not_replace_modules(tmp_path, command):
     installed = {"torch", "numpy", "rich", "typer", "click", "msgspec", "psutil", "cloudpickle", "fvcore", "upsamplers"}
-    for name in {*STANDARD, *installed}:
+    for name in {*sys.stdlib_module_names, *installed}:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('hostile')")
     plugin = "import upsamplers\n@upsamplers.register('mine')\nclass Mine(upsamplers.Upsampler): ..."
     (tmp_path / "mine.py").write_text(plugin)

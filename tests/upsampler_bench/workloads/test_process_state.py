@@ -50,6 +50,19 @@ def test_what_was_changed_is_named():
     }
 
 
+def test_a_gradient_changed_in_backward_costs_its_own_row_alone():
+    lost, measured = measure("bilinear", "writes-to-grad", "good", mode=TRAIN)
+    assert list(lost) == ["writes-to-grad"]
+    assert measured == {"bilinear", "good"}
+
+
+def test_precisions_set_by_both_interfaces_of_torch_are_put_back():
+    state = ProcessState()
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # what reads the older `allow_tf32` then raises
+    assert state.restore() == ["the settings of cuDNN"]
+    assert state.restore() == []
+
+
 def test_inputs_changed_past_their_version_counter_cost_their_own_row_alone():
     lost, measured = measure("bilinear", "writes-by-numpy", "good")
     assert lost == {"writes-by-numpy": "wrong: modifies its inputs in place (they are shared with other operators)"}

@@ -42,7 +42,7 @@ def gathered_samples(
     left, top = (x.floor(), y.floor()) if mode == "bilinear" else (x.round(), y.round())
     image = torch.arange(batch, device=input.device).view(-1, 1, 1) * ((height + 2 * border + 1) * wide)
     first = (image + top.long() * wide + left.long()).flatten()  # (B·h·w)
-    first = first.clamp(0, len(table) - wide - 2)  # of a NaN it may be any integer; the weights are NaN then
+    first = first.clamp(0, table.shape[0] - wide - 2)  # of a NaN it may be any integer; the weights are NaN then
 
     def read(step: int, weight: Tensor | None = None) -> Tensor:
         """The pixels (B·h·w, C) that many rows of the table further, times a weight (B, h, w)."""
