@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 from upsampler_bench.stats import Estimate
@@ -41,6 +42,11 @@ SHORTENED = 9999.5
 def unit(base: str) -> Unit:
     """The unit that a base unit is shown in; an unknown one is shown as it is."""
     return UNITS.get(base) or Unit(base, 1.0)
+
+
+def heading(title: str, unit: str) -> str:
+    """A title with its unit, e.g. "Latency (ms)", unless one of its words is the unit, e.g. "GFLOPs"."""
+    return f"{title} ({unit})" if unit and unit not in re.split(r"[\s(),/]+", title) else title
 
 
 def convert(estimate: Estimate, to: Unit) -> Estimate:

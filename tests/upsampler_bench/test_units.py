@@ -7,6 +7,17 @@ from upsampler_bench.stats import Estimate
 
 
 @pytest.mark.parametrize(
+    ("title", "unit", "heading"),
+    [
+        ("Latency", "ms", "Latency (ms)"), ("Multiply-adds", "M", "Multiply-adds (M)"), ("GFLOPs", "GFLOPs", "GFLOPs"),
+        ("Kernels", "", "Kernels"), ("Peak (MiB)", "MiB", "Peak (MiB)"),
+    ],
+)  # fmt: skip
+def test_a_heading_says_its_unit_once(title, unit, heading):
+    assert units.heading(title, unit) == heading
+
+
+@pytest.mark.parametrize(
     ("value", "half", "text", "interval"),
     [
         (6.214, 0.06, "6.21", "6.15–6.27"), (6.214, 0.6, "6.2", "5.6–6.8"), (123.4, 1.2, "123", "122–125"),

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from upsampler_bench.runner.operators import Operator, Parameters
 
-# So that no author's name is cut.
+# So that neither an author's name nor a number is cut.
 LONGEST_NAME = 14
+NUMBER = len("99,999,999")
 Row = tuple["Operator", "Parameters"]
 
 
@@ -58,12 +59,12 @@ def table(rows: Sequence[Row], channels: int, scale: int) -> Group:
     from rich.table import Table
 
     operators = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    operators.add_column("operator", no_wrap=True)
+    operators.add_column("operator", overflow="fold", min_width=LONGEST_NAME)
     operators.add_column("paper", min_width=LONGEST_NAME)
     operators.add_column("needs")
     operators.add_column("scales")
-    operators.add_column(f"weights, C={channels} s={scale}", justify="right")
-    operators.add_column("parameters", justify="right")
+    operators.add_column(f"weights, C={channels} s={scale}", justify="right", min_width=NUMBER)
+    operators.add_column("parameters", justify="right", min_width=NUMBER)
     refusals = []
     for operator, parameters in rows:
         operators.add_row(operator.name, *_facts(operator), *_numbers(parameters))

@@ -77,7 +77,7 @@ def _measured(report: Report, number: int, table: Table) -> str:
 
 
 def _notes(report: Report, table: Table, places: Sequence[int]) -> list[str]:
-    used = {mark for row in table.rows for cell in row.cells for mark in cell.marks}
+    used = {mark for row in table.rows for place in places for mark in row.cells[place].marks}
     notes = [rf"\textsuperscript{{{mark}}}\,{_escaped(text)}" for mark, text in report.footnotes if mark in used]
     notes += [_escaped(f"{row.name}: {row.explanation}") for row in table.incomplete]
     titles = {table.columns[place].title for place in places}

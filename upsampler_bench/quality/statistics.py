@@ -1,16 +1,13 @@
 # torch-free
-"""Differences to the baseline over seeds, with their intervals, and how stable a ranking is."""
+"""Differences to the baseline over seeds, with their intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import StatisticsError, correlation, fmean
+from statistics import fmean
 
 from upsampler_bench.stats import t_half_width
-
-# Operators below which a rank correlation says nothing.
-FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +31,3 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     if not differences:
         return None
     return Difference(fmean(differences), t_half_width(differences) if len(differences) > 1 else None)
-
-
-def rank_correlation(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:
-    """Spearman's rank correlation of the values that both have; None for fewer than three, or if all are alike."""
-    names = [name for name in first if name in second]
-    if len(names) < FEWEST:
-        return None
-    try:
-        return correlation(_ranks([first[name] for name in names]), _ranks([second[name] for name in names]))
-    except StatisticsError:  # all values alike
-        return None
-
-
-def _ranks(values: list[float]) -> list[float]:
-    """The rank of each value from 1 on, of equal ones the mean of theirs."""
-    ordered = sorted(values)
-    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]

@@ -171,8 +171,8 @@ def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
         meanings.append((f"/ {baseline}", RATIO.format(f"{baseline}{where}")))
         if where:
             meanings.append(("speed-up over torch", SPEEDUP))
-        if any(map(shows_throughput, found)):
-            meanings.append(("Throughput", THROUGHPUT))
+    if any(map(shows_throughput, found)):
+        meanings.append(("Throughput", THROUGHPUT))
     if any(info.name in LAUNCH.values() for info in metrics):
         meanings.append(("Bound by", BOUND_BY))
     return tuple(meanings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from upsampler_bench import units
 from upsampler_bench.paper.parts import PublishedTable
 from upsampler_bench.quality.choice import PHRASES, PUBLISHED
 from upsampler_bench.report.pictures import Picture
@@ -34,8 +35,8 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """The title with its unit, e.g. 'Latency (ms)', unless the title contains it."""
-        return self.title if self.unit in self.title else f"{self.title} ({self.unit})"
+        """The title with its unit, e.g. 'Latency (ms)'."""
+        return units.heading(self.title, self.unit)
 
 
 @dataclass(frozen=True, slots=True)

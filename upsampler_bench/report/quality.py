@@ -8,7 +8,7 @@ from statistics import fmean
 
 from upsampler_bench import units
 from upsampler_bench.case import QUALITY, SIGNATURE
-from upsampler_bench.quality.statistics import paired_difference, rank_correlation
+from upsampler_bench.quality.statistics import paired_difference
 from upsampler_bench.quality.tasks import SCORES, TITLES, Score, by_seed
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.parts import Cell, Column, Row, Table
@@ -18,8 +18,6 @@ from upsampler_bench.results import FAILED, MEASURED, MetricInfo, Run
 MINUS = "−"
 # A number of a signature that is smaller is rounding; in its unit for people, one that is smaller is about zero.
 ZERO, NEGLIGIBLE = 1e-6, 5e-4
-# From so many seeds on, the ranking of their first half is compared with that of their second.
-SEEDS_TO_COMPARE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def tables(condition: Condition) -> Iterator[Table]:
 
 
 def facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """How the networks were trained, and how stable the ranking is."""
+    """How the networks were trained."""
     made = [training for measurement in run.measurements for training in measurement.trainings]
     if not made:
         return ()
@@ -78,7 +76,7 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
         data = dict.fromkeys(one.data for one in made if one.task == task and not one.failure)
         on = f" on {', '.join(data)}" if data else ""
         stated.append((f"{TITLES[task]}", f"{settings.steps} steps{on}, {_seeds(_all_seeds(run, task))}"))
-    return (*stated, *(("Stability of the ranking", text) for text in _stability(run)))
+    return tuple(stated)
 
 
 def legend(conditions: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
@@ -185,32 +183,3 @@ def _seeds(seeds: Sequence[int]) -> str:
         return f"seed {seeds[0]}"
     is_range = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
     return f"seeds {seeds[0]} to {seeds[-1]}" if is_range else f"seeds {', '.join(map(str, seeds))}"
-
-
-def _stability(run: Run) -> Iterator[str]:
-    """For each task with enough seeds, how alike the rankings of two disjoint sets of them are."""
-    for task, scores in SCORES.items():
-        seeds, first = _all_seeds(run, task), scores[0]
-        if len(seeds) < SEEDS_TO_COMPARE:
-            continue
-        halves = seeds[: len(seeds) // 2], seeds[len(seeds) // 2 :]
-        found = []
-        for words, guided in (("without a guide", False), ("with a guide", True)):
-            names = [info.name for info in run.upsamplers if info.needs_guide == guided]
-            values = [_means(run, task, first, half, names) for half in halves]
-            alike = rank_correlation(*values)
-            if alike is not None:
-                found.append(f"{alike:.2f} of {len(values[0].keys() & values[1].keys())} operators {words}")
-        if found:
-            sets = " and ".join(map(_seeds, halves))
-            yield f"{TITLES[task]}: rank correlation of {first.title} between {sets}: {', '.join(found)}"
-
-
-def _means(run: Run, task: str, score: Score, seeds: Sequence[int], names: Sequence[str]) -> dict[str, float]:
-    """The mean over these seeds by operator, of those that failed at none of them."""
-    means = {}
-    for measurement in run.measurements:
-        values = by_seed(measurement.trainings, task, score.name)
-        if measurement.case.upsampler in names and {*seeds} <= {*values}:
-            means[measurement.case.upsampler] = fmean(values[seed] for seed in seeds)
-    return means

@@ -95,7 +95,7 @@ def _relative(
 
 def shows_throughput(condition: Condition) -> bool:
     """Whether tables for people have it: at batch 1 of a bare operator it is only another form of the time."""
-    return condition.case.batch > 1 or bool(condition.case.model)
+    return condition.case.mode in TIMED and (condition.case.batch > 1 or bool(condition.case.model))
 
 
 def _throughput(condition: Condition, info: MetricInfo, place: int) -> tuple[Column, list[Cell]]:

@@ -1,8 +1,8 @@
-"""Differences and ranks, compared with SciPy's."""
+"""Differences, compared with SciPy's."""
 
 import pytest
 
-from upsampler_bench.quality.statistics import paired_difference, rank_correlation
+from upsampler_bench.quality.statistics import paired_difference
 from upsampler_bench.stats import QUANTILES
 
 scipy_stats = pytest.importorskip("scipy.stats")
@@ -25,15 +25,3 @@ def test_a_single_seed_has_no_interval_and_none_in_common_no_difference():
 def test_the_quantiles_are_those_of_students_t():
     expected = [scipy_stats.t.ppf(0.975, freedom) for freedom in range(1, 31)]
     assert list(QUANTILES) == pytest.approx(expected, abs=1e-4)
-
-
-def test_ranks_of_ties_are_shared_as_spearman_has_it():
-    first = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 5.0, "alone": 9.0}
-    second = {"a": 3.0, "b": 1.0, "c": 4.0, "d": 4.0}
-    expected = scipy_stats.spearmanr([1, 2, 2, 5], [3, 1, 4, 4]).statistic
-    assert rank_correlation(first, second) == pytest.approx(expected)
-
-
-def test_two_operators_or_equal_values_have_no_rank_correlation():
-    assert rank_correlation({"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}) is None
-    assert rank_correlation(dict.fromkeys("abc", 1.0), {"a": 1.0, "b": 2.0, "c": 3.0}) is None

@@ -13,7 +13,7 @@ from upsampler_bench.report.pictures import Panel, Picture, Plane, Point
 from upsampler_bench.report.pictures._numbers import axis
 from upsampler_bench.report.pictures.pareto import front
 from upsampler_bench.report.pictures.sweep import slope
-from upsampler_bench.results import MetricInfo, Reading, Run
+from upsampler_bench.results import FAILED, MetricInfo, Reading, Run
 
 MINUS = "−"
 
@@ -229,6 +229,15 @@ def test_a_size_of_a_sweep_has_pictures_of_its_own_only_where_sweeps_cross_else_
     for run, shape in ((replace(grid, measurements=cross), "1x64x60x60"), (swept_run((30, 60, 120)), "1x256x120x120")):
         slugs = {one.slug for one in report.from_run(run).pictures if one.name != "sweep"}
         assert slugs == {shape}
+
+
+def test_sizes_of_which_no_sweep_can_be_drawn_have_pictures_of_their_own() -> None:
+    run = swept_run((30, 60, 120))
+    at_two = tuple(
+        one if one.case.height < 120 else replace(one, status=FAILED, readings=()) for one in run.measurements
+    )
+    found = report.from_run(replace(run, measurements=at_two)).pictures
+    assert {one.slug for one in found} == {"1x256x30x30", "1x256x60x60"}
 
 
 def test_two_sizes_are_no_sweep_and_sizes_of_several_runs_are_one() -> None:

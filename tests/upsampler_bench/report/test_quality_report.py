@@ -1,7 +1,5 @@
 """What a report shows of quality: tables, facts, pictures, and the page."""
 
-from dataclasses import replace
-
 import pytest
 from sample_quality import OPERATORS, quality_run
 from sample_run import FIGURES, plain_run
@@ -54,15 +52,6 @@ def test_the_signature_has_signs_and_calls_rounding_zero():
     table = tables(RUN)["Signature"]
     assert column(table, "ramp_shift")["nearest"].text == "−0.50"
     assert column(table, "constant_error")["nearest"].text == "0"
-
-
-def test_the_ranking_of_two_halves_of_six_seeds_is_compared():
-    facts = dict(report.from_run(RUN).facts)
-    stability = facts["Stability of the ranking"]
-    assert stability.startswith("Shapes: rank correlation of mIoU between seeds 0 to 2 and seeds 3 to 5: ")
-    assert "of 4 operators without a guide" in stability
-    few = tuple(replace(one, trainings=one.trainings[:5]) for one in RUN.measurements)
-    assert "Stability of the ranking" not in dict(report.from_run(replace(RUN, measurements=few)).facts)
 
 
 def test_each_kind_of_picture_is_there_once_for_each_task():

@@ -58,6 +58,7 @@ def _table(table: Table) -> dict[str, Any]:
     return {
         "title": f"{table.title}, {device}" if device else table.title,
         "measured": words.is_measured(table),
+        "baseline": next((row.name for row in table.rows if row.baseline), ""),
         "columns": [{"name": one.name, "heading": one.heading, "unit": one.unit} for one in table.columns],
         "rows": [{"name": row.name, "cells": [_cell(cell) for cell in row.cells]} for row in table.rows],
     }

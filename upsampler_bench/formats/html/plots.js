@@ -120,9 +120,9 @@ function values(table, name, relative) {
   const title = table.columns[place].heading;
   const rows = table.rows.map((row) => row.cells[place].slice(0, 3));
   if (!relative || paired >= 0 || table.columns[place].unit === '×') return { title, rows };
-  const base = rows[table.rows.findIndex((row) => row.name === report.baseline)]?.[0];
-  if (!base) return { title, rows, note: `${title} is not relative: ${report.baseline || 'the baseline'} has ${base === 0 ? '0' : 'no number'}.` };
-  return { title: `${title} / ${report.baseline}`, rows: rows.map((row) => row.map((value) => (value === null ? null : value / base))) };
+  const base = rows[table.rows.findIndex((row) => row.name === table.baseline)]?.[0];
+  if (!base) return { title, rows, note: `${title} is not relative: ${table.baseline || 'the baseline'} has ${base === 0 ? '0' : 'no number'}.` };
+  return { title: `${title} / ${table.baseline}`, rows: rows.map((row) => row.map((value) => (value === null ? null : value / base))) };
 }
 
 /** Text for plotly, which reads some markup. */

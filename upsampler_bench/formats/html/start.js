@@ -41,7 +41,7 @@ function startPrinting() {
     theme = root.dataset.theme ?? null;
     root.dataset.theme = 'light';
     redrawAll();
-    for (const plot of drawn.keys()) globalThis.Plotly.relayout(plot, { width: plot.closest('.chart') ? PAPER / 2 - 20 : PAPER });
+    for (const plot of drawn.keys()) globalThis.Plotly.relayout(plot, { width: plot.closest('.panel') ? PAPER / 2 - 20 : PAPER });
   });
   addEventListener('afterprint', () => {
     if (theme) root.dataset.theme = theme;

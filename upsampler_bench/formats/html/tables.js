@@ -51,10 +51,11 @@ function makeSortable(table) {
   });
 }
 
-/** Numbers by size; what has no number comes last in both orders. */
+/** Numbers by size; what has no number comes last in both orders, by its words. */
 function compare(a, b, place, sign) {
   if (place === 0) return sign * collator.compare(a.dataset.name, b.dataset.name);
   const [mine, other] = [a, b].map((row) => row.cells[place].dataset.value);
+  if (mine === undefined && other === undefined) return sign * collator.compare(a.cells[place].textContent, b.cells[place].textContent);
   if (mine === undefined || other === undefined) return (mine === undefined) - (other === undefined);
   return sign * (Number(mine) - Number(other));
 }

@@ -290,7 +290,7 @@ def pictures(
         stored: of other runs, of either kind; those with `OF = "both"` draw these beside the report's own.
     """
     modules = sorted((discovery.load(__name__, name) for name in names()), key=lambda module: int(module.PLACE))
-    swept = {id(condition) for module in modules if hasattr(module, "swept") for condition in module.swept(conditions)}
+    swept = {id(one) for module in modules if _of(module) == "swept" for one in module.swept(conditions)}
     apart = [condition for condition in conditions if id(condition) not in swept]
     drawn = {
         "swept": conditions,
@@ -299,9 +299,9 @@ def pictures(
         "both": (*conditions, *of_quality, *stored),
     }
     most = None if len(conditions) <= MOST else OF_MORE
-    shown = ((module, drawn[_kind(module)]) for module in modules)
+    shown = ((module, drawn[_of(module)]) for module in modules)
     return tuple(picture for module, those in shown for picture in islice(module.pictures(those), most))
 
 
-def _kind(module: ModuleType) -> str:
-    return "swept" if hasattr(module, "swept") else getattr(module, "OF", "costs")
+def _of(module: ModuleType) -> str:
+    return getattr(module, "OF", "costs")

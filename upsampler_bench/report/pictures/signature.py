@@ -46,8 +46,7 @@ def _heat(condition: Condition) -> Heat:
 
 
 def _title(info: MetricInfo) -> str:
-    unit = units.unit(info.unit).name
-    return f"{info.title} ({unit})" if unit and unit not in info.title else info.title
+    return units.heading(info.title, units.unit(info.unit).name)
 
 
 def _levels(condition: Condition, info: MetricInfo) -> list[float | None]:

@@ -17,6 +17,7 @@ from upsampler_bench.report.pictures._numbers import estimate, interval
 from upsampler_bench.results import MetricInfo
 
 PLACE = 4
+OF = "swept"
 FEWEST = 3
 # Metrics, and what their pictures' files are called besides the swept size.
 COSTS = {"latency": "", "inference_memory": "memory"}
@@ -88,8 +89,13 @@ def swept(conditions: Sequence[Condition]) -> list[Condition]:
 
 
 def _sweeps(conditions: Sequence[Condition]) -> list[tuple[Sweep, list[list[Condition]]]]:
+    """The groups of which a picture can be drawn."""
+
+    def is_drawn(sweep: Sweep, group: Sequence[Condition]) -> bool:
+        return any(_plane(sweep, group, metric, "") for metric in COSTS)
+
     return [
-        (sweep, [group for group in _groups(sweep, conditions) if len(group) >= FEWEST]) for sweep in (SIZE, CHANNELS)
+        (sweep, [group for group in _groups(sweep, conditions) if is_drawn(sweep, group)]) for sweep in (SIZE, CHANNELS)
     ]
 
 
