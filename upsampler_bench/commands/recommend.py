@@ -40,7 +40,7 @@ def recommend(
     by: Annotated[str, typer.Option(help="Choose by miou, latency, memory, params, ...")] = "miou",
     quality: Annotated[
         str | None,
-        typer.Option(help="mIoU measured on shapes, or published. Default: shapes if a stored run has it."),
+        typer.Option(help="mIoU measured on shapes, or published. Default: shapes if a stored run has 3 seeds."),
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Only this shape.", metavar="CxHxW")] = None,
     dtype: Annotated[str | None, typer.Option(help="Only this dtype.")] = None,
@@ -98,13 +98,16 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
 
     Each with where it is stored.
     """
+    from upsampler_bench.quality.choice import measured
     from upsampler_bench.quality.tasks import is_ranking
 
     if paths:
         return [(path, storage.load(path)) for path in paths]
     suits = partial(_is_measured, criteria=criteria, keys=keys)
     newest = storage.newest_run(suits=suits) or storage.newest_run(nested=True, suits=suits)
-    of_quality = storage.newest_run(nested=True, suits=is_ranking)
+    of_quality = storage.newest_run(
+        nested=True, suits=lambda run: is_ranking(run) and bool(measured(run, criteria.quality))
+    )
     ranking = [of_quality] if of_quality else []
     if newest is None:
         return [*_measured(criteria, keys), *ranking]

@@ -1,8 +1,9 @@
 # torch-free
-"""Which mIoU operators are chosen by: measured on shapes where a run has it, else published."""
+"""Which mIoU operators are chosen by: measured on shapes where a run has it of enough seeds, else published."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -14,6 +15,8 @@ from upsampler_bench.results import Run
 
 PUBLISHED = "published"
 SOURCES = (SHAPES, PUBLISHED)
+# Fewer order operators by chance: they count only on request.
+FEWEST_SEEDS = 3
 # In a sentence after the number, and before "mIoU".
 PHRASES = {
     SHAPES: ("mIoU on shapes as measured", "measured"),
@@ -26,20 +29,23 @@ def mious(runs: Sequence[Run], source: str = "") -> tuple[str, dict[str, float]]
 
     Args:
         runs: of any kind.
-        source: one of SOURCES; empty: measured where one of the runs has it, else published.
+        source: one of SOURCES; empty: measured where one of the runs has it of FEWEST_SEEDS, else published.
 
     Raises:
         PlanError: those measured were asked for, and no run has them.
     """
-    measured = {
+    found = {name: miou for run in runs for name, miou in measured(run, source).items()}
+    if source == SHAPES and not found:
+        raise PlanError("no stored run has scores on shapes; 'upsampler-bench quality' measures them")
+    return (SHAPES, found) if found else (PUBLISHED, ours.mious(runs))
+
+
+def measured(run: Run, source: str = "") -> dict[str, float]:
+    """The mIoUs on shapes, in per cent, by which this source lets operators be chosen; see `mious`."""
+    fewest = {PUBLISHED: math.inf, SHAPES: 1}.get(source, FEWEST_SEEDS)
+    return {
         measurement.case.upsampler: 100 * fmean(values)
-        for run in runs
         for measurement in run.measurements
-        if (values := by_seed(measurement.trainings, SHAPES, "miou").values())
+        if len(values := by_seed(measurement.trainings, SHAPES, "miou").values()) >= fewest
         and not any(one.failure for one in measurement.trainings if one.task == SHAPES)
     }
-    if source == SHAPES and not measured:
-        raise PlanError("no stored run has scores on shapes; 'upsampler-bench quality' measures them")
-    if measured and source != PUBLISHED:
-        return SHAPES, measured
-    return PUBLISHED, ours.mious(runs)

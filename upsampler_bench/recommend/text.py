@@ -8,6 +8,7 @@ from dataclasses import asdict
 from textwrap import wrap
 
 from upsampler_bench import units
+from upsampler_bench.case import SHAPES
 from upsampler_bench.quality.choice import PHRASES
 from upsampler_bench.recommend import (
     BORDERLINE,
@@ -31,6 +32,7 @@ from upsampler_bench.units import counted
 
 WIDTH, NAME = 80, 15
 PEAK = "Memory is the peak beyond parameters and inputs."
+GUIDED = "On shapes a guide is an operator's only skip connection: do not rank guided operators with the others."
 
 
 def text(recommendations: Sequence[Recommendation]) -> str:
@@ -61,8 +63,17 @@ def _lines(made: Recommendation) -> Iterator[str]:
             for one in sorted(candidates, key=lambda one: one.miss):
                 yield from _hanging(f"  {one.name:{NAME}s} ", _reasons(made.run, one))
     yield from _unknown(made)
+    for note in _notes(made):
+        yield from ("", *wrap(note, WIDTH))
+
+
+def _notes(made: Recommendation) -> Iterator[str]:
     if any("memory" in limit.metric for limit in made.criteria.limits):
-        yield from ("", PEAK)
+        yield PEAK
+    guided = _guided(made.run)
+    is_mixed = len({one.line.operator in guided for one in made.with_result(PASSES)}) > 1
+    if is_mixed and made.quality == SHAPES and made.criteria.by == MIOU:
+        yield GUIDED
 
 
 def _criteria(made: Recommendation) -> str:
@@ -149,7 +160,7 @@ def _unknown(made: Recommendation) -> Iterator[str]:
 def _table(made: Recommendation, candidates: Sequence[Candidate]) -> list[str]:
     """As many columns as fit: limited metrics first, then what is chosen by, then latency and memory."""
     columns = [["", *(one.name for one in candidates)]]
-    guided = {info.name for info in made.run.upsamplers if info.needs_guide}
+    guided = _guided(made.run)
     if any(one.line.operator in guided for one in candidates):
         columns.append(["guide", *("yes" if one.line.operator in guided else "no" for one in candidates)])
     if any(one.miou is not None for one in candidates):
@@ -162,6 +173,10 @@ def _table(made: Recommendation, candidates: Sequence[Candidate]) -> list[str]:
     first, *others = ([cell.ljust(max(map(len, column))) for cell in column] for column in columns)
     rows = zip(first, *([cell.strip().rjust(len(cell)) for cell in column] for column in others), strict=True)
     return ["  ".join(row) for row in rows]
+
+
+def _guided(run: Run) -> set[str]:
+    return {info.name for info in run.upsamplers if info.needs_guide}
 
 
 def _columns(run: Run, metric: str, candidates: Sequence[Candidate]) -> Iterator[list[str]]:

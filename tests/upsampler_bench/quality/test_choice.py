@@ -26,3 +26,11 @@ def test_an_operator_of_which_a_training_failed_has_no_miou_and_is_last():
     assert choice.mious([failed])[1].keys() == before.keys() - {best}
     names = [one.line.name for one in ranked(conditions(failed, [QUALITY])[0], SHAPES)]
     assert best in names[-2:]
+
+
+def test_fewer_than_three_seeds_count_only_on_request():
+    run = quality_run()
+    few = replace(run, measurements=tuple(replace(row, trainings=row.trainings[:2]) for row in run.measurements))
+    assert choice.mious([few])[0] == choice.PUBLISHED
+    assert choice.mious([few], SHAPES)[0] == SHAPES
+    assert choice.measured(run, choice.PUBLISHED) == {}
