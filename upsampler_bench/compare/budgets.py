@@ -110,7 +110,11 @@ def _check(budget: Budget, comparison: Comparison) -> BudgetResult:
     value = between_processes([estimate([time]) for time in times])
     if value.is_bounded and value.high <= most:
         return BudgetResult(budget, KEPT, value)
-    return BudgetResult(budget, BROKEN if value.is_bounded and value.low > most else UNCLEAR, value)
+    if not value.is_bounded or value.low <= most:
+        return BudgetResult(budget, UNCLEAR, value)
+    if comparison.false_alarms:
+        return BudgetResult(budget, UNCLEAR, value, "the control differs, so no time can be trusted")
+    return BudgetResult(budget, BROKEN, value)
 
 
 def _count(comparison: Comparison, metric: str, key: str, reference: str) -> float | None:

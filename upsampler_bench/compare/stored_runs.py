@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from upsampler_bench import units
+from upsampler_bench.case import QUALITY
 from upsampler_bench.compare.outcome import NEVER, ON_INCONCLUSIVE, ON_SLOWER, Outcome
 from upsampler_bench.errors import PlanError
 from upsampler_bench.report.parts import Cell, Column, Report, Row, Table
@@ -14,6 +16,7 @@ from upsampler_bench.results import MEASURED, Measurement, MetricInfo, Run
 
 # Settings that change what is timed; how long it is timed only changes the precision.
 SETTINGS = ("threads", "malloc", "cache", "cuda_graph")
+ROUNDING = 1e-6
 CHANGED, WORSE, BETTER, NO_CHANGE = "changed", "worse", "better", "no clear change"
 CHANGES = (
     Column("metric", "Metric", words=True),
@@ -139,7 +142,7 @@ def _pairs(old: Run, new: Run, before: Measurement, after: Measurement, threshol
         first, second = reading.estimate, other.estimate
         relative, verdict = None, NO_CHANGE
         if info.exact:
-            verdict = NO_CHANGE if first.value == second.value else CHANGED
+            verdict = NO_CHANGE if _is_same(info, first.value, second.value) else CHANGED
         elif info.relative:
             old_ratio, new_ratio = old.ratio(before.case, reading.metric), new.ratio(after.case, reading.metric)
             relative = new_ratio.value / old_ratio.value if old_ratio and old_ratio.value and new_ratio else None
@@ -149,6 +152,16 @@ def _pairs(old: Run, new: Run, before: Measurement, after: Measurement, threshol
         else:
             continue
         yield Pair(case.label(old.backends), case.group, info, first.value, second.value, verdict, relative)
+
+
+def _is_same(info: MetricInfo, old: float, new: float) -> bool:
+    """Whether a deterministic metric is the same; numbers of a signature have a sign, and differ by rounding."""
+    return math.isclose(old, new, rel_tol=ROUNDING, abs_tol=ROUNDING) if info.mode == QUALITY else old == new
+
+
+def _is_worse(pair: Pair) -> bool:
+    old, new = (abs(pair.old), abs(pair.new)) if pair.info.mode == QUALITY else (pair.old, pair.new)
+    return (new > old) == pair.info.lower_is_better
 
 
 def _advice(ratio: float, relative: float | None, threshold: float) -> str:
@@ -163,9 +176,7 @@ def outcome(comparison: RunComparison, fail_on: str) -> Outcome:
     """The worst that was found; timings of stored runs are never a regression."""
     if fail_on == NEVER:
         return Outcome.FINE
-    worse = fail_on != ON_SLOWER and any(
-        (pair.new > pair.old) == pair.info.lower_is_better for pair in comparison.changes
-    )
+    worse = fail_on != ON_SLOWER and any(map(_is_worse, comparison.changes))
     if worse or comparison.lost:
         return Outcome.REGRESSION
     slower = any(pair.verdict == WORSE for pair in comparison.pairs)

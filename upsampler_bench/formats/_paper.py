@@ -9,7 +9,7 @@ from upsampler_bench.report.parts import NOTHING, Cell, Column, Row, Table
 
 HEADING = "Compared with the paper"
 SIGNS = {REPRODUCED: "✓", DIFFERS: "≠", MISSING: NOTHING}
-KEY = "Key: published → ours; ✓ reproduced, ≠ differs, – not measured; no sign: published, or ours alone."
+KEY = "Key: published → ours; ✓ reproduced, ≠ differs, – not measured; no sign: not compared."
 
 
 def as_table(table: PublishedTable) -> Table:

@@ -265,15 +265,17 @@ def _added_params(
     everything = ours.number(records, names, EVERYTHING, baselines).scaled(stages)
     if weights.value is None:
         return compared(PARAMS, printed, weights)
-    is_near, notes = printed.is_near(weights.value), []
-    if not printed.rounds_to(weights.value):
-        within = ", within one unit of the last printed digit" if is_near else ""
-        notes.append(f"rounds to {printed.format(weights.value)}{within}")
-        if everything.value is not None and printed.rounds_to(everything.value):
+    is_same, notes = printed.rounds_to(weights.value), []
+    if not is_same:
+        is_cut = printed.cuts_to(weights.value)
+        notes.append(f"rounds to {printed.format(weights.value)}{', cut off as the paper prints it' if is_cut else ''}")
+        with_biases = everything.value is not None and printed.rounds_to(everything.value)
+        if with_biases:
             notes.append(f"with biases and norms ({everything.value:,.0f}) it is the printed figure")
+        is_same = is_cut or with_biases
     if len(names) > 1:
         notes.append(NOTES.get(weights.name, ""))
-    return compared(PARAMS, printed, weights, reproduced=is_near, notes=(*notes, note))
+    return compared(PARAMS, printed, weights, reproduced=is_same, notes=(*notes, note))
 
 
 def _model_params(names: Sequence[str], printed: Printed, records: Records, lacks: str) -> PublishedCell:

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from upsampler_bench.case import INFERENCE, TIMED, TORCH, TRAIN
 from upsampler_bench.paper import ours, published
 from upsampler_bench.paper.ours import Records
-from upsampler_bench.paper.parts import DIFFERS, REPRODUCED, PublishedCell, PublishedRow, PublishedTable, deviation
+from upsampler_bench.paper.parts import (
+    DIFFERS,
+    ELSEWHERE,
+    REPRODUCED,
+    PublishedCell,
+    PublishedRow,
+    PublishedTable,
+    deviation,
+)
 from upsampler_bench.results import Run
 from upsampler_bench.units import exact, rough
 
@@ -24,13 +32,14 @@ PEAKS = {
         (TRAINING_PEAK, TRAIN, "train_memory"),
     ),
 }
-COMMON, DTYPE = "jafar", "float32"
-RESIZED = "; theirs resizes the image to the output first"
+COMMON, DTYPE, DEVICE = "jafar", "float32", "A100"
+RESIZED = "theirs resizes the image to the output first"
 BYTES = {"GB": 1e9, "MiB": 2.0**20}
 WIDTH = 128  # JAFAR's and AnyUp's queries and keys
 ABOUT = (
-    "GFLOPs are 2 × multiply-adds, with attention; where a cell differs, a note says what the published counter saw, "
-    "and whether that comes out. Times are of an A100, so their ratios to jafar under the same condition are compared. "
+    "GFLOPs are {per_flop}multiply-adds, with attention; where a cell differs, a note says what the published counter "
+    "saw, and whether that comes out. Times are of an {device}, so their ratios to jafar under the same condition are "
+    "compared; those of another device neither reproduce nor refute them. "
     "Peaks contain inputs, weights and output; theirs also what an allocator rounds up."
 )
 
@@ -164,7 +173,8 @@ def _table(source: Source, records: Records) -> PublishedTable | None:
         cells = {cell.figure: cell for row in own if (cell := _cell(source, records, row, at, times))}
         rows.append(PublishedRow(f"{operator}, {at.channels}×{at.side}×{at.side}, ×{at.ratio}", tuple(cells.values())))
     figures = tuple(figure for figure in FIGURES if any(row.cell(figure) for row in rows))
-    return PublishedTable(source.name, source.title, ABOUT, figures, tuple(rows)) if rows else None
+    about = ABOUT.format(per_flop="" if source.per_flop == 1 else f"{1 / source.per_flop:g} × ", device=DEVICE)
+    return PublishedTable(source.name, source.title, about, figures, tuple(rows)) if rows else None
 
 
 def _cell(
@@ -190,7 +200,7 @@ def _cell(
         figure, mode, name = PEAKS[metric]
         theirs = value * BYTES[row["unit"]] / 1e9
         peak = _peak(_of(records, operator, at, mode, image), name)
-        why = f"an allocator's, of another implementation{resized}"
+        why = f"an allocator's, of another implementation{'; ' if resized else ''}{resized}"
         return _compared(figure, theirs, rough(theirs), peak, rough, why, absent)
     return None
 
@@ -227,8 +237,11 @@ def _ratio(figure: str, theirs: float, records: Records, note: str, absent: str)
     for run, measurement in records:
         ratio = run.ratio(measurement.case, TIMED[measurement.case.mode], measurement.case.of(COMMON))
         if ratio is not None:
-            why = f"another device: {run.environment.device_name}, not an A100{note}"
-            return _compared(figure, theirs, rough(theirs), ratio.value, rough, why)
+            cell = _compared(figure, theirs, rough(theirs), ratio.value, rough, note)
+            if DEVICE in run.environment.device_name:
+                return cell
+            why = f"{run.environment.device_name}, not an {DEVICE}{'; ' if note else ''}{note}"
+            return replace(cell, verdict=ELSEWHERE, why=why)
     return PublishedCell(figure, rough(theirs), published_value=theirs, why=absent)
 
 

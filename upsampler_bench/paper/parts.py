@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from upsampler_bench.paper.ours import Number
 
 REPRODUCED, DIFFERS, TRAINING, MISSING = "reproduced", "differs", "needs training", "not measured"
+# A time of another device than the published one neither reproduces nor refutes it.
+ELSEWHERE = "another device"
 LETTERS = {1e9: "", 1e6: "M", 1e3: "K"}
 MOST_PLACES = 4
 
@@ -23,8 +25,8 @@ class PublishedCell:
         published, ours: as they are printed, e.g. "+34.4" and "+34.43"; empty if there is none.
         published_value, our_value: the numbers themselves, in the figure's unit.
         deviation: of ours from the published one, as printed, e.g. "+0.1 %"; empty if there is none of ours.
-        verdict: "reproduced", "differs", "needs training" or "not measured"; empty if the paper prints no figure
-            (`published` is empty).
+        verdict: "reproduced", "differs", "another device", "needs training" or "not measured"; empty if the paper
+            prints no figure (`published` is empty).
         why: the reason of "differs" and "not measured"; else what a reader must know of how it was published.
     """
 
@@ -108,9 +110,9 @@ class Printed:
         """Whether a value is the printed one in its digits."""
         return self.format(value) == self.text
 
-    def is_near(self, value: float) -> bool:
-        """Whether a value is less than one unit of the last printed digit away."""
-        return abs(value - self.value) < self.size * 10.0**-self.places
+    def cuts_to(self, value: float) -> bool:
+        """Whether a value is the printed one with its further digits cut off instead of rounded."""
+        return 0 <= value - self.value < self.size * 10.0**-self.places
 
 
 def gflops(text: str, *, adds: bool) -> Printed:

@@ -13,6 +13,7 @@ from upsampler_bench.paper.costs import BOXES, GFLOPS, IN_TABLE4, PAPER, PARAMS_
 from upsampler_bench.paper.ours import BASELINE, DEVICE, LATENCY, MIOU, TABLE4, Records
 from upsampler_bench.paper.parts import (
     DIFFERS,
+    ELSEWHERE,
     MISSING,
     REPRODUCED,
     TRAINING,
@@ -34,8 +35,8 @@ FIG1 = (
     "Absolute times are not comparable across devices, so ratios to bilinear are compared: the published latency on "
     "one {device} over bilinear's {baseline:g} ms, and ours over bilinear's in the same rounds, with its 95 % "
     "interval. A ratio is reproduced if our interval overlaps what the published milliseconds allow: ±{rounded:g} ms "
-    "by rounding where the text states them ({stated}), ±{read_off:g} ms where they are read off the figure. A "
-    "different ratio on another device does not refute the paper. The paper has no figure for indexnet and a2u."
+    "by rounding where the text states them ({stated}), ±{read_off:g} ms where they are read off the figure. Ratios of "
+    "another device neither reproduce nor refute it. The paper has no figure for indexnet and a2u."
 )
 ABLATION = (
     "Each row is dysample with these options. mIoU (SegFormer-B1 on ADE20K) and AP (Faster R-CNN on COCO) need "
@@ -85,11 +86,12 @@ def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
 
 
 def summary(tables: Sequence[PublishedTable]) -> str:
-    """How many cells have each verdict: '24 of 26 cells that need no training are reproduced. Differs: 2. ...'."""
-    verdicts = (REPRODUCED, DIFFERS, MISSING, TRAINING)
-    reproduced, differs, missing, training = (sum(table.count(verdict) for table in tables) for verdict in verdicts)
-    parts = [f"{reproduced} of {reproduced + differs + missing} cells that need no training are reproduced."]
-    rest = {"Differ": differs, "Not measured": missing, "Need training": training}
+    """How many cells have each verdict: '24 of 26 comparable cells are reproduced. Differ: 2. ...'."""
+    verdicts = (REPRODUCED, DIFFERS, MISSING, ELSEWHERE, TRAINING)
+    counts = (sum(table.count(verdict) for table in tables) for verdict in verdicts)
+    reproduced, differs, missing, elsewhere, training = counts
+    parts = [f"{reproduced} of {reproduced + differs + missing} comparable cells are reproduced."]
+    rest = {"Differ": differs, "Not measured": missing, "Times of another device": elsewhere, "Need training": training}
     return " ".join([*parts, *(f"{name}: {count}." for name, count in rest.items() if count)])
 
 
@@ -144,11 +146,10 @@ def _latency(records: Records, name: str, known: Mapping[str, Latency]) -> Publi
     least, most = (latency.ms - error) / (base.ms + ROUNDED), (latency.ms + error) / (base.ms - ROUNDED)
     low, high = (ratio.low, ratio.high) if ratio.is_bounded else (ratio.value, ratio.value)
     is_same = low <= most and high >= least
-    why = "" if is_same else "outside the reading error and our interval"
+    verdict, why = (REPRODUCED, "") if is_same else (DIFFERS, "outside the reading error and our interval")
     if not ours.is_papers_device(run):
-        why = f"another device: {run.environment.device_name}, not the paper's {DEVICE}"
-        why += "; the ratio is the same" if is_same else ""
-    verdict, off = REPRODUCED if is_same else DIFFERS, deviation(ratio.value, theirs)
+        verdict, why = ELSEWHERE, f"{run.environment.device_name}, not the paper's {DEVICE}"
+    off = deviation(ratio.value, theirs)
     return PublishedCell(RATIO, printed, _shown(ratio), theirs, ratio.value, off, verdict, why)
 
 

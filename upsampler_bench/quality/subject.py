@@ -16,8 +16,8 @@ import upsamplers
 from upsampler_bench.case import IMAGE_CHANNELS, Case
 from upsamplers import Upsampler
 
-# Low-resolution pixels from the border that measures of the interior leave out: no window of a registered operator
-# is larger than 13 pixels.
+# Low-resolution pixels from the border that measures of the interior leave out: no window of an operator for
+# decoders is larger than 13 pixels.
 MARGIN = 6
 # Standard deviation of the Gaussian that limits the band of `smooth_noise`, in low-resolution pixels: at the
 # low-resolution Nyquist frequency 5e-5 of the energy is left.

@@ -1,5 +1,7 @@
 """The outcome of a comparison, with absolute budgets and without."""
 
+from dataclasses import replace
+
 import pytest
 from sample_comparison import BILINEAR, CARAFE, DYSAMPLE, comparison, result
 
@@ -60,6 +62,8 @@ def test_budgets_limit_the_head(read):
     assert checked[0].value.value == pytest.approx(1.4)
     assert outcome([compared], "regression", checked) == Outcome.REGRESSION
     assert "160 MiB" in formats.render("markdown", report.report([compared], checked))
+    noisy = replace(compared, control=(result(CARAFE, SLOWER),))
+    assert [one.verdict for one in budgets.check(lines, [noisy])] == ["KEPT", "BROKEN", "UNCLEAR"]
 
 
 def test_a_budget_may_be_a_ratio_of_deterministic_metrics(read):

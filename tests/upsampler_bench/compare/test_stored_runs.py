@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from sample_quality import quality_run
 from sample_run import FIGURES, plain_run
 
 from upsampler_bench import formats
@@ -49,6 +50,26 @@ def test_a_deterministic_metric_has_no_tolerance():
     assert stored_runs.outcome(stored_runs.compare(more, run()), "regression") == Outcome.FINE
     text = formats.render("terminal", stored_runs.report(comparison, "old.json", "new.json"))
     assert "Deterministic metrics that changed" in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "factor", "found"),
+    [
+        ("ramp_shift", 1 + 1e-9, Outcome.FINE), ("ramp_shift", 1.5, Outcome.REGRESSION),
+        ("ramp_shift", 0.5, Outcome.FINE),
+    ],
+)  # fmt: skip
+def test_a_signature_may_differ_by_rounding_and_is_worse_further_from_zero(metric, factor, found):
+    def scaled(row):
+        readings = tuple(
+            replace(one, rounds=((one.samples[0] * factor,),)) if one.metric == metric else one for one in row.readings
+        )
+        return replace(row, readings=readings)
+
+    old = quality_run()
+    assert any(row.reading(metric) and row.reading(metric).samples[0] < 0 for row in old.measurements)
+    new = replace(old, measurements=tuple(map(scaled, old.measurements)))
+    assert stored_runs.outcome(stored_runs.compare(old, new), "regression") == found
 
 
 def test_equal_backends_are_compared_and_named_where_there_are_several():

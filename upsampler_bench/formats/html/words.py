@@ -16,7 +16,7 @@ __all__ = ["family"]
 # So many tables have their rows in the page from the start; those of the others wait until their table is near.
 AT_ONCE = 30
 # A sign and words, so that no verdict rests on a colour alone.
-VERDICTS = {"reproduced": "✓", "differs": "≠", "needs training": "◷", "not measured": "∅"}
+VERDICTS = {"reproduced": "✓", "differs": "≠", "another device": "·", "needs training": "◷", "not measured": "∅"}
 
 
 def is_measured(table: Table) -> bool:
