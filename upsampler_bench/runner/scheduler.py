@@ -251,6 +251,7 @@ def _measure_group(
     with state.lock:
         state.listener.begin(cases, placement.name)
         for case in () if timed_only else cases:
+            state.store(state.measurement(case))  # what ends here unfinished is seen to be
             if reason := _too_large(state, case):
                 state.give_up(case, SKIPPED, reason)
     while going := _incomplete(state, cases, timed_only=timed_only):

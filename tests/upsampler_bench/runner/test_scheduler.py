@@ -69,6 +69,7 @@ def test_resume_keeps_every_reading_of_every_metric(tmp_path, mode):
     keys = {"metrics": wanted, "mode": mode, "max_time": 1.0}
     interrupted = measure(tmp_path, "good", listener=InterruptAtSecond(), **keys)
     assert interrupted.ended == "interrupted"
+    assert [row.status for row in interrupted.measurements] == ["interrupted"] * 2  # also what had not begun
     before = {reading.metric: reading for reading in interrupted.measurements[0].readings}
     assert before
     resumed = measure(tmp_path, "good", resume=True, **keys)

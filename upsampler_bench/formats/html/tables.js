@@ -17,9 +17,10 @@ function startTables() {
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('input', applyFilters);
   form.addEventListener('change', applyFilters);
-  byId('details').addEventListener('change', (event) => {
-    byId('tables').classList.toggle('detailed', event.target.checked);
-  });
+  const details = byId('details');
+  const showDetails = () => byId('tables').classList.toggle('detailed', details.checked);
+  details.addEventListener('change', showDetails);
+  showDetails(); // a browser may restore the choice of an earlier visit
   applyFilters();
 }
 
