@@ -165,6 +165,7 @@ def _budget_row(result: BudgetResult) -> Row:
         else:
             unit = BY_METRIC[limit.metric].unit
             text = f"{units.exact(value / unit.size)} {unit.name}".strip()
+        text = f"{text}; {result.reason}" if result.reason else text
     return Row(name, (Cell(result.verdict), Cell(result.budget.text), Cell(text)))
 
 

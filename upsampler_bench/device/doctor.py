@@ -106,5 +106,5 @@ def _packages(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
     nvml = f"nvidia-ml-py {installed_version('nvidia-ml-py') or 'missing'}"
     yield "NVML binding", nvml, bool(installed_version("pynvml")), advice
     unusable = now.device_kind == "cuda" and WHY_NO_TRITON
-    advice = f"operators run on backend torch only: triton {WHY_NO_TRITON}"
+    advice = f"operators run on backend torch only: {WHY_NO_TRITON}"
     yield "triton", installed_version("triton") or "not installed", bool(unusable), advice

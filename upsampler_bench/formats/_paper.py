@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from upsampler_bench.paper.parts import DIFFERS, MISSING, REPRODUCED, PublishedCell, PublishedTable
+from upsampler_bench.paper.parts import DIFFERS, ELSEWHERE, MISSING, REPRODUCED, PublishedCell, PublishedTable
 from upsampler_bench.report.parts import NOTHING, Cell, Column, Row, Table
 
 HEADING = "Compared with the paper"
@@ -35,7 +35,7 @@ def side_by_side(table: PublishedTable) -> Table:
     return Table(table.title, tuple(column for column, _ in columns), tuple(rows))
 
 
-def reasons(table: PublishedTable, verdicts: Collection[str] = SIGNS) -> Iterator[tuple[str, str]]:
+def reasons(table: PublishedTable, verdicts: Collection[str] = (*SIGNS, ELSEWHERE)) -> Iterator[tuple[str, str]]:
     """Each reason once, after what it applies to: ('GFLOPs and Params of deconv, reproduced', why)."""
     rows: dict[tuple[str, str, str], list[str]] = {}
     for row in table.rows:

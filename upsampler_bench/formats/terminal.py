@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from upsampler_bench.formats import _paper
-from upsampler_bench.paper.parts import DIFFERS, MISSING
+from upsampler_bench.paper.parts import DIFFERS, ELSEWHERE, MISSING
 from upsampler_bench.paper.tables import summary
 from upsampler_bench.report.parts import Report, Table
 
@@ -92,7 +92,9 @@ def _paper_parts(report: Report, width: int) -> Iterator[Text | Grid]:
         yield Text(f"Also compared, in published.csv: {', '.join(left)}.")
     for table in report.published:
         where = table.title.partition(":")[0]
-        yield from (Text(f"{where}, {what}: {why}") for what, why in _paper.reasons(table, (DIFFERS, MISSING)))
+        yield from (
+            Text(f"{where}, {what}: {why}") for what, why in _paper.reasons(table, (DIFFERS, ELSEWHERE, MISSING))
+        )
 
 
 def _tables(report: Report, width: int) -> Iterator[Text | Grid]:

@@ -42,8 +42,8 @@ ROUNDING = (
 )
 COUNTING = (
     "Params: what a row adds are weights (parameters of two or more dimensions, without biases and norms), as the "
-    "paper counts; of a baseline all parameters. They are reproduced if less than one unit of the last printed digit "
-    "away; a note says where they round to another digit."
+    "paper counts; of a baseline all parameters. They are reproduced if they round to the printed digits, or a "
+    "note says how else they give these."
 )
 QUOTED = "All other figures need training and are quoted."
 # The published costs of FADE are those of the gated operator.

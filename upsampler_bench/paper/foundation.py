@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -234,15 +235,20 @@ def _compared(
 
 
 def _ratio(figure: str, theirs: float, records: Records, note: str, absent: str) -> PublishedCell:
-    for run, measurement in records:
+    for run, measurement in sorted(records, key=lambda record: not _is_papers_device(record[0])):
         ratio = run.ratio(measurement.case, TIMED[measurement.case.mode], measurement.case.of(COMMON))
         if ratio is not None:
-            cell = _compared(figure, theirs, rough(theirs), ratio.value, rough, note)
-            if DEVICE in run.environment.device_name:
+            why = "; ".join(filter(None, ("of another implementation", note)))
+            cell = _compared(figure, theirs, rough(theirs), ratio.value, rough, why)
+            if _is_papers_device(run):
                 return cell
-            why = f"{run.environment.device_name}, not an {DEVICE}{'; ' if note else ''}{note}"
+            why = "; ".join(filter(None, (f"{run.environment.device_name}, not an {DEVICE}", note)))
             return replace(cell, verdict=ELSEWHERE, why=why)
     return PublishedCell(figure, rough(theirs), published_value=theirs, why=absent)
+
+
+def _is_papers_device(run: Run) -> bool:
+    return re.search(rf"\b{DEVICE}\b", run.environment.device_name) is not None
 
 
 def _peak(records: Records, metric: str) -> float | None:

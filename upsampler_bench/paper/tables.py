@@ -90,7 +90,8 @@ def summary(tables: Sequence[PublishedTable]) -> str:
     verdicts = (REPRODUCED, DIFFERS, MISSING, ELSEWHERE, TRAINING)
     counts = (sum(table.count(verdict) for table in tables) for verdict in verdicts)
     reproduced, differs, missing, elsewhere, training = counts
-    parts = [f"{reproduced} of {reproduced + differs + missing} comparable cells are reproduced."]
+    comparable = reproduced + differs + missing
+    parts = [f"{reproduced} of {comparable} comparable cells are reproduced."] if comparable else []
     rest = {"Differ": differs, "Not measured": missing, "Times of another device": elsewhere, "Need training": training}
     return " ".join([*parts, *(f"{name}: {count}." for name, count in rest.items() if count)])
 

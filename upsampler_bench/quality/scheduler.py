@@ -22,7 +22,7 @@ from upsampler_bench.runner import scheduler
 from upsampler_bench.runner.process import Ending, Process, follow
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.scheduler import State
-from upsampler_bench.runner.session import OUTSIDE, Session
+from upsampler_bench.runner.session import OUTSIDE, Session, retried
 
 MEASURER = "upsampler_bench.quality.process:measure"
 # On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a
@@ -68,7 +68,7 @@ def run(session: Session, progress: Progress) -> Run:
 def expectation(session: Session) -> tuple[float, float]:
     """Seconds that what is left of a run will take: expected, and at most as long as no operator hangs."""
     rows = session.previous.measurements if session.previous else ()
-    stored = {row.case: row for row in rows}
+    stored = {row.case: retried(row, session.settings) for row in rows}
     jobs = _missing(session, lambda case: stored.get(case) or Measurement(case, INTERRUPTED))
     seconds = sum(len(job.cases) * job.seconds(session.settings.steps) for job in jobs) / _workers()
     return seconds, LONGER * seconds

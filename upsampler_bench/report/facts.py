@@ -133,16 +133,16 @@ def protocol(run: Run) -> str:
 
 def sampling(settings: Settings) -> str:
     """When a run ends sampling an operator."""
-    shared, each = "", ""
+    shared, each, width = "", "", f"{100 * settings.target_ci:g}"
     if settings.processes > 1:
         shared, each = f", shared by {settings.processes} processes", " of each process"
+        width = f"{100 * settings.target_ci * math.sqrt(settings.processes):.2g}"
     if settings.rounds:
         return f"{settings.rounds} rounds{shared}."
     less = f", or less to keep the budget of {settings.budget:g} s" if settings.budget else ""
     return (
         f"At least {settings.min_samples} samples, until the 95 % interval of the median{each} is within "
-        f"±{100 * settings.target_ci * math.sqrt(settings.processes):.2g} %, for at most {settings.max_time:g} s per "
-        f"operator{shared}{less}."
+        f"±{width} %, for at most {settings.max_time:g} s per operator{shared}{less}."
     )
 
 

@@ -41,14 +41,16 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "autocast": (torch.is_autocast_enabled, torch.set_autocast_enabled),
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
 }
+# What the older of torch's two interfaces cannot say, of a precision that was set by the newer one.
+MIXED = object()
 HOOKS = tuple(name for name in vars(modules) if name.startswith("_global_") and name.endswith("hooks"))
 
 
 def _read(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except RuntimeError:  # a precision was set by the newer of torch's two interfaces, and the older cannot say it
-        return None
+    except RuntimeError:
+        return MIXED
 
 
 class ProcessState:
@@ -64,8 +66,9 @@ class ProcessState:
         """Puts back what has changed since, and returns what that was, in words."""
         changed = []
         for name, (read, write) in SETTINGS.items():
-            if _read(read) != self._settings[name]:
-                write(self._settings[name])
+            before = self._settings[name]
+            if before is not MIXED and _read(read) != before:
+                write(before)
                 changed.append(name)
         for name, before in self._hooks.items():
             hooks = getattr(modules, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from functools import partial
 from typing import Any
 
@@ -55,6 +54,6 @@ class Deconv(Upsampler):
 
 def _without_parameters(layer: nn.Module, method: str, *arguments: Any) -> None:
     """A layer's own part of a state_dict without its parameters, which are the operator's: what hooks keep in it."""
-    other = copy(layer)  # which shares all else, buffers and hooks too; the layer itself may be running
-    other._parameters = {}
+    other = object.__new__(type(layer))  # which shares all else, buffers and hooks too: the layer may be running
+    other.__dict__ = {**layer.__dict__, "_parameters": {}}
     getattr(type(layer), method)(other, *arguments)

@@ -164,7 +164,7 @@ def test_all_additions_to_a_feature_pyramid_are_reproduced_and_its_baseline_diff
     assert ("with bilinear, which has no parameters either" in base) == (baseline == "bilinear")
 
 
-def test_parameters_within_one_unit_of_the_last_digit_are_reproduced_with_a_note() -> None:
+def test_parameters_that_do_not_round_to_the_printed_digits_say_how_they_give_them() -> None:
     six, eight = table("table6", pyramid_run("fpn-r50")), table("table8", pyramid_run("fpn-r50-panoptic"))
     assert cell(six, "dysample", "Params").why == "rounds to +32.8K, cut off as the paper prints it"
     assert "with biases and norms (52,416) it is the printed figure" in cell(eight, "sapa-b", "Params").why

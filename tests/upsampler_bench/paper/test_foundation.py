@@ -82,6 +82,22 @@ def test_times_are_compared_as_ratios_to_jafar_with_an_image_of_the_published_si
     assert found.published_value == pytest.approx(39.513908 / 57.254605)
 
 
+@pytest.mark.parametrize(
+    ("device", "verdict", "why"),
+    [
+        ("NVIDIA A100-SXM4-80GB", "differs", "of another implementation"),
+        ("NVIDIA RTX A1000", "another device", "NVIDIA RTX A1000, not an A100"),
+    ],
+)
+def test_times_of_another_device_have_no_verdict(device, verdict, why):
+    case = replace(CASE, scale=2, guide_image="448x448")
+    rows = Measurement(case, readings=(latency(0.002),)), Measurement(case.of("jafar"), readings=(latency(0.004),))
+    (table,) = (one for one in foundation.tables([paper_run(*rows, device_name=device)]) if one.name == "naf")
+    row = next(one for one in table.rows if one.name == "naf, 384×28×28, ×2")
+    found = row.cell("Forward (× jafar)")
+    assert (found.verdict, found.why) == (verdict, why)
+
+
 def test_an_image_that_they_resize_first_is_said_to_be():
     small = replace(CASE, upsampler="anyup", scale=2, guide_image="448x448")
     readings = (exact("inference_memory", 10**9), exact("params_all", 10**6), latency(0.002))

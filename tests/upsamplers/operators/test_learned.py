@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from every_operator import output_and_gradients
 from torch import nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrizations, prune
 from torch.testing import assert_close
 
 import upsamplers
@@ -76,6 +76,15 @@ def test_a_kernel_that_is_no_positive_integer_is_refused_by_deconv(kernel_size: 
 def test_a_kernel_without_a_middle_is_refused_by_pixel_shuffle(kernel_size: int) -> None:
     with pytest.raises(Unsupported, match=rf"kernel_size must be (odd|a positive integer), not {kernel_size}"):
         upsamplers.create("pixel-shuffle", 6, kernel_size=kernel_size)
+
+
+def test_a_parametrized_layer_of_deconv_is_saved_and_loaded() -> None:
+    up, other = (upsamplers.create("deconv", 6) for _ in range(2))
+    for one in (up, other):
+        parametrizations.weight_norm(one.layer)
+    other.load_state_dict(up.state_dict())
+    x = torch.randn(1, 6, 4, 5)
+    assert torch.equal(other(x), up(x))
 
 
 def test_a_pruned_layer_of_deconv_keeps_its_mask() -> None:
