@@ -74,7 +74,7 @@ test-cuda: $(STAMP)  ## Run the tests that need an NVIDIA GPU
 	@failed= ran=; for tests in "-n 8 --dist load tests/upsamplers/functional" "--ignore tests/upsamplers/functional"; do \
 		$(BIN)/python -m pytest -m cuda $$tests $(ARGS); code=$$?; \
 		test $$code = 5 || ran=1; test $$code = 0 -o $$code = 5 || failed=1; done; \
-		test -n "$$ran" -a -z "$$failed"  # 5: ARGS chose none of these
+		test -n "$$ran" -a -z "$$failed"  # 5: no test matched ARGS
 
 lint: $(STAMP)  ## Check format and lint
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

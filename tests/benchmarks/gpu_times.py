@@ -126,7 +126,7 @@ def kernels() -> dict[str, Any]:
 
 
 def compile_case(case: Case) -> None:
-    """Compiles every kernel of a case with all its blocks, in a process of its own, and times none of them.
+    """Compiles every kernel of a case with all its blocks, in a process of its own, without timing.
 
     What cannot be compiled here, for lack of memory say, is compiled when it is timed.
     """

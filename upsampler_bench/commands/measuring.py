@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from upsampler_bench.runner.session import Session
 
 
-# What commands take beside the keys of a plan.
+# What commands take in addition to the keys of a plan.
 NO_KEYS = ("plan", "quick", "compare", "shard", "devices", "output_dir", "formats", "resume", "strict")
 
 

@@ -69,7 +69,7 @@ def tables(runs: Sequence[Run]) -> tuple[PublishedTable, ...]:
     Bare operators on the paper's feature are compared with Fig. 1 and Table 4, variants of dysample with Tables 1 to 3,
     each model with its own tables; what upsamples foundation features with the tables of JAFAR, AnyUp and NAF.
     Operators that a run names besides the paper's have rows of their own, and what a user trained its cells. A run that
-    compares PyTorch with engines or compilers has none of the tables: it is about these.
+    compares PyTorch with engines or compilers has no such tables: it is about these.
     """
     runs = [run for run in runs if len(run.backends) == 1 or {*run.backends} <= COMPARED]
     added, given = ours.added(runs), ours.given(runs)

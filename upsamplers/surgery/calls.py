@@ -93,7 +93,7 @@ def why_not_isolate(module: nn.Module) -> str | None:
         return "it is scripted: replace before torch.jit.script"
     if "forward" in vars(module):
         return "its forward was set on the instance by another library: replace before that"
-    if type(module).__reduce__ is not object.__reduce__:  # such as torch.fx's GraphModule, which makes its class anew
+    if type(module).__reduce__ is not object.__reduce__:  # such as torch.fx's GraphModule, which makes a new class
         return f"its class {type(module).__name__} is pickled in a way of its own: replace before it is made (traced)"
     return None
 

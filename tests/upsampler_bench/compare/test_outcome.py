@@ -63,9 +63,9 @@ def test_budgets_limit_the_head(read):
     assert outcome([compared], "regression", checked) == Outcome.REGRESSION
     assert "160 MiB" in formats.render("markdown", report.report([compared], checked))
     noisy = replace(compared, control=(result(CARAFE, SLOWER),))
-    unsure = budgets.check(lines, [noisy])
-    assert [one.verdict for one in unsure] == ["KEPT", "BROKEN", "UNCLEAR"]
-    assert "the control differs" in formats.render("markdown", report.report([noisy], unsure))
+    unclear = budgets.check(lines, [noisy])
+    assert [one.verdict for one in unclear] == ["KEPT", "BROKEN", "UNCLEAR"]
+    assert "the control differs" in formats.render("markdown", report.report([noisy], unclear))
 
 
 def test_a_budget_may_be_a_ratio_of_deterministic_metrics(read):
