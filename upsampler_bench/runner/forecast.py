@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -90,28 +91,21 @@ def expected(cases: Sequence[Case], settings: Settings) -> tuple[float, float]:
     return preparing + timing, LONGER * preparing + max(longest, LONGER * timing)
 
 
-class _Ratios:
-    """How many times as long as guessed something took, of cases of a kind."""
+class _Ratio:
+    """How many times as long as guessed something took so far."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, ...], tuple[float, float]] = {}
+        self._taken, self._guessed = 0.0, 0.0
 
-    def add(self, case: Case, taken: float, guess: float) -> None:
-        """Something of a case took so long."""
-        for kind in _kinds(case):
-            before = self._sums.get(kind, (0.0, 0.0))
-            self._sums[kind] = before[0] + taken, before[1] + guess
+    def add(self, taken: float, guessed: float) -> None:
+        """Something took so long (s), and was guessed to take so long."""
+        self._taken += taken
+        self._guessed += guessed
 
-    def of(self, case: Case, prior: float, weight: float, *, in_group: bool = False) -> float:
-        """The ratio of the likest cases, or of those of its group alone, with a prior that weighs so many seconds."""
-        kinds = _kinds(case)[:1] if in_group else _kinds(case)
-        taken, guessed = next((self._sums[kind] for kind in kinds if kind in self._sums), (0.0, 0.0))
-        return (taken + prior * weight) / (guessed + weight) if weight else prior
-
-
-def _kinds(case: Case) -> tuple[tuple[str, ...], ...]:
-    """What other cases have in common with a case, the most first."""
-    return (case.group, case.backend), (case.mode, case.backend), (case.backend,), ()
+    @property
+    def value(self) -> float:
+        """Of all that was added; 1 of nothing."""
+        return self._taken / self._guessed if self._guessed else 1.0
 
 
 @dataclass
@@ -119,31 +113,33 @@ class _Progress:
     """How far a case is.
 
     Attributes:
-        guess: of all that it takes beside its timing (s), when its group began.
-        preparing, warming: seconds that this and its warm-up took so far.
-        call: seconds of one call, once they are known.
-        spent, needed: seconds of its timed calls, so far and in all; 0: not known yet.
         processes: that began to measure it.
+        preparing: seconds that this process took so far for all that comes before the warm-up.
+        is_prepared, is_warm: in this process.
+        is_over: measured, or lost.
+        call: seconds of one call, once they are known.
+        spent, needed: seconds of its timed calls, so far and in all processes; 0: not known yet.
     """
 
     case: Case
     is_timed: bool
-    guess: float = 0.0
+    processes: int = 0
     preparing: float = 0.0
-    warming: float = 0.0
     is_prepared: bool = False
     is_warm: bool = False
     is_over: bool = False
-    is_lost: bool = False
     call: float = 0.0
     spent: float = 0.0
     needed: float = 0.0
-    processes: int = 0
 
     @property
     def operator(self) -> tuple[str, str]:
         """What it has in common with the same operator under other conditions."""
         return self.case.upsampler, self.case.backend
+
+    def begin(self) -> None:
+        """Is prepared from the beginning, in this process."""
+        self.preparing, self.is_prepared, self.is_warm = 0.0, False, False
 
 
 class Forecast:
@@ -172,18 +168,16 @@ class Forecast:
         self._settings, self._devices, self._after, self._limit, self._clock = settings, devices, after, limit, clock
         self._begun = clock()
         self._cases = {case.key: _Progress(case, is_timed(case, settings)) for case in cases}
-        self._alike: dict[tuple[str, str], list[_Progress]] = {}
+        self._alike: defaultdict[tuple[str, str], list[_Progress]] = defaultdict(list)
         for progress in self._cases.values():
-            self._alike.setdefault(progress.operator, []).append(progress)
+            self._alike[progress.operator].append(progress)
         self._waiting = {case.group for case in cases}
         self._device_of: dict[str, str] = {}
         # By device: since when it is doing what, of which case.
         self._doing: dict[str, tuple[float, str, str]] = {}
-        self._starts: list[float] = []
-        self._timing = self._spent = 1.0
-        self._preparing_ratios, self._call_ratios = _Ratios(), _Ratios()
-        # Of the time between the guess and the limit, what was needed: all on a noisy machine.
-        self._longer_ratios = _Ratios()
+        self._lost: set[tuple[str, str]] = set()
+        self._starts, self._calls, self._overhead = _Ratio(), _Ratio(), _Ratio()
+        self._preparing: defaultdict[str, _Ratio] = defaultdict(_Ratio)  # by backend: some compile
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
         """A process of a group begins on a device; what the last one of the group before left out is not measured."""
@@ -194,67 +188,54 @@ class Forecast:
         self._waiting.discard(cases[0].group)
         for progress in [self._cases[case.key] for case in cases if case.key in self._cases]:
             self._device_of[progress.case.key] = device
-            progress.guess = self._preparing(progress)
+            progress.begin()
             progress.processes += 1
-            if progress.processes > 1:
-                progress.guess = _building_seconds(progress.case) + progress.call
-                progress.preparing = progress.warming = 0.0
-                progress.is_prepared = progress.is_warm = False
-            if progress.processes == 2 and progress.needed:
-                self._learn(progress, progress.needed)
         self._doing[device] = (self._clock(), STARTING, "")
 
     def update(self, message: Message) -> None:
         """Takes in what a process does now, and how long what it did before took."""
         if message.key not in self._device_of:
             return
-        progress, facts = self._cases[message.key], message.facts or {}
+        progress, facts, reading = self._cases[message.key], message.facts or {}, message.reading
         if message.kind == "at" and message.step != "make inputs":
             doing = message.step
             if "samples" in facts:
                 doing = TIMING if facts["rounds"] or progress.is_warm else WARMING
-            self._switch(self._device_of[message.key], doing, message.key)
+            self._switch(self._device_of[message.key], doing, progress)
         if facts.get("spent"):
             self._spend(progress, float(facts["spent"]), float(facts.get("needed", 0.0)), int(facts["samples"]))
-        reading = message.reading
         if reading is not None and reading.metric == TIMED.get(progress.case.mode) and reading.samples:
             spent = sum(reading.samples)
             needed = spent * self._settings.processes / len(reading.by_process)
             self._spend(progress, spent, needed, len(reading.samples))
-        if message.kind == "probed" or (message.reading is not None and "stop" in message.reading.facts):
+        if message.kind == "probed" or (reading is not None and "stop" in reading.facts):
             self.finish(message.key)
-
-    def _spend(self, progress: _Progress, spent: float, needed: float, samples: int) -> None:
-        """So many samples of a case have taken so long."""
-        self._spent += spent - progress.spent
-        progress.spent, progress.needed, progress.call = spent, needed, spent / samples
 
     def finish(self, key: str, *, lost: bool = False) -> None:
         """A case is measured, or lost."""
         progress = self._cases.get(key)
         if progress is None or progress.is_over:
             return
-        progress.is_over, progress.is_lost = True, lost
-        if progress.spent and self._settings.processes == 1:
-            self._learn(progress, progress.spent)
+        progress.is_over = True
+        if lost:
+            self._lost.add(progress.operator)
 
     def left(self) -> float:
         """Seconds that the command will still take."""
-        now = self._clock()
-        starting = sum(self._starts) / len(self._starts) if self._starts else START_SECONDS
+        now, starting = self._clock(), START_SECONDS * self._starts.value
         left = [progress for progress in self._cases.values() if not progress.is_over]
         processes: dict[str, int] = {}
         for progress in left:
             group = progress.case.group
             processes[group] = max(processes.get(group, 0), self._further_processes(progress))
         work = starting * (len(self._waiting) + sum(processes.values()))
+        work += sum(self._preparing_left(progress) + self._timing_left(progress) for progress in left)
         for begun, doing, key in self._doing.values():
             # What is going on now was not subtracted yet.
             if doing == STARTING:
                 work += max(0.0, starting - (now - begun))
             elif doing not in (TIMING, WARMING) and not self._cases[key].is_over:
                 work -= min(now - begun, self._preparing_left(self._cases[key]))
-        work += sum(self._preparing_left(progress) + self._timing_left(progress) for progress in left)
         busy = min(self._devices, max(1, len(processes)))
         return max(0.0, min(work / busy, self._limit - now)) + self._after
 
@@ -263,107 +244,79 @@ class Forecast:
         passed = self._clock() - self._begun
         return passed / (passed + self.left()) if passed else 0.0
 
-    def _switch(self, device: str, doing: str, key: str) -> None:
+    def _switch(self, device: str, doing: str, progress: _Progress) -> None:
         """A device does something from now on; accounts for what it did before."""
         now = self._clock()
-        begun, was, before = self._doing[device]
-        self._doing[device] = (now, doing, key)
-        taken = now - begun
+        begun, was, key = self._doing[device]
+        self._doing[device] = (now, doing, progress.case.key)
+        taken, before = now - begun, self._cases.get(key, progress)
         if was == STARTING:
-            self._starts.append(taken)
+            self._starts.add(taken, START_SECONDS)
         elif was == TIMING:
-            self._timing += taken
-            # Until it is known how long the calls themselves took.
-            self._cases[before].spent += taken
-            self._spent += taken
+            before.spent += taken  # until it is known how long the calls themselves took
+            self._overhead.add(taken, taken)
         elif was == WARMING:
-            self._cases[before].warming += taken
-            self._cases[before].call = taken
-            self._cases[before].is_warm = key != before or doing == TIMING
+            before.call, before.is_warm = taken, before is not progress or doing == TIMING
         else:
-            self._prepare(self._cases[before], was, taken)
-            if key != before or doing == WARMING:
-                self._remember(self._cases[before])
+            self._prepare(before, was, taken, is_over=before is not progress or doing == WARMING)
         if doing == "build":  # perhaps again, after another case has ended its process
-            progress = self._cases[key]
-            progress.preparing = progress.warming = 0.0
-            progress.is_prepared = progress.is_warm = False
+            progress.begin()
 
-    def _learn(self, progress: _Progress, seconds: float) -> None:
-        """The timed calls of a case take so many seconds in all."""
-        guess = timing_seconds(self._settings, progress.call)
-        longer = self._settings.max_time - guess
-        if longer > 0:
-            self._longer_ratios.add(progress.case, min(seconds - guess, longer), longer)
-
-    @staticmethod
-    def _prepare(progress: _Progress, step: str, taken: float) -> None:
-        """A step beside the timing took so long."""
+    def _prepare(self, progress: _Progress, step: str, taken: float, *, is_over: bool) -> None:
+        """A step before the warm-up took so long."""
         progress.preparing += taken
-        if step == "first call":
+        guess = call_seconds(progress.case)
+        if step == "first call" and not progress.spent:
             # That of plain PyTorch on a CPU is nearly as quick as the others; the rest may compile.
             is_plain = progress.case.backend == TORCH and progress.case.device == "cpu"
-            progress.call = taken if is_plain else min(taken, call_seconds(progress.case))
-
-    def _remember(self, progress: _Progress) -> None:
-        """A case is prepared: remembers what that took beside the guess."""
-        if not progress.is_prepared:
+            progress.call = taken if is_plain else min(taken, guess)
+            self._calls.add(progress.call, guess)
+        if is_over and not progress.is_prepared:
             progress.is_prepared = True
-            self._preparing_ratios.add(progress.case, progress.preparing, progress.guess)
-            self._call_ratios.add(progress.case, progress.call, call_seconds(progress.case))
+            self._preparing[progress.case.backend].add(progress.preparing, self._preparing_guess(progress))
 
-    def _related(self, progress: _Progress) -> _Progress | None:
-        """The same operator under the condition that is likest among those whose call is known."""
-        alike = [other for other in self._alike[progress.operator] if other.call]
-        mode = progress.case.mode
-        return max(alike, key=lambda other: (other.case.mode == mode, other.case.elements), default=None)
+    def _spend(self, progress: _Progress, spent: float, needed: float, samples: int) -> None:
+        """So many samples of a case have taken so long."""
+        self._overhead.add(0.0, spent - progress.spent)
+        progress.spent, progress.needed, progress.call = spent, needed, spent / samples
 
     def _call(self, progress: _Progress) -> float:
-        """Seconds of one call."""
-        related = progress if progress.call else self._related(progress)
+        """Seconds of one call: as measured, or as the same operator's under the likest condition, or as all others'."""
+        if progress.call:
+            return progress.call
         guess = call_seconds(progress.case)
-        if related is not None:
-            return related.call * guess / call_seconds(related.case)
-        return guess * self._call_ratios.of(progress.case, 1.0, guess)
+        alike = [other for other in self._alike[progress.operator] if other.call]
+        if not alike:
+            return guess * self._calls.value
+        likest = max(alike, key=lambda other: (other.case.mode == progress.case.mode, other.case.elements))
+        return likest.call * guess / call_seconds(likest.case)
 
-    def _preparing(self, progress: _Progress) -> float:
-        """Seconds of all that a case takes beside its timing, before the likest cases correct it."""
-        related = self._related(progress)
-        if related is not None and related.is_prepared and related is not progress:
-            more = CALLS * (self._call(progress) - related.call)
-            return max(BUILDING_SECONDS, related.preparing + more)
-        return preparing_seconds(progress.case, self._settings, call_seconds(progress.case))
+    def _preparing_guess(self, progress: _Progress) -> float:
+        """Seconds of all that comes before the warm-up in this process, or in the first."""
+        if progress.processes > 1:
+            return _building_seconds(progress.case) + self._call(progress)
+        return preparing_seconds(progress.case, self._settings, self._call(progress))
 
     def _preparing_left(self, progress: _Progress) -> float:
         if progress.is_prepared:
             return 0.0
-        related = self._related(progress)
-        is_known = related is not None and related is not progress
-        guess = progress.guess or self._preparing(progress)
-        ratio = self._preparing_ratios.of(progress.case, 1.0, guess, in_group=is_known)
-        return max(0.0, guess * ratio - progress.preparing)
+        guess = self._preparing_guess(progress) * self._preparing[progress.case.backend].value
+        return max(0.0, guess - progress.preparing)
 
     def _further_processes(self, progress: _Progress) -> int:
         """How many processes will time a case after its first, or after the one that does."""
-        begun = max(1, progress.processes)
-        return max(0, self._settings.processes - begun) if self._is_to_time(progress) else 0
+        return max(0, self._settings.processes - max(1, progress.processes)) if self._is_to_time(progress) else 0
 
     def _is_to_time(self, progress: _Progress) -> bool:
         """Whether a case will be timed: what was lost under one condition is taken to be lost under others."""
-        alike = self._alike[progress.operator]
-        was_timed = any(other.spent and other.case.mode == progress.case.mode for other in alike)
-        return progress.is_timed and (was_timed or not any(other.is_lost for other in alike))
+        return progress.is_timed and (progress.spent > 0 or progress.operator not in self._lost)
 
     def _timing_left(self, progress: _Progress) -> float:
         if not self._is_to_time(progress):
             return 0.0
         call, settings = self._call(progress), self._settings
-        warming = 0.0 if progress.is_warm else max(0.0, warmup_seconds(settings, call) - progress.warming)
-        guess = timing_seconds(settings, call)
-        longer = max(0.0, settings.max_time - guess)
-        usual = guess + longer * self._longer_ratios.of(progress.case, 0.0, longer)
-        # How much longer the timing takes than the timed calls.
-        overhead = max(1.0, self._timing / self._spent)
-        needed = progress.needed or usual
+        warming = 0.0 if progress.is_warm else warmup_seconds(settings, call)
+        needed = progress.needed or timing_seconds(settings, call)
         again = self._further_processes(progress) * again_seconds(progress.case, settings, call)
-        return warming + again + max(0.0, needed - progress.spent) * overhead
+        # Timing takes longer than the timed calls.
+        return warming + again + max(0.0, needed - progress.spent) * max(1.0, self._overhead.value)
