@@ -1,4 +1,4 @@
-"""Text of strangers (names, reasons, devices), made safe to print where it enters; formats escape the rest."""
+"""Text of strangers (names, reasons, devices), made safe to print where it enters; formats escape and shorten it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def cleaned(value: T) -> T:
     if isinstance(value, list) and not (value and isinstance(value[0], float)):
         return [cleaned(item) for item in value]  # type: ignore[return-value]
     return value
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most so many letters: the middle of a longer one is left out."""
+    return name if len(name) <= most else f"{name[: most - 10]}…{name[-9:]}"
 
 
 def _cleaned_text(text: str) -> str:

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
 from upsampler_bench.figures.palette import Colours, legend_colour
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
+from upsampler_bench.text import shortened
 from upsampler_bench.units import tick
 
 # Inches: the width of a panel by its number of columns, the height of a bar, and of what is around the bars.
@@ -21,6 +22,7 @@ WIDTHS = {1: 3.5, 2: 5.25, 3: 7.0}
 BAR, AROUND = 0.15, 0.62
 # The height of a row of the legend in inches, and how many names it has.
 LEGEND, NAMES = 0.16, 5
+# Of a name that leaves room for the charts, in letters.
 LONGEST = 28
 # Behind a number, so that no line runs through it.
 BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
@@ -99,11 +101,6 @@ def _names(axes: Axes, panel: Panel, is_first: bool) -> None:
         axes.set_yticks([])
         return
     chart = panel.charts[0]
-    axes.set_yticks(chart.places, [_shortened(label) for label in chart.labels])
+    axes.set_yticks(chart.places, [shortened(label, LONGEST) for label in chart.labels])
     for text, label in zip(chart.labels, axes.get_yticklabels(), strict=True):
         label.set(size=TEXT, weight="bold" if text == panel.baseline else "normal")
-
-
-def _shortened(name: str) -> str:
-    """A name that leaves room for the charts: the middle of a very long one is left out."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 10]}…{name[-9:]}"

@@ -10,11 +10,14 @@ from matplotlib.figure import Figure
 from upsampler_bench.figures.frame import INK, SMALL, framed
 from upsampler_bench.report.pictures import Mosaic
 from upsampler_bench.results import Raster
+from upsampler_bench.text import shortened
 
 # Inches: the side of a cell, of one with words below, and of the names where rows have some.
 CELL, WITH_TEXT, NAMES = 0.5, 0.74, 1.0
 # Of a tile's side: between tiles, and for the words below.
 GAP, BELOW = 0.06, 0.2
+# Of a name, in letters.
+LETTERS = 14
 
 
 def draw(mosaic: Mosaic) -> Figure:
@@ -30,8 +33,8 @@ def draw(mosaic: Mosaic) -> Figure:
         for column, tile in enumerate(tiles):
             if tile.text:
                 place = column + 0.5 - GAP / 2, row + 1 - GAP / 2
-                axes.text(*place, tile.text, size=SMALL, color=INK, ha="center", va="bottom")
-    axes.set_yticks([row + 0.5 - GAP / 2 for row in range(rows)], [name for name, _ in mosaic.rows])
+                axes.text(*place, shortened(tile.text, LETTERS), size=SMALL, color=INK, ha="center", va="bottom")
+    axes.set_yticks([row + 0.5 - GAP / 2 for row in range(rows)], [shortened(name, LETTERS) for name, _ in mosaic.rows])
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=SMALL, labelcolor=INK, pad=2)
     axes.spines[:].set_visible(False)

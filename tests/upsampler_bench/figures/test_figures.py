@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sample_run import FIGURES, plain_run, sample_run
 from upsampler_bench import report, storage
 from upsampler_bench.figures.draw import draw
 from upsampler_bench.figures.palette import Colours
-from upsampler_bench.report.pictures import Picture, Plane
+from upsampler_bench.report.pictures import Heat, Mosaic, Picture, Plane
 from upsampler_bench.results import Run
 
 RUNS: dict[str, Callable[[], Run]] = {
@@ -89,6 +90,19 @@ def test_labels_of_the_committed_results_keep_apart_and_inside_the_axes(folder: 
             assert {one.get_text() for one in labels} == {point.label for point in picture.points if point.label}
             boxes = [one.get_window_extent() for one in labels]
             assert all(Bbox.union([inside, box]).bounds == inside.bounds for box in boxes), picture.name
+
+
+@pytest.mark.slow
+def test_very_long_names_of_operators_do_not_lie_on_each_other() -> None:
+    run = storage.load(REPORTS / "quality")
+    options = "[groups=8,style=pl,dynamic_scope=True]"
+    cases = [replace(row.case, upsampler=row.case.upsampler + options) for row in run.measurements]
+    renamed = [replace(row, case=case) for row, case in zip(run.measurements, cases, strict=True)]
+    long = replace(run, measurements=tuple(renamed), settings=replace(run.settings, baseline="bilinear" + options))
+    pictures = [pair for pair in drawn(long) if isinstance(pair[0], Heat | Mosaic)]
+    assert len(pictures) > 2
+    for picture, figure in pictures:
+        assert not overlapping(texts(figure)), picture.name
 
 
 def test_every_operator_is_named_in_every_picture_or_its_caption() -> None:

@@ -20,6 +20,7 @@ from upsampler_bench.figures.mosaic import sheet
 from upsampler_bench.figures.palette import Colours, legend_colour, symbol
 from upsampler_bench.report.parts import Cell, Table
 from upsampler_bench.report.pictures import Axis, Bar, BarChart, Heat, Mosaic, Panel, Picture, Plane, Point
+from upsampler_bench.text import shortened
 from upsampler_bench.units import short
 
 Json: TypeAlias = dict[str, Any]
@@ -65,8 +66,7 @@ def plots(picture: Picture, tables: Sequence[Table], colours: Colours) -> list[P
 
 def plain(text: str, most: int = 80) -> str:
     """Text for plotly, which reads some markup: none of what is given here is markup."""
-    flat = " ".join(text.split())
-    return html.escape(flat if len(flat) <= most else f"{flat[: most - 10]}…{flat[-9:]}", quote=False)
+    return html.escape(shortened(" ".join(text.split()), most), quote=False)
 
 
 def _chart(chart: BarChart, panel: Panel, tables: Sequence[Table], colours: Colours) -> Plot:
