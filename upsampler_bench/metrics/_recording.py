@@ -203,15 +203,19 @@ def _on_cpu(step: Callable[[], object], module: nn.Module) -> tuple[list[list[Pa
     steps: list[tuple[int, float, list[Part]]] = []  # new pages, seconds without the profiler, parts
     traced: list[Profile] = []
     end = time.perf_counter() + SECONDS
-    while len(steps) < STEPS or (len(steps) < MOST_STEPS and time.perf_counter() < end):
-        gc.collect()  # else the events of steps before stay alive
-        step()
-        pages, begin = _new_pages(), time.perf_counter()
-        out = step()
-        seconds = time.perf_counter() - begin
-        del out
-        traced = [*traced, profiled(step, module, warm=1)][-TRACED:]
-        steps.append((_new_pages() - pages, seconds, _by_operation(costs, traced[-1], overhead)))
+    gc.freeze()  # what lives already is not looked through again for each step
+    try:
+        while len(steps) < STEPS or (len(steps) < MOST_STEPS and time.perf_counter() < end):
+            gc.collect()  # else the events of steps before stay alive
+            step()
+            pages, begin = _new_pages(), time.perf_counter()
+            out = step()
+            seconds = time.perf_counter() - begin
+            del out
+            traced = [*traced, profiled(step, module, warm=1)][-TRACED:]
+            steps.append((_new_pages() - pages, seconds, _by_operation(costs, traced[-1], overhead)))
+    finally:
+        gc.unfreeze()
     most = median(pages for pages, _, _ in steps)
     steps = [one for one in steps if one[0] <= most]
     return [parts for _, _, parts in steps], traced, {"unrecorded": median(seconds for _, seconds, _ in steps)}
