@@ -137,13 +137,8 @@ class Head(torch.nn.Module):
 def folder(tmp_path, monkeypatch, registry_restored):
     """The folder that a user stands in, with the files that the pages name."""
     monkeypatch.chdir(tmp_path)
-    for module, name in (
-        (pool, "Process"),
-        (isolated, "Process"),
-        (training, "Process"),
-        (comparing.runner, "Process"),
-    ):
-        monkeypatch.setattr(module, name, Here)
+    for module in (pool, isolated, comparing.runner):
+        monkeypatch.setattr(module, "Process", Here)
     monkeypatch.setattr(training, "_workers", lambda: 1)
     for size in ("TEST_SCENES", "TEST_IMAGES"):
         monkeypatch.setattr(fashion, size, 4)

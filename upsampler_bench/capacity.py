@@ -99,7 +99,7 @@ def resolve(name: str) -> tuple[str, bool]:
         resolved = device.resolve(name)
     except DeviceError:
         kind, _, index = name.partition(":")
-        if kind != "cuda" or not (index.isdigit() or name == kind):
+        if kind != "cuda" or not (index.isdecimal() or name == kind):
             raise
         return f"cuda:{index or 0}", False
     return resolved, True

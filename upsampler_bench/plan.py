@@ -13,13 +13,13 @@ from typing import Any
 
 from upsampler_bench import discovery
 from upsampler_bench.case import (
-    AUTO,
     DTYPES,
     IMAGE_CHANNELS,
     INFERENCE,
     LAYOUTS,
     MODES,
     MOST_ELEMENTS,
+    PROBE,
     QUALITY,
     TASKS,
     TORCH,
@@ -41,8 +41,6 @@ NO_MODEL = "none"
 SIZE_MULTIPLE = 8
 # Fresh processes that share an operator's samples unless the plan says how many, if it may take so many seconds (s).
 PROCESSES, SHARED_FROM = 3, 3.0
-# The backends that build nothing; the others compile or export in every process.
-READY = (AUTO, TORCH, "triton")
 OUTPUT = "output"
 
 
@@ -137,8 +135,7 @@ def parse(keys: Mapping[str, Any]) -> Plan:
             f"processes is {parsed.settings.processes} and budget {parsed.settings.budget:g} s; within a budget one "
             "process times each operator"
         )
-    if QUALITY in parsed.mode:
-        _check_quality(parsed)
+    _check_mode(parsed)
     if "image" in plan and not any(parsed.model):
         raise PlanError("image is the size of a model's input, and no model is named; --guide-image is that of a guide")
     return parsed
@@ -146,12 +143,17 @@ def parse(keys: Mapping[str, Any]) -> Plan:
 
 def _with_processes(parsed: Settings, given: Mapping[str, Any], backend: Sequence[str]) -> Settings:
     """Several processes where there is time for them, unless their number was given; compilers would run in each."""
-    has_time = not parsed.budget and parsed.max_time >= SHARED_FROM and set(backend) <= set(READY)
+    builds = any(hasattr(discovery.load(BACKENDS, name), "prepare") for name in backend)
+    has_time = not parsed.budget and parsed.max_time >= SHARED_FROM and not builds
     return replace(parsed, processes=PROCESSES) if has_time and "processes" not in given else parsed
 
 
-def _check_quality(plan: Plan) -> None:
-    """Refuses what a plan of mode "quality" cannot have."""
+def _check_mode(plan: Plan) -> None:
+    """Refuses what a plan of mode "probe" or "quality" cannot have."""
+    if PROBE in plan.mode and any(plan.model):
+        raise PlanError(f"mode {PROBE} tests operators alone; leave out model {', '.join(filter(None, plan.model))}")
+    if QUALITY not in plan.mode:
+        return
     if len(plan.mode) > 1 or plan.device != "cpu":
         raise PlanError(
             f"mode {QUALITY} was asked for among {', '.join(plan.mode)} on device {plan.device}; it is measured alone, "
@@ -186,6 +188,9 @@ def cases(plan: Plan, names: Sequence[str], device: str, wild: Sequence[str] | N
         if name in named or (name == baseline and (backend == TORCH or TORCH not in on))
     ]
     inputs = [case for model in plan.model for case in _inputs(plan, model, device)]
+    for case in inputs:
+        if case.elements >= MOST_ELEMENTS:
+            raise PlanError(f"{case.condition}: no machine can hold so many elements")
     return tuple(
         replace(case, upsampler=name, backend=backend, dtype=dtype, layout=layout, mode=mode)
         for case, dtype, layout, mode in product(inputs, plan.dtype, plan.layout, plan.mode)
@@ -274,10 +279,7 @@ def _sizes(form: str, example: str) -> Callable[[object, str], tuple[int, ...]]:
         parts = text.split("x")
         if len(parts) != len(form.split("x")) or not all(part.isdecimal() and int(part) for part in parts):
             raise PlanError(f"{key} is {value!r}; expected {form} in positive integers, such as {example}")
-        sizes = tuple(map(int, parts))
-        if math.prod(sizes) >= MOST_ELEMENTS:
-            raise PlanError(f"{key} is {value!r}: no machine can hold so large an input")
-        return sizes
+        return tuple(map(int, parts))
 
     return read
 

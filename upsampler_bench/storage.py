@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,13 +131,16 @@ def new_folder(name: str) -> Path:
         OutputError: it cannot be created.
     """
     stem = f"{datetime.now():%Y-%m-%dT%H%M}-{name}"
-    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-    folder = next(RUNS / name for name in names if not (RUNS / name).exists())
+    number, folder = 1, RUNS / stem
     try:
-        folder.mkdir(parents=True)
+        RUNS.mkdir(parents=True, exist_ok=True)
+        while True:
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+            number, folder = number + 1, RUNS / f"{stem}-{number + 1}"
     except OSError as problem:
         raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}") from problem
-    return folder
 
 
 def stored_runs(*roots: Path, nested: bool = False) -> list[tuple[Path, Run]]:
@@ -293,7 +295,7 @@ def _check_case(case: Case, path: str) -> None:
     for name in ("batch", "channels", "height", "width", "scale"):
         if getattr(case, name) < 1:
             raise ValueError(f"{path}.case.{name}: expected a positive integer, found {getattr(case, name)}")
-    if case.batch * case.channels * case.height * case.width * case.scale**2 >= MOST_ELEMENTS:
+    if case.elements >= MOST_ELEMENTS:
         raise ValueError(f"{path}.case: expected sizes that a machine can hold, found {case.condition[:80]}")
     for name, choices in (("mode", MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
         if getattr(case, name) not in choices:

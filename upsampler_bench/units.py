@@ -91,6 +91,15 @@ def noisy(estimate: Estimate) -> tuple[str, str]:
     return fixed(estimate.value, places), f"{fixed(estimate.low, places)}–{fixed(estimate.high, places)}"
 
 
+def with_interval(estimate: Estimate) -> str:
+    """An estimate as text, with its interval where it has one: 1.31 (1.30–1.32)."""
+    if not estimate.is_bounded:
+        return rough(estimate.value)
+    if estimate.low == estimate.high:
+        return exact(estimate.value)
+    return "{} ({})".format(*noisy(estimate))
+
+
 def short(value: float) -> str:
     """Three significant digits, for figures: 8.19, 1,300, 65.5K; integers below 10,000 in full."""
     if abs(value) >= SHORTENED:

@@ -293,10 +293,10 @@ def load_plugin(path: str) -> tuple[str, ...]:
     names()
     before = dict(_specs)
     is_file = path.endswith(".py")
-    module = _file_module(Path(path)) if is_file else path
+    module = file_module(Path(path)) if is_file else path
     loaded_before = module in sys.modules
     try:
-        _import_file(Path(path), module) if is_file else _import_module(module)
+        import_file(Path(path), module) if is_file else _import_module(module)
     except (Exception, SystemExit) as problem:
         _restore(before)
         if isinstance(problem, DuplicateUpsampler):
@@ -308,12 +308,13 @@ def load_plugin(path: str) -> tuple[str, ...]:
     return added
 
 
-def _file_module(path: Path) -> str:
+def file_module(path: Path) -> str:
     """The module's name under which a file is imported; files of one name in two folders are two modules."""
     return f"{FILE_PLUGIN}{path.stem}_{zlib.crc32(bytes(path.resolve())):08x}"
 
 
-def _import_file(path: Path, name: str) -> None:
+def import_file(path: Path, name: str) -> None:
+    """Imports a file as the module of that name; those beside it can be imported by it."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     spec = importlib.util.spec_from_file_location(name, path)

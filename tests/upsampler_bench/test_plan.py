@@ -102,6 +102,7 @@ def test_several_processes_share_an_operators_samples_where_there_is_time_for_th
         ({"backend": []}, "backend is an empty list"),
         ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
         ({"upsampler": 3}, "upsampler is 3; expected a string"),
+        ({"mode": "probe", "model": "fpn-r50"}, "mode probe tests operators alone; leave out model fpn-r50"),
         ({"image": "64x64"}, "image is the size of a model's input, and no model is named"),
     ],
 )
@@ -173,3 +174,9 @@ def test_what_is_no_shard_is_refused(text):
 def test_a_plan_of_quality_is_refused_with_what_is_accepted(keys, message):
     with pytest.raises(PlanError, match=message):
         plan.parse(keys)
+
+
+@pytest.mark.parametrize("keys", [{"batch": 10**12}, {"scale": 10**8}, {"shape": "999999x99999x99999"}])
+def test_sizes_that_no_machine_can_hold_are_refused_before_anything_is_measured(keys):
+    with pytest.raises(PlanError, match="no machine can hold so many elements"):
+        plan.cases(plan.parse(keys), ["bilinear"], "cpu")

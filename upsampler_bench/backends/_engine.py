@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from upsampler_bench.case import INFERENCE, PROBE, Case
+from upsampler_bench.units import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,14 +115,13 @@ def use_own_stream(device: torch.device) -> None:
         torch.cuda.set_stream(torch.cuda.Stream(device))
 
 
-def unlike(found: Sequence[tuple[int | str, ...]], what: str) -> str:
-    """Says that a built engine has inputs or outputs that cannot be bound."""
-    return f"the engine's {what} have shapes {', '.join(map(str, found))}, which are not fixed"
+def unlike(shapes: Sequence[tuple[int | str, ...]]) -> str:
+    """Says that a built engine has outputs that cannot be bound."""
+    return f"the engine's outputs have shapes {', '.join(map(str, shapes))}, which are not fixed"
 
 
 def threads() -> str:
     """As many CPU threads as torch has, which is as many as the case says."""
     import torch
 
-    count = torch.get_num_threads()
-    return "1 thread" if count == 1 else f"{count} threads"
+    return counted(torch.get_num_threads(), "thread")

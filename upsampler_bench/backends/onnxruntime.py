@@ -103,7 +103,7 @@ def _bound(session: Any, device: torch.device) -> Callable[..., Any]:
 
     shapes = [tuple(node.shape) for node in session.get_outputs()]
     if not all(isinstance(side, int) for shape in shapes for side in shape):
-        raise upsamplers.Unsupported(_engine.unlike(shapes, "outputs"))
+        raise upsamplers.Unsupported(_engine.unlike(shapes))
     names, where = [node.name for node in session.get_inputs()], (device.type, device.index or 0)
     binding, outputs = session.io_binding(), []
     for node, shape in zip(session.get_outputs(), shapes, strict=True):

@@ -73,7 +73,7 @@ def _bound(compiled: Any) -> Callable[..., Any]:
 
     if any(output.get_partial_shape().is_dynamic for output in compiled.outputs):
         shapes = [tuple(map(str, output.get_partial_shape())) for output in compiled.outputs]
-        raise upsamplers.Unsupported(_engine.unlike(shapes, "outputs"))
+        raise upsamplers.Unsupported(_engine.unlike(shapes))
     request, outputs = compiled.create_infer_request(), []
     for place, port in enumerate(compiled.outputs):
         # What the engine never writes is then found by the output check.

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -95,20 +94,15 @@ def load(path: Path, names: Sequence[str] = (), plugins: Sequence[str] = ()) -> 
     update = update_command(path, names, plugins)
     remedy = f"choose another --file, or delete this one and run '{update}'"
     try:
-        data = cleaned(json.loads(path.read_text(encoding="utf-8")))
+        data = cleaned(msgspec.json.decode(path.read_bytes()))
     except FileNotFoundError:
         raise ResultsError(f"no baseline at {path}; create it with '{update}'") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+    except (OSError, msgspec.DecodeError) as problem:
         raise ResultsError(f"cannot read {path} as a baseline: {problem}; {remedy}") from problem
     schema = data.get("schema") if isinstance(data, Mapping) else None
     if schema != SCHEMA:
         raise ResultsError(f"{path} is not a baseline of schema {SCHEMA}: its schema is {schema!r}; {remedy}")
     try:
-        baseline = msgspec.convert(data, Baseline)
-        for operator in baseline.operators.values():
-            for value in (*operator.output.values(), *operator.gradient.values()):
-                if not math.isfinite(value):
-                    raise ValueError(f"{value} is not a finite number")
-    except ValueError as problem:
+        return msgspec.convert(data, Baseline)
+    except msgspec.ValidationError as problem:
         raise ResultsError(f"{path} is incomplete or corrupt: {problem}; {remedy}") from problem
-    return baseline

@@ -47,9 +47,9 @@ def merge(runs: Mapping[Path, Run]) -> tuple[Run, tuple[Missing, ...]]:
     for folder, run in runs.items():
         for condition, measurements in _by_condition(run).items():
             earlier = chosen.get(condition)
-            if earlier is None or not _is_complete(earlier[1]):
+            if earlier is None or (not _is_complete(earlier[1]) and _done(measurements) >= _done(earlier[1])):
                 chosen[condition] = folder, measurements
-            elif _is_complete(measurements) and measurements != earlier[1]:
+            elif _is_complete(earlier[1]) and _is_complete(measurements) and measurements != earlier[1]:
                 raise ResultsError(
                     f"{earlier[0]} and {folder} both measured {condition}; leave one of them out: "
                     "a ratio is of one process"
@@ -107,8 +107,12 @@ def _by_condition(run: Run) -> dict[str, list[Measurement]]:
     return groups
 
 
+def _done(measurements: Sequence[Measurement]) -> int:
+    return sum(measurement.status != INTERRUPTED for measurement in measurements)
+
+
 def _is_complete(measurements: Sequence[Measurement]) -> bool:
-    return all(measurement.status != INTERRUPTED for measurement in measurements)
+    return _done(measurements) == len(measurements)
 
 
 def _missing(

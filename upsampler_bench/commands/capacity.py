@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,55 +54,44 @@ def capacity(
 
     Exit codes: 0 fine, 1 nothing fits, 2 misuse.
     """
+    from upsampler_bench import capacity as counting
+    from upsampler_bench import plan
     from upsampler_bench.recommend import limits
+    from upsampler_bench.runner import isolated, operators
+    from upsampler_bench.runner.progress import steps
 
     available, over = limits.memory(memory), SCALE if side else SIDE
     if side and scale:
         raise PlanError(f"--side is {side}: the factor is searched; leave out --scale")
-    shape = f"{channels}x{side or 1}x{side or 1}"
-    keys = {"shape": shape, "batch": batch, "scale": scale or 2, "dtype": dtype, "device": device}
-    capacities = _counted(available, over, upsampler, keys, plugin or (), timeout, confirm=confirm)
+    known = isolated.registered(upsampler or (), plugins=plugin or (), timeout=timeout)
+    name, is_present = counting.resolve(device)
+    parsed = plan.parse(
+        {
+            "upsampler": list(upsampler or ["*"]), "baseline": "", "backend": TORCH, "device": device, "dtype": dtype,
+            "shape": f"{channels}x{side or 1}x{side or 1}", "batch": batch, "scale": scale or 2,
+        }
+    )  # fmt: skip
+    runnable = [operator.name for operator in known if operator.runs_on(name)]
+    cases = plan.cases(parsed, [operator.name for operator in known], name, runnable)
+    stderr = console(stderr=True)
+    if confirm and not is_present:
+        stderr.print(f"{name} is not present: sizes are counted but not confirmed.")
+    with steps(stderr, len(cases)) as begin:
+        answers = isolated.ask(
+            "upsampler_bench.capacity:largest_here", cases, counting.Capacity, lambda reason: reason,
+            arguments={"memory": available, "over": over, "confirm": confirm and is_present}, plugins=plugin or (),
+            specs=operators.pickled([case.upsampler for case in cases]), timeout=timeout,
+            begin=lambda case: begin(f"{case.upsampler}, {case.mode}"),
+        )  # fmt: skip
+    capacities = [
+        counting.Capacity(case, reason=answer) if isinstance(answer, str) else answer
+        for case, answer in zip(cases, answers, strict=True)
+    ]
     if as_json:
         print(json.dumps([as_data(one, over, available) for one in capacities], indent=1))
     else:
         print(text(capacities, over, available))
     raise typer.Exit(FINE if any(one.need for one in capacities) else FAILED)
-
-
-def _counted(
-    memory: int,
-    over: str,
-    upsampler: Sequence[str] | None,
-    keys: dict[str, Any],
-    plugin: Sequence[str],
-    timeout: float | None,
-    *,
-    confirm: bool,
-) -> tuple[Capacity, ...]:
-    from upsampler_bench import capacity as counting
-    from upsampler_bench import plan
-    from upsampler_bench.runner import isolated, operators
-    from upsampler_bench.runner.progress import steps
-
-    known = isolated.registered(upsampler or (), plugins=plugin, timeout=timeout)
-    name, is_present = counting.resolve(keys["device"])
-    parsed = {**keys, "upsampler": list(upsampler or ["*"]), "baseline": "", "backend": TORCH}
-    runnable = [operator.name for operator in known if operator.runs_on(name)]
-    cases = plan.cases(plan.parse(parsed), [operator.name for operator in known], name, runnable)
-    stderr = console(stderr=True)
-    if confirm and not is_present:
-        stderr.print(f"{name} is not present: sizes are counted but not confirmed.")
-    with steps(stderr, len(cases)) as begin:
-        capacities = isolated.ask(
-            "upsampler_bench.capacity:largest_here", cases, counting.Capacity, lambda reason: reason,
-            arguments={"memory": memory, "over": over, "confirm": confirm and is_present}, plugins=plugin,
-            specs=operators.pickled([case.upsampler for case in cases]), timeout=timeout,
-            begin=lambda case: begin(f"{case.upsampler}, {case.mode}"),
-        )  # fmt: skip
-    return tuple(
-        counting.Capacity(case, reason=capacity) if isinstance(capacity, str) else capacity
-        for case, capacity in zip(cases, capacities, strict=True)
-    )
 
 
 def text(capacities: Sequence[Capacity], over: str, memory: int) -> str:

@@ -44,13 +44,16 @@ def write(folders: Sequence[Path], output: Path) -> tuple[Run, tuple[Missing, ..
     """
     from upsampler_bench.cluster.merge import merge as merged
 
-    read = {folder: _read(folder) for folder in folders}
-    runs = {folder: run for folder, run in read.items() if not isinstance(run, ResultsError)}
-    problems = [problem for problem in read.values() if isinstance(problem, ResultsError)]
+    runs, problems = {}, []
+    for folder in folders:
+        try:
+            runs[folder] = storage.load(folder)
+        except ResultsError as problem:
+            problems.append(problem)
     if not runs:
         raise problems[0]
     run, missing = merged(runs)
-    storage.save(run, output)
+    storage.save(run, output / storage.FILE)
     (output / storage.PARTIAL_FILE).unlink(missing_ok=True)
     lines = [f"Left out: {problem}" for problem in problems]
     for lack in missing:
@@ -59,10 +62,3 @@ def write(folders: Sequence[Path], output: Path) -> tuple[Run, tuple[Missing, ..
     for line in lines:
         console(stderr=True).print(line, soft_wrap=True)
     return run, missing
-
-
-def _read(folder: Path) -> Run | ResultsError:
-    try:
-        return storage.load(folder)
-    except ResultsError as problem:
-        return problem

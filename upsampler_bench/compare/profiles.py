@@ -49,20 +49,11 @@ def _profiles(run: Run, metric: str) -> dict[str, tuple[Part, ...]]:
 def _table(name: str, old: tuple[Part, ...], new: tuple[Part, ...]) -> Table:
     before, after = _by_key(old), _by_key(new)
     total, now = (sum(part.seconds for part in parts) for parts in (old, new))
-    keys = sorted(
-        dict.fromkeys([*before, *after]),
-        key=lambda key: (
-            _what(before.get(key), after.get(key)) == TIME,
-            -abs(_change(before.get(key), after.get(key))),
-        ),
-    )
-    rows = tuple(
-        _row(key, before.get(key), after.get(key))
-        for key in keys
-        if _what(before.get(key), after.get(key)) != TIME or abs(_change(before[key], after[key])) >= SMALL * total
-    )
+    pairs = {key: (before.get(key), after.get(key)) for key in [*before, *after]}
+    ordered = sorted(pairs.items(), key=lambda item: (_what(*item[1]) == TIME, -abs(_change(*item[1]))))
+    rows = [_row(key, *pair) for key, pair in ordered if _what(*pair) != TIME or abs(_change(*pair)) >= SMALL * total]
     title = f"{name}: {units.rough(1e3 * total)} ms before, {units.rough(1e3 * now)} ms after"
-    return Table(title, COLUMNS, rows, subject="Operation")
+    return Table(title, COLUMNS, tuple(rows), subject="Operation")
 
 
 def _by_key(parts: tuple[Part, ...]) -> dict[tuple[str, str], Part]:

@@ -13,6 +13,7 @@ from upsampler_bench.compare.comparison import BUDGET, DECIDED, INTERRUPTED, MOS
 from upsampler_bench.compare.process import Side
 from upsampler_bench.compare.rule import LOOKS, UNCLEAR, Result, Rule, judge, look
 from upsampler_bench.compare.samples import BASE, CONTROL, HEAD, SIDES, Sample
+from upsampler_bench.units import counted
 
 WRONG = "wrong output"
 # A budget is suggested in multiples of so many seconds.
@@ -97,7 +98,6 @@ def _measure_pass(
     Every second pass is in reverse order, so that a steady drift of the machine cancels.
     """
     size = next(size for size in LOOKS if number < size)
-    noun = "case" if len(cases) == 1 else "cases"
     longest = 0.0
     for side in SIDES if number % 2 == 0 else SIDES[::-1]:
         begun = clock()
@@ -105,7 +105,7 @@ def _measure_pass(
         samples.append(measure(cases, schedule.sides[side], side, settings))
         seconds = clock() - begun
         longest = max(longest, seconds)
-        say(f"{side} {number + 1} of {size}: {len(cases)} {noun} in {seconds:.1f} s")
+        say(f"{side} {number + 1} of {size}: {counted(len(cases), 'case')} in {seconds:.1f} s")
     return longest
 
 

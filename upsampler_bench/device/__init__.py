@@ -40,9 +40,9 @@ def resolve(name: str) -> str:
     if name == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
-    if kind != "cuda" or not (index.isdigit() or name == "cuda"):
+    if kind != "cuda" or not (index.isdecimal() or name == "cuda"):
         raise DeviceError(f"no device {name!r}; expected auto, cpu, cuda or cuda:i")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count()
     if int(index or 0) >= count:
         raise DeviceError(f"no device {name!r}: this machine has {counted(count, 'CUDA GPU')}; --device cpu works")
     return f"cuda:{index or 0}"

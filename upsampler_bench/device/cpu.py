@@ -13,6 +13,7 @@ from upsampler_bench.device import processor
 from upsampler_bench.device.energy import EnergyCounter, Rapl
 from upsampler_bench.device.tensor_memory import LiveStorages
 from upsampler_bench.device.types import Call, Peak, Step, Timings
+from upsampler_bench.units import counted
 
 
 class Cpu:
@@ -41,9 +42,7 @@ class Cpu:
 
     def timing_method(self, *, captured: bool = True) -> str:
         """Names the clock, the threads and the heap."""
-        threads = torch.get_num_threads()
-        noun = "thread" if threads == 1 else "threads"
-        return f"perf_counter around single calls, {threads} {noun}, {self._heap}"
+        return f"perf_counter around single calls, {counted(torch.get_num_threads(), 'thread')}, {self._heap}"
 
     def peak(self, step: Step) -> Peak:
         """Counts the storages alive during one step."""

@@ -77,7 +77,7 @@ def _known(value: float | str | None) -> str:
 
 
 def _processor(now: Environment) -> Iterator[tuple[str, str, bool, str]]:
-    cores, threads = processor.allowed_cores(), torch.get_num_threads()
+    cores, threads = len(processor.cores()), torch.get_num_threads()
     limit = quota.cores()
     yield "threads", f"{threads} on {processor.usable_cores():g} cores", threads > cores, "use --threads"
     value = f"{limit:g} cores, throttled in {quota.throttled_periods()} periods so far" if limit else "none"

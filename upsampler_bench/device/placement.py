@@ -9,6 +9,7 @@ import torch
 
 from upsampler_bench.device import nvml, processor
 from upsampler_bench.errors import DeviceError
+from upsampler_bench.units import counted
 
 ACCEPTED = "expected GPUs such as 0,1 or all, or cores such as cpu:0,cpu:1"
 
@@ -43,7 +44,7 @@ def parse(text: str) -> tuple[Placement, ...]:
         DeviceError: there is no such device, one is named twice, or they are not of one model.
     """
     if text == "all":
-        names = [f"cuda:{index}" for index in range(_gpu_count())]
+        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
         if not names:
             raise DeviceError(f"--devices all: this machine has no CUDA GPU; {ACCEPTED}")
     else:
@@ -53,7 +54,7 @@ def parse(text: str) -> tuple[Placement, ...]:
         if names.count(name) > 1:
             raise DeviceError(f"--devices {text}: {name} is named twice; a device measures one condition at a time")
     kinds = {name.partition(":")[0] for name in names}
-    if len(kinds) != 1 or not kinds <= {"cpu", "cuda"} or not all(name.partition(":")[2].isdigit() for name in names):
+    if len(kinds) != 1 or not kinds <= {"cpu", "cuda"} or not all(name.partition(":")[2].isdecimal() for name in names):
         raise DeviceError(f"--devices is {text!r}; {ACCEPTED}")
     return _cores(names) if kinds == {"cpu"} else _gpus(names)
 
@@ -88,10 +89,10 @@ def _cores(names: Sequence[str]) -> tuple[Placement, ...]:
 
 
 def _gpus(names: Sequence[str]) -> tuple[Placement, ...]:
-    count = _gpu_count()
+    count = torch.cuda.device_count()
     for name in names:
         if int(name.removeprefix("cuda:")) >= count:
-            raise DeviceError(f"no device {name!r}: this machine has {count} CUDA GPUs; {ACCEPTED}")
+            raise DeviceError(f"no device {name!r}: this machine has {counted(count, 'CUDA GPU')}; {ACCEPTED}")
     properties = [torch.cuda.get_device_properties(torch.device(name)) for name in names]
     models = dict(zip(names, (str(one.name) for one in properties), strict=True))
     if len(set(models.values())) > 1:
@@ -120,7 +121,3 @@ def _with_host_cores(placements: Sequence[Placement]) -> tuple[Placement, ...]:
         free = [core for core in free if core not in chosen]
         placed.append(replace(placement, cores=tuple(chosen)))
     return tuple(placed)
-
-
-def _gpu_count() -> int:
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -20,14 +20,9 @@ def cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def allowed_cores() -> int:
-    """How many cores this process may run on, whatever its quota of their time."""
-    return len(cores())
-
-
 def usable_cores() -> float:
     """The cores that this process may keep busy: its quota (such as 0.5), at most those that it may run on."""
-    return min(allowed_cores(), quota.cores() or math.inf)
+    return min(len(cores()), quota.cores() or math.inf)
 
 
 def threads(asked: int) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from upsampler_bench.case import TIMED, Case
 from upsampler_bench.results import Measurement, MetricInfo, Reading, Run
-from upsampler_bench.stats import Estimate
 
 SECONDS = "s"
 
@@ -22,14 +20,9 @@ class Value:
     reading: Reading
 
     @property
-    def estimate(self) -> Estimate:
-        """The median over rounds with its interval."""
-        return self.reading.estimate
-
-    @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the median; None where the number is exact or too few rounds bound it."""
-        estimate = self.estimate
+        estimate = self.reading.estimate
         return None if self.info.is_single or not estimate.is_bounded else (estimate.low, estimate.high)
 
 
@@ -44,7 +37,7 @@ def values_of(run: Run, measurement: Measurement) -> Iterator[Value]:
     """The finite values of one measurement, in the order of its readings."""
     for reading in measurement.readings:
         info = run.metric(reading.metric)
-        if info and reading.samples and all(map(math.isfinite, reading.samples)):
+        if info and reading.is_usable:
             yield Value(measurement.case, info, reading)
 
 

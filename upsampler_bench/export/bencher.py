@@ -33,7 +33,7 @@ def slug(info: MetricInfo) -> str:
 
 def _metric(value: Value) -> dict[str, float]:
     size = NANOSECONDS if value.info.unit == SECONDS else 1.0
-    metric = {"value": value.estimate.value * size}
+    metric = {"value": value.reading.estimate.value * size}
     if value.interval:
         low, high = value.interval
         metric |= {"lower_value": low * size, "upper_value": high * size}

@@ -21,7 +21,7 @@ def files(run: Run) -> dict[str, bytes]:
 
 
 def _entry(value: Value) -> dict[str, str | float]:
-    estimate = value.estimate
+    estimate = value.reading.estimate
     entry: dict[str, str | float] = {
         "name": f"{value.case.key}: {value.info.name}",
         "unit": UNITS.get(value.info.unit, value.info.unit),

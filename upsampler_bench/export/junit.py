@@ -65,11 +65,11 @@ def _lines(run: Run, measurement: Measurement) -> list[str]:
     lines = []
     for value in values_of(run, measurement):
         interval = " ({:.9g} to {:.9g})".format(*value.interval) if value.interval else ""
-        lines.append(f"{value.info.name}: {value.estimate.value:.9g} {value.info.unit}{interval}")
+        lines.append(f"{value.info.name}: {value.reading.estimate.value:.9g} {value.info.unit}{interval}")
     return lines
 
 
 def _seconds(run: Run, measurement: Measurement) -> float:
     """The median latency, 0 where there is none."""
     latency = latency_of(run, measurement)
-    return latency.estimate.value if latency else 0.0
+    return latency.reading.estimate.value if latency else 0.0

@@ -6,6 +6,7 @@ The case's other values are in each benchmark's `extra_info`, by metric, in base
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from pytest_benchmark.stats import Stats  # type: ignore[import-untyped,unused-ignore]
@@ -44,16 +45,9 @@ def _benchmark(run: Run, measurement: Measurement, latency: Value) -> dict[str, 
         "params": {"upsampler": case.upsampler},
         "param": name,
         "extra_info": {
-            "upsampler": case.upsampler,
-            "shape": f"{case.batch}x{case.channels}x{case.height}x{case.width}",
-            "scale": case.scale,
-            "dtype": case.dtype,
-            "layout": case.layout,
-            "device": case.device,
-            "mode": case.mode,
-            "backend": case.backend,
+            **asdict(case),
             "threads": run.environment.machine.get("threads", str(run.settings.threads)),
-            **{value.info.name: value.estimate.value for value in values_of(run, measurement)},
+            **{value.info.name: value.reading.estimate.value for value in values_of(run, measurement)},
         },
         "options": {
             "disable_gc": False,

@@ -86,12 +86,14 @@ def _bar(axes: Axes, bar: Bar, own: str, place: float, start: float, dots: bool)
             start += length
     elif value:
         axes.barh(place, value - start, left=start, height=0.72, color=own, linewidth=0)
-    if bar.low is not None and bar.high is not None:
-        interval = [[value - bar.low], [bar.high - value]]
-        axes.errorbar([value], [place], xerr=interval, color=INK, elinewidth=0.7, capsize=1.5, capthick=0.7)
+    low, high = bar.interval or (value, value)
+    if bar.interval:
+        axes.errorbar(
+            [value], [place], xerr=[[value - low], [high - value]], color=INK, elinewidth=0.7, capsize=1.5, capthick=0.7
+        )
     style: dict[str, Any] = {"color": INK} if bar.value is not None else {"color": FAINT, "style": "italic"}
     style |= {"va": "center", "size": SMALL, "bbox": BLANK}
-    end = max(value, bar.high or value, start)
+    end = max(value, high, start)
     axes.annotate(bar.text, (end, place), (5 if dots else 3, 0), textcoords="offset points", **style)
 
 

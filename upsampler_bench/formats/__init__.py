@@ -21,8 +21,6 @@ PAGE = "html"
 PICTURE = re.compile(
     rf"(?:{'|'.join(pictures.names())})(?:-(?:.*\d+x\d+.*|(?:size|channels|shapes|reconstruction).*))?"
 )
-# The second is removed if the first is written without it: it is of an earlier report.
-COMPANIONS = {"report.csv": "published.csv"}
 
 
 class Format(Protocol):
@@ -84,19 +82,13 @@ def _parts(report: Report, name: str) -> Iterator[tuple[Report, str]]:
         yield replace(report, pictures=(picture,)), f"Drawing {picture.name}.{name}, {number} of {len(report.pictures)}"
 
 
-def is_picture(target: Path) -> bool:
-    """Whether a report gives its pictures such a name."""
-    return target.suffix in PICTURES and PICTURE.fullmatch(target.stem) is not None
-
-
 def _remove_stale(folder: Path, made: set[Path], written: set[str]) -> None:
-    """Drops an earlier report's pictures in the formats just written: they are of another run."""
+    """Drops what an earlier report left in the formats just written: it is of another run."""
     for old in set(folder.iterdir()) - made:
-        if old.suffix in written and is_picture(old):
+        if old.suffix in written.intersection(PICTURES) and PICTURE.fullmatch(old.stem):
             old.unlink(missing_ok=True)
-    for first, second in COMPANIONS.items():
-        if folder / first in made and folder / second not in made:
-            (folder / second).unlink(missing_ok=True)
+    if ".csv" in written and folder / "published.csv" not in made:
+        (folder / "published.csv").unlink(missing_ok=True)
 
 
 def render(name: str, report: Report) -> str:

@@ -83,9 +83,8 @@ def _notes(report: Report, table: Table, places: Sequence[int]) -> list[str]:
     titles = {table.columns[place].title for place in places}
     for method in report.methods:
         columns = [title for title in method.columns if title in titles]
-        rows = f" ({', '.join(method.rows)})" if method.rows else ""
         if columns:
-            notes.append(_escaped(f"{', '.join(columns)}: {method.text}{rows}"))
+            notes.append(_escaped(f"{', '.join(columns)}: {method.text}"))
     return notes
 
 

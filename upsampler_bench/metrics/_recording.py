@@ -24,6 +24,7 @@ from torch.profiler import ProfilerActivity, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from upsampler_bench import backends
 from upsampler_bench.case import Case
 from upsampler_bench.device import Device
 from upsampler_bench.device.tensor_memory import LiveStorages
@@ -145,7 +146,7 @@ def info(name: str, title: str, mode: str, what: str, place: int) -> MetricInfo:
 
 def applies(case: Case) -> bool:
     """Whether torch runs the operations one by one, and no compiler or engine does."""
-    return case.backend in ("torch", "triton", "auto")
+    return not hasattr(backends.get(case.backend), "prepare")
 
 
 def reading(metric: str, workload: Workload, device: Device) -> Reading:

@@ -8,8 +8,8 @@ function such as `ModelModule.build`, which may have attributes `MIN_SIDE` and `
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import nn
 from upsampler_bench import discovery
 from upsampler_bench.case import IMAGE_CHANNELS, Case
 from upsampler_bench.errors import PlanError
-from upsamplers import Upsampler
+from upsamplers import Upsampler, registry
 
 NAME = re.compile(r"([a-z0-9-]+)(?:\(([^()]*)\))?")
 Shape = tuple[int, int, int]
@@ -125,10 +125,10 @@ def get(name: str) -> Model:
         PlanError: there is no such model, or its argument is wrong.
         MissingPackage: it needs a package that is not installed.
     """
-    check(name)
     if ":" in name:
         function = _function(name)
         return _image_model(name, function, function)
+    check(name)
     file, bracket, argument = name.removesuffix(")").partition("(")
     module = discovery.load(__name__, file.replace("-", "_"))
     takes_argument = hasattr(module, "parse")
@@ -166,9 +166,8 @@ def _function(name: str) -> Callable[[MakeUpsampler], nn.Module]:
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"upsampler_bench_model_{path.stem}", path.resolve())
-    if spec is None or spec.loader is None or not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module of a file, imported once; a plug-in's is imported already."""
+    name = registry.file_module(path)
+    if name not in sys.modules:
+        registry.import_file(path, name)
+    return sys.modules[name]

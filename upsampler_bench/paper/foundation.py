@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from upsampler_bench.case import INFERENCE, TIMED, TORCH, TRAIN
 from upsampler_bench.paper import ours, published
@@ -280,13 +281,9 @@ def _of(records: Records, operator: str, at: Shape, mode: str = INFERENCE, image
 
 
 def _at(records: Records, operator: str, at: Shape) -> Records:
+    shape = attrgetter("upsampler", "batch", "channels", "height", "width", "scale")
     wanted = (operator, 1, at.channels, at.side, at.side, at.ratio)
-    cases = [(run, one, one.case) for run, one in records]
-    return tuple(
-        (run, one)
-        for run, one, case in cases
-        if (case.upsampler, case.batch, case.channels, case.height, case.width, case.scale) == wanted
-    )
+    return tuple((run, one) for run, one in records if shape(one.case) == wanted)
 
 
 def _image(row: Mapping[str, str]) -> str:

@@ -26,7 +26,6 @@ from upsampler_bench.paper.parts import (
 )
 from upsampler_bench.paper.published import Ablation, Latency
 from upsampler_bench.results import Accuracy, Measurement, Run
-from upsampler_bench.stats import Estimate
 
 RATIO, AP, COUNT = "Latency (× bilinear)", "AP", "Weights"
 # What the text rounds to, and what can be read off the figure, in ms.
@@ -120,7 +119,7 @@ def _fig1(runs: Sequence[Run], added: Sequence[str]) -> PublishedTable | None:
     for name in added:
         own = next((one for one in run.measurements if one.case == records[0][1].case.of(name)), None)
         ratio = ours.ratio_to_baseline(run, own)
-        rows.append(PublishedRow(name, (ours_alone(RATIO, _shown(ratio), ratio.value),) if ratio else ()))
+        rows.append(PublishedRow(name, (ours_alone(RATIO, units.with_interval(ratio), ratio.value),) if ratio else ()))
     about = FIG1.format(
         device=DEVICE,
         baseline=known[BASELINE].ms,
@@ -151,7 +150,7 @@ def _latency(records: Records, name: str, known: Mapping[str, Latency]) -> Publi
     if not ours.is_papers_device(run):
         verdict, why = ELSEWHERE, f"{run.environment.device_name}, not the paper's {DEVICE}"
     off = deviation(ratio.value, theirs)
-    return PublishedCell(RATIO, printed, _shown(ratio), theirs, ratio.value, off, verdict, why)
+    return PublishedCell(RATIO, printed, units.with_interval(ratio), theirs, ratio.value, off, verdict, why)
 
 
 def _no_ratio(run: Run, measurement: Measurement | None) -> str:
@@ -161,16 +160,6 @@ def _no_ratio(run: Run, measurement: Measurement | None) -> str:
     if ours.reading(base, LATENCY):
         return f"timed by another method than {BASELINE}, so no ratio"
     return f"no ratio: {BASELINE} {ours.missing(base, LATENCY)}"
-
-
-def _shown(ratio: Estimate) -> str:
-    """A ratio with its interval, if it has one."""
-    if not ratio.is_bounded:
-        return units.rough(ratio.value)
-    if ratio.low == ratio.high:
-        return units.exact(ratio.value)
-    text, interval = units.noisy(ratio)
-    return f"{text} ({interval})"
 
 
 def _ablation(runs: Sequence[Run], number: int, title: str) -> PublishedTable | None:
@@ -200,7 +189,7 @@ def _step(row: Ablation, records: Records, timed: Records) -> PublishedRow:
     ]
     ratio = next((ratio for ratio in ratios if ratio), None)
     if ratio:
-        cells.append(ours_alone(RATIO, _shown(ratio), ratio.value))
+        cells.append(ours_alone(RATIO, units.with_interval(ratio), ratio.value))
     flops = ours.number(records, names, PAPER).value
     if flops is not None:
         cells.append(ours_alone(GFLOPS, units.short(flops / 1e9), flops / 1e9))

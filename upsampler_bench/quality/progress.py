@@ -20,10 +20,10 @@ from upsampler_bench.units import minutes, short, unit
 class Progress:
     """Prints a line for each thing that is done, and on a terminal moves a bar."""
 
-    def __init__(self, console: Console, bar: Bar | None) -> None:
+    def __init__(self, console: Console, bar: Bar) -> None:
         self._console = console
         self._bar = bar
-        self._task = bar.add_task("", total=1.0, count="", left="") if bar else None
+        self._task = bar.add_task("", total=1.0, count="", left="")
         self._work: dict[tuple[str, str], float] = {}
         self._shares: dict[tuple[str, str], float] = {}
         self._count = 0
@@ -65,16 +65,15 @@ class Progress:
         self._count += 1
         self._advance(words, case, 1.0)
         is_last = self._count == len(self._work)
-        ending = f"; {self._left()}" if self._bar is None and not is_last else ""
+        ending = f"; {self._left()}" if self._bar.disable and not is_last else ""
         self._print(f"[{self._count}/{len(self._work)}] {case.upsampler}, {words}: {result}{ending}")
 
     def _advance(self, words: str, case: Case, share: float) -> None:
         self._shares[words, case.key] = max(share, self._shares.get((words, case.key), 0.0))
-        if self._bar is not None and self._task is not None:
-            doing = f"{case.upsampler:14.14s} {words}"
-            done, total = self._done(), sum(self._work.values())
-            count, left = f"{done / total:.0%}", self._left()
-            self._bar.update(self._task, completed=done, total=total, description=doing, count=count, left=left)
+        doing = f"{case.upsampler:14.14s} {words}"
+        done, total = self._done(), sum(self._work.values())
+        count, left = f"{done / total:.0%}", self._left()
+        self._bar.update(self._task, completed=done, total=total, description=doing, count=count, left=left)
 
     def _done(self) -> float:
         return sum(self._work.get(key, 0.0) * share for key, share in self._shares.items())
@@ -101,8 +100,5 @@ def _result(training: Training) -> str:
 @contextmanager
 def display(console: Console) -> Iterator[Progress]:
     """Shows the progress of a run in the way that fits the console."""
-    if not console.is_terminal:
-        yield Progress(console, None)
-        return
     with bar_on(console) as bar:
         yield Progress(console, bar)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +11,14 @@ from pathlib import Path
 import upsamplers
 from upsampler_bench.case import RECONSTRUCTION, SIGNATURE, Case
 from upsampler_bench.device import processor
+from upsampler_bench.device.placement import ANYWHERE, Placement
 from upsampler_bench.errors import BenchError, DeviceError
 from upsampler_bench.quality import signature
 from upsampler_bench.quality.progress import Progress
 from upsampler_bench.quality.training import fashion
 from upsampler_bench.results import COMPLETE, FAILED, INTERRUPTED, MEASURED, SKIPPED, Measurement, Origin, Run, Training
 from upsampler_bench.runner import scheduler
-from upsampler_bench.runner.process import Ending, Process, follow
+from upsampler_bench.runner.pool import Interrupted, Pool
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.runner.scheduler import State
 from upsampler_bench.runner.session import OUTSIDE, Session, retried
@@ -138,21 +137,40 @@ def _measure_jobs(state: State, progress: Progress) -> str:
         images = fashion.load(Path(settings.data) if settings.data else None, settings.size)
         progress.note(images.note)
     progress.expect([(job.words, case, job.seconds(settings.steps)) for job in jobs for case in job.cases])
-    workers = _Workers(state.session)
+    pool, waiting = Pool((ANYWHERE,) * _workers(), finish_call=False), deque(jobs)
+
+    def work(placement: Placement) -> None:
+        for job in scheduler.taken(waiting):
+            if not pool.is_interrupted:
+                _do(state, pool, placement, job, progress)
+
     ended = COMPLETE
-    with ThreadPoolExecutor(_workers()) as executor:
-        try:
-            for job in jobs:
-                executor.submit(workers.do, job)
-            for job, message in workers.messages(len(jobs)):
-                _receive(state, job, message, progress)
-        except KeyboardInterrupt:
-            ended = INTERRUPTED
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-            workers.stop()
+    try:
+        pool.each(work)
+    except (Interrupted, KeyboardInterrupt):
+        ended = INTERRUPTED
     _conclude(state)
     return ended
+
+
+def _do(state: State, pool: Pool, placement: Placement, job: Job, progress: Progress) -> None:
+    """Does a job in a process; one that dies is followed by another without the case that it was at."""
+    settings = replace(state.session.settings, tasks=(job.task,), seed=job.seed)
+
+    def receive(message: Message) -> None:
+        with state.lock:
+            _receive(state, job, message, progress)
+
+    left = job.cases
+    while left:
+        request = replace(state.session.request(left, {}), settings=settings, measurer=MEASURER)
+        ending = pool.follow(placement, request, receive)
+        if ending.last.kind == "end":
+            return
+        if ending.last.kind == "start":
+            raise BenchError(ending.why_not_started())
+        receive(Message(FAILED, ending.last.key, text=ending.cause()))
+        left = left[[case.key for case in left].index(ending.last.key) + 1 :]
 
 
 def _conclude(state: State) -> None:
@@ -200,66 +218,3 @@ def _add_training(state: State, case: Case, training: Training) -> None:
         training = replace(training, predictions=())
     before = state.measurement(case)
     state.store(replace(before, trainings=(*before.trainings, training)))
-
-
-class _Workers:
-    """The processes of a run, each followed by a thread of this process."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._queue: queue.SimpleQueue[tuple[Job, Message | BaseException | None]] = queue.SimpleQueue()
-        self._processes: set[Process] = set()
-        self._lock = threading.Lock()
-        self._is_stopped = False
-
-    def messages(self, count: int) -> Iterator[tuple[Job, Message]]:
-        """The messages of all processes, until so many jobs are done.
-
-        Raises:
-            BenchError: a process cannot start.
-        """
-        while count:
-            job, message = self._queue.get()
-            if isinstance(message, BaseException):
-                raise message
-            if message is None:
-                count -= 1
-            else:
-                yield job, message
-
-    def stop(self) -> None:
-        """Ends all processes, and starts none from now on."""
-        with self._lock:
-            self._is_stopped = True
-            processes = tuple(self._processes)
-        for process in processes:
-            process.end(patience=0.0)
-
-    def do(self, job: Job) -> None:
-        """Does a job in a process; one that dies is followed by another without the case that it was at."""
-        try:
-            left = job.cases
-            while left and not self._is_stopped:
-                ending = self._follow(job, left)
-                if ending.last.kind == "end" or self._is_stopped:
-                    break
-                if ending.last.kind == "start":
-                    raise BenchError(ending.why_not_started())
-                self._queue.put((job, Message(FAILED, ending.last.key, text=ending.cause())))
-                keys = [case.key for case in left]
-                left = left[keys.index(ending.last.key) + 1 :]
-            self._queue.put((job, None))
-        except BaseException as problem:  # raised again where the messages are read
-            self._queue.put((job, problem))
-
-    def _follow(self, job: Job, cases: tuple[Case, ...]) -> Ending:
-        settings = replace(self._session.settings, tasks=(job.task,), seed=job.seed)
-        process = Process(self._session.request(cases, {}, settings=settings, measurer=MEASURER))
-        with self._lock:
-            self._processes.add(process)
-        if self._is_stopped:  # `stop` ran before this process was added
-            process.end(patience=0.0)
-        try:
-            return follow(process, lambda message: self._queue.put((job, message)), finish_call=False)
-        finally:
-            self._processes.discard(process)

@@ -213,12 +213,6 @@ def _mean(values: Tensor) -> float:
     return float(values.mean())
 
 
-def _info(name: str, title: str, unit: str, place: int, text: str, *, lower_is_better: bool = True) -> MetricInfo:
-    return MetricInfo(
-        name, title, unit, QUALITY, lower_is_better, exact=True, place=place, description=" ".join(text.split())
-    )
-
-
 def _measure(
     of: Callable[[Subject], float],
     title: str,
@@ -228,8 +222,9 @@ def _measure(
     guided_only: bool = False,
     lower_is_better: bool = True,
 ) -> Measure:
-    name = of.__name__
-    return Measure(_info(name, title, unit, place, of.__doc__ or "", lower_is_better=lower_is_better), of, guided_only)
+    text = " ".join((of.__doc__ or "").split())
+    info = MetricInfo(of.__name__, title, unit, QUALITY, lower_is_better, exact=True, place=place, description=text)
+    return Measure(info, of, guided_only)
 
 
 MEASURES = (

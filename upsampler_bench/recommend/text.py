@@ -27,7 +27,6 @@ from upsampler_bench.recommend import (
 from upsampler_bench.recommend.limits import BY_METRIC, Limit
 from upsampler_bench.report.tables import ratio_to_baseline
 from upsampler_bench.results import Run
-from upsampler_bench.stats import Estimate
 from upsampler_bench.units import counted
 
 WIDTH, NAME = 80, 15
@@ -189,18 +188,8 @@ def _columns(run: Run, metric: str, candidates: Sequence[Candidate]) -> Iterator
     yield [heading, *("" if math.isnan(value) else units.short(value / size) for value in values)]
     info = run.metric(metric)
     if info and info.relative and run.settings.baseline:
-        yield [f"/ {run.settings.baseline}", *(_ratio(ratio_to_baseline(run, one.line, info)) for one in candidates)]
-
-
-def _ratio(ratio: Estimate | None) -> str:
-    if ratio is None:
-        return ""
-    if ratio.low == ratio.high == 1:
-        return "1×"
-    if not ratio.is_bounded or ratio.low == ratio.high:
-        return f"{units.rough(ratio.value)}×"
-    value, interval = units.noisy(ratio)
-    return f"{value} ({interval})×"
+        ratios = [ratio_to_baseline(run, one.line, info) for one in candidates]
+        yield [f"/ {run.settings.baseline}", *(f"{units.with_interval(one)}×" if one else "" for one in ratios)]
 
 
 def _hanging(first: str, rest: str) -> list[str]:

@@ -12,6 +12,7 @@ from upsampler_bench.report.naming import distinguish
 from upsampler_bench.report.parts import Method
 from upsampler_bench.report.tables import LAUNCH, shows_throughput
 from upsampler_bench.results import COMPLETE, CONTROL, INTERRUPTED, PARTIAL, MetricInfo, Origin, Run
+from upsampler_bench.units import counted
 
 # So many readings of one moment are printed one by one.
 FEW = 4
@@ -138,7 +139,7 @@ def sampling(settings: Settings) -> str:
         shared, each = f", shared by {settings.processes} processes", " of each process"
         width = f"{100 * settings.target_ci * math.sqrt(settings.processes):.2g}"
     if settings.rounds:
-        return f"{settings.rounds} rounds{shared}."
+        return f"{counted(settings.rounds, 'round')}{shared}."
     less = f", or less to keep the budget of {settings.budget:g} s" if settings.budget else ""
     return (
         f"At least {settings.min_samples} samples, until the 95 % interval of the median{each} is within "
@@ -147,16 +148,13 @@ def sampling(settings: Settings) -> str:
 
 
 def methods(found: Sequence[Condition]) -> tuple[Method, ...]:
-    """How the columns were measured; columns measured alike are one entry.
-
-    A column measured in several ways has an entry for each, with the rows that it is for.
-    """
-    titles: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    """How the columns were measured; columns measured alike are one entry."""
+    titles: dict[str, list[str]] = {}
     for info in _metrics(found):
-        rows = _rows_by_method(info, found)
-        for text, names in rows.items():
-            titles.setdefault((text, tuple(names) if len(rows) > 1 else ()), []).append(info.title)
-    return tuple(Method(tuple(columns), text, names) for (text, names), columns in titles.items())
+        readings = [line.reading(info) for condition in found for line in condition.lines]
+        for text in dict.fromkeys(reading.method for reading in readings if reading):
+            titles.setdefault(text, []).append(info.title)
+    return tuple(Method(tuple(columns), text) for text, columns in titles.items())
 
 
 def legend(found: Sequence[Condition]) -> tuple[tuple[str, str], ...]:
@@ -186,17 +184,6 @@ def _metrics(found: Sequence[Condition]) -> list[MetricInfo]:
     """The metrics of one run that any of its conditions has, in the run's order."""
     present = [info for condition in found for info in condition.metrics]
     return [info for info in found[0].run.metrics if info in present] if found else []
-
-
-def _rows_by_method(info: MetricInfo, found: Sequence[Condition]) -> dict[str, list[str]]:
-    rows: dict[str, list[str]] = {}
-    for condition in found:
-        for line in condition.lines:
-            reading = line.reading(info)
-            if reading:
-                name = line.name if len(found) == 1 else f"{line.name} ({condition.words})"
-                rows.setdefault(reading.method, []).append(name)
-    return rows
 
 
 def _origins(run: Run) -> str:

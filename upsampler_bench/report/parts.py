@@ -113,17 +113,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How some columns (by title) were measured; `rows` names the operators where not all were measured so."""
+    """How some columns (by title) were measured."""
 
     columns: tuple[str, ...]
     text: str
-    rows: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, str]:
         """The columns and the method as title and text, like a fact."""
-        rows = f" (rows: {', '.join(self.rows)})" if self.rows else ""
-        return ", ".join(self.columns), f"{self.text}{rows}"
+        return ", ".join(self.columns), self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,13 +69,11 @@ def tables(condition: Condition) -> Iterator[Table]:
 def facts(run: Run) -> tuple[tuple[str, str], ...]:
     """How the networks were trained."""
     made = [training for measurement in run.measurements for training in measurement.trainings]
-    if not made:
-        return ()
     settings, stated = run.settings, []
     for task in dict.fromkeys(training.task for training in made):
         data = dict.fromkeys(one.data for one in made if one.task == task and not one.failure)
         on = f" on {', '.join(data)}" if data else ""
-        stated.append((f"{TITLES[task]}", f"{settings.steps} steps{on}, {_seeds(_all_seeds(run, task))}"))
+        stated.append((TITLES[task], f"{settings.steps} steps{on}, {_seeds(_all_seeds(run, task))}"))
     return tuple(stated)
 
 

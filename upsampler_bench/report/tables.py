@@ -86,10 +86,10 @@ def _relative(
         cells = [_ratio(run, line, ratio, info, marks) for line, ratio in zip(lines, ratios, strict=True)]
         title = f"{info.title} / {run.settings.baseline}"
         yield Column(f"{info.name}_ratio", title, units.RATIO.name, place), cells
-    speedups = [_speedup(run, line, info) for line in lines]
+    speedups = [None if line.backend == TORCH else speedup(run, line, info) for line in lines]
     if any(speedups):
         title = f"{info.title}: speed-up over torch"
-        cells = [_with_interval(speedup) if speedup else Cell() for speedup in speedups]
+        cells = [_with_interval(one) if one else Cell() for one in speedups]
         yield Column(f"{info.name}_speedup", title, units.RATIO.name, place), cells
 
 
@@ -169,12 +169,10 @@ def ratio_to_baseline(run: Run, line: Line, info: MetricInfo) -> Estimate | None
     return run.ratio(measurement.case, info.name) if measurement else None
 
 
-def _speedup(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
-    """How many times as fast as on torch an operator is on another backend, paired by round; on torch None."""
+def speedup(run: Run, line: Line, info: MetricInfo) -> Estimate | None:
+    """How many times as fast as on torch an operator is on the line's backend, paired by round, or None."""
     measurement = line.measurement(info)
-    if measurement is None or line.backend == TORCH:
-        return None
-    return run.ratio(measurement.case.on(TORCH), info.name, to=measurement.case)
+    return run.ratio(measurement.case.on(TORCH), info.name, to=measurement.case) if measurement else None
 
 
 def _times_bound(line: Line, info: MetricInfo, bounded: MetricInfo, marks: Mapping[str, str]) -> Cell:

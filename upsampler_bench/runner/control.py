@@ -90,7 +90,7 @@ def measure(session: Session) -> Control | None:
 def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Reading | None:
     name, readings = TIMED[case.mode], []
     settings = replace(session.settings, metrics=(name,), rounds=FEWEST, processes=1)
-    request = session.request((case,), {case.key: []}, settings=settings, deadline=session.deadline)
+    request = replace(session.request((case,), {case.key: []}), settings=settings, deadline=session.deadline)
 
     def receive(message: Message) -> None:
         if message.kind == "unusable":
@@ -99,6 +99,6 @@ def _time(pool: Pool, placement: Placement, session: Session, case: Case) -> Rea
             readings.append(message.reading)
 
     ending = pool.follow(placement, request, receive)
-    if ending.last.kind == "start":
+    if ending.last.kind == "start" and ending.stopped != settings.used_up:
         raise BenchError(f"{placement.name}: {ending.why_not_started()}")
     return readings[-1] if readings else None

@@ -31,8 +31,10 @@ OUT_OF_MEMORY = "out of memory"
 ESTIMATE_SECONDS = 0.25
 # Of the cores that this process may run on, that others may use before a timing is marked as disturbed.
 DISTURBED_SHARE = 0.1
-# Of the time that a budget leaves a group, what building and checking may take; and the least limit of an operator (s).
-PREPARING_SHARE, LEAST_SECONDS = 0.5, 1e-3
+# Of the time that a budget leaves a group, what building and checking may take.
+PREPARING_SHARE = 0.5
+# The shortest time limit of an operator (s).
+LEAST_SECONDS = 1e-3
 MEMORY_SIGNS = (
     "can't allocate memory",
     "not enough memory",
@@ -68,7 +70,7 @@ class Group:
         wanted = metrics.for_case(cases[0], settings.metrics)
         timed = next(((name, metric) for name, metric in wanted.items() if metrics.is_timed(metric)), None)
         begun, end = self.clock(), self.request.deadline
-        # What is not timed has no latency: of what is left of the budget, half is kept for the timing.
+        # An operator that is built but never timed has no latency: part of the budget is kept for the timing.
         prepared_by = begun + PREPARING_SHARE * (end - begun) if timed else end
         # The baseline first, without which there is no ratio.
         in_order = sorted(cases, key=lambda case: case.upsampler != settings.baseline)
@@ -297,6 +299,6 @@ def _marked(reading: Reading, monitor: ConditionMonitor) -> Reading:
     notes = list(reading.notes)
     if throttled := monitor.throttled:
         notes.append(f"{THROTTLED}: {throttled}")
-    if monitor.others > DISTURBED_SHARE * processor.allowed_cores():
+    if monitor.others > DISTURBED_SHARE * len(processor.cores()):
         notes.append("disturbed: other processes were busy while this was timed")
     return replace(reading, notes=tuple(notes))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from upsampler_bench.case import Settings
 from upsampler_bench.device import Call, Timings
 from upsampler_bench.stats import FEWEST, estimate_rounds, interval_ranks, paired_ratio
+from upsampler_bench.units import counted
 
 # A turn takes about so long (s), and no more than so many calls.
 TURN_SECONDS, TURN_CALLS = 0.05, 8
@@ -139,12 +140,13 @@ def _turn(subject: Subject, time_calls: TimeCalls) -> None:
 def why_stop(subject: Subject, baseline: Subject | None, settings: Settings) -> str | None:
     """Why this subject needs no more samples, or None; looks again once there are a tenth more of them.
 
-    Of several processes each takes its share: so many times its own samples, rounds and seconds are those of all.
+    With several processes, each assumes that the others take as many samples, rounds and seconds as it does: those of
+    all are its own, `settings.processes` times.
     """
     processes = settings.processes
     rounds, count = processes * len(subject.rounds), processes * subject.count
     if settings.rounds:
-        return f"{settings.rounds} rounds" if rounds >= settings.rounds else None
+        return counted(settings.rounds, "round") if rounds >= settings.rounds else None
     if count >= max(settings.min_samples, subject.next_look):
         subject.next_look = math.ceil(1.1 * count)
         width = subject.width = _width(subject.by_round(), baseline)

@@ -63,9 +63,11 @@ def ask(
             answers[message.key] = msgspec.convert(message.answer, kind)
 
     folders = searched(plugins, cases) if path is None else tuple(path)
+    # A plan refuses a timeout that is not above 0.
     settings = plan.parse({"malloc": "default", **({} if timeout is None else {"timeout": timeout})}).settings
     request = Request(
-        tuple(cases), "cpu", settings, {}, tuple(plugins), specs, folders, question, {**(arguments or {})}
+        tuple(cases), "cpu", settings, done={}, plugins=tuple(plugins), specs=specs, path=folders, question=question,
+        arguments={**(arguments or {})},
     )  # fmt: skip
     while left := tuple(case for key, case in by_key.items() if key not in answers):
         ending = follow(Process(replace(request, cases=left), side), receive, finish_call=False)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import TypeVar
 
 from upsampler_bench.device.placement import ANYWHERE, Placement
@@ -20,10 +19,16 @@ class Interrupted(Exception):
 
 
 class Pool:
-    """The devices of a run, and the processes that measure on them now."""
+    """The devices of a run, and the processes that measure on them now.
 
-    def __init__(self, placements: Sequence[Placement]) -> None:
+    Args:
+        placements: one process at a time on each; empty: one process, anywhere.
+        finish_call: on Ctrl-C let each process finish its call and send what it has; else end it at once.
+    """
+
+    def __init__(self, placements: Sequence[Placement], *, finish_call: bool = True) -> None:
         self.placements = tuple(placements) or (ANYWHERE,)
+        self._finish_call = finish_call
         self._processes: set[Process] = set()
         self._interrupts = 0
         self._lock = threading.Lock()
@@ -43,9 +48,9 @@ class Pool:
         with self._lock:
             self._processes.add(process)
             if self.is_interrupted:
-                process.interrupt()
+                self._stop(process)
         try:
-            ending = follow(process, receive)
+            ending = follow(process, receive, finish_call=self._finish_call)
         finally:
             with self._lock:
                 self._processes.discard(process)
@@ -64,23 +69,18 @@ class Pool:
         with ThreadPoolExecutor(len(self.placements)) as threads:
             futures = pending = [threads.submit(work, placement) for placement in self.placements]
             while pending:
-                with self._interrupting():
+                try:
                     done, rest = wait(pending, return_when=FIRST_EXCEPTION)
                     pending = [*rest]
                     if any(future.exception() for future in done) and not self.is_interrupted:
                         self._interrupt()
+                except KeyboardInterrupt:
+                    self._interrupt()
         problems = [problem for future in futures if (problem := future.exception())]
         # That one device cannot be used matters more than that the others were interrupted for it.
         for problem in sorted(problems, key=lambda problem: isinstance(problem, Interrupted)):
             raise problem
         return [future.result() for future in futures]
-
-    @contextmanager
-    def _interrupting(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            self._interrupt()
 
     def _interrupt(self) -> None:
         """Lets every process finish its call and send what it has; a second time ends them at once."""
@@ -88,7 +88,10 @@ class Pool:
             self._interrupts += 1
             processes = tuple(self._processes)
         for process in processes:
-            if self._interrupts == 1:
-                process.interrupt()
-            else:
-                process.end(patience=0.0)
+            self._stop(process)
+
+    def _stop(self, process: Process) -> None:
+        if self._finish_call and self._interrupts == 1:
+            process.interrupt()
+        else:
+            process.end(patience=0.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from upsampler_bench.case import INFERENCE, PROBE, TRAIN, Case
+from upsampler_bench.case import Case
 from upsampler_bench.runner.forecast import Forecast
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.stats import Estimate
@@ -20,7 +20,6 @@ from upsampler_bench.units import counted, minutes
 REFRESH_SECONDS, LEFT_REFRESH_SECONDS = 0.5, 2.0
 # Lines with the time left are so far apart (s).
 LEFT_SECONDS = 20.0
-DOING = {INFERENCE: "forward", TRAIN: "forward + backward", PROBE: "probing"}
 # Of the text beside a bar, and of the bar, in letters.
 WIDTH, BAR = 40, 14
 UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
@@ -59,25 +58,25 @@ def steps(console: Console, total: int) -> Iterator[Callable[[str], None]]:
     """
     begun: set[str] = set()
     start = said = time.monotonic()
-    with bar_on(console) if console.is_terminal else nullcontext() as bar:
-        task = bar.add_task("starting", total=total, count=f"0/{total}", left="") if bar else None
+    with bar_on(console) as bar:
+        task = bar.add_task("starting", total=total, count=f"0/{total}", left="")
 
         def begin(name: str) -> None:
             nonlocal said
             done, now = len(begun), time.monotonic()
-            left = f"{minutes((now - start) / done * (total - done))} left" if done else ""
+            left = f"about {minutes((now - start) / done * (total - done))} left" if done else ""
             begun.add(name)
-            if bar and task is not None:
-                bar.update(task, completed=done, description=f"{name:24.24s}", count=f"{done}/{total}", left=left)
-            elif now - said >= LEFT_SECONDS:
+            bar.update(task, completed=done, description=f"{name:24.24s}", count=f"{done}/{total}", left=left)
+            if bar.disable and now - said >= LEFT_SECONDS:
                 said = now
-                console.print(f"[{done}/{total}] {name}; about {left}", markup=False, highlight=False)
+                line = "; ".join(filter(None, [f"[{done}/{total}] {name}", left]))
+                console.print(line, markup=False, highlight=False)
 
         yield begin
 
 
 def bar_on(console: Console) -> Progress:
-    """A bar with fields for what is counted and for the time left."""
+    """A bar with fields for what is counted and for the time left; it is drawn on a terminal only."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=BAR),
@@ -87,6 +86,7 @@ def bar_on(console: Console) -> Progress:
         # A display that draws itself often would take time from what is measured.
         refresh_per_second=1 / REFRESH_SECONDS,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -108,11 +108,9 @@ class Plain:
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
         """Prints the group when its first process begins."""
         self._forecast.begin(cases, device)
-        is_first = cases[0].key not in self._names
+        if cases[0].key not in self._names:
+            self._print(_heading(cases, device))
         self._names |= _labels(cases, device)
-        on = f"{device}: " if device else ""
-        if is_first:
-            self._print(f"{on}{cases[0].condition}, {cases[0].mode}: {_extent(cases)}")
 
     def update(self, message: Message) -> None:
         """Prints finished timings, operators that are completely probed, and now and then the time left."""
@@ -140,7 +138,7 @@ class Plain:
         self._print(f"[{len(self._finished)}/{self._total}] {self._names.get(key, '')}: {text}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=False)
+        self._console.print(line, markup=False, highlight=False)
 
 
 class Live:
@@ -164,13 +162,10 @@ class Live:
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
         """Prints the group when its first process begins; a device's line begins again with each of its groups."""
         self._forecast.begin(cases, device)
-        is_first = cases[0].key not in self._names
+        if cases[0].key not in self._names:
+            self._bar.console.print(_heading(cases, device), markup=False, highlight=False)
         self._names |= _labels(cases)
         self._devices |= dict.fromkeys((case.key for case in cases), device)
-        on = f"{device}: " if device else ""
-        line = f"{on}{cases[0].condition}, {DOING[cases[0].mode]}: {_extent(cases)}"
-        if is_first:
-            self._bar.console.print(line, markup=False, highlight=False)
         if device in self._lines:
             self._groups[device] = [case.key for case in cases]
             self._bar.reset(self._lines[device], total=len(cases))
@@ -211,11 +206,13 @@ def _labels(cases: Sequence[Case], device: str = "") -> dict[str, str]:
     return {case.key: f"{device} {case.label(backends)}".strip() for case in cases}
 
 
-def _extent(cases: Sequence[Case]) -> str:
-    """E.g. "12 operators", or "2 operators on torch, triton"."""
+def _heading(cases: Sequence[Case], device: str) -> str:
+    """The group that begins, e.g. "1x64x24x24/x2/float32/contiguous/cuda:0, train: 2 operators on torch, triton"."""
     backends = list(dict.fromkeys(case.backend for case in cases))
     operators = counted(len({case.upsampler for case in cases}), "operator")
-    return f"{operators} on {', '.join(backends)}" if len(backends) > 1 else operators
+    on_backends = f" on {', '.join(backends)}" if len(backends) > 1 else ""
+    on_device = f"{device}: " if device else ""
+    return f"{on_device}{cases[0].condition}, {cases[0].mode}: {operators}{on_backends}"
 
 
 def _doing(name: str, message: Message) -> str:

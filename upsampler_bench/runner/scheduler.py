@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from upsampler_bench import capabilities, metrics
 from upsampler_bench import plan as plans
@@ -36,6 +37,7 @@ from upsampler_bench.runner.progress import ProgressListener
 from upsampler_bench.runner.protocol import DEAD_DEVICE, Message, Request
 from upsampler_bench.runner.session import NOT_YET, OUT_OF_MEMORY_BEFORE, Session, retried
 
+T = TypeVar("T")
 LOST = (FAILED, SKIPPED)
 # Beyond the lifetime of the process that ended early (s): a busy machine starts the next one slowly.
 LINGER_MARGIN = 5.0
@@ -130,7 +132,9 @@ class State:
         self.session, self.listener = session, listener
         self.pool = Pool(session.placements)
         self.lock = threading.RLock()
-        self.paired = _paired_metrics(run)
+        timed = filter(metrics.is_timed, map(metrics.get, metrics.names()))
+        # Their readings pair with the others' of one process.
+        self.paired = {info.name for metric in timed for info in metric.INFOS}
         self.out_of_memory = [one.case for one in run.measurements if _is_out_of_memory(one)]
 
     @property
@@ -227,7 +231,7 @@ def _measure_on(state: State, placement: Placement, waiting: deque[tuple[Case, .
     Further processes follow when each group has had one: so they differ in what changes slowly, too.
     """
     groups: list[tuple[Case, ...]] = []
-    for cases in _taken(waiting):
+    for cases in taken(waiting):
         groups.append(cases)
         _measure_group(state, placement, cases, len(cases) + sum(map(len, tuple(waiting))), timed_only=False)
     for _ in range(1, state.session.settings.processes):
@@ -235,8 +239,8 @@ def _measure_on(state: State, placement: Placement, waiting: deque[tuple[Case, .
             _measure_group(state, placement, cases, sum(map(len, groups[place:])), timed_only=True)
 
 
-def _taken(waiting: deque[tuple[Case, ...]]) -> Iterator[tuple[Case, ...]]:
-    """Takes one group after the other, as the threads of other devices do."""
+def taken(waiting: deque[T]) -> Iterator[T]:
+    """Takes one after the other of what waits, as the threads of other devices do."""
     with contextlib.suppress(IndexError):
         while True:
             yield waiting.popleft()
@@ -256,8 +260,8 @@ def _measure_group(
                 state.give_up(case, SKIPPED, reason)
     while going := _incomplete(state, cases, timed_only=timed_only):
         deadline = _deadline(state, cases, cases_left)
-        if 0 < deadline <= time.monotonic():  # only ever before the first process: with a budget there is one
-            _skip(state, [case for case in going if state.measurement(case).status == INTERRUPTED])
+        if 0 < deadline <= time.monotonic():  # before the first process, or after one that a case has ended
+            _skip(state, going)
             break
         if _run_process(state, placement, going, deadline, timed_only=timed_only):
             break
@@ -290,9 +294,10 @@ def _incomplete(state: State, cases: Sequence[Case], *, timed_only: bool) -> lis
 
 
 def _skip(state: State, cases: Sequence[Case]) -> None:
-    """Gives up what the budget leaves no time for."""
+    """Gives up those of the cases that the budget left no time for."""
     for case in cases:
-        state.give_up(case, SKIPPED, state.session.settings.used_up)
+        if state.measurement(case).status == INTERRUPTED:
+            state.give_up(case, SKIPPED, state.session.settings.used_up)
 
 
 def _run_process(state: State, placement: Placement, cases: list[Case], deadline: float, *, timed_only: bool) -> bool:
@@ -309,7 +314,8 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
     finished = _timed_processes(state, cases)
     for case in cases:
         state.keep_processes(case, finished)
-    request = state.session.request(cases, _done(state, cases), timed_only=timed_only, deadline=deadline)
+    request = state.session.request(cases, _done(state, cases))
+    request = replace(request, timed_only=timed_only, deadline=deadline)
     begun, built, origin = time.monotonic(), {}, Origin()
 
     def receive(message: Message) -> None:
@@ -323,7 +329,7 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
 
     ending = state.pool.follow(placement, request, receive)
     if ending.last.kind == "start":
-        raise BenchError(ending.why_not_started())
+        return _not_started(state, cases, ending)
     blamed = by_key.get(ending.last.key)
     others = [case for key, case in built.items() if case is not blamed]
     has_time = not deadline or time.monotonic() < deadline
@@ -337,6 +343,14 @@ def _run_process(state: State, placement: Placement, cases: list[Case], deadline
         with state.lock:
             _blame(state, blamed, ending, origin)
     return ending.last.kind == "end"
+
+
+def _not_started(state: State, cases: Sequence[Case], ending: Ending) -> bool:
+    """Skips what the budget ended before it began; whatever else keeps a process from starting ends the run."""
+    if ending.stopped != state.session.settings.used_up:
+        raise BenchError(ending.why_not_started())
+    _skip(state, cases)
+    return False
 
 
 def _culprit(
@@ -412,7 +426,7 @@ def _receive(state: State, cases: dict[str, Case], message: Message, origin: Ori
 
 
 def _of_all_processes(state: State, cases: dict[str, Case], message: Message) -> Message:
-    """The message as if one process did all: its samples follow the earlier ones, and only the last ends sampling."""
+    """The message with the samples of earlier processes added; only the last process's says why sampling ended."""
     facts, processes = message.facts or {}, state.session.settings.processes
     if message.kind == "at" and "samples" in facts:
         case = cases[message.key]
@@ -455,13 +469,6 @@ def _timed_processes(state: State, cases: Sequence[Case]) -> int:
             is_interrupted = reading is not None and reading.facts.get("stop") == INTERRUPTED
             counts.append(len(reading.by_process) - is_interrupted if reading else 0)
     return min(counts)
-
-
-def _paired_metrics(run: Run) -> set[str]:
-    """The metrics whose readings pair with the others' of one process: those that are timed in rounds."""
-    wanted = map(metrics.get, metrics.names())
-    timed = {info.name for metric in wanted if metrics.is_timed(metric) for info in metric.INFOS}
-    return timed & {info.name for info in run.metrics}
 
 
 def _is_complete(case: Case, done: Sequence[str], settings: Settings) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from upsampler_bench import device, metrics, models, storage
 from upsampler_bench import plan as plans
@@ -88,7 +87,7 @@ class ResultWriter:
     def finish(self, run: Run) -> None:
         """Writes results.json in place of the partial file."""
         if self.folder is not None:
-            storage.save(run, self.folder)
+            storage.save(run, self.folder / storage.FILE)
             (self.folder / storage.PARTIAL_FILE).unlink(missing_ok=True)
 
     def discard(self, *, partial: bool) -> None:
@@ -157,12 +156,10 @@ class Session:
         is_timed = timed is None or len(timed.by_process) >= self.settings.processes
         return row.status != INTERRUPTED and is_timed
 
-    def request(self, cases: Sequence[Case], done: Mapping[str, list[str]], **more: Any) -> Request:
-        """What a measuring process gets for these cases; `more` in place of the request's defaults."""
-        return Request(
-            cases=tuple(cases), device=cases[0].device, settings=more.pop("settings", self.settings), done=dict(done),
-            plugins=self.plugins, specs=self.specs, path=searched(self.plugins, cases), **more,
-        )  # fmt: skip
+    def request(self, cases: Sequence[Case], done: Mapping[str, list[str]]) -> Request:
+        """What a measuring process gets for these cases."""
+        path = searched(self.plugins, cases)
+        return Request(tuple(cases), cases[0].device, self.settings, dict(done), self.plugins, self.specs, path)
 
     def expectation(self) -> tuple[float, float]:
         """Seconds that it takes to measure without a budget: expected, and at most as long as no operator hangs."""
@@ -172,9 +169,9 @@ class Session:
 
 
 def retried(measurement: Measurement, settings: Settings) -> Measurement:
-    """The measurement, as not measured yet if that is no operator's fault: a signal from outside, or a budget.
+    """The measurement, as not measured yet if its operator is not to blame, so that `--resume` tries it again.
 
-    Nor if a smaller size ran out of memory, which may have been such a signal: if it was not, that is found again.
+    It was killed from outside, the budget ended, or a smaller size ran out of memory, which may have been such a kill.
     """
     is_outside = measurement.status == FAILED and any(signal in measurement.reason for signal in OUTSIDE)
     if is_outside or settings.used_up in measurement.reason or measurement.reason.startswith(OUT_OF_MEMORY_BEFORE):
@@ -320,9 +317,9 @@ def differing(run: Run, plan: Mapping[str, object], settings: Settings, device_n
     keys = sorted(key for key in current if _as_list(current[key]) != _as_list(stored.get(key)))
     if device.label(device_name) != run.environment.device_name:
         keys.append("device_name")
-    elif device_name == "cpu":
+    elif run.environment.device_kind == "cpu":
         stored_machine, here = run.environment.machine, environment.identity()
-        if run.environment.origin.device.startswith("cpu:"):  # its process was bound to one core
+        if ":" in run.environment.origin.device or ":" in device_name:  # its process was, or will be, bound to one core
             del here["cores"]
         keys += [key for key in here if stored_machine.get(key, here[key]) != here[key]]
     if version("torch") != run.environment.versions.get("torch", ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -85,18 +86,7 @@ def measure(case: Case, benchmark: Any, *, threads: int = 1, rounds: int = 0) ->
         values = _exact_values(built, opened)
         benchmark.group = benchmark.group or case.group
         _time(built, opened, benchmark, settings, rounds)
-        benchmark.extra_info.update(
-            upsampler=case.upsampler,
-            shape=f"{case.batch}x{case.channels}x{case.height}x{case.width}",
-            scale=case.scale,
-            dtype=case.dtype,
-            layout=case.layout,
-            device=case.device,
-            mode=case.mode,
-            backend=case.backend,
-            threads=str(torch.get_num_threads()),
-            **values,
-        )
+        benchmark.extra_info.update(asdict(case), threads=str(torch.get_num_threads()), **values)
     finally:
         opened.release()
         torch.set_num_threads(threads_before)  # for the tests that follow

@@ -10,77 +10,49 @@ is imported before a test uses the fixture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-Values = dict[str, float]
-
-
-class UpsamplerBenchmark(Protocol):
-    """What the fixture returns."""
-
-    def __call__(
-        self,
-        upsampler: str,
-        shape: Sequence[int] = (256, 120, 120),
-        *,
-        rounds: int = 0,
-        threads: int = 1,
-        plugin: str = "",
-        **case: Any,
-    ) -> Values:
-        """Checks an operator's output, reads its exact metrics, and times it; once per test.
-
-        Args:
-            upsampler: a registered name, options in brackets where wanted ("dysample[groups=1]").
-            shape: (C, H, W) of the low-resolution feature, or (B, C, H, W).
-            rounds: samples to take, each of one call; 0: as pytest-benchmark's options say.
-            threads: CPU threads; 0: all.
-            plugin: a module or .py file that registers the operator.
-            case: other fields of a case: scale, dtype, layout, device ("cpu", "cuda:0", "auto"), mode ("train"),
-                backend ("torch", on a GPU "auto", by default).
-
-        Returns:
-            The exact values by metric, in bytes, multiply-adds and counts, and the median time in seconds ("latency",
-            in mode "train" "train_latency") unless --benchmark-disable is on.
-
-        Raises:
-            UpsamplerError: the operator refuses the case.
-            pytest.fail.Exception: there is no such operator, case or device, or the output is wrong.
-        """
-
 
 @pytest.fixture
-def upsampler_benchmark(request: pytest.FixtureRequest) -> UpsamplerBenchmark:
-    """Benchmarks one operator with pytest-benchmark, after its output was checked."""
+def upsampler_benchmark(request: pytest.FixtureRequest) -> Callable[..., dict[str, float]]:
+    """A function that checks an operator's output, reads its exact metrics, and times it; once per test.
+
+    Args of the function:
+        upsampler: a registered name, options in brackets where wanted ("dysample[groups=1]").
+        shape: (C, H, W) of the low-resolution feature, or (B, C, H, W).
+        rounds: samples to take, each of one call; 0: as pytest-benchmark's options say.
+        threads: CPU threads; 0: all.
+        plugin: a module or .py file that registers the operator.
+        case: other fields of a case: scale, dtype, layout, device ("cpu", "cuda:0", "auto"), mode ("train"), backend
+            ("torch", on a GPU "auto", by default).
+
+    It returns the exact values by metric, in bytes, multiply-adds and counts, and the median time in seconds
+    ("latency", in mode "train" "train_latency") unless --benchmark-disable is on. It raises UpsamplerError if the
+    operator refuses the case; the test fails if there is no such operator, case or device, or the output is wrong.
+    """
     if not request.config.pluginmanager.hasplugin("benchmark"):
         pytest.fail("upsampler_benchmark needs pytest-benchmark: pip install 'upsampler-bench[pytest]'", pytrace=False)
     benchmark: Any = request.getfixturevalue("benchmark")
 
     def measure(
-        upsampler: str,
-        shape: Sequence[int] = (256, 120, 120),
-        *,
-        rounds: int = 0,
-        threads: int = 1,
-        plugin: str = "",
-        **keys: Any,
-    ) -> Values:
+        upsampler: str, shape: Sequence[int] = (256, 120, 120), *, rounds: int = 0, threads: int = 1, **case: Any
+    ) -> dict[str, float]:  # fmt: skip
         from upsampler_bench.errors import DeviceError, PlanError
         from upsampler_bench.testing import operator_benchmark
         from upsamplers.errors import UnknownUpsampler
 
         try:
-            case = operator_benchmark.case_of(upsampler, shape, plugin=plugin, **keys)
+            built = operator_benchmark.case_of(upsampler, shape, **case)
         except UnknownUpsampler as problem:
             pytest.fail(f"{problem}; import the module that registers it, or pass plugin=", pytrace=False)
         except (PlanError, DeviceError) as problem:
             pytest.fail(str(problem), pytrace=False)
         try:
-            return operator_benchmark.measure(case, benchmark, threads=threads, rounds=rounds)
+            return operator_benchmark.measure(built, benchmark, threads=threads, rounds=rounds)
         except operator_benchmark.WrongOutput as problem:
-            pytest.fail(f"{case.key}: {problem}", pytrace=False)
+            pytest.fail(f"{built.key}: {problem}", pytrace=False)
 
     return measure

@@ -119,6 +119,15 @@ def test_a_condition_that_two_runs_measured_is_refused():
         merge(runs(shard(1), shard(1, host="b")))
 
 
+def test_of_two_unfinished_runs_of_a_condition_the_one_with_more_is_kept():
+    first, second = measured(8)
+    lacking = replace(second, status=INTERRUPTED, readings=())
+    more = replace(shard(1), measurements=(first, lacking), ended=INTERRUPTED)
+    less = replace(more, measurements=(replace(first, status=INTERRUPTED, readings=()), lacking))
+    for pair in ((more, less), (less, more)):
+        assert merge(runs(*pair))[0].measurement(first.case) == first
+
+
 def test_there_is_no_ratio_of_two_devices():
     run = shard(1)
     ours, theirs = measured(8), measured(8, host="b")

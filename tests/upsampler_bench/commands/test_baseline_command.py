@@ -193,8 +193,7 @@ def test_a_file_that_is_not_a_baseline_is_misuse_and_stays(command, tmp_path, te
 @pytest.mark.parametrize(
     "corrupt",
     [
-        {"counts": {"flops_mac": "many"}}, {"output": {"rms": None}}, {"output": {"rms": float("nan")}},
-        {"gradient": {"rms": float("inf")}}, {"operations": 3}, 7,
+        {"counts": {"flops_mac": "many"}}, {"output": {"rms": None}}, {"operations": 3}, 7,
     ],
 )  # fmt: skip
 def test_a_corrupt_operator_is_misuse(command, stored, corrupt):
@@ -204,6 +203,16 @@ def test_a_corrupt_operator_is_misuse(command, stored, corrupt):
     exit_code, message = command("check", "-u", "nearest")
     assert exit_code == 2
     assert "base.json is incomplete or corrupt: " in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_misuse(command, stored, value):
+    data = json.loads(stored.read_text())
+    data["operators"]["carafe"]["output"]["rms"] = value
+    stored.write_text(json.dumps(data))
+    exit_code, message = command("check", "-u", "nearest")
+    assert exit_code == 2
+    assert "cannot read base.json as a baseline: JSON is malformed" in message
 
 
 def test_a_missing_file_is_misuse_and_the_message_names_the_command(command):

@@ -72,7 +72,7 @@ def test_a_process_may_allocate_nine_tenths_of_what_is_free_within_the_limit_or_
 
 
 def test_threads_and_cores_go_by_the_quota_and_by_the_cores_that_are_allowed(cgroup, monkeypatch):
-    monkeypatch.setattr(processor, "allowed_cores", lambda: 8)
+    monkeypatch.setattr(processor, "cores", lambda: tuple(range(8)))
     assert (processor.threads(0), processor.threads(3)) == (8, 3)
     for microseconds, cores, threads in ((250_000, 2.5, 2), (50_000, 0.5, 1), (1_600_000, 8, 8)):
         cgroup.cpu(microseconds)
@@ -81,7 +81,7 @@ def test_threads_and_cores_go_by_the_quota_and_by_the_cores_that_are_allowed(cgr
 
 def test_zero_threads_are_as_many_as_the_quota_lets_run(cgroup, monkeypatch):
     before = torch.get_num_threads()
-    monkeypatch.setattr(processor, "allowed_cores", lambda: 8)
+    monkeypatch.setattr(processor, "cores", lambda: tuple(range(8)))
     cgroup.cpu(250_000)
     cpu = device.create("cpu", Settings(malloc="default", threads=0))
     assert cpu.timing_method().startswith("perf_counter around single calls, 2 threads")
@@ -101,7 +101,7 @@ def test_a_run_in_which_throttled_periods_rose_is_throttled(cgroup, monkeypatch)
 
 
 def test_the_doctor_names_the_quota_and_advises_if_the_threads_exceed_it(cgroup, monkeypatch):
-    monkeypatch.setattr(processor, "allowed_cores", lambda: 8)
+    monkeypatch.setattr(processor, "cores", lambda: tuple(range(8)))
 
     def finding(check):
         return next(finding for finding in doctor.examine("cpu") if finding.check == check)

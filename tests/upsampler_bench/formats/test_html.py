@@ -134,9 +134,10 @@ def test_error_bars_of_a_figure_are_the_intervals():
     made = page_report()
     bars = json.loads(read(page(made)).scripts[0])["plots"][0]["figure"]["data"][0]
     for place, bar in enumerate(made.pictures[0].charts[0].bars):
-        if bar.low is not None:
-            assert bars["x"][place] - bars["error_x"]["arrayminus"][place] == pytest.approx(bar.low)
-            assert bars["x"][place] + bars["error_x"]["array"][place] == pytest.approx(bar.high)
+        if bar.interval is not None:
+            low, high = bar.interval
+            assert bars["x"][place] - bars["error_x"]["arrayminus"][place] == pytest.approx(low)
+            assert bars["x"][place] + bars["error_x"]["array"][place] == pytest.approx(high)
     assert any(bars["error_x"]["array"])
 
 

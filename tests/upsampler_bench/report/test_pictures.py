@@ -63,11 +63,11 @@ def test_a_timed_addition_is_the_ratio_less_one_times_the_baseline_with_its_inte
     added = charts(pictures(model_run())["panel"])["latency"]
     for name in ("nearest", "carafe", "pixel-shuffle"):
         bar = added[name]
-        assert bar.low < bar.value < bar.high
+        assert bar.interval[0] < bar.value < bar.interval[1]
         # Made up as 20 ms times the cost beyond bilinear's, in rounds up to a tenth slower.
         assert bar.value == pytest.approx(1.05 * 20 * (TWELVE[name] - 1), rel=0.1)
-    assert added["nearest"].high < 0 < added["carafe"].low
-    assert added["bilinear"].low is None
+    assert added["nearest"].interval[1] < 0 < added["carafe"].interval[0]
+    assert added["bilinear"].interval is None
 
 
 def test_an_addition_of_other_rounds_has_no_interval() -> None:
@@ -75,7 +75,7 @@ def test_an_addition_of_other_rounds_has_no_interval() -> None:
     measured = run.measurement(case)
     other = tuple(replace(one, method="another clock") for one in measured.readings)
     bar = charts(pictures(run.with_measurement(replace(measured, readings=other)))["panel"])["latency"]["carafe"]
-    assert (bar.low, bar.high) == (None, None)
+    assert bar.interval is None
     assert bar.value == pytest.approx(44, rel=0.2)
 
 

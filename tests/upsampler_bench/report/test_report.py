@@ -135,15 +135,6 @@ def test_notes_and_uncounted_operators_become_footnotes_once() -> None:
     assert marks[cell(made, "dysample", "flops_mac").marks[0]] == "not counted: aten::roll"
 
 
-def test_a_column_with_several_methods_names_the_rows_of_each() -> None:
-    odd = Reading("inference_memory", ((5.0,),), "allocator peak")
-    made = report.from_run(with_reading(plain_run(FEW), Case("carafe"), odd))
-    said = {one.text: one.rows for one in made.methods if "Inference memory" in one.columns}
-    assert said == {"live storages": ("bilinear", "dysample"), "allocator peak": ("carafe",)}
-    whole = [one for one in report.from_run(plain_run(FEW)).methods if "Inference memory" in one.columns]
-    assert [(one.columns, one.rows) for one in whole] == [(("Inference memory", "Train memory"), ())]
-
-
 def test_device_versions_input_protocol_and_time_are_stated() -> None:
     stated = dict(report.from_run(sample_run()).facts)
     assert ENVIRONMENT.device_name in stated["Device"]

@@ -10,6 +10,7 @@ from upsampler_bench.case import Case, Settings
 from upsampler_bench.commands.measuring import duration
 from upsampler_bench.errors import NothingMeasured
 from upsampler_bench.runner import pool, scheduler
+from upsampler_bench.runner.process import Stopped
 from upsampler_bench.runner.session import Session
 from upsampler_bench.units import minutes
 
@@ -54,6 +55,18 @@ def test_after_the_budget_no_process_starts_and_every_row_says_why(requests):
     with pytest.raises(NothingMeasured, match="bilinear, nearest: the budget of 60 s is used up"):
         scheduler.run(session(begun=-50.0, budget=60.0), Silence())
     assert not requests
+
+
+def test_a_budget_that_ends_while_a_process_starts_skips_its_cases(monkeypatch):
+    made = session(budget=1000.0)
+
+    class Slow(FakeProcess):
+        def read(self):
+            raise Stopped(made.settings.used_up)
+
+    monkeypatch.setattr(pool, "Process", Slow)
+    with pytest.raises(NothingMeasured, match="bilinear, nearest: the budget of 1000 s is used up"):
+        scheduler.run(made, Silence())
 
 
 def test_what_the_budget_had_no_time_for_is_measured_when_the_run_is_continued(requests):

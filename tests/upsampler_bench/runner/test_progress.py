@@ -141,7 +141,7 @@ def test_a_probed_operator_is_one_line_that_names_what_does_not_work():
 
 def test_on_a_terminal_a_probed_operator_fills_its_share_of_the_bar():
     output = shown(True, PROBED, PROBES)
-    assert all(text in output for text in ("probing: 1 operator", "onnx_export", "1/1")), output
+    assert all(text in output for text in ("probe: 1 operator", "onnx_export", "1/1")), output
 
 
 def test_on_a_terminal_it_shows_operator_metric_round_interval_and_time_left():

@@ -71,7 +71,7 @@ def test_a_project_benchmarks_its_own_operator(project, pytester):
     stored = json.loads((pytester.path / "stored.json").read_text())
     mine = next(one for one in stored["benchmarks"] if one["name"] == "test_mine")
     assert mine["stats"]["rounds"] == 7
-    assert mine["extra_info"]["shape"] == "1x4x6x5"
+    assert [mine["extra_info"][side] for side in ("batch", "channels", "height", "width")] == [1, 4, 6, 5]
     assert {"flops_mac", "params_all", "inference_memory", "dtype", "threads"} <= mine["extra_info"].keys()
     trained = next(one for one in stored["benchmarks"] if one["name"] == "test_train")
     assert trained["stats"]["rounds"] == 3

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from upsampler_bench.figures.palette import Colours, symbol
 from upsampler_bench.formats.html import words
@@ -15,17 +16,8 @@ from upsampler_bench.report.parts import Cell, OperatorFacts, Report, Table
 
 def as_json(value: object) -> str:
     """JSON that is safe within a script element; a number that is not finite is null."""
-    text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def finite(value: object) -> object:
-    """The same data with None for each number that is not finite."""
-    if isinstance(value, Mapping):
-        return {str(name): finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    text = msgspec.json.encode(value).decode()
+    return re.sub("[<>&\u2028\u2029]", lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
 
 def data(report: Report, plots: Sequence[Plot], colours: Colours) -> dict[str, Any]:

@@ -37,7 +37,6 @@ def page(report: Report) -> str:
         words=words,
         colours=given,
         pictures=drawn,
-        notes={mark: place for place, (mark, _) in enumerate(report.footnotes)},
         families=_distinct(family(row.name) for table in report.tables for row in table.rows),
         choices=[(name, _distinct(words.condition(table, name) for table in report.tables)) for name in CHOICES],
         choosable=choosable,

@@ -24,6 +24,7 @@ from upsampler_bench.text import shortened
 from upsampler_bench.units import short
 
 Json: TypeAlias = dict[str, Any]
+Interval: TypeAlias = tuple[float, float] | None
 # Pixels: the height of a bar, of what is around the bars, and of a plane.
 BAR, AROUND, PLANE = 21, 58, 480
 # Pixels: the side of a mosaic's tile, and of one with words below.
@@ -86,7 +87,7 @@ def _bars(chart: BarChart, baseline: str, colours: Colours) -> Json:
     places = chart.places
     left, right = chart.range
     start = left if chart.log or chart.dots else 0.0
-    ends = [start if bar.value is None else max(bar.high or bar.value, start) for bar in chart.bars]
+    ends = [start if bar.value is None else max(bar.value, *(bar.interval or ()), start) for bar in chart.bars]
     marks: Json = {"type": "bar", "orientation": "h", "width": 0.72}
     if chart.dots:
         marks = {"type": "scatter", "mode": "markers"}
@@ -95,7 +96,7 @@ def _bars(chart: BarChart, baseline: str, colours: Colours) -> Json:
         "x": [bar.value for bar in chart.bars],
         "y": places,
         "marker": {"color": [legend_colour(bar.backend) if bar.backend else colours[bar.name] for bar in chart.bars]},
-        "error_x": _error([(bar.value, bar.low, bar.high) for bar in chart.bars]),
+        "error_x": _error([(bar.value, bar.interval) for bar in chart.bars]),
         "hovertext": hover,
         "hoverinfo": "text",
     }
@@ -169,7 +170,7 @@ def _with_legend(layout: Json, panel: Panel) -> Json:
 def _bar_text(bar: Bar, chart: BarChart) -> str:
     if bar.value is None:
         return bar.text
-    return f"{_number(bar.value, bar.low, bar.high)} {chart.axis.removesuffix(', log scale')}"
+    return f"{_number(bar.value, bar.interval)} {chart.axis.removesuffix(', log scale')}"
 
 
 def _relative(chart: BarChart, baseline: str, tables: Sequence[Table]) -> BarChart | None:
@@ -187,7 +188,8 @@ def _relative(chart: BarChart, baseline: str, tables: Sequence[Table]) -> BarCha
         if bar.value is None:
             bars.append(bar)
         elif cell and cell.value is not None:
-            bars.append(Bar(bar.name, cell.value, f"{short(cell.value)}×", cell.low, cell.high))
+            ends = (cell.low, cell.high) if cell.low is not None and cell.high is not None else None
+            bars.append(Bar(bar.name, cell.value, f"{short(cell.value)}×", ends))
         else:
             ratio = bar.value / chart.baseline
             bars.append(Bar(bar.name, ratio, f"{short(ratio)}×"))
@@ -255,8 +257,8 @@ def _shares(axis: Axis, values: Sequence[float]) -> list[float]:
 def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point], colour: str) -> Json:
     texts = []
     for point in points:
-        x = _number(point.x, *(point.x_interval or (None, None)))
-        y = _number(point.y, *(point.y_interval or (None, None)))
+        x = _number(point.x, point.x_interval)
+        y = _number(point.y, point.y_interval)
         lines = [f"{plane.x.title}: {x} {plane.x.unit}", f"{plane.y.title}: {y} {plane.y.unit}"]
         if plane.size:
             lines.append(f"{plane.size}: {_number(point.size)}")
@@ -276,8 +278,8 @@ def _points(plane: Plane, points: Sequence[Point], labelled: Sequence[Point], co
             "color": colour,
             "opacity": 1,
         },
-        "error_x": _error([(point.x, *(point.x_interval or (None, None))) for point in points]),
-        "error_y": _error([(point.y, *(point.y_interval or (None, None))) for point in points]),
+        "error_x": _error([(point.x, point.x_interval) for point in points]),
+        "error_y": _error([(point.y, point.y_interval) for point in points]),
         "hovertext": texts,
         "hoverinfo": "text",
         "legendgroup": points[0].name,
@@ -388,16 +390,16 @@ def _range(left: float, right: float, log: bool) -> list[float]:
     return [math.log10(left), math.log10(right)] if log else [left, right]
 
 
-def _error(numbers: Sequence[tuple[float | None, float | None, float | None]]) -> Json:
-    up = [high - value if value is not None and high is not None else 0.0 for value, _, high in numbers]
-    down = [value - low if value is not None and low is not None else 0.0 for value, low, _ in numbers]
+def _error(numbers: Sequence[tuple[float | None, Interval]]) -> Json:
+    up = [ends[1] - value if value is not None and ends else 0.0 for value, ends in numbers]
+    down = [value - ends[0] if value is not None and ends else 0.0 for value, ends in numbers]
     if not any(up) and not any(down):
         return {"visible": False}
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
 
 
-def _number(value: float, low: float | None = None, high: float | None = None) -> str:
-    return f"{value:,.4g}" if low is None or high is None else f"{value:,.4g} ({low:,.4g}–{high:,.4g})"
+def _number(value: float, interval: Interval = None) -> str:
+    return f"{value:,.4g} ({interval[0]:,.4g}–{interval[1]:,.4g})" if interval else f"{value:,.4g}"
 
 
 def _hover(*lines: str) -> str:
@@ -424,15 +426,13 @@ def numbers(picture: Picture) -> tuple[list[str], list[list[str]]]:
     head = ["Upsampler", *(f"{chart.title} ({chart.axis})" if chart.axis else chart.title for chart in picture.charts)]
     table = {bar.name: [bar.name] for chart in picture.charts for bar in chart.bars}
     for chart in picture.charts:
-        texts = {
-            bar.name: bar.text if bar.value is None else _number(bar.value, bar.low, bar.high) for bar in chart.bars
-        }
+        texts = {bar.name: bar.text if bar.value is None else _number(bar.value, bar.interval) for bar in chart.bars}
         for name, row in table.items():
             row.append(texts.get(name, "–"))
     return head, list(table.values())
 
 
 def _row(plane: Plane, point: Point) -> list[str]:
-    x = _number(point.x, *(point.x_interval or (None, None)))
-    y = _number(point.y, *(point.y_interval or (None, None)))
+    x = _number(point.x, point.x_interval)
+    y = _number(point.y, point.y_interval)
     return [point.name, x, y, *([_number(point.size)] if plane.size else []), point.note]

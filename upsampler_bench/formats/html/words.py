@@ -83,12 +83,7 @@ def lead(report: Report) -> str:
 
 def verdict(text: str) -> str:
     """A verdict's sign and word; where the paper prints nothing, that the figure is ours alone."""
-    return f"{VERDICTS.get(text, '?')} {text}" if text else "ours alone"
-
-
-def verdict_class(text: str) -> str:
-    """A verdict as a class of the style sheet."""
-    return f"is-{text.replace(' ', '-')}" if text in VERDICTS else "is-unknown"
+    return f"{VERDICTS[text]} {text}" if text else "ours alone"
 
 
 def verdicts(tables: Sequence[PublishedTable]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,19 +14,6 @@ REACH = 4
 WINDOW, WINDOW_STD, C1, C2 = 11, 1.5, 0.01**2, 0.03**2
 # No image has more than 100 dB.
 LEAST_SQUARE = 1e-10
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Where predicted edges lie beside the true ones.
-
-    Attributes:
-        found: share of the true edges that are predicted at all.
-        displacement: mean distance of those to the predicted ones, in pixels; NaN if none is found.
-    """
-
-    found: float
-    displacement: float
 
 
 def iou(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -54,7 +40,7 @@ def _bands(labels: Tensor, classes: int, distance: int) -> Tensor:
     return masks.bool() & (others > 0)
 
 
-def edges(predicted: Tensor, labels: Tensor, classes: int, cell: float) -> Edges:
+def edges(predicted: Tensor, labels: Tensor, classes: int, cell: float) -> tuple[float, float]:
     """Where edges of predicted labels lie beside true ones, along rows and along columns.
 
     An edge is a step between two neighbours of different class. The predicted edge of a true one is the nearest between
@@ -66,6 +52,10 @@ def edges(predicted: Tensor, labels: Tensor, classes: int, cell: float) -> Edges
         predicted, labels: (B, H, W).
         classes: K.
         cell: the side of an element, in pixels: 0.5 for labels of twice the resolution.
+
+    Returns:
+        The share of the true edges that are predicted at all, and the mean distance of those to the predicted ones, in
+        pixels; NaN if none is found.
     """
     true, found, distance = 0, 0, 0
     for ours, theirs in ((predicted, labels), (predicted.mT, labels.mT)):
@@ -79,7 +69,7 @@ def edges(predicted: Tensor, labels: Tensor, classes: int, cell: float) -> Edges
             found += int(is_found.sum())
             distance += step * int(is_found.sum())
             is_open = is_open & ~is_found
-    return Edges(found / true, cell * distance / found if found else math.nan)
+    return found / true, cell * distance / found if found else math.nan
 
 
 def _edges(labels: Tensor, classes: int) -> Tensor:
@@ -92,16 +82,6 @@ def psnr(images: Tensor, targets: Tensor) -> float:
     """The mean over images (B, 1, H, W) in 0..1 of the peak signal-to-noise ratio, in dB; at most 100 an image."""
     squares = (images - targets).square().mean((1, 2, 3))
     return float(-10 * squares.clamp_min(LEAST_SQUARE).log10().mean())
-
-
-def mae(images: Tensor, targets: Tensor) -> float:
-    """The mean absolute error of images in 0..1."""
-    return float((images - targets).abs().mean())
-
-
-def rmse(images: Tensor, targets: Tensor) -> float:
-    """The root of the mean squared error of images in 0..1."""
-    return float((images - targets).square().mean().sqrt())
 
 
 def ssim(images: Tensor, targets: Tensor) -> float:

@@ -72,14 +72,14 @@ def train_shapes(
         predicted = out.argmax(1)
         fine = F.interpolate(out, scale_factor=2, mode="bilinear", align_corners=False).argmax(1)  # (N, 2S, 2S)
         by_class = scores.iou(predicted, test.labels, classes)
-        edges = scores.edges(fine, test.fine_labels, classes, 0.5)
+        edges_found, displacement = scores.edges(fine, test.fine_labels, classes, 0.5)
         return {
             "miou": float(by_class.nanmean()),
             "boundary_iou_1": float(scores.boundary_iou(predicted, test.labels, classes, 1).nanmean()),
             "boundary_iou_2": float(scores.boundary_iou(predicted, test.labels, classes, 2).nanmean()),
             "thin_iou": float(by_class[scenes.THIN]),
-            "edges_found": edges.found,
-            "edge_displacement": edges.displacement,
+            "edges_found": edges_found,
+            "edge_displacement": displacement,
         }, predicted
 
     with _one_thread(seed):
@@ -109,8 +109,8 @@ def train_reconstruction(
         found = {
             "psnr": scores.psnr(out, test),
             "ssim": scores.ssim(out, test),
-            "mae": scores.mae(out, test),
-            "rmse": scores.rmse(out, test),
+            "mae": float(F.l1_loss(out, test)),
+            "rmse": float(F.mse_loss(out, test).sqrt()),
         }
         return found, _bytes(out.squeeze(1))
 

@@ -30,7 +30,7 @@ class Bar:
     """One operator's value; without a value an empty slot with a text, e.g. "failed".
 
     Attributes:
-        low, high: the 95 % interval, where there is one.
+        interval: the ends of the 95 % interval, where there is one.
         segments: what the value consists of, (name, value) from left to right; empty: one piece.
         backend: what colours it, in a chart whose bars are grouped by operator; empty: the operator does.
     """
@@ -38,8 +38,7 @@ class Bar:
     name: str
     value: float | None
     text: str
-    low: float | None = None
-    high: float | None = None
+    interval: tuple[float, float] | None = None
     segments: tuple[tuple[str, float], ...] = ()
     backend: str = ""
 
@@ -92,13 +91,7 @@ class BarChart:
     @property
     def range(self) -> tuple[float, float]:
         """The ends of the value axis, with room for the numbers behind the bars."""
-        ends = [
-            end
-            for bar in self.bars
-            if bar.value is not None
-            for end in (bar.low, bar.value, bar.high)
-            if end is not None
-        ]
+        ends = [end for bar in self.bars if bar.value is not None for end in (bar.value, *(bar.interval or ()))]
         if not ends:
             return 0.0, 1.0
         if self.log:

@@ -9,7 +9,7 @@ from upsampler_bench.paper import ours
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.naming import file_name
 from upsampler_bench.report.pictures import Axis
-from upsampler_bench.results import MetricInfo
+from upsampler_bench.results import MetricInfo, Raster
 from upsampler_bench.stats import Estimate
 
 FLOPS, PARAMS = ("flops_paper", "flops_mac"), ("params_weights", "params_all")
@@ -61,6 +61,12 @@ def missing(condition: Condition, infos: Sequence[MetricInfo], drawn: Collection
             statuses = [line.why_not(info) for info in infos if not line.reading(info)]
             reasons.append(f"{line.name} ({next(filter(None, statuses), 'no reading')})")
     return [f"Not measured: {', '.join(reasons)}."] if reasons else []
+
+
+def painted(like: Raster, pixels: Sequence[tuple[int, int, int]]) -> Raster:
+    """Pixels row by row as an image as wide as another."""
+    rows = [pixels[start : start + like.width] for start in range(0, len(pixels), like.width)]
+    return Raster.pack([[channel for pixel in row for channel in pixel] for row in rows], channels=3)
 
 
 def quality_slug(condition: Condition, task: str = "") -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from upsampler_bench import units
-from upsampler_bench.case import TORCH
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.parts import NOTHING
 from upsampler_bench.report.pictures import Bar, BarChart, Panel
 from upsampler_bench.report.pictures._numbers import estimate, interval, needs_log, subtitle
+from upsampler_bench.report.tables import speedup
 from upsampler_bench.results import MetricInfo
 from upsampler_bench.stats import Estimate
 
@@ -45,13 +45,7 @@ def _times(condition: Condition, info: MetricInfo) -> BarChart:
 
 def _speedups(condition: Condition, info: MetricInfo) -> BarChart | None:
     """Where the condition was measured on torch too: how many times faster each other backend is."""
-    ratios: list[Estimate | None] = []
-    for line in condition.lines:
-        measurement = line.measurement(info)
-        if measurement is None:
-            ratios.append(None)
-        else:
-            ratios.append(condition.run.ratio(measurement.case.on(TORCH), info.name, to=measurement.case))
+    ratios = [speedup(condition.run, line, info) for line in condition.lines]
     if not any(ratios):
         return None
     is_log = needs_log([ratio.value for ratio in ratios if ratio])
@@ -68,7 +62,6 @@ def _bars(
         if number is None:
             bars.append(Bar(line.name, None, line.why_not(info) or NOTHING, backend=line.backend))
         else:
-            low, high = interval(number) or (None, None)
             text = f"{units.short(number.value)}{unit}"
-            bars.append(Bar(line.name, number.value, text, low, high, backend=line.backend))
+            bars.append(Bar(line.name, number.value, text, interval(number), backend=line.backend))
     return tuple(bars)

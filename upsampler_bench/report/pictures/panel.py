@@ -80,7 +80,7 @@ def _chart(condition: Condition, info: MetricInfo) -> BarChart:
             bars.append(Bar(line.name, added, text))
         else:
             ends = None if info.exact else interval(number)
-            bars.append(Bar(line.name, number.value, units.short(number.value), *(ends or (None, None))))
+            bars.append(Bar(line.name, number.value, units.short(number.value), ends))
     axis = f"{unit} added to {baseline}".strip() if adds else unit
     dashed = base.value if base and not adds else None
     return _scaled(BarChart(info.name, info.title, axis, tuple(bars), dashed))
@@ -94,7 +94,7 @@ def _scaled(chart: BarChart) -> BarChart:
 
 
 def _has_intervals(charts: Sequence[BarChart]) -> bool:
-    return any(bar.low is not None for chart in charts for bar in chart.bars)
+    return any(bar.interval for chart in charts for bar in chart.bars)
 
 
 def _in_model(condition: Condition, conditions: Sequence[Condition]) -> Panel | None:
@@ -131,7 +131,7 @@ def _additions(condition: Condition, base: Line, info: MetricInfo) -> BarChart:
         elif line.name == base.name:
             bars.append(Bar(line.name, 0.0, units.short(number.value)))
         else:
-            bars.append(Bar(line.name, added.value, signed(added.value), *(interval(added) or (None, None))))
+            bars.append(Bar(line.name, added.value, signed(added.value), interval(added)))
     axis = f"{units.unit(info.unit).name} added to {base.name}".strip()
     return _scaled(BarChart(info.name, f"+ {info.title}", axis, tuple(bars)))
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from upsampler_bench.report.lines import Condition, Line
 from upsampler_bench.report.pictures import Mosaic, Tile
-from upsampler_bench.report.pictures._numbers import quality_slug, subtitle
-from upsampler_bench.results import Raster
+from upsampler_bench.report.pictures._numbers import painted, quality_slug, subtitle
 
 PLACE, OF = 21, "quality"
 METRIC, ZERO, COLUMNS = "response_spread", 128, 8
@@ -35,17 +34,12 @@ def pictures(conditions: Sequence[Condition]) -> Iterator[Mosaic]:
 
 def _tile(line: Line) -> Tile | None:
     reading = line.measurements[0].reading(METRIC)
-    return Tile(_coloured(reading.picture), line.name) if reading and reading.picture else None
-
-
-def _coloured(raster: Raster) -> Raster:
-    """Levels around ZERO as red and blue on a light grey."""
-    levels, width = raster.bytes, raster.width
-    rows = [levels[start : start + width] for start in range(0, len(levels), width)]
-    return Raster.pack([[channel for level in row for channel in _colour(level)] for row in rows], channels=3)
+    picture = reading.picture if reading else None
+    return Tile(painted(picture, [_colour(level) for level in picture.bytes]), line.name) if picture else None
 
 
 def _colour(level: int) -> tuple[int, int, int]:
+    """A level around ZERO as red or blue on a light grey."""
     share = min(1.0, abs(level - ZERO) / (255 - ZERO))
     end = POSITIVE if level >= ZERO else NEGATIVE
     red, green, blue = (round(start + (stop - start) * share) for start, stop in zip(NOTHING, end, strict=True))

@@ -8,7 +8,7 @@ from upsampler_bench import units
 from upsampler_bench.quality.tasks import SCORES, TITLES
 from upsampler_bench.report.lines import Condition
 from upsampler_bench.report.pictures import Mosaic, Tile
-from upsampler_bench.report.pictures._numbers import quality_slug
+from upsampler_bench.report.pictures._numbers import painted, quality_slug
 from upsampler_bench.report.quality import Ranked, ranked
 from upsampler_bench.results import Raster, Scene, Training
 
@@ -70,22 +70,15 @@ def _tiles(scene: Scene, prediction: Raster) -> tuple[Tile, Tile]:
 
 
 def _labels(raster: Raster) -> Raster:
-    return _painted(raster, [COLOURS[label % len(COLOURS)] for label in raster.bytes])
+    return painted(raster, [COLOURS[label % len(COLOURS)] for label in raster.bytes])
 
 
 def _mistakes(answer: Raster, prediction: Raster) -> Raster:
     pairs = zip(answer.bytes, prediction.bytes, strict=False)
-    return _painted(prediction, [RIGHT if right == found else WRONG for right, found in pairs])
+    return painted(prediction, [RIGHT if right == found else WRONG for right, found in pairs])
 
 
 def _differences(image: Raster, prediction: Raster) -> Raster:
     pairs = zip(image.bytes, prediction.bytes, strict=False)
     levels = [255 - min(255, GAIN * abs(right - found)) for right, found in pairs]
-    return _painted(prediction, [(level, level, level) for level in levels])
-
-
-def _painted(like: Raster, pixels: Sequence[tuple[int, int, int]]) -> Raster:
-    """Pixels row by row as an image as wide as another."""
-    width = like.width
-    rows = [pixels[start : start + width] for start in range(0, len(pixels), width)]
-    return Raster.pack([[channel for pixel in row for channel in pixel] for row in rows], channels=3)
+    return painted(prediction, [(level, level, level) for level in levels])
