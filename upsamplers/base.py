@@ -52,8 +52,9 @@ class Upsampler(nn.Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module; `torch.fx` does not look inside, and records one call, as of torch's own layers."""
-        if args and isinstance(args[0], Proxy):
-            tracer: Any = args[0].tracer
+        first = next(iter((*args, *kwargs.values())), None)
+        if isinstance(first, Proxy):
+            tracer: Any = first.tracer
             return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
         return super().__call__(*args, **kwargs)
 
@@ -71,14 +72,20 @@ class Upsampler(nn.Module):
             x: (B, C, H, W).
             feature: (B, G, h, w) with s(H-1) < h < s(H+1), likewise w. Where the level is shorter than sH (13 -> 25),
                 a guide is padded by replication for the operator, and the result cropped; where it is longer
-                (13 -> 27), the guide is cropped, and the last pixels of the result are repeated.
+                (13 -> 27), the guide is cropped, and the last pixels of the result are repeated. Of an operator whose
+                guide is an image, an image (B, G, h, w) of that size.
 
         Returns:
             (B, C, h, w).
 
         Raises:
             Unsupported: the feature is not within one input pixel of s times the size of x.
+            ValueError: the operator's own output is not sH x sW.
         """
+        if isinstance(x, Proxy):
+            tracer: Any = x.tracer
+            operator = tracer.create_proxy("get_attr", tracer.path_of_module(self), (), {})
+            return tracer.create_proxy("call_method", "upsample_to", (operator, x, feature), {})
         height, width = feature.shape[-2:]
         tall, wide = self.scale * x.shape[-2], self.scale * x.shape[-1]
         if not (abs(tall - height) < self.scale and abs(wide - width) < self.scale):
@@ -88,7 +95,21 @@ class Upsampler(nn.Module):
                 "side"
             )
         out = self(x, self.make_guide(fit_to(feature, tall, wide))) if self.needs_guide else self(x)
-        return fit_to(out, height, width)
+        return fit_to(self.require_own_size(x, out), height, width)
+
+    def require_own_size(self, x: Tensor, out: Tensor) -> Tensor:
+        """The output of this operator for x (B, C, H, W), if it is sH x sW: what is cropped or continued must be.
+
+        Raises:
+            ValueError: it is not.
+        """
+        expected = self.scale * x.shape[-2], self.scale * x.shape[-1]
+        if tuple(out.shape[-2:]) != expected:
+            raise ValueError(
+                f"wrong output of {type(self).__name__}: {out.shape[-2]} x {out.shape[-1]} pixels, expected "
+                f"{expected[0]} x {expected[1]}, {self.scale} times those of x"
+            )
+        return out
 
     def example_inputs(
         self,

@@ -91,10 +91,20 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
         def forward(self, x: Any) -> Any:
             return self.module(x)
 
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            reduced: Any = super().__reduce_ex__(protocol)
+            return (_empty_instance, (name,), *reduced[2:])
+
     _refuse_signs(name)
     Adapted.__name__ = Adapted.__qualname__ = f"Adapted[{name}]"
     Adapted.__module__ = build.__module__
     add(Spec(name, Adapted, paper=paper))
+
+
+def _empty_instance(name: str) -> nn.Module:
+    """What unpickling a registered module starts from: no file has its class under a name."""
+    cls = get(name).cls
+    return cls.__new__(cls)
 
 
 def _refuse_signs(name: str) -> None:
@@ -231,7 +241,8 @@ def create(
         require_option(f"{name}: guide_channels", guide_channels)
     require_backend(backend)
     arguments = {**spec.options, **options}
-    step = arguments.pop("step", step)
+    own_step = arguments.pop("step", None)
+    step = own_step if step is None else step
     if reason := spec.why_not(scale=scale, step=step, backend=backend):
         raise Unsupported(reason)
     own_channels = arguments.pop("guide_channels", None)
@@ -278,7 +289,7 @@ def _built(spec: Spec, channels: int, scale: int, arguments: Mapping[str, Any], 
     return module
 
 
-def load_plugin(path: str) -> tuple[str, ...]:
+def load_plugin(path: str | Path) -> tuple[str, ...]:
     """Imports a module by its dotted name, or a file by its path (ending in .py), so that it registers its operators.
 
     A module may also be in the current folder, if nothing that is installed has its name.
@@ -291,7 +302,7 @@ def load_plugin(path: str) -> tuple[str, ...]:
         DuplicateUpsampler: it registers a name that is taken.
     """
     names()
-    before = dict(_specs)
+    before, path = dict(_specs), str(path)
     is_file = path.endswith(".py")
     module = file_module(Path(path)) if is_file else path
     loaded_before = module in sys.modules
@@ -346,7 +357,10 @@ def _import_module(name: str) -> None:
 
 
 def _restore(before: dict[str, Spec]) -> None:
-    """Removes what a plug-in registered before it failed."""
+    """Removes what a failed plug-in registered, and the modules that did, so that they can be loaded again."""
+    for spec in _specs.values():
+        if spec not in before.values():
+            sys.modules.pop(spec.cls.__module__, None)
     _specs.clear()
     _specs.update(before)
 
@@ -367,7 +381,7 @@ def _discover_all() -> None:
             before = dict(_specs)
             try:
                 entry.load()
-            except Exception as problem:
+            except (Exception, SystemExit) as problem:
                 _restore(before)
                 reason = f"{type(problem).__name__}: {problem}"
                 warnings.warn(f"plug-in {entry.name!r} ({entry.value}) skipped: {reason}", stacklevel=3)

@@ -12,6 +12,13 @@ from upsamplers import Unsupported, Upsampler
 NAMES = tuple(name for name in upsamplers.names() if "cpu" in upsamplers.get(name).devices)
 # The first that an operator accepts: it may want s², its groups or 32 as a divisor.
 CHANNELS = (32, 64, 72, 144, 288)
+# Of those whose cost is in the embedding of an image: nothing that is promised depends on its channels.
+NARROW = {
+    "anyup": {"embedding_channels": 16},
+    "jafar": {"embedding_channels": 16},
+    "naf": {"embedding_channels": 64},
+    "uplift": {"encoder_channels": (4, 6, 8, 12, 10), "decoder_channels": 7},
+}
 # The largest error over the largest value: in half precision some eight units in the last place.
 ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-5, torch.float16: 2**-8, torch.bfloat16: 2**-5}
 
@@ -20,10 +27,11 @@ def build(name: str, scale: int | None = None) -> Upsampler:
     """The operator as it is constructed, with the first channels that it accepts."""
     spec = upsamplers.get(name)
     scale = scale or (2 if not spec.why_not(scale=2) else spec.scales[0])
+    options = NARROW.get(name, {})
     for channels in CHANNELS[:-1]:
         with contextlib.suppress(Unsupported):
-            return upsamplers.create(name, channels, scale=scale)
-    return upsamplers.create(name, CHANNELS[-1], scale=scale)
+            return upsamplers.create(name, channels, scale=scale, **options)
+    return upsamplers.create(name, CHANNELS[-1], scale=scale, **options)
 
 
 def perturbed(name: str, channels: int, *, by: float = 0.2, **options: object) -> Upsampler:

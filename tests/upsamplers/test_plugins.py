@@ -48,6 +48,24 @@ def test_a_module_of_the_current_folder_is_a_plugin(tmp_path: Path, monkeypatch:
     assert sys.path == before
 
 
+def test_a_package_that_failed_is_loaded_whole_once_it_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "neat_package"
+    folder.mkdir()
+    written(folder, "neat_part")
+    package = written(folder, "__init__", "from . import neat_part\n1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        upsamplers.load_plugin("neat_package")
+    package.write_text("from . import neat_part\n")
+    assert upsamplers.load_plugin("neat_package") == ("neat_part",)
+
+
+def test_a_path_is_a_plugin(tmp_path: Path) -> None:
+    assert upsamplers.load_plugin(written(tmp_path, "neat_path")) == ("neat_path",)
+
+
 @pytest.mark.parametrize("as_file", [True, False])
 def test_a_file_or_a_module_is_a_plugin_and_may_be_loaded_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool

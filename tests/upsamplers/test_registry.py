@@ -1,6 +1,7 @@
 """Names find operators, and misuse is refused with what would be accepted."""
 
 import ast
+import pickle
 import re
 import subprocess
 import sys
@@ -96,11 +97,6 @@ def test_an_operator_that_takes_any_option_gets_it_and_the_callers_win_over_the_
     assert [module.options for module in modules] == [{"kernel": 3, "anything": 1}, {"kernel": 5}]
 
 
-def test_an_unknown_rule_of_interpolation_is_refused() -> None:
-    with pytest.raises(Unsupported, match="no rule 'area'; expected 'nearest', 'bilinear', 'bicubic'"):
-        upsamplers.create("bilinear", 8, rule="area")
-
-
 @pytest.mark.parametrize("what", ["channels", "scale", "guide_channels"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, "2"])
 def test_a_size_that_is_not_a_positive_integer_is_refused(what: str, value: object) -> None:
@@ -152,8 +148,14 @@ def test_any_module_can_be_registered_by_a_name_that_is_free() -> None:
     assert module.upsample_to(x, torch.randn(2, 7, 8, 13)).shape == (2, 4, 8, 13)
     assert upsamplers.get("theirs").paper == "Them, 2030"
     assert not upsamplers.get("theirs").needs_guide
+    assert torch.equal(pickle.loads(pickle.dumps(module))(x), module(x))
     with pytest.raises(DuplicateUpsampler, match="'bilinear'"):
         upsamplers.register_module("bilinear", lambda channels, scale: nn.Identity())
+
+
+def test_the_callers_step_is_taken_before_that_of_a_variant() -> None:
+    upsamplers.register("stepwise", step=2)(Bare)
+    assert [len([*upsamplers.create("stepwise", 4, scale=16, step=step).children()]) for step in (None, 4)] == [4, 2]
 
 
 def in_a_new_process(code: str) -> str:

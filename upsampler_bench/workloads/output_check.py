@@ -7,19 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from upsampler_bench import backends
 from upsampler_bench.case import TORCH
 from upsampler_bench.device import OUT_OF_MEMORY_ERRORS
 from upsampler_bench.workloads import deviation
 from upsampler_bench.workloads.workload import Workload
+from upsamplers import Upsampler
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def why_wrong(workload: Workload) -> str | None:
     """Runs forwards in eval mode; what is wrong with the output or with what they leave behind, or None.
+
+    In training a step came before, which must have given the operators of a model gradients.
 
     A model's scores only have to be finite, its operator's own output is what bare cases check; in an engine the whole
     model was exported, and its scores are compared too.
@@ -29,7 +32,7 @@ def why_wrong(workload: Workload) -> str | None:
     try:
         out = workload.forward()
         if workload.case.model:
-            wrong = _wrong_scores(workload, out)
+            wrong = _wrong_scores(workload, out) or (why_untrained(workload.module) if training else None)
             if not wrong and backends.is_engine(workload.case.backend):
                 wrong = _unlike_torch(workload)
         else:
@@ -102,3 +105,12 @@ def _unlike_torch(workload: Workload) -> str | None:
     if error <= limit:  # nor is NaN
         return None
     return f"wrong output: differs from backend torch in float64 by {error:.1e}, more than {limit:.0e}"
+
+
+def why_untrained(module: nn.Module) -> str | None:
+    """What is wrong if a training step gave no parameter of a model's operators a gradient, or None."""
+    operators = [operator for operator in module.modules() if isinstance(operator, Upsampler)]
+    trained = [one for operator in operators for one in operator.parameters() if one.requires_grad]
+    if not trained or any(one.grad is not None for one in trained):
+        return None
+    return "wrong gradient: no parameter of the operator gets one"

@@ -220,6 +220,8 @@ def _model(case: Case) -> nn.Module:
     module = model.build(make_upsampler)
     if not isinstance(module, nn.Module):
         raise upsamplers.Unsupported(f"model {case.model} returned {type(module).__name__}, expected an nn.Module")
+    if not any(isinstance(one, upsamplers.Upsampler) for one in module.modules()):
+        raise upsamplers.Unsupported(f"model {case.model} has none of the operators that make_upsampler makes")
     return module
 
 

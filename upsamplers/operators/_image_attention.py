@@ -181,7 +181,8 @@ class _Projections(nn.Module):
         self.attention = _Projection(channels, heads, values)
 
     def forward(self, one: Tensor, is_key: bool) -> Tensor:
-        return self.attention(_normed(self.norm_k if is_key else self.norm_q, one), is_key)  # type: ignore[no-any-return]
+        norm = self.norm_k if is_key else self.norm_q
+        return self.attention(norm(one.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), is_key)  # type: ignore[no-any-return]
 
 
 class _Projection(nn.MultiheadAttention):
@@ -204,8 +205,3 @@ class _Projection(nn.MultiheadAttention):
         else:
             weight = self.in_proj_weight.chunk(3)[is_key]
         return F.conv2d(one, weight[:, :, None, None], self.in_proj_bias.chunk(3)[is_key])
-
-
-def _normed(norm: nn.Module, one: Tensor) -> Tensor:
-    """A norm over the channels of a map (B, E, h, w)."""
-    return norm(one.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]

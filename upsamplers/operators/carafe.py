@@ -74,15 +74,10 @@ class Carafe(Upsampler):
         require_features(x, self.channels)
         return reassemble(
             x,
-            self.logits(x),
+            self.content_encoder(project(x, self.channel_compressor, backend=self.backend)),  # (B, Zk²s², H, W)
             self.up_kernel,
             groups=self.up_group,
             scale=self.scale,
             normalize="softmax",
             backend=self.backend,
         )
-
-    def logits(self, x: Tensor) -> Tensor:
-        """The logits (B, Zk²s², H, W) of the reassembly weights of x (B, C, H, W), before their pixel shuffle."""
-        logits: Tensor = self.content_encoder(project(x, self.channel_compressor, backend=self.backend))
-        return logits

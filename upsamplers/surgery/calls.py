@@ -26,7 +26,7 @@ _classes: dict[tuple[type[nn.Module], bool], type[nn.Module]] = {}
 
 
 class Substituting(nn.Module):
-    """A module some of whose interpolations go to operators; modules around it do not count any of them."""
+    """A module that counts its own calls of F.interpolate, which its parents do not; operators may do some of them."""
 
     substituted: ClassVar[type[nn.Module]]
     has_operators: ClassVar[bool]
@@ -80,7 +80,7 @@ def why_not_substitute(module: nn.Module) -> str | None:
     """Why no operator can be given to a module's calls, or None."""
     if reason := why_not_isolate(module):
         return reason
-    if isinstance(module, Substituting):
+    if has_operators(module):
         return "its calls were replaced before; name them all in one replacement"
     if hasattr(module, HOLDER):
         return f"it has an attribute {HOLDER!r} of its own, the name that the operators would get"
@@ -106,26 +106,25 @@ def substitute(module: nn.Module, operators: Mapping[int, Upsampler], calls: int
         operators: by ordinal.
         calls: how many there are in one forward, those that stay included.
     """
+    cls: Any = type(module)
+    subclass = _substituting(cls.substituted if isinstance(module, Substituting) else cls, has_operators=True)
     setattr(module, CALL_COUNT, calls)
     module.add_module(HOLDER, nn.ModuleDict({str(ordinal): operator for ordinal, operator in operators.items()}))
-    module.__class__ = _substituting(type(module), has_operators=True)
+    module.__class__ = subclass
 
 
-def isolate(module: nn.Module) -> bool:
-    """Keeps a module's own calls out of the count of a module around it; False if that was done before."""
-    if isinstance(module, Substituting):
-        return False
-    module.__class__ = _substituting(type(module), has_operators=False)
-    return True
+def isolate(module: nn.Module) -> None:
+    """Keeps a module's own calls out of the count of a module around it."""
+    if not isinstance(module, Substituting):
+        module.__class__ = _substituting(type(module), has_operators=False)
 
 
-def restore(module: nn.Module) -> None:
-    """Undoes `substitute` or `isolate`."""
+def restore(module: nn.Module, cls: type[nn.Module]) -> None:
+    """Undoes `substitute` or `isolate` of a module that was of this class before."""
     if has_operators(module):
         delattr(module, CALL_COUNT)
         delattr(module, HOLDER)
-    cls: Any = type(module)
-    module.__class__ = cls.substituted
+    module.__class__ = cls
 
 
 def has_operators(module: nn.Module) -> bool:
@@ -186,4 +185,4 @@ def _upsample(
             f"an operator of scale {scale} replaces this call of F.interpolate, which asks for {requested} of x "
             f"{tuple(x.shape)}; expected {scale} times the sides of x, or up to {scale - 1} more or fewer a side"
         )
-    return fit_to(operator(x), height, width)
+    return fit_to(operator.require_own_size(x, operator(x)), height, width)

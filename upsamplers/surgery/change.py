@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from torch import nn
 
 from upsamplers.base import Upsampler
-from upsamplers.surgery.calls import isolate, restore, substitute
+from upsamplers.surgery.calls import isolate, restore, substitute, why_not_isolate
 from upsamplers.surgery.decide import Plan
 
 
@@ -17,22 +17,22 @@ def change(plan: Plan) -> ExitStack:
     Returns:
         What puts the model back when it is closed.
     """
-    undo = ExitStack()
     isolated = _interpolating_inside(plan)
-    for module, operator in plan.modules.items():
-        _pass_attributes(module, operator)
-    for parent in list(plan.names):
-        for key, child in list(parent._modules.items()):
-            if child in plan.modules:
-                undo.callback(parent.add_module, key, child)
-                parent.add_module(key, plan.modules[child])
-    for owner, operators in plan.calls.items():
-        substitute(owner, operators, 1 + max(call.ordinal for call in plan.trace.calls if call.owner is owner))
-        undo.callback(restore, owner)
-    for module in isolated:
-        if isolate(module):
-            undo.callback(restore, module)
-    return undo
+    with ExitStack() as undo:
+        for module, operator in plan.modules.items():
+            _pass_attributes(module, operator)
+        for parent in list(plan.names):
+            for key, child in list(parent._modules.items()):
+                if child in plan.modules:
+                    undo.callback(parent.add_module, key, child)
+                    parent.add_module(key, plan.modules[child])
+        for owner, operators in plan.calls.items():
+            undo.callback(restore, owner, type(owner))
+            substitute(owner, operators, 1 + max(call.ordinal for call in plan.trace.calls if call.owner is owner))
+        for module in isolated:
+            undo.callback(restore, module, type(module))
+            isolate(module)
+        return undo.pop_all()
 
 
 def _pass_attributes(module: nn.Module, operator: Upsampler) -> None:
@@ -57,6 +57,7 @@ def _interpolating_inside(plan: Plan) -> set[nn.Module]:
         for owner in owners
         for module in owner.modules()
         if module not in plan.trace.called
+        and why_not_isolate(module) is None
         and (isinstance(module, nn.Upsample) or not type(module).__module__.startswith("torch.nn."))
     }
     operators = {

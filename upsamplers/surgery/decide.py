@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from upsamplers.base import Upsampler
 from upsamplers.chain import Chain
 from upsamplers.errors import ReplacementError, Unsupported
+from upsamplers.functional._torch.plain_layers import has_hooks
 from upsamplers.registry import create, get
 from upsamplers.surgery.calls import HOLDER, has_operators, why_not_isolate, why_not_substitute
 from upsamplers.surgery.find import Call, Trace, Upsampling
@@ -59,16 +60,14 @@ class Plan:
     left: list[Left] = field(default_factory=list)
 
 
-def decide(
-    plan: Plan, modules: Sequence[nn.Module], channels: int | None, includes_calls: Callable[[str], bool]
-) -> None:
+def decide(plan: Plan, modules: Sequence[nn.Module], channels: int | None, calling: set[str]) -> None:
     """Plans an operator for every upsampling, or records why there is none.
 
     Args:
         plan: to be filled.
         modules: those to be replaced.
         channels: of the modules whose channels nothing else shows.
-        includes_calls: whether the calls of F.interpolate in the module of this path are to be replaced.
+        calling: the paths of the modules whose calls of F.interpolate are to be replaced.
 
     Raises:
         ReplacementError: an example is needed.
@@ -76,30 +75,25 @@ def decide(
     for module in modules:
         name, what = plan.names[module], type(module).__name__
         requirement = _module_requirement(plan, module, channels)
-        if isinstance(requirement, Requirement) and _has_hooks(module):
+        if isinstance(requirement, Requirement) and has_hooks(module):
             requirement = replace(requirement, note=f"{requirement.note} Its hooks are not called any more.".strip())
         operator = _plan_operator(plan, requirement, module.training, name, what)
         if operator is not None:
             plan.modules[module] = operator
-    _decide_calls(plan, includes_calls)
+    _decide_calls(plan, calling)
 
 
-def _has_hooks(module: nn.Module) -> bool:
-    hooks = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
-    return any(hooks)
-
-
-def _decide_calls(plan: Plan, includes_calls: Callable[[str], bool]) -> None:
+def _decide_calls(plan: Plan, calling: set[str]) -> None:
     sites: dict[tuple[nn.Module, int], list[Call]] = {}
     for call in plan.trace.calls:
         if not any(isinstance(module, nn.Upsample | Upsampler) or module in plan.modules for module in call.inside):
             sites.setdefault((call.owner, call.ordinal), []).append(call)
     for module, name in plan.names.items():
-        if has_operators(module) and includes_calls(name):
+        if has_operators(module) and name in calling:
             plan.left.append(Left(name, "calls of F.interpolate", why_not_substitute(module) or ""))
     for (owner, ordinal), calls in sites.items():
         name, what = plan.names[owner], f"F.interpolate ({calls[0].rule}), call {ordinal}"
-        requirement = _call_requirement(plan, owner, calls, includes_calls(name))
+        requirement = _call_requirement(plan, owner, calls, name in calling)
         path = ".".join(filter(None, (name, HOLDER, str(ordinal))))
         operator = _plan_operator(plan, requirement, owner.training, name, what, path)
         if operator is not None:

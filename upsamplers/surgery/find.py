@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,27 +54,23 @@ def modules_named(model: nn.Module, patterns: Iterable[str]) -> list[nn.Module]:
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a path fits a pattern: `*` stands for any part of one name, `**` for any number of names."""
-    wildcards = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    wildcards = {"**.": r"(?:.*\.)?", "**": ".*", "*": "[^.]*", "?": "[^.]"}
+    parts = re.split(r"(\*\*\.|\*\*|\*|\?)", pattern)
     return re.fullmatch("".join(wildcards.get(part) or re.escape(part) for part in parts), name) is not None
 
 
-def paths_within(model: nn.Module, patterns: Sequence[str] | None) -> Callable[[str], bool]:
-    """Whether a path is one of these, or leads into one; None: every path is.
+def paths_within(model: nn.Module, patterns: Sequence[str] | None) -> set[str]:
+    """The paths of the modules of these names and of all within them; None: of every module.
 
     Raises:
         UnknownModule: a pattern is no module's.
     """
+    paths = {path for path, _ in model.named_modules()}
     if patterns is None:
-        return lambda path: True
+        return paths
     modules_named(model, patterns)
-
-    def within(path: str) -> bool:
-        steps = path.split(".")
-        prefixes = [".".join(steps[:depth]) for depth in range(1, len(steps) + 1)]
-        return any(matches(pattern, prefix) for pattern in patterns for prefix in prefixes)
-
-    return within
+    wanted = [pattern for name in patterns for pattern in (name, f"{name}.**")]
+    return {path for path in paths if any(matches(pattern, path) for pattern in wanted)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,28 +143,38 @@ def watch(model: nn.Module, example: Any, watched: Iterable[nn.Module]) -> Trace
     trace, stack = Trace(), list[_Frame]()
     targets = set(watched)
 
-    def enter(module: nn.Module, args: Any) -> None:
-        trace.called.setdefault(module, set()).update(frame.module for frame in stack)
-        stack.append(_Frame(module))
+    def follow(module: nn.Module) -> None:
+        """Not by hooks: a model may call `head.forward`, and catch what a module raises."""
+        forward = module.forward
 
-    def leave(module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        stack.pop()
-        if module in targets:
-            trace.modules.setdefault(module, []).append(_module_call(module, [*args, *kwargs.values()], out))
+        @functools.wraps(forward)
+        def followed(*args: Any, **kwargs: Any) -> Any:
+            trace.called.setdefault(module, set()).update(frame.module for frame in stack)
+            stack.append(_Frame(module))
+            try:
+                out = forward(*args, **kwargs)
+            finally:
+                stack.pop()
+            if module in targets:
+                trace.modules.setdefault(module, []).append(_module_call(module, [*args, *kwargs.values()], out))
+            return out
 
-    with ExitStack() as hooks:
+        own = {name: value for name, value in vars(module).items() if name == "forward"}
+        undo.callback(vars(module).update, own)
+        undo.callback(vars(module).pop, "forward", None)
+        module.forward = followed
+
+    with unchanged(model), ExitStack() as undo, _Recording(trace, stack):
         for module in model.modules():
-            # The code of a scripted module is not Python's: no hook of a module inside it is called.
+            # The code of a scripted module is not Python's, nor that of a module inside it.
             if not isinstance(module, torch.jit.ScriptModule):
-                hooks.callback(module.register_forward_pre_hook(enter).remove)
-                hooks.callback(module.register_forward_hook(leave, with_kwargs=True).remove)
-        with unchanged(model), _Recording(trace, stack):
-            if isinstance(example, Mapping):
-                out = model(**example)
-            elif isinstance(example, tuple):
-                out = model(*example)
-            else:
-                out = model(example)
+                follow(module)
+        if isinstance(example, Mapping):
+            out = model(**example)
+        elif isinstance(example, tuple):
+            out = model(*example)
+        else:
+            out = model(example)
     trace.out_shapes = [tuple(leaf.shape) for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
     return trace
 
@@ -253,7 +261,13 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     # Scripted and lazy modules do not let their attributes be restored.
     plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule | LazyModuleMixin)]
     attributes = [(vars(module), dict(vars(module))) for module in plain]
-    dicts = [(value, dict(value)) for _, saved in attributes for value in saved.values() if isinstance(value, dict)]
+    # Not those of other classes, which may refuse to be changed.
+    dicts = [
+        (value, dict(value))
+        for _, saved in attributes
+        for value in saved.values()
+        if type(value) in (dict, OrderedDict)
+    ]
     flags = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with _random_states(model), torch.no_grad():

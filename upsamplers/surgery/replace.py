@@ -71,7 +71,8 @@ def replace(
         chosen = modules_named(model, _listed(modules))
     trace = Trace() if example is None else watch(model, example, chosen)
     plan = Plan(model, operator, options, step, trace, {module: name for name, module in model.named_modules()})
-    decide(plan, chosen, channels, paths_within(model, None if calls is True else _listed(calls or ())))
+    calling = paths_within(model, None if calls is True else _listed(() if calls is False else calls))
+    decide(plan, chosen, channels, calling)
     report = Replacement(operator, tuple(plan.replaced), tuple(plan.left))
     if not plan.replaced:
         raise ReplacementError(f"nothing was replaced{_why_nothing(report, modules, example)}")

@@ -32,8 +32,22 @@ def parameters(case):
 @pytest.mark.parametrize("mode", [INFERENCE, TRAIN])
 def test_any_operator_runs_in_a_users_own_model(name, mode):
     load = built(replace(CASE, upsampler=name, mode=mode))
-    assert output_check.why_wrong(load) is None
     assert torch.isfinite(load.step()).all()
+    assert output_check.why_wrong(load) is None
+
+
+def test_an_operator_that_cuts_the_gradient_is_wrong_in_training_alone():
+    loads = {mode: built(replace(CASE, mode=mode)) for mode in (INFERENCE, TRAIN)}
+    for load in loads.values():
+        load.module.up.register_forward_hook(lambda module, inputs, out: out.detach())
+        load.step()
+    assert output_check.why_wrong(loads[INFERENCE]) is None
+    assert output_check.why_wrong(loads[TRAIN]) == "wrong gradient: no parameter of the operator gets one"
+
+
+def test_a_model_without_operators_is_refused():
+    with pytest.raises(upsamplers.Unsupported, match="has none of the operators that make_upsampler makes"):
+        built(replace(CASE, model=f"{TINY}:without"))
 
 
 def test_a_model_adds_exactly_its_operators_parameters():

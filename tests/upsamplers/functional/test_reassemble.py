@@ -8,7 +8,6 @@ import torch
 from every_operator import assert_same
 from every_operator import with_both_gradients as results
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from upsamplers.errors import Unsupported
 from upsamplers.functional import reassemble
@@ -30,18 +29,18 @@ def make(batch, channels, height, width, kernel, groups, scale, dtype=torch.floa
     return x.to(dtype), weights.to(dtype), grad.to(dtype)
 
 
-@pytest.mark.parametrize("form", [reassemble, shifted_sum])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7])
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-def test_values_and_gradients_are_those_of_unfold_and_multiply(scale, kernel, layout, form):
+def test_values_and_gradients_are_those_of_unfold_and_multiply(scale, kernel):
     for height, width in ((1, 1), (5, 7), (1, 6), (9, 4)):
         for batch, channels, groups in ((1, 6, 1), (2, 6, 3), (2, 32, 1)):
             x, weights, grad = make(batch, channels, height, width, kernel, groups, scale)
-            x, grad = x.to(memory_format=layout), grad.to(memory_format=layout)
             options = {"groups": groups, "scale": scale}
-            found = results(form, x, weights, grad, kernel, **options)
-            assert_same(found, results(plain, x, weights, grad, kernel, **options), 1e-12)
+            expected = results(plain, x, weights, grad, kernel, **options)
+            assert_same(results(shifted_sum, x, weights, grad, kernel, **options), expected, 1e-12)
+            for layout in (torch.contiguous_format, torch.channels_last):
+                x, grad = x.to(memory_format=layout), grad.to(memory_format=layout)
+                assert_same(results(reassemble, x, weights, grad, kernel, **options), expected, 1e-12)
 
 
 @pytest.mark.parametrize(("dtype", "relative"), [(torch.float32, 2e-6), (torch.bfloat16, 8e-3), (torch.float16, 1e-3)])
@@ -86,10 +85,10 @@ def test_an_expanded_gradient_is_read():
 def test_first_and_second_derivatives_are_exact():
     x, weights, _ = make(2, 4, 3, 2, 3, 2, 2)
     arguments = (x.requires_grad_(), weights.requires_grad_())
-    assert torch.autograd.gradcheck(lambda a, b: reassemble(a, b, 3, groups=2), arguments)
+    assert torch.autograd.gradcheck(lambda a, b: reassemble(a, b, 3, groups=2), arguments, fast_mode=True)
     x, weights, _ = make(1, 2, 2, 3, 3, 1, 2)
     arguments = (x.requires_grad_(), weights.requires_grad_())
-    assert torch.autograd.gradgradcheck(lambda a, b: reassemble(a, b, 3), arguments)
+    assert torch.autograd.gradgradcheck(lambda a, b: reassemble(a, b, 3), arguments, fast_mode=True)
 
 
 @pytest.mark.parametrize("needed", [0, 1])
@@ -121,18 +120,6 @@ def test_what_is_not_finite_stays_in_the_windows_that_see_it():
 def test_weights_are_cast_to_the_dtype_of_x():
     x, weights, _ = make(1, 6, 5, 7, 3, 1, 2, torch.bfloat16)
     assert reassemble(x, weights.float(), 3).dtype == torch.bfloat16
-
-
-def test_fake_tensors_pass_through():
-    with FakeTensorMode():
-        x = torch.empty(2, 6, 5, 7).to(memory_format=torch.channels_last).requires_grad_()
-        weights = torch.empty(2, 9, 10, 14, requires_grad=True)
-        out = reassemble(x, weights, 3)
-        out.sum().backward()
-    assert out.shape == (2, 6, 10, 14)
-    assert out.is_contiguous(memory_format=torch.channels_last)
-    assert x.grad is not None
-    assert x.grad.shape == x.shape
 
 
 @pytest.mark.slow

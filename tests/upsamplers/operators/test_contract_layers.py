@@ -133,6 +133,30 @@ class Guided(Net):
         return self.last(self.up(self.first(x), guide=guide))
 
 
+class ByName(Net):
+    """The same, with x by its name."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.up(x=self.first(x)))
+
+
+class ToSize(Net):
+    """The same, to the size of a feature."""
+
+    def forward(self, x: Tensor, feature: Tensor) -> Any:  # type: ignore[override]
+        return self.last(self.up.upsample_to(self.first(x), feature))
+
+
+def test_calls_by_name_and_to_a_size_are_traced_too() -> None:
+    up, guided = trained("dysample"), trained("sapa-b")
+    (x,), (low, guide) = inputs(up), inputs(guided)
+    for model, given in ((ByName(up), (x,)), (ToSize(guided), (low, guide[..., 1:, :]))):
+        model.eval()
+        traced = torch.fx.symbolic_trace(model)
+        for copied in (traced, copy.deepcopy(traced), pickle.loads(pickle.dumps(traced))):
+            assert torch.equal(copied(*given), model(*given))
+
+
 @every_operator
 def test_it_is_a_leaf_of_a_symbolic_trace(name: str) -> None:
     up = trained(name)

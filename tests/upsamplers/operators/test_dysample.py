@@ -67,11 +67,6 @@ def assert_as_published(module: DySample) -> None:
 
 
 @every_scale
-def test_the_naive_variant_equals_the_published_formulation(scale: int) -> None:
-    assert_as_published(trained("dysample-naive", scale=scale))
-
-
-@every_scale
 @pytest.mark.parametrize("style", ["lp", "pl"])
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("groups", [1, 4])

@@ -77,13 +77,6 @@ def test_initial_values_are_those_of_the_papers():
     assert (jbu.range_temp.item(), jbu.sigma_spatial.item()) == (0, 1)
 
 
-def test_no_gradient_reaches_the_feature_that_indices_come_from():
-    module = upsamplers.create("max-unpool", 3)
-    feature = torch.randn(1, 3, 4, 4, requires_grad=True)
-    module.upsample_to(torch.randn(1, 3, 2, 2, requires_grad=True), feature).sum().backward()
-    assert feature.grad is None
-
-
 @pytest.mark.parametrize(
     ("name", "channels", "options", "message"),
     [

@@ -97,6 +97,17 @@ def test_a_forward_that_writes_leaves_no_trace() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_configuration_that_refuses_changes_stays() -> None:
+    class Frozen(dict):  # type: ignore[type-arg]
+        def update(self, *args: Any, **kwargs: Any) -> None:
+            raise TypeError("frozen")
+
+    model = One(nn.Upsample(scale_factor=2))
+    model.config = Frozen(depth=3)
+    upsamplers.replace(model, "bilinear", example=image())
+    assert model.config == {"depth": 3}
+
+
 def test_a_forward_that_fails_leaves_the_model_as_it_was() -> None:
     class Failing(One):
         def forward(self, x: Tensor) -> Tensor:

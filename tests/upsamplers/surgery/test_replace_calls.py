@@ -1,5 +1,6 @@
 """`upsamplers.replace` on the calls of F.interpolate in a forward."""
 
+import copy
 import inspect
 from typing import Any
 
@@ -194,3 +195,121 @@ def test_a_call_that_only_training_makes_is_not_mistaken_for_another() -> None:
     model.eval()(torch.randn(1, 8, 4, 4))
     with pytest.raises(Unsupported, match="more than the 1 that the example showed"):
         model.train()(torch.randn(1, 8, 4, 4))
+
+
+class Head(nn.Module):
+    """As mmsegmentation's heads: `predict` calls the head's own forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2.0)
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.forward(x)
+
+
+def test_a_forward_that_is_called_as_a_method_counts_as_its_modules() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = Head()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(self.head.predict(x), scale_factor=2)
+
+    model = Model()
+    report = upsamplers.replace(model, "bilinear", example=image(), calls=True)
+    assert [row.where for row in report.replaced] == ["head.upsamplers.0", "upsamplers.0"]
+    called = []
+    for name, module in model.named_modules():
+        if isinstance(module, upsamplers.Upsampler):
+            module.register_forward_hook(lambda module, x, out, name=name: called.append(name))
+    model(image())
+    assert called == ["head.upsamplers.0", "upsamplers.0"]
+    assert not [module for module in model.modules() if "forward" in vars(module)]
+
+
+def test_a_module_that_raises_and_is_caught_gets_no_operator() -> None:
+    class Fast(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("no kernel")
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fast = Fast()
+
+        def forward(self, x: Tensor) -> Tensor:
+            try:
+                return self.fast(x)  # type: ignore[no-any-return]
+            except RuntimeError:
+                return F.interpolate(x, scale_factor=2)
+
+    report = upsamplers.replace(Model(), "bilinear", example=image(), calls=True)
+    assert [row.where for row in report.replaced] == ["upsamplers.0"]
+
+
+def test_a_scripted_branch_of_training_stays_as_it_is() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.auxiliary = torch.jit.script(Head())
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                self.auxiliary(x)
+            return F.interpolate(x, scale_factor=2)
+
+    model = Model().eval()
+    upsamplers.replace(model, "bilinear", example=image(), calls=True)
+    assert model.train()(image()).shape[-1] == 2 * image().shape[-1]
+
+
+def test_a_class_that_cannot_be_subclassed_leaves_the_model_as_it_was() -> None:
+    class Kinds(nn.Module):
+        def __init_subclass__(cls, *, kind: str, **rest: Any) -> None:
+            super().__init_subclass__(**rest)
+
+    class Model(Kinds, kind="a"):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Upsample(scale_factor=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(self.up(x), scale_factor=2)
+
+    model = Model()
+    with pytest.raises(TypeError, match="kind"):
+        upsamplers.replace(model, "bilinear", example=image(), calls=True)
+    assert type(model.up) is nn.Upsample
+    assert type(model) is Model
+
+
+def test_what_an_earlier_replacement_left_can_be_replaced_later() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.conv = Head(), nn.Conv2d(3, 8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(self.conv(self.inner(x)), scale_factor=2)
+
+    model = Model()
+    first = upsamplers.replace(model, "dysample", example=image(), calls=True)  # which 3 channels do not fit
+    assert [row.where for row in first.replaced] == ["upsamplers.0"]
+    second = upsamplers.replace(model, "nearest", example=image(), calls="inner")
+    assert [row.where for row in second.replaced] == ["inner.upsamplers.0"]
+    assert copy.deepcopy(model)(image()).shape[-1] == 4 * image().shape[-1]
+
+
+def test_the_models_own_path_chooses_its_own_calls() -> None:
+    assert len(upsamplers.replace(Head(), "nearest", example=image(), calls="").replaced) == 1
+
+
+def test_an_operator_of_a_wrong_size_is_no_replacement() -> None:
+    class Short(upsamplers.Upsampler):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(x, scale_factor=2)[..., 1:]
+
+    message = "wrong output of Short: 8 x 7 pixels, expected 8 x 8, 2 times those of x"
+    with pytest.raises(ValueError, match=message):
+        Short(3).upsample_to(torch.randn(1, 3, 4, 4), torch.randn(1, 3, 8, 8))

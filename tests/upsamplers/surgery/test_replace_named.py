@@ -27,6 +27,7 @@ def test_named_modules_are_replaced_and_no_others() -> None:
         (["**.1"], ["up.1"]),
         ("u?.0", ["up.0"]),
         ("**", ["up.0", "up.1"]),
+        ("up.**.1", ["up.1"]),
     ],
 )
 def test_names_may_have_wildcards(modules: Any, found: list[str]) -> None:

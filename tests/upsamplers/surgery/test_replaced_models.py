@@ -62,6 +62,7 @@ def segformer() -> Any:
     return transformers.SegformerForSemanticSegmentation(config).eval()
 
 
+@pytest.mark.slow
 def test_segformers_head_gets_operators(segformer: Any) -> None:
     x, before = image(64, 64), copy.deepcopy(segformer)
     report = upsamplers.replace(segformer, "dysample", example=x, calls="decode_head", step=2)
@@ -74,6 +75,7 @@ def test_segformers_head_gets_operators(segformer: Any) -> None:
     assert segformer(image(72, 104)).logits.shape == before(image(72, 104)).logits.shape
 
 
+@pytest.mark.slow
 def test_segformer_trains_with_operators(segformer: Any) -> None:
     x, labels = image(64, 64), torch.randint(0, 5, (2, 64, 64))
     example = {"pixel_values": x, "labels": labels}

@@ -28,6 +28,7 @@ from upsampler_bench.quality.training import scenes, scores
 from upsampler_bench.quality.training.fashion import Images
 from upsampler_bench.quality.training.network import Network, build
 from upsampler_bench.results import Raster, Scene, Training
+from upsampler_bench.workloads import output_check
 
 BATCH = {SHAPES: 4, RECONSTRUCTION: 16}
 WARM_UP = 0.1  # of the steps
@@ -168,6 +169,9 @@ def _trained(
         losses.append(loss)
         if on_step is not None:
             on_step(len(losses), loss)
+        failure = (output_check.why_untrained(network) or "") if len(losses) == 1 else ""
+        if failure:
+            break
         if not loss <= DIVERGED * losses[0]:  # true of a loss that is not a number, too
             failure = f"diverged at step {len(losses)}: the loss is {loss:.3g}, at first it was {losses[0]:.3g}"
             break

@@ -21,7 +21,12 @@ def is_plain(*layers: nn.Module) -> bool:
     for layer in layers:
         if type(layer) is nn.Sequential and not is_plain(*layer):
             return False
-        hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
-        if type(layer) not in PLAIN or any(hooks) or "forward" in vars(layer):
+        if type(layer) not in PLAIN or has_hooks(layer) or "forward" in vars(layer):
             return False
     return True
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether a call of the layer calls hooks of its own."""
+    hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
+    return any(hooks)

@@ -129,6 +129,17 @@ def test_predictions_that_are_not_finite_are_a_divergence_too(registry_restored)
     assert training.scores == {}
 
 
+def test_an_operator_that_cuts_the_gradient_is_not_scored(registry_restored):
+    @upsamplers.register("cuts")
+    class Cuts(type(upsamplers.create("dysample", 4))):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    training = train_shapes("cuts", 0, steps=2, size=16)
+    assert training.failure == "wrong gradient: no parameter of the operator gets one"
+    assert training.scores == {}
+
+
 def test_what_an_operator_raises_is_not_caught(registry_restored):
     @upsamplers.register("raises")
     class Raises(Nearest):
