@@ -96,8 +96,9 @@ def main() -> NoReturn:
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="replace")  # letters that the encoding lacks
     for ending in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, ending):
-            signal.signal(getattr(signal, ending), _as_interrupt)
+        number = getattr(signal, ending, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, _as_interrupt)
     try:
         app()
     except Exception as problem:

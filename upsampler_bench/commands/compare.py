@@ -198,4 +198,4 @@ def _print(report: Report, output_dir: Path | None, formats: Sequence[str]) -> N
     print(all_formats.render("terminal", report), flush=True)
     if output_dir:
         written = ", ".join(path.name for path in all_formats.write(report, output_dir, formats))
-        _say(f"Wrote {written} into {output_dir}")
+        _say(f"Wrote {written} into {output_dir}" if written else "Wrote nothing: a comparison has no pictures")

@@ -19,7 +19,7 @@ from upsampler_bench.commands.measuring import duration, measure
 from upsampler_bench.commands.options import Json
 from upsampler_bench.discovery import nearest
 from upsampler_bench.errors import PlanError
-from upsampler_bench.results import COMPLETE, Environment, Run
+from upsampler_bench.results import COMPLETE, Run
 
 if TYPE_CHECKING:
     from upsampler_bench.recommend import Criteria
@@ -112,8 +112,12 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
     if newest is None:
         return [*_measured(criteria, keys), *ranking]
     # Of the same device, else of another of its kind: the text names the device.
-    suits_by = (partial(_is_probed, environment=newest[1].environment, field=f"device_{by}") for by in ("name", "kind"))
-    probed = next(filter(None, (storage.newest_run(nested=True, suits=one) for one in suits_by)), None)
+    here = newest[1].environment
+    probed = storage.newest_run(
+        nested=True, suits=lambda run: _is_probed(run) and run.environment.device_name == here.device_name
+    ) or storage.newest_run(
+        nested=True, suits=lambda run: _is_probed(run) and run.environment.device_kind == here.device_kind
+    )
     return [newest, *([probed] if probed else []), *ranking]
 
 
@@ -135,10 +139,9 @@ def _metrics(criteria: Criteria) -> set[str]:
     return {*(limit.metric for limit in criteria.limits), ORDERS[criteria.by] or "latency"}
 
 
-def _is_probed(run: Run, environment: Environment, field: str) -> bool:
-    """Whether a run holds capabilities alone, of a device with the same name or kind."""
-    is_alike = getattr(run.environment, field) == getattr(environment, field)
-    return is_alike and bool(run.measurements) and all(row.case.mode == PROBE for row in run.measurements)
+def _is_probed(run: Run) -> bool:
+    """Whether a run holds capabilities alone."""
+    return bool(run.measurements) and all(row.case.mode == PROBE for row in run.measurements)
 
 
 def _measured(criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, Run]]:

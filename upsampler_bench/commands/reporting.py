@@ -15,7 +15,7 @@ from upsampler_bench.commands.options import FORMATS
 from upsampler_bench.errors import ResultsError
 from upsampler_bench.results import Run
 
-# Of a report, and of the pictures of each condition, as long as these are all drawn (s), by experience.
+# Seconds, by experience: of a report, and of the pictures of one condition, of at most MOST.
 REPORT_SECONDS, PICTURES_SECONDS = 4.0, 6.0
 # Of what was written, the file to open: the first that is there.
 OPENED_FIRST = ("report.html", "report.md", "panel.png")

@@ -84,7 +84,8 @@ def measure(cases: Sequence[Case], side: Side, name: str, how: Settings) -> Samp
     if lost and any(case.key not in timings for case in left):  # after a crash
         sample = measure(left, side, name, how)
         return replace(sample, lost={**sample.lost, **lost})
-    if not timings and (not lost or name != HEAD):  # what the head lacks is a regression; without a base there is none
+    # A head that times nothing is a regression, which is reported; without a base there is nothing to compare with.
+    if not timings and (not lost or name != HEAD):
         reasons = [message.text for message in messages if message.kind in NOT_MEASURED and message.text]
         raise SideError(f"{side.name} cannot be measured: {next(iter(reasons), 'it ended without a timing')}")
     not_timed = {key: "not timed" for key in keys.values() if key not in timings}

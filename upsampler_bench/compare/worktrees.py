@@ -33,8 +33,8 @@ def sides(
 
     Args:
         base, head: revisions that git knows; no head: the working tree as it is.
-        plugins: modules or files; relative files are taken from each side's own tree. One that the base does not have
-            yet is left out of it.
+        plugins: modules or files; relative files, from the current folder, are taken from each side's own tree. One
+            that the base does not have yet is left out of it.
         say: called with a line before what takes long.
         own_environment: a side whose dependencies differ from the working tree's gets an environment of its own.
 
@@ -45,6 +45,7 @@ def sides(
     root = repository()
     commits = {"base": resolve(root, base), "head": resolve(root, head) if head else ""}
     _refuse_itself(root, base, commits)
+    plugins = [os.path.relpath(Path(one).resolve(), root.resolve()) if _is_inside(one) else one for one in plugins]
     with tempfile.TemporaryDirectory(prefix="upsampler-bench-") as folder, contextlib.ExitStack() as checkouts:
         built = []
         for name, commit in commits.items():
@@ -128,6 +129,11 @@ def _checked_out(root: Path, commit: str, folder: Path) -> Iterator[Path]:
     finally:
         _git(root, "worktree", "remove", "--force", str(folder))
         _git(root, "worktree", "prune")
+
+
+def _is_inside(plugin: str) -> bool:
+    """Whether a plug-in is a file that each side has its own of."""
+    return plugin.endswith(".py") and not Path(plugin).is_absolute()
 
 
 def _is_new(plugin: str, tree: Path, root: Path) -> bool:

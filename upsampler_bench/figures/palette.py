@@ -23,8 +23,8 @@ HUES = {
     "sapa": "#332288",
     "dysample": "#D55E00",
 }
-# Any other family has the first of these that is free, from the place on that a checksum of its name gives. They look
-# like none of the above.
+# Any other family takes the first of these that is free, from a place that a checksum of its name gives. Each can be
+# told from the colours above.
 OTHERS = ("#44AA99", "#0072B2", "#F0027F", "#66BB00", "#5A3010", "#F5B800", "#3D5AFE", "#8C6D46")
 # How far towards white (above 0) or black (below 0) a variant goes.
 SHADES = {"": 0.0, "+": -0.25, "-s": 0.4, "-s+": 0.2, "-naive": 0.6, "-lite": 0.4, "-b": 0.0, "-shuffle": 0.0}

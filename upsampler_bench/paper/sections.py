@@ -33,7 +33,8 @@ def prepare(
         flags: keys that replace the plan's; `batch` replaces that of a model only, `plugin` goes with `added`.
         added: operators besides the plan's.
         stored: runs that may hold the section, newest first, with their folders.
-        unfinished: likewise, runs that may be continued where they are; other sections are not written anywhere yet.
+        unfinished: incomplete runs, with their folders; one that fits is resumed there. Any other section gets its
+            folder from the caller.
 
     Raises:
         PlanError, DeviceError, OutputError: the section cannot begin.

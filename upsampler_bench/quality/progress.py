@@ -52,10 +52,10 @@ class Progress:
             self._print(text)
 
     def begin(self, cases: Sequence[Case], device: str = "") -> None:
-        """Of groups, which there are none."""
+        """Not called: a run of quality has no groups."""
 
     def update(self, message: Message) -> None:
-        """Of groups, which there are none."""
+        """Not called: a run of quality has no groups."""
 
     def lost(self, case: Case, reason: str) -> None:
         """Prints why a case could not be measured."""

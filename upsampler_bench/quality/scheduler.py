@@ -24,8 +24,8 @@ from upsampler_bench.runner.scheduler import State
 from upsampler_bench.runner.session import OUTSIDE, Session, retried
 
 MEASURER = "upsampler_bench.quality.process:measure"
-# On one core (s), by experience: a signature; one step of a training, and what it takes besides, scores included; a
-# process until it measures.
+# Seconds on one core, by experience: of a signature, of a training step, of scoring a trained network, of the start of
+# a process.
 SIGNATURE_SECONDS, STEP_SECONDS, SCORE_SECONDS, START_SECONDS = 0.5, 0.06, 3.0, 3.0
 # A guided operator takes so many times as long to train and to score.
 GUIDED = 4

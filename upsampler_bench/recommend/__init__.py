@@ -20,7 +20,7 @@ from upsampler_bench.stats import Estimate
 PASSES, BORDERLINE, UNKNOWN, FAILS = "passes", "borderline", "unknown", "fails"
 # From best to worst; an operator gets the worst result of its checks.
 RESULTS = (PASSES, BORDERLINE, UNKNOWN, FAILS)
-MIOU, GUIDE = "miou", "guide"
+MIOU, GUIDE, RUN = "miou", "guide", "run"
 # What is taken from a run.
 COSTS, CAPABILITIES, QUALITY = "Costs", "Capabilities", "mIoU"
 # The metric behind each key of --by; an mIoU is none.
@@ -246,6 +246,8 @@ def _order(run: Run, line: Line, by: str, miou: float | None) -> float:
 
 
 def _checks(run: Run, line: Line, criteria: Criteria, probed: Run | None) -> Iterator[Check]:
+    if not any(measurement.readings for measurement in line.measurements):
+        yield Check(RUN, FAILS, reason=f"not measured: {line.reason}")
     for limit in criteria.limits:
         yield _check_limit(run, line, limit)
     if criteria.no_guide:

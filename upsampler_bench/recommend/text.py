@@ -18,6 +18,7 @@ from upsampler_bench.recommend import (
     MIOU,
     ORDERS,
     PASSES,
+    RUN,
     UNKNOWN,
     Candidate,
     Check,
@@ -108,7 +109,7 @@ def _reason(run: Run, check: Check) -> str:
     limit, value = check.limit, check.value
     about = BY_METRIC[check.about].words if check.about in BY_METRIC else check.about
     if limit is None or value is None:
-        if check.about == GUIDE:
+        if check.about in (GUIDE, RUN):
             return check.reason
         about = f"no {about}" if check.result == FAILS else about
         return f"{about} ({check.reason})" if check.reason else about

@@ -137,7 +137,7 @@ def _stages(parts: Sequence[Part], upsamplers: Sequence[str]) -> Iterator[Row]:
 
 
 def _live(live: Sequence[Live]) -> Iterator[Row]:
-    total, mebibyte = sum(one.bytes for one in live), units.unit("B").size
+    total, mebibyte = sum(one.bytes for one in live) or 1, units.unit("B").size
     shown, others = live[:MOST_LIVE], live[MOST_LIVE:]
     rows = [(one.name, one.within, one.bytes) for one in shown]
     if others:

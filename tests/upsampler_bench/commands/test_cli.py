@@ -13,7 +13,7 @@ import pytest
 from sample_choice import measured_run, probed_run
 from sample_run import sample_run
 
-from upsampler_bench import storage
+from upsampler_bench import cli, storage
 from upsampler_bench.errors import ResultsError
 
 QUICK = ["--shape", "8x6x5", "--device", "cpu", "--max-time", "0.05", "--mode", "inference", "--target-ci", "0.5"]
@@ -262,3 +262,16 @@ def test_what_was_measured_is_kept_when_a_signal_ends_the_run(tmp_path, sent):
     assert process.returncode == 130, error
     assert "Interrupted" in error
     assert storage.load(tmp_path / "run").ended == "interrupted"
+
+
+def test_what_nohup_ignores_stays_ignored(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)
+    try:
+        monkeypatch.setenv("MPLBACKEND", "agg")
+        monkeypatch.setattr("sys.argv", ["upsampler-bench", "--version"])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before[0])
+        signal.signal(signal.SIGTERM, before[1])

@@ -96,6 +96,14 @@ def test_a_plug_in_that_the_base_does_not_have_is_left_out_of_it(repository):
     assert lines[0].endswith("has no new.py, package.ops: what it registers is new")
 
 
+def test_a_plug_in_is_a_file_of_the_folder_in_which_the_command_runs(repository, monkeypatch):
+    (repository / "tools").mkdir()
+    monkeypatch.chdir(repository / "tools")
+    with worktrees.sides("HEAD", None, ("../mine.py",), print) as (base, head):
+        assert [Path(side.plugins[0]).is_file() for side in (base, head)] == [True, True]
+        assert base.plugins != head.plugins
+
+
 def test_a_shallow_clone_is_not_compared_with_itself(repository, tmp_path, monkeypatch):
     git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")

@@ -100,6 +100,20 @@ def test_an_interval_around_the_limit_is_borderline_and_not_recommended():
     assert "Borderline, the limit is within the interval:\n  dysample-s+     latency 1.69" in text.text([made])
 
 
+def test_an_operator_that_failed_in_the_run_is_not_recommended():
+    run = measured_run()
+    rows = [
+        replace(row, status="failed", reason="RuntimeError: no kernel", readings=())
+        if row.case.upsampler == "dysample-s+"
+        else row
+        for row in run.measurements
+    ]
+    made = recommended(replace(run, measurements=tuple(rows)), no_guide=True)
+    assert "dysample-s+" in names(made, FAILS)
+    assert made.best.name != "dysample-s+"
+    assert "dysample-s+     not measured: RuntimeError: no kernel" in text.text([made])
+
+
 def test_operators_with_a_guide_fail_where_none_is_available():
     assert names(recommended(no_guide=True), FAILS) == {"sapa-b"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def _read(folder: Path, name: str) -> Tensor:
     assert path is not None
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as problem:
+    except (OSError, EOFError, zlib.error) as problem:
         raise PlanError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
     magic, *sizes = (int.from_bytes(data[at : at + 4], "big") for at in range(0, 16, 4))
     if magic != 0x803 or sizes[1:] != [SIDE, SIDE] or len(data) != 16 + math.prod(sizes):

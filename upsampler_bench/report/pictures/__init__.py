@@ -15,7 +15,7 @@ from upsampler_bench.results import Raster
 if TYPE_CHECKING:
     from upsampler_bench.report.lines import Condition
 
-# Up to so many conditions are all drawn; of more, whose pictures nobody would look at, so many pictures of each kind.
+# Up to MOST conditions are all drawn; of more the first OF_MORE pictures of each kind: nobody looks at hundreds.
 MOST, OF_MORE = 16, 3
 # The share of a bar chart's axis that the longest bar takes: its number stands in the rest.
 FILLED = 0.74

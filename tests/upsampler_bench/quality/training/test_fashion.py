@@ -53,8 +53,9 @@ def test_another_file_is_refused(folder, data):
         fashion.load(folder, 32)
 
 
-def test_a_damaged_archive_is_refused(folder):
-    (folder / f"{fashion.TRAIN}.gz").write_bytes(gzip.compress(idx(5))[:40])
+@pytest.mark.parametrize("damage", [lambda data: data[:40], lambda data: data[:20] + b"\xff" * 20 + data[40:]])
+def test_a_damaged_archive_is_refused(folder, damage):
+    (folder / f"{fashion.TRAIN}.gz").write_bytes(damage(gzip.compress(idx(5))))
     with pytest.raises(PlanError, match="cannot read"):
         fashion.load(folder, 32)
 
