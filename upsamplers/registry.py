@@ -147,6 +147,7 @@ def add(spec: Spec) -> None:
             f"{spec.name!r}: {spec.cls!r} is not a subclass of upsamplers.Upsampler; register any nn.Module by "
             f"upsamplers.register_module({spec.name!r}, lambda channels, scale: ...)"
         )
+    _require_signatures(spec)
     if not spec.cls.__module__.startswith("upsamplers.operators."):
         _discover("operators")
     known = _specs.get(spec.name)
@@ -155,6 +156,27 @@ def add(spec: Spec) -> None:
             f"an upsampler {spec.name!r} is already registered by {_origin(known)}; {_origin(spec)} needs another name"
         )
     _specs[spec.name] = spec
+
+
+def _require_signatures(spec: Spec) -> None:
+    """Refuses a class whose forward or constructor cannot be called as the contract says."""
+    cls, hint = spec.cls, "" if spec.needs_guide else "; one that takes a guide sets needs_guide = True"
+    inputs, keywords = (("x", "guide"), ("scale", "guide_channels")) if spec.needs_guide else (("x",), ("scale",))
+    forward = f"forward({', '.join(inputs)})"
+    constructor = f"{cls.__name__}(channels, {', '.join(f'{keyword}=...' for keyword in keywords)})"
+    for call, function, given, named in (
+        (forward, cls.forward, inputs, ()),
+        (constructor, cls.__init__, ("channels",), keywords),
+    ):
+        signature = inspect.signature(function)
+        own = [name for name in spec.options if name in signature.parameters]
+        try:
+            signature.bind("self", *given, **dict.fromkeys((*named, *own)))
+        except TypeError as problem:
+            text = (
+                f"{spec.name!r}: {cls.__name__} cannot be called as {call}: {problem}{hint if call == forward else ''}"
+            )
+            raise NotAnUpsampler(text) from None
 
 
 def _check_facts(spec: Spec) -> None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import upsamplers
-from upsamplers import DuplicateUpsampler, UnknownUpsampler, Unsupported, Upsampler
+from upsamplers import DuplicateUpsampler, NotAnUpsampler, UnknownUpsampler, Unsupported, Upsampler
 
 pytestmark = pytest.mark.usefixtures("registry_restored")
 
@@ -42,6 +42,45 @@ class Guided(Bare):
     def __init__(self, channels: int, *, guide_channels: int, scale: int = 2) -> None:
         super().__init__(channels, scale=scale)
         self.guide_channels = guide_channels
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:  # type: ignore[override]
+        return x
+
+
+class Undeclared(Upsampler):
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        return x
+
+
+class WithoutScale(Upsampler):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+
+
+class WithoutGuideChannels(Guided):
+    def __init__(self, channels: int, *, scale: int = 2) -> None:
+        super().__init__(channels, guide_channels=channels, scale=scale)
+
+
+class Deaf(Upsampler):
+    needs_guide = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (Undeclared, r"cannot be called as forward\(x\): missing .* 'guide'; one that takes a guide sets needs_guide"),
+        (WithoutScale, r"cannot be called as WithoutScale\(channels, scale=...\): .* unexpected .* 'scale'"),
+        (WithoutGuideChannels, r"\(channels, scale=..., guide_channels=...\): .* unexpected .* 'guide_channels'"),
+        (Deaf, r"cannot be called as forward\(x, guide\): too many positional arguments"),
+    ],
+)
+def test_a_class_that_cannot_be_called_as_the_contract_says_is_refused(cls: type[Upsampler], message: str) -> None:
+    with pytest.raises(NotAnUpsampler, match=message):
+        upsamplers.register("not-callable")(cls)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,12 @@ def export(
     for name in to:
         export.get(name)
     run = storage.load(results)
+    missing = _values.without_values(run)
+    if len(missing) == len(run.measurements) and {*to} != {"junit"}:
+        raise PlanError(f"{results} has no values to export; only --to junit lists its cases")
     for path in export.write(run, output_dir or (results if results.is_dir() else results.parent), to):
         print(path)
-    if missing := _values.without_values(run):
+    if missing:
         console(stderr=True).print(
             f"{len(missing)} of {len(run.measurements)} cases have no values; only the junit export lists them",
             soft_wrap=True,

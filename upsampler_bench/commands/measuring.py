@@ -81,6 +81,8 @@ def perform(
     )
     if ready.writer.folder is None:
         ready = replace(ready, writer=session.ResultWriter(storage.new_folder(parsed.name)))
+    elif not resume and (ready.writer.folder / storage.FILE).exists():
+        messages.print(f"The run in {ready.writer.folder} will be replaced.", soft_wrap=True)
     run = measure(ready)
     assert ready.writer.folder is not None
     report([run], ready.writer.folder, formats, ready.deadline + ready.after if ready.deadline else math.inf)

@@ -20,6 +20,7 @@ from matplotlib.transforms import Bbox
 from upsampler_bench.figures.frame import FAINT, GRID, INK, SMALL, TEXT, framed, plain
 from upsampler_bench.figures.palette import Colours
 from upsampler_bench.report.pictures import Axis, Plane, Point, Polyline
+from upsampler_bench.text import shortened
 from upsampler_bench.units import tick
 
 # Inches: a column of a journal, and two for many operators.
@@ -30,6 +31,8 @@ ITERATIONS = 200
 GAP = 1.5
 # Pixels from which on a line leads from a label to its circle.
 LEADER = 14
+# Of a label, in letters.
+LONGEST = 64
 # Lines are avoided in pieces of this many points.
 PIECE = 4.0
 
@@ -134,7 +137,11 @@ def label(axes: Axes, plane: Plane) -> list[Text]:
         x, y = axes.transData.transform((point.x, point.y))
         at = back.transform((x, y + (plane.radius(point.size, small=point.small) + GAP) * pixels))
         look: dict[str, Any] = {"weight": "bold" if point.bold else "normal"}
-        texts.append(axes.text(at[0], at[1], point.label, size=SMALL, color=INK, ha="center", va="bottom", **look))
+        texts.append(
+            axes.text(
+                at[0], at[1], shortened(point.label, LONGEST), size=SMALL, color=INK, ha="center", va="bottom", **look
+            )
+        )
     if not texts:
         return texts
     targets = {"target_x": [point.x for point in labelled], "target_y": [point.y for point in labelled]}

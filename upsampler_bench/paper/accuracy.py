@@ -26,7 +26,8 @@ def read(path: Path, operators: Sequence[str]) -> tuple[Accuracy, ...]:
         operators: that are measured, of which one must be named in each line.
 
     Raises:
-        PlanError: the file cannot be read, or a line names no such table, figure or operator, or has no number.
+        PlanError: the file cannot be read, a line names no such table, figure or operator, or has no number that such a
+            figure can be, or two lines are of the same figure.
     """
     try:
         return tuple(_figures(path, operators))
@@ -43,12 +44,17 @@ def attached(infos: Sequence[UpsamplerInfo], given: Sequence[Accuracy]) -> tuple
 
 def _figures(path: Path, operators: Sequence[str]) -> Iterator[Accuracy]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file)
+        lines = csv.DictReader(file, skipinitialspace=True)
         if missing := [column for column in COLUMNS if column not in (lines.fieldnames or ())]:
             raise PlanError(f"{path} lacks the column {missing[0]!r}; expected {','.join(COLUMNS)}")
+        line_of: dict[tuple[str, str, str], int] = {}
         for line in lines:
             found = Accuracy(*((line[column] or "").strip() for column in COLUMNS))
-            _check(found, operators, f"{path} line {lines.line_num}")
+            where = f"{path} line {lines.line_num}"
+            _check(found, operators, where)
+            first = line_of.setdefault((found.table, found.row, found.figure), lines.line_num)
+            if first != lines.line_num:
+                raise PlanError(f"{where}: line {first} has {found.figure} of {found.row} in {found.table} already")
             yield found
 
 
@@ -62,12 +68,14 @@ def _check(found: Accuracy, operators: Sequence[str], where: str) -> None:
         )
     if not any(_is_of(found.row, name) for name in operators):
         raise PlanError(f"{where}: {found.row!r} is not measured; {nearest(found.row, tuple(operators))}")
+    most = 100.0 if found.figure.endswith("(%)") else math.inf
     try:
-        is_number = math.isfinite(float(found.text))
+        is_right = 0 <= float(found.text) <= most and math.isfinite(float(found.text))
     except ValueError:
-        is_number = False
-    if not is_number:
-        raise PlanError(f"{where}: {found.figure} is {found.text!r}; expected a number such as 43.21")
+        is_right = False
+    if not is_right:
+        limit = "from 0 to 100" if most == 100 else "from 0 on"
+        raise PlanError(f"{where}: {found.figure} is {found.text!r}; expected a number {limit}, such as 43.21")
 
 
 def _is_of(row: str, name: str) -> bool:

@@ -47,16 +47,23 @@ class Subject:
 
         Returns:
             (1, C, sH, sW).
+
+        Raises:
+            ValueError: the output has another shape, or is not finite.
         """
         with torch.no_grad():
             x = F.avg_pool2d(fine, self.scale)  # (1, C, H, W)
-            if not self.module.needs_guide:
-                out: Tensor = self.module(x)
-                return out
-            feature = fine if feature is None else feature
-            channels = torch.arange(self.module.guide_channels) % feature.shape[1]
-            guided: Tensor = self.module(x, self.module.make_guide(feature[:, channels]))
-            return guided
+            if self.module.needs_guide:
+                feature = fine if feature is None else feature
+                channels = torch.arange(self.module.guide_channels) % feature.shape[1]
+                out: Tensor = self.module(x, self.module.make_guide(feature[:, channels]))
+            else:
+                out = self.module(x)
+        if out.shape != fine.shape:
+            raise ValueError(f"wrong output: shape {tuple(out.shape)}, expected {tuple(fine.shape)}")
+        if not out.isfinite().all():
+            raise ValueError("wrong output: not finite")
+        return out
 
     def inside(self, image: Tensor, margin: int = MARGIN) -> Tensor:
         """A high-resolution image without so many low-resolution pixels at each border."""

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from traceback import walk_tb
 from typing import TypeVar
 
 import torch
@@ -35,6 +37,8 @@ DISTURBED_SHARE = 0.1
 PREPARING_SHARE = 0.5
 # The shortest time limit of an operator (s).
 LEAST_SECONDS = 1e-3
+# Packages in which an author of an operator does not look for an error.
+NOT_OWN = ("torch", "triton", "upsamplers", "upsampler_bench")
 MEMORY_SIGNS = (
     "can't allocate memory",
     "not enough memory",
@@ -291,7 +295,17 @@ def why(problem: Exception) -> str:
     text = " ".join(str(problem).split())
     if isinstance(problem, OUT_OF_MEMORY_ERRORS) or any(sign in text.lower() for sign in MEMORY_SIGNS):
         return f"{OUT_OF_MEMORY}: {text[:160]}" if text else OUT_OF_MEMORY
-    return f"{type(problem).__name__}: {text[:240]}"
+    return f"{type(problem).__name__}: {text[:240]}{_where(problem)}"
+
+
+def _where(problem: Exception) -> str:
+    """The last line outside torch and this project that an exception came through, as " (my_file.py:12)"."""
+    frames = [
+        (frame, line)
+        for frame, line in walk_tb(problem.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in NOT_OWN
+    ]
+    return f" ({Path(frames[-1][0].f_code.co_filename).name}:{frames[-1][1]})" if frames else ""
 
 
 def _marked(reading: Reading, monitor: ConditionMonitor) -> Reading:

@@ -307,7 +307,10 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
         raise ResultsError(f"nothing to resume in {folder}; run without --resume")
     run = storage.load(files[0])
     if keys := differing(run, {"plugins": None, **stored}, plan.settings, device_name):
-        raise PlanError(f"{files[0]} is of another run: {', '.join(keys)} differ; run without --resume")
+        raise PlanError(
+            f"{files[0]} is of another run: {', '.join(keys)} differ; choose another --output-dir, or leave out "
+            "--resume to replace it"
+        )
     return run
 
 

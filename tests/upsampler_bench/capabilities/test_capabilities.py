@@ -197,7 +197,7 @@ def test_an_interrupt_ends_between_two_capabilities():
 def test_an_operator_that_never_runs_loses_its_row():
     messages = probe("raises-always")
     reasons = [(message.kind, message.text) for message in messages if message.text]
-    assert reasons == [("failed", "RuntimeError: this operator has a bug")]
+    assert reasons == [("failed", "RuntimeError: this operator has a bug (capability_plugins.py:180)")]
     assert not readings(messages)
 
 

@@ -142,12 +142,23 @@ def test_the_page_ranks_by_the_users_mious_and_says_so(tmp_path: Path) -> None:
         ("table4,mien,mIoU (%),43.9", "'mien' is not measured; did you mean 'mine'?"),
         ("table4,mine,mIoU (%),high", "mIoU .%. is 'high'; expected a number"),
         ("table4,mine,mIoU (%),", "expected a number"),
+        ("table4,mine,mIoU (%),-3", "expected a number from 0 to 100"),
+        ("table4,mine,mIoU (%),439", "expected a number from 0 to 100"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "given.csv").write_text(f"table,upsampler,figure,ours\n{line}\n")
     with pytest.raises(PlanError, match=f"given.csv line 2: .*{message}"):
         accuracy.read(tmp_path / "given.csv", ("bilinear", "mine"))
+
+
+def test_a_figure_that_is_given_twice_is_refused_and_spaces_do_not_matter(tmp_path: Path) -> None:
+    lines = ["table, upsampler, figure, ours", "table4, mine, mIoU (%), 43.9", "table4,mine,mIoU (%),44.9"]
+    (tmp_path / "given.csv").write_text("\n".join(lines[:2]))
+    assert [one.text for one in accuracy.read(tmp_path / "given.csv", ("mine",))] == ["43.9"]
+    (tmp_path / "given.csv").write_text("\n".join(lines))
+    with pytest.raises(PlanError, match=r"given.csv line 3: line 2 has mIoU \(%\) of mine in table4 already"):
+        accuracy.read(tmp_path / "given.csv", ("mine",))
 
 
 def test_a_file_that_lacks_a_column_or_is_not_there_is_refused(tmp_path: Path) -> None:

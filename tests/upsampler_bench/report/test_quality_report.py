@@ -1,5 +1,7 @@
 """What a report shows of quality: tables, facts, pictures, and the page."""
 
+from dataclasses import replace
+
 import pytest
 from sample_quality import OPERATORS, quality_run
 from sample_run import FIGURES, plain_run
@@ -77,6 +79,14 @@ def test_quality_is_drawn_against_a_latency_of_the_report_or_of_a_stored_run():
     assert published["dysample"] == pytest.approx(43.21 - 41.68)
     assert "quality-shapes" not in pictures(RUN)
     assert set(pictures(LATENCY, stored=[RUN])) >= {"panel", "quality-shapes"}
+
+
+def test_of_one_seed_no_front_is_drawn():
+    first = [replace(row, trainings=row.trainings[:1]) for row in RUN.measurements]
+    picture = pictures(replace(RUN, measurements=tuple(first)), LATENCY)["quality-shapes"]
+    assert picture.lines == ()
+    assert not any(point.bold for point in picture.points)
+    assert picture.caption.startswith("One seed: quality has no interval, and no Pareto front is drawn.")
 
 
 def test_every_format_renders_quality(tmp_path):

@@ -97,7 +97,7 @@ def test_a_time_with_launches_that_were_not_hidden_is_marked(exposed, calls):
 @pytest.mark.parametrize(
     ("name", "kind", "reason"),
     [
-        ("raises", "failed", "RuntimeError: this operator has a bug"),
+        ("raises", "failed", "RuntimeError: this operator has a bug (bad_plugins.py:"),
         ("refuses", "skipped", "refuses (1, 8, 6, 5); expected something nicer"),
         ("wrong-shape", "failed", "wrong output: shape (1, 8, 6, 5), expected (1, 8, 12, 10)"),
         ("not-finite", "failed", "wrong output: not finite"),
@@ -184,7 +184,9 @@ def test_requests_and_messages_survive_their_lines():
 def test_a_count_that_fails_costs_the_count_and_not_the_latency():
     messages = measure("bilinear", "untraceable")
     reasons = [message.text for message in messages if message.kind == "incomplete"]
-    assert reasons == [f"no {name}: RuntimeError: cannot be traced" for name in ("flops", "roofline")]
+    assert reasons == [
+        f"no {name}: RuntimeError: cannot be traced (bad_plugins.py:94)" for name in ("flops", "roofline")
+    ]
     assert {"latency", "inference_memory"} <= set(readings(messages, "untraceable"))
     assert "flops_mac" not in readings(messages, "untraceable")
 

@@ -223,14 +223,14 @@ def test_resume_refuses_another_version_of_a_plug_in(tmp_path):
 
 def test_a_process_that_ends_well_without_a_reading_is_not_started_for_ever(tmp_path):
     run = measure(tmp_path, "untraceable", metrics=["flops", "params"])
-    assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
+    assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced (bad_plugins.py:94)")
 
 
 def test_what_could_not_be_read_gives_its_reason_once_however_often_it_is_tried(tmp_path):
     keys = {"metrics": ["flops", "params"]}
     measure(tmp_path, "untraceable", listener=InterruptAtLastReading(), **keys)
     run = measure(tmp_path, "untraceable", resume=True, **keys)
-    assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced")
+    assert reasons(run)["untraceable"] == ("measured", "no flops: RuntimeError: cannot be traced (bad_plugins.py:94)")
 
 
 class InterruptAtLastReading(Silence):

@@ -55,9 +55,11 @@ def _plane(timed: Condition, of_quality: Condition, task: str) -> Plane | None:
     if len(points) < 2:
         return None
     guided = {info.name for info in of_quality.run.upsamplers if info.needs_guide}
-    best = _front(points)
-    unguided = _front([point for point in points if point.name not in guided])
-    lines = [Polyline(tuple((point.x, point.y) for point in best), steps=True)]
+    # One seed has no interval and ranks nothing.
+    ranks = any(point.y_interval for point in points)
+    best = _front(points) if ranks else []
+    unguided = _front([point for point in points if point.name not in guided]) if ranks else []
+    lines = [Polyline(tuple((point.x, point.y) for point in best), steps=True)] if best else []
     if unguided and unguided != best:
         lines.append(Polyline(tuple((point.x, point.y) for point in unguided), dashed=True, steps=True))
     small = _published(points, baseline) if task == "shapes" else []
@@ -71,7 +73,7 @@ def _plane(timed: Condition, of_quality: Condition, task: str) -> Plane | None:
         points=(*(replace(point, bold=point in best) for point in points), *small),
         lines=tuple(lines),
         fills=("measured here", "published mIoU, SegFormer-B1 on ADE20K") if small else None,
-        caption=" ".join(_caption(points, best, unguided, everyone, bool(small))),
+        caption=" ".join(_caption(points, best, unguided, [*everyone, *_names(timed)], bool(small))),
         slug=quality_slug(of_quality, task),
     )
 
@@ -90,6 +92,10 @@ def _point(timed: Condition, everyone: dict[str, Ranked], name: str, baseline: s
     value, half = found.value / size, found.half_width
     ends = (value - half / size, value + half / size) if half else None
     return Point(name, ratio.value, value, name, x_interval=interval(ratio), y_interval=ends)
+
+
+def _names(timed: Condition) -> list[str]:
+    return [line.operator for line in timed.lines]
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
@@ -118,15 +124,18 @@ def _published(points: Sequence[Point], baseline: str) -> list[Point]:
 
 
 def _caption(
-    points: Sequence[Point], best: Sequence[Point], unguided: Sequence[Point], everyone: dict[str, Ranked], small: bool
+    points: Sequence[Point], best: Sequence[Point], unguided: Sequence[Point], everyone: Sequence[str], small: bool
 ) -> Iterator[str]:
-    yield f"Solid line and bold: Pareto front: {', '.join(point.name for point in best)}."
+    if best:
+        yield f"Solid line and bold: Pareto front: {', '.join(point.name for point in best)}."
+    else:
+        yield "One seed: quality has no interval, and no Pareto front is drawn."
     if unguided and list(unguided) != list(best):
         yield f"Dashed: that of the operators without a guide: {', '.join(point.name for point in unguided)}."
     if any(point.y_interval for point in points):
         yield "Error bars: 95 % intervals, of quality by Student's t over seeds."
     if small:
         yield "Published values are of another task and network: compare their order, not their size."
-    missing = [name for name in everyone if name not in {point.name for point in points}]
+    missing = [name for name in dict.fromkeys(everyone) if name not in {point.name for point in points}]
     if missing:
         yield f"Without a latency or a score: {', '.join(missing)}."

@@ -14,6 +14,8 @@ from upsampler_bench.report.quality import ZERO, measure_cell
 from upsampler_bench.results import MetricInfo
 
 PLACE, OF = 20, "quality"
+# The least that the darkest colour stands for: pixels, a share, or a deviation.
+LEAST = 0.05
 
 
 def pictures(conditions: Sequence[Condition]) -> Iterator[Heat]:
@@ -38,9 +40,9 @@ def _heat(condition: Condition) -> Heat:
         columns=tuple(_title(info) for info in infos),
         rows=tuple(rows),
         baseline=condition.run.settings.baseline,
-        caption="Colour: the magnitude relative to the largest of its column, square-rooted; where more is better, "
-        "what is missing to 1. Operators with random initial weights are at their start, not at what training makes "
-        "of them. –: takes no guide, or failed.",
+        caption="Colour: the magnitude relative to the largest of its column, or to 0.05 (5 %) where all are smaller, "
+        "square-rooted; where more is better, what is missing to 1. Operators with random initial weights are at their "
+        "start, not at what training makes of them. –: takes no guide, or failed.",
         slug=quality_slug(condition),
     )
 
@@ -54,5 +56,5 @@ def _levels(condition: Condition, info: MetricInfo) -> list[float | None]:
     readings = [line.reading(info) for line in condition.lines]
     values = [reading.estimate.value if reading else None for reading in readings]
     amounts = [None if value is None else abs(value if info.lower_is_better else 1 - value) for value in values]
-    largest = max((amount for amount in amounts if amount is not None), default=0.0)
+    largest = max([LEAST, *(amount for amount in amounts if amount is not None)])
     return [amount and (math.sqrt(amount / largest) if amount >= ZERO else 0.0) for amount in amounts]
