@@ -76,11 +76,11 @@ def paper(
     prepared = {name: (replace(ready, placements=placements), run) for name, (ready, run) in prepared.items()}
     runs = _measure(prepared, folder, drawing)
     report(runs, folder, formats)
-    raise typer.Exit(INTERRUPTED if runs[-1].ended == "interrupted" else FINE)
+    raise typer.Exit(INTERRUPTED if any(run.ended == "interrupted" for run in runs) else FINE)
 
 
 def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, drawing: float) -> list[Run]:
-    """The runs of all sections, those measured now that are not stored; fewer if one was interrupted.
+    """The runs of all sections, those measured now that are not stored; if one is interrupted, none after it.
 
     Args:
         prepared: by the section's name, with its run if that is stored.
@@ -93,10 +93,12 @@ def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, d
     left = {name: ready for name, (ready, run) in prepared.items() if run is None}
     if left:
         messages.print(f"{counted(len(left), 'section')} to measure: {duration(list(left.values()), drawing)}")
+    is_interrupted = False
     for name, (ready, stored) in prepared.items():
         if stored is not None:
             messages.print(f"{name}: already measured")
             runs.append(stored)
+        if stored is not None or is_interrupted:
             continue
         messages.print(f"{name}: {counted(len(ready.cases), 'case')}")
         del left[name]
@@ -106,6 +108,7 @@ def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, d
             ready = replace(ready, writer=session.ResultWriter(folder / name))
         runs.append(measure(replace(ready, after=later)))
         if runs[-1].ended == "interrupted":
-            messages.print("Interrupted; the same command, without --again, continues.")
-            break
+            is_interrupted = True
+            rest = f" Not measured, with what --accuracy has for them: {', '.join(left)}." if left else ""
+            messages.print(f"Interrupted; the same command, without --again, continues.{rest}")
     return runs

@@ -219,8 +219,8 @@ def _doing(name: str, message: Message) -> str:
     facts = message.facts or {}
     text = f"{name:14.14s} {message.step}"
     if "value" in facts:
-        text += f" {facts['rounds']:>3} {seconds(float(facts['value']))}"
-        text += _half_width(float(facts.get("half_width", math.inf)))
+        half_width = _half_width(float(facts.get("half_width", math.inf)))
+        text += f" {seconds(float(facts['value']))}{half_width} #{facts['rounds']}"
     return f"{text:{WIDTH}.{WIDTH}s}"
 
 

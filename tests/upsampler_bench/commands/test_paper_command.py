@@ -1,10 +1,12 @@
 """`upsampler-bench paper`: sections are measured once, kept and reused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from upsampler_bench import plan, storage
+from upsampler_bench.commands import paper
 from upsampler_bench.paper import sections
 
 pytestmark = pytest.mark.usefixtures("here", "registry_restored")
@@ -36,6 +38,21 @@ def test_a_section_that_is_stored_is_not_measured_again_unless_asked(invoke, tmp
     code, _, err = invoke(*ARGUMENTS, "--again")
     assert (code, "operators: 2 cases" in err) == (0, True)
     assert published.read_bytes() == measured
+
+
+def test_after_an_interruption_stored_sections_are_reported_and_the_others_named(invoke, monkeypatch, tmp_path):
+    (plan.PLANS / "ablation.toml").write_text((plan.PLANS / "operators.toml").read_text().replace("8x6x5", "8x6x7"))
+    (plan.PLANS / "gated.toml").write_text((plan.PLANS / "operators.toml").read_text().replace("8x6x5", "8x6x9"))
+    monkeypatch.setattr(sections, "NAMES", ("ablation",))
+    assert invoke(*ARGUMENTS)[0] == 0
+    monkeypatch.setattr(sections, "NAMES", ("operators", "ablation", "gated"))
+    measure = paper.measure
+    monkeypatch.setattr(paper, "measure", lambda ready: replace(measure(ready), ended="interrupted"))
+    code, out, err = invoke(*ARGUMENTS)
+    assert code == 130
+    assert "ablation: already measured" in err
+    assert "Not measured, with what --accuracy has for them: gated." in " ".join(err.split())
+    assert "8×6×7" in out
 
 
 def test_an_unfinished_section_is_continued_where_it_is(invoke, tmp_path):
