@@ -190,6 +190,7 @@ def test_a_factor_is_printed_and_stored_with_the_side_that_is_kept(cpu):
     found = capacity.largest(case, 2**18, cpu, capacity.SCALE)
     lines = text((found, replace(found, case=replace(case, mode=TRAIN), need=None)), capacity.SCALE, 2**18).splitlines()
     assert lines[0] == "Largest factor that fits in 256 KiB: 1×16×8×8, float32, contiguous, cpu"
+    assert "Factors that are tried: 2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128." in lines
     assert lines[3].split() == ["bilinear", "×7", "200", "KiB", "–"]
     assert "Confirmed by 2 real steps at ×7: measured bytes equal the counted." in lines
     stored = as_data(found, capacity.SCALE, 2**18)

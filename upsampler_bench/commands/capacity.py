@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from upsampler_bench.capacity import SCALE, SIDE, size_of
+from upsampler_bench.capacity import SCALE, SCALES, SIDE, size_of
 from upsampler_bench.case import TORCH, Case
 from upsampler_bench.commands.console import WIDTH, console
 from upsampler_bench.commands.exit_codes import FAILED, FINE
@@ -119,6 +119,8 @@ def _lines(condition: str, capacities: Sequence[Capacity], over: str, memory: in
         forward, train = (cells.get((name, mode), ("", "")) for mode in ("inference", "train"))
         yield f"{name:{width}s}  {forward[0]:>9s}  {forward[1]:>10s}  {train[0]:>8s}  {train[1]:>10s}".rstrip()
     yield ""
+    if over == SCALE:
+        yield from wrap(f"Factors that are tried: {', '.join(map(str, SCALES))}.", WIDTH)
     yield from wrap(COUNTED, WIDTH)
     if any("extrapolated" in one.method for one in capacities):
         yield from wrap(EXTRAPOLATED, WIDTH)
