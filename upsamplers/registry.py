@@ -201,7 +201,7 @@ def _origin(spec: Spec) -> str:
 
 
 def names() -> tuple[str, ...]:
-    """Every registered name, oldest first, those of a year by their files; without a year last, as registered."""
+    """Every registered name, by year, then by file; names without a year last, in the order of registration."""
     _discover_all()
     # Stacked decorators apply from the bottom up: reversed within a class, the variants come in reading order.
     variants: dict[type[Upsampler], list[str]] = {}

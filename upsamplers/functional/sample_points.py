@@ -44,6 +44,18 @@ def _centres(size: int, like: Tensor) -> Tensor:
     return (torch.arange(size, dtype=like.dtype, device=like.device) * 2 + 1) / size - 1
 
 
+def bilinear_positions(scale: int, groups: int) -> Tensor:
+    """Where bilinear interpolation reads, from the centre of each output pixel's input pixel, in input pixels.
+
+    Returns:
+        (1, 2Zs², 1, 1), channels ordered coordinate (x, y) · group · position s·a + b.
+    """
+    steps = (torch.arange(scale) - (scale - 1) / 2) / scale
+    rows, columns = torch.meshgrid(steps, steps, indexing="ij")  # (s, s): position s·a + b
+    one_group = torch.stack((columns, rows)).view(2, 1, -1)  # (2, 1, s²): x, then y
+    return one_group.expand(2, groups, -1).reshape(1, -1, 1, 1)
+
+
 def displacement(offsets: Tensor, scopes: Tensor | None, initial: Tensor | None, factor: float) -> Tensor:
     """initial + factor · offsets · σ(scopes), in the dtype of the offsets."""
     start = offsets.new_zeros(()) if initial is None else initial.to(offsets.dtype)

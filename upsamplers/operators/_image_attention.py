@@ -149,7 +149,7 @@ def _places(side: int, e: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class CrossDecoder(nn.Module):
-    """The last layers before attention to x itself: of the queries a convolution, of both a norm and a projection.
+    """The last layers before attention: a convolution of the queries, then a norm and a projection of both.
 
     Args:
         channels: E, of queries and keys.

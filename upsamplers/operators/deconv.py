@@ -40,7 +40,8 @@ class Deconv(Upsampler):
                 f"kernel_size {size} does not fit scale {scale}; expected at least {scale}, odd at scale 1"
             )
         self.layer = nn.ConvTranspose2d(channels, channels, size, scale, padding, output_padding)
-        # One dictionary for both: counters find a layer, and checkpoints `weight` and `bias` of the operator.
+        # The operator and its layer share their parameters: counters of FLOPs see an nn.ConvTranspose2d, and the
+        # state_dict has `weight` and `bias`, as published.
         self._parameters = self.layer._parameters
         for method in ("_save_to_state_dict", "_load_from_state_dict"):
             setattr(self.layer, method, partial(_without_parameters, self.layer, method))

@@ -12,7 +12,7 @@ from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
-from upsamplers.functional.sample_points import displacement, sample_points
+from upsamplers.functional.sample_points import bilinear_positions, displacement, sample_points
 from upsamplers.registry import register
 
 PAPER = "Liu et al., ICCV 2023"
@@ -103,10 +103,7 @@ class DySample(Upsampler):
         if self.initial_position == "nearest":
             self.init_pos.zero_()
             return
-        steps = (torch.arange(self.scale) - (self.scale - 1) / 2) / self.scale
-        rows, columns = torch.meshgrid(steps, steps, indexing="ij")  # (s, s): position s·a + b
-        one_group = torch.stack((columns, rows)).view(2, 1, -1)  # (2, 1, s²): x, then y
-        self.init_pos.copy_(one_group.expand(2, self.groups, -1).reshape(1, -1, 1, 1))
+        self.init_pos.copy_(bilinear_positions(self.scale, self.groups))
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C, H, W) -> (B, C, sH, sW)."""

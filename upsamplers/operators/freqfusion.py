@@ -13,7 +13,7 @@ from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle, pixel_unsh
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.group_norm import group_norm
 from upsamplers.functional.reassemble import reassemble
-from upsamplers.functional.sample_points import displacement, sample_points
+from upsamplers.functional.sample_points import bilinear_positions, displacement, sample_points
 from upsamplers.registry import register
 
 DIRECTIONS = ("sim_concat", "sim")
@@ -197,16 +197,7 @@ class _Resampler(nn.Module):
 
     def set_initial_positions(self) -> None:
         """The points of bilinear interpolation."""
-        self.init_pos.copy_(self._bilinear_positions())
-
-    def _bilinear_positions(self) -> Tensor:
-        """(1, 8Z, 1, 1), in input pixels, channels ordered coordinate (x, y) · group · position 2a + b."""
-        position = torch.arange(4, dtype=self.init_pos.dtype, device=self.init_pos.device)
-        down = position.div(2, rounding_mode="floor")
-        across = position - down - down
-        steps = torch.stack((across, down)) / 2 - 0.25  # (2, 4)
-        groups = self.init_pos.shape[1] // 8
-        return steps.unsqueeze(1).expand(-1, groups, -1).reshape(1, -1, 1, 1)
+        self.init_pos.copy_(bilinear_positions(2, self.init_pos.shape[1] // 8))
 
     def forward(self, low: Tensor, high: Tensor, backend: str) -> Tensor:
         """How far from its own place each output pixel reads the upsampled feature, in input pixels.
@@ -229,9 +220,8 @@ class _Resampler(nn.Module):
                 strict=True,
             )
         )
-        # Points are given from an input pixel's middle; what is read has pixels at the bilinear positions.
-        start = self.init_pos - self._bilinear_positions()
-        return pixel_shuffle(displacement(offsets.to(coordinate_dtype(offsets)), scopes, start, 1.0), 2)
+        # `init_pos` adds nothing: what is read was upsampled, so that its pixels lie at these positions already.
+        return pixel_shuffle(displacement(offsets.to(coordinate_dtype(offsets)), scopes, None, 1.0), 2)
 
     def _predicted(self, feature: Tensor, offset: nn.Conv2d, scope: nn.Conv2d) -> tuple[Tensor, Tensor]:
         """Offsets and scopes, before their sigmoid, of a compressed feature."""

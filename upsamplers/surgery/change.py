@@ -46,9 +46,9 @@ def _pass_attributes(module: nn.Module, operator: Upsampler) -> None:
 
 
 def _interpolating_inside(plan: Plan) -> set[nn.Module]:
-    """What may call F.interpolate while a module that got operators runs, and must not count among its calls.
+    """The modules inside a module with operators that may call F.interpolate, whose calls are not that module's.
 
-    What the example did not call (a branch of training) belongs to it, unless it is a layer of torch's.
+    Modules that the example did not run are among them, since training may run them; torch's own layers are not.
     """
     owners = set(plan.calls)
     callers = {call.owner for call in plan.trace.calls if owners & set(call.inside)}

@@ -19,7 +19,7 @@ def gradients_again(
         grad: of its output.
         needs: which inputs' gradients are needed; the others are None.
     """
-    # Views: one input may have been made of another, and what comes through that is not this function's to count.
+    # Views, since one input may have been computed from another: that part of the gradient is the caller's graph's.
     views = [tensor.view_as(tensor) for tensor in inputs]
     needed_views = [view for view, needed in zip(views, needs, strict=True) if needed]
     gradients = list(torch.autograd.grad(form(*views), needed_views, grad, create_graph=True))

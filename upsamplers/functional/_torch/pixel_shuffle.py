@@ -1,4 +1,4 @@
-"""Pixel shuffle and its inverse, of a batch of none too."""
+"""Pixel shuffle and its inverse, also of an empty batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
     """`F.pixel_shuffle`: (B, s²C, H, W) -> (B, C, sH, sW).
 
-    Torch's own backward gives a batch of none a gradient of the output's shape, which autograd then refuses.
+    Torch's own backward gives an empty batch a gradient of the output's shape, which autograd then refuses.
     """
     if x.shape[0] > 0:
         return F.pixel_shuffle(x, scale)

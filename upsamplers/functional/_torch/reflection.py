@@ -1,8 +1,8 @@
 """Windows over a feature that is continued beyond its borders, read without a continued copy of it.
 
 What a window sees beyond a border, r rows out, is row r inside where the feature is reflected, and the border's row
-where it is replicated; and that row lies in the same window. So the weight of a tap outside may as well be added to the
-tap that it mirrors, and a product with it is the product with its mirror.
+where it is replicated; and that row lies in the same window. So a reassembly adds the weight of a tap outside to the
+tap that it mirrors, and an affinity copies the product of that tap.
 """
 
 from __future__ import annotations
