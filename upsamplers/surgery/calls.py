@@ -81,7 +81,7 @@ def why_not_substitute(module: nn.Module) -> str | None:
     if reason := why_not_isolate(module):
         return reason
     if has_operators(module):
-        return "its calls were replaced before; name them all in one replacement"
+        return "its calls were replaced before; replace them all at once, in the model as it was before"
     if hasattr(module, HOLDER):
         return f"it has an attribute {HOLDER!r} of its own, the name that the operators would get"
     return None

@@ -178,7 +178,7 @@ def _shown_requirement(upsamplings: Sequence[Upsampling], subject: str) -> Requi
     sizes = sorted({(upsampling.shape[1], _scale(upsampling)) for upsampling in upsamplings})
     if len(sizes) > 1:
         listed = ", ".join(f"{channels} channels at scale {scale}" for channels, scale in sizes)
-        return f"{subject} several times a forward, with {listed}; one operator has one of each"
+        return f"{subject} several times a forward, with {listed}: give each place a module of its own"
     first, times = upsamplings[0], len(upsamplings)
     note = first.note
     if times > 1:
