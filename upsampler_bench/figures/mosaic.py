@@ -16,8 +16,8 @@ from upsampler_bench.text import shortened
 CELL, WITH_TEXT, NAMES = 0.5, 0.74, 1.0
 # Of a tile's side: between tiles, and for the words below.
 GAP, BELOW = 0.06, 0.2
-# Of a name, in letters.
-LETTERS = 14
+# Of a name below a tile, and of a line beside a row, in letters.
+BELOW_TILE, BESIDE_ROW = 14, 18
 
 
 def draw(mosaic: Mosaic) -> Figure:
@@ -33,8 +33,8 @@ def draw(mosaic: Mosaic) -> Figure:
         for column, tile in enumerate(tiles):
             if tile.text:
                 place = column + 0.5 - GAP / 2, row + 1 - GAP / 2
-                axes.text(*place, shortened(tile.text, LETTERS), size=SMALL, color=INK, ha="center", va="bottom")
-    axes.set_yticks([row + 0.5 - GAP / 2 for row in range(rows)], [shortened(name, LETTERS) for name, _ in mosaic.rows])
+                axes.text(*place, shortened(tile.text, BELOW_TILE), size=SMALL, color=INK, ha="center", va="bottom")
+    axes.set_yticks([row + 0.5 - GAP / 2 for row in range(rows)], [_row_name(name) for name, _ in mosaic.rows])
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=SMALL, labelcolor=INK, pad=2)
     axes.spines[:].set_visible(False)
@@ -54,6 +54,10 @@ def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
                 top, left = down * row, across * column
                 pixels[top : top + tile.raster.height, left : left + tile.raster.width] = _opaque(tile.raster)
     return pixels, down / across
+
+
+def _row_name(name: str) -> str:
+    return "\n".join(shortened(line, BESIDE_ROW) for line in name.splitlines())
 
 
 def _has_text(mosaic: Mosaic) -> bool:

@@ -52,7 +52,8 @@ def _mosaic(
         title=f"{TITLES[task]}: what a network with each operator predicts",
         subtitle=f"seed {shown[0][1].seed}, {condition.run.settings.steps} steps",
         rows=tuple(rows),
-        caption=f"Best first, by the mean over seeds. Right of each prediction its errors: {errors}.",
+        caption=f"Best first, by {SCORES[task][0].title}: the mean over seeds, below each name. Right of each "
+        f"prediction its errors: {errors}.",
         slug=quality_slug(condition, task),
     )
 
