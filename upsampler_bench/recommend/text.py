@@ -30,7 +30,9 @@ from upsampler_bench.report.tables import ratio_to_baseline
 from upsampler_bench.results import Run
 from upsampler_bench.units import counted
 
-WIDTH, NAME = 80, 15
+WIDTH = 80
+# The least width of a column of names.
+NAME = 15
 PEAK = "Memory is the peak beyond parameters and inputs."
 GUIDED = "On shapes a guide is an operator's only skip connection: do not rank guided operators with the others."
 
@@ -60,8 +62,9 @@ def _lines(made: Recommendation) -> Iterator[str]:
     for title, result in (("Borderline, the limit is within the interval", BORDERLINE), ("Fail", FAILS)):
         if candidates := made.with_result(result):
             yield from ("", f"{title}:")
+            width = max(NAME, *(len(one.name) for one in candidates))
             for one in sorted(candidates, key=lambda one: one.miss):
-                yield from _hanging(f"  {one.name:{NAME}s} ", _reasons(made.run, one))
+                yield from _hanging(f"  {one.name:{width}s} ", _reasons(made.run, one))
     yield from _unknown(made)
     for note in _notes(made):
         yield from ("", *wrap(note, WIDTH))
