@@ -187,7 +187,8 @@ def _number(value: float | str | None) -> str:
 def _percent(old: float | str | None, new: float | str | None) -> str:
     if not isinstance(old, (int, float)) or not isinstance(new, (int, float)) or not old:
         return ""
-    return f" ({(new - old) / abs(old) * 100:+.1f} %)"
+    percent = 100 * (new - old) / abs(old)
+    return f" ({percent:+.1f} %)" if abs(percent) >= 0.1 else f" ({percent:+.1g} %)"
 
 
 def _conclusion(
