@@ -297,7 +297,12 @@ def _model(value: object, key: str) -> str:
 
 
 def _guide_image(value: object, key: str) -> str:
-    return "" if value == OUTPUT else "x".join(map(str, IMAGE_SIZE(value, key)))
+    if value == OUTPUT:
+        return ""
+    sides = IMAGE_SIZE(value, key)
+    if math.prod(sides) >= MOST_ELEMENTS:
+        raise PlanError(f"{key} is {value!r}: no machine can hold so large an image")
+    return "x".join(map(str, sides))
 
 
 def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:

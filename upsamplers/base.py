@@ -56,6 +56,8 @@ class Upsampler(nn.Module):
         if isinstance(first, Proxy):
             tracer: Any = first.tracer
             return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
+        if kwargs.pop("to_size", False):  # as a traced `upsample_to` calls it
+            return self.upsample_to(*args)
         return super().__call__(*args, **kwargs)
 
     def make_guide(self, feature: Tensor) -> Tensor:
@@ -83,9 +85,7 @@ class Upsampler(nn.Module):
             ValueError: the operator's own output is not sH x sW.
         """
         if isinstance(x, Proxy):
-            tracer: Any = x.tracer
-            operator = tracer.create_proxy("get_attr", tracer.path_of_module(self), (), {})
-            return tracer.create_proxy("call_method", "upsample_to", (operator, x, feature), {})
+            return self(x, feature, to_size=True)
         height, width = feature.shape[-2:]
         tall, wide = self.scale * x.shape[-2], self.scale * x.shape[-1]
         if not (abs(tall - height) < self.scale and abs(wide - width) < self.scale):
@@ -98,7 +98,7 @@ class Upsampler(nn.Module):
         return fit_to(self.require_own_size(x, out), height, width)
 
     def require_own_size(self, x: Tensor, out: Tensor) -> Tensor:
-        """The output of this operator for x (B, C, H, W), if it is sH x sW: what is cropped or continued must be.
+        """This operator's output for x (B, C, H, W), which must be sH x sW before it is cropped or continued.
 
         Raises:
             ValueError: it is not.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 import importlib
 import importlib.util
@@ -68,6 +69,17 @@ def register(
     return decorate
 
 
+class _ByName(type):
+    """Of classes that no module has under their name: they are pickled by the name that they are registered under."""
+
+
+def _class_of(name: str) -> Any:
+    return get(name).cls
+
+
+copyreg.pickle(_ByName, lambda cls: (_class_of, (vars(cls)["registered"],)))
+
+
 def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper: str = "") -> None:
     """Registers any nn.Module whose forward takes x (B, C, H, W) to (B, C, sH, sW).
 
@@ -80,8 +92,10 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
         DuplicateUpsampler: the name belongs to another operator already.
     """
 
-    class Adapted(Upsampler):
+    class Adapted(Upsampler, metaclass=_ByName):
         """A module of the user's, behind the operator contract."""
+
+        registered = name
 
         def __init__(self, channels: int, *, scale: int = 2) -> None:
             super().__init__(channels, scale=scale)
@@ -91,20 +105,10 @@ def register_module(name: str, build: Callable[[int, int], nn.Module], *, paper:
         def forward(self, x: Any) -> Any:
             return self.module(x)
 
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            reduced: Any = super().__reduce_ex__(protocol)
-            return (_empty_instance, (name,), *reduced[2:])
-
     _refuse_signs(name)
     Adapted.__name__ = Adapted.__qualname__ = f"Adapted[{name}]"
     Adapted.__module__ = build.__module__
     add(Spec(name, Adapted, paper=paper))
-
-
-def _empty_instance(name: str) -> nn.Module:
-    """What unpickling a registered module starts from: no file has its class under a name."""
-    cls = get(name).cls
-    return cls.__new__(cls)
 
 
 def _refuse_signs(name: str) -> None:
@@ -160,23 +164,21 @@ def add(spec: Spec) -> None:
 
 def _require_signatures(spec: Spec) -> None:
     """Refuses a class whose forward or constructor cannot be called as the contract says."""
-    cls, hint = spec.cls, "" if spec.needs_guide else "; one that takes a guide sets needs_guide = True"
-    inputs, keywords = (("x", "guide"), ("scale", "guide_channels")) if spec.needs_guide else (("x",), ("scale",))
-    forward = f"forward({', '.join(inputs)})"
-    constructor = f"{cls.__name__}(channels, {', '.join(f'{keyword}=...' for keyword in keywords)})"
-    for call, function, given, named in (
-        (forward, cls.forward, inputs, ()),
-        (constructor, cls.__init__, ("channels",), keywords),
-    ):
-        signature = inspect.signature(function)
-        own = [name for name in spec.options if name in signature.parameters]
-        try:
-            signature.bind("self", *given, **dict.fromkeys((*named, *own)))
-        except TypeError as problem:
-            text = (
-                f"{spec.name!r}: {cls.__name__} cannot be called as {call}: {problem}{hint if call == forward else ''}"
-            )
-            raise NotAnUpsampler(text) from None
+    cls, guided = spec.cls, spec.needs_guide
+    forward, constructor = inspect.getattr_static(cls, "forward"), cls.__init__
+    inputs = ("x", "guide") if guided else ("x",)
+    keywords = ("scale", "guide_channels") if guided and not cls.guide_is_image else ("scale",)
+    call = f"forward({', '.join(inputs)})"
+    try:
+        if inspect.isfunction(forward):
+            inspect.signature(forward, follow_wrapped=False).bind("self", *inputs)
+        call = f"{cls.__name__}(channels, {', '.join(f'{keyword}=...' for keyword in keywords)})"
+        if inspect.isfunction(constructor):
+            signature = inspect.signature(constructor, follow_wrapped=False)
+            signature.bind_partial("self", "channels", **dict.fromkeys(keywords))
+    except TypeError as problem:
+        hint = "" if guided or not call.startswith("forward") else "; one that takes a guide sets needs_guide = True"
+        raise NotAnUpsampler(f"{spec.name!r}: {cls.__name__} cannot be called as {call}: {problem}{hint}") from None
 
 
 def _check_facts(spec: Spec) -> None:
@@ -324,7 +326,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
         DuplicateUpsampler: it registers a name that is taken.
     """
     names()
-    before, path = dict(_specs), str(path)
+    before, path = _state(), str(path)
     is_file = path.endswith(".py")
     module = file_module(Path(path)) if is_file else path
     loaded_before = module in sys.modules
@@ -335,7 +337,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
         if isinstance(problem, DuplicateUpsampler):
             raise
         raise PluginError(f"cannot load plug-in {path!r}: {type(problem).__name__}: {problem}") from problem
-    added = tuple(name for name in _specs if name not in before)
+    added = tuple(name for name in _specs if name not in before[0])
     if not added and not loaded_before:
         raise PluginError(f"plug-in {path!r} registers no upsampler; it should use @upsamplers.register(name)")
     return added
@@ -378,13 +380,18 @@ def _import_module(name: str) -> None:
             sys.path.remove(folder)
 
 
-def _restore(before: dict[str, Spec]) -> None:
-    """Removes what a failed plug-in registered, and the modules that did, so that they can be loaded again."""
-    for spec in _specs.values():
-        if spec not in before.values():
-            sys.modules.pop(spec.cls.__module__, None)
+def _state() -> tuple[dict[str, Spec], set[str]]:
+    """What is registered, and which modules are loaded."""
+    return dict(_specs), {*sys.modules}
+
+
+def _restore(before: tuple[dict[str, Spec], set[str]]) -> None:
+    """Removes what a failed plug-in registered, and those of its modules that did, so that they can be loaded again."""
+    specs, modules = before
+    for module in {spec.cls.__module__ for name, spec in _specs.items() if specs.get(name) is not spec} - modules:
+        sys.modules.pop(module, None)
     _specs.clear()
-    _specs.update(before)
+    _specs.update(specs)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -400,7 +407,7 @@ def _discover_all() -> None:
     _discover("operators")
     if "installed" not in _discovered:
         for entry in entry_points(group=ENTRY_POINTS):
-            before = dict(_specs)
+            before = _state()
             try:
                 entry.load()
             except (Exception, SystemExit) as problem:

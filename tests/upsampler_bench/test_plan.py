@@ -103,6 +103,7 @@ def test_several_processes_share_an_operators_samples_where_there_is_time_for_th
         ({"malloc": "jemalloc"}, "malloc is 'jemalloc'; expected keep, default"),
         ({"upsampler": 3}, "upsampler is 3; expected a string"),
         ({"mode": "probe", "model": "fpn-r50"}, "mode probe tests operators alone; leave out model fpn-r50"),
+        ({"guide_image": "99999999x99999999"}, "no machine can hold so large an image"),
         ({"image": "64x64"}, "image is the size of a model's input, and no model is named"),
     ],
 )

@@ -62,6 +62,15 @@ def test_a_package_that_failed_is_loaded_whole_once_it_is_mended(
     assert upsamplers.load_plugin("neat_package") == ("neat_part",)
 
 
+def test_a_plug_in_that_fails_leaves_modules_that_are_not_its_own(tmp_path: Path) -> None:
+    text = "import upsamplers\nfrom upsamplers.operators.dysample import DySample\n"
+    text += "upsamplers.register('neat_variant', groups=8)(DySample)\n1 / 0"
+    module = sys.modules[type(upsamplers.create("dysample", 4)).__module__]
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        upsamplers.load_plugin(written(tmp_path, "neat_failing", text))
+    assert sys.modules[module.__name__] is module
+
+
 def test_a_path_is_a_plugin(tmp_path: Path) -> None:
     assert upsamplers.load_plugin(written(tmp_path, "neat_path")) == ("neat_path",)
 

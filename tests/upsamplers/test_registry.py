@@ -1,6 +1,7 @@
 """Names find operators, and misuse is refused with what would be accepted."""
 
 import ast
+import copy
 import pickle
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 import torch
 import torch.nn.functional as F
@@ -67,6 +69,28 @@ class Deaf(Upsampler):
 
     def forward(self, x: Tensor) -> Tensor:
         return x
+
+
+class WithRequiredOption(Upsampler):
+    def __init__(self, channels: int, *, kernel: int, scale: int = 2) -> None:
+        super().__init__(channels, scale=scale)
+
+
+class OfAnImage(Guided):
+    guide_is_image = True
+
+    def __init__(self, channels: int, *, scale: int = 2) -> None:
+        super().__init__(channels, guide_channels=3, scale=scale)
+
+
+class Static(Upsampler):
+    forward = staticmethod(F.relu)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("cls", [WithRequiredOption, OfAnImage, Static])
+def test_a_class_that_may_be_called_as_the_contract_says_is_registered(cls: type[Upsampler]) -> None:
+    upsamplers.register("callable")(cls)
+    assert upsamplers.get("callable").cls is cls
 
 
 @pytest.mark.parametrize(
@@ -188,6 +212,8 @@ def test_any_module_can_be_registered_by_a_name_that_is_free() -> None:
     assert upsamplers.get("theirs").paper == "Them, 2030"
     assert not upsamplers.get("theirs").needs_guide
     assert torch.equal(pickle.loads(pickle.dumps(module))(x), module(x))
+    assert torch.equal(cloudpickle.loads(cloudpickle.dumps(module))(x), module(x))
+    assert type(copy.deepcopy(module)) is type(module)
     with pytest.raises(DuplicateUpsampler, match="'bilinear'"):
         upsamplers.register_module("bilinear", lambda channels, scale: nn.Identity())
 

@@ -97,7 +97,7 @@ def load(path: Path, names: Sequence[str] = (), plugins: Sequence[str] = ()) -> 
         data = cleaned(msgspec.json.decode(path.read_bytes()))
     except FileNotFoundError:
         raise ResultsError(f"no baseline at {path}; create it with '{update}'") from None
-    except (OSError, msgspec.DecodeError) as problem:
+    except (OSError, ValueError) as problem:  # msgspec's errors are ValueErrors
         raise ResultsError(f"cannot read {path} as a baseline: {problem}; {remedy}") from problem
     schema = data.get("schema") if isinstance(data, Mapping) else None
     if schema != SCHEMA:

@@ -80,7 +80,7 @@ def paper(
 
 
 def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, drawing: float) -> list[Run]:
-    """The runs of all sections, those measured now that are not stored; if one is interrupted, none after it.
+    """The runs of all sections: stored, or measured now; after one that is interrupted those that are stored alone.
 
     Args:
         prepared: by the section's name, with its run if that is stored.
@@ -109,6 +109,6 @@ def _measure(prepared: Mapping[str, tuple[Session, Run | None]], folder: Path, d
         runs.append(measure(replace(ready, after=later)))
         if runs[-1].ended == "interrupted":
             is_interrupted = True
-            rest = f" Not measured, with what --accuracy has for them: {', '.join(left)}." if left else ""
+            rest = f" Not in the report, nor what --accuracy has for them: {', '.join(left)}." if left else ""
             messages.print(f"Interrupted; the same command, without --again, continues.{rest}")
     return runs

@@ -9,6 +9,7 @@ from upsampler_bench.device import processor
 from upsampler_bench.device.cpu import Cpu
 from upsampler_bench.device.cuda import Cuda
 from upsampler_bench.device.energy import EnergyCounter
+from upsampler_bench.device.placement import gpu_count
 from upsampler_bench.device.types import OUT_OF_MEMORY_ERRORS, Call, Device, Peak, Step, Timings
 from upsampler_bench.errors import DeviceError
 from upsampler_bench.units import counted
@@ -42,7 +43,7 @@ def resolve(name: str) -> str:
     kind, _, index = name.partition(":")
     if kind != "cuda" or not (index.isdecimal() or name == "cuda"):
         raise DeviceError(f"no device {name!r}; expected auto, cpu, cuda or cuda:i")
-    count = torch.cuda.device_count()
+    count = gpu_count()
     if int(index or 0) >= count:
         raise DeviceError(f"no device {name!r}: this machine has {counted(count, 'CUDA GPU')}; --device cpu works")
     return f"cuda:{index or 0}"

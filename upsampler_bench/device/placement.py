@@ -44,7 +44,7 @@ def parse(text: str) -> tuple[Placement, ...]:
         DeviceError: there is no such device, one is named twice, or they are not of one model.
     """
     if text == "all":
-        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        names = [f"cuda:{index}" for index in range(gpu_count())]
         if not names:
             raise DeviceError(f"--devices all: this machine has no CUDA GPU; {ACCEPTED}")
     else:
@@ -89,7 +89,7 @@ def _cores(names: Sequence[str]) -> tuple[Placement, ...]:
 
 
 def _gpus(names: Sequence[str]) -> tuple[Placement, ...]:
-    count = torch.cuda.device_count()
+    count = gpu_count()
     for name in names:
         if int(name.removeprefix("cuda:")) >= count:
             raise DeviceError(f"no device {name!r}: this machine has {counted(count, 'CUDA GPU')}; {ACCEPTED}")
@@ -121,3 +121,8 @@ def _with_host_cores(placements: Sequence[Placement]) -> tuple[Placement, ...]:
         free = [core for core in free if core not in chosen]
         placed.append(replace(placement, cores=tuple(chosen)))
     return tuple(placed)
+
+
+def gpu_count() -> int:
+    """How many GPUs can be used; torch counts those of a driver that cannot, too."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

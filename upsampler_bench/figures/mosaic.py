@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from upsampler_bench.text import shortened
 
 # Inches: the side of a cell, of one with words below, and of the names where rows have some.
 CELL, WITH_TEXT, NAMES = 0.5, 0.74, 1.0
-# Of a tile's side: between tiles, and for the words below.
+# Of a tile's side: between tiles, and for each line of words below.
 GAP, BELOW = 0.06, 0.2
-# Of a name below a tile, and of a line beside a row, in letters.
+# Of a line below a tile, and of one beside a row, in letters; names have two.
 BELOW_TILE, BESIDE_ROW = 14, 18
 
 
@@ -24,7 +25,7 @@ def draw(mosaic: Mosaic) -> Figure:
     """The sheet, with the names of rows at its left."""
     pixels, ratio = sheet(mosaic)
     rows, names = len(mosaic.rows), NAMES if any(name for name, _ in mosaic.rows) else 0.1
-    cell = WITH_TEXT if _has_text(mosaic) else CELL
+    cell = WITH_TEXT if _lines(mosaic) else CELL
     figure = framed(mosaic, names + cell * mosaic.columns, cell * ratio * rows + 0.1)
     axes = figure.subplots()
     extent = (0.0, float(mosaic.columns), float(rows), 0.0)
@@ -33,8 +34,10 @@ def draw(mosaic: Mosaic) -> Figure:
         for column, tile in enumerate(tiles):
             if tile.text:
                 place = column + 0.5 - GAP / 2, row + 1 - GAP / 2
-                axes.text(*place, shortened(tile.text, BELOW_TILE), size=SMALL, color=INK, ha="center", va="bottom")
-    axes.set_yticks([row + 0.5 - GAP / 2 for row in range(rows)], [_row_name(name) for name, _ in mosaic.rows])
+                axes.text(*place, _in_lines(tile.text, BELOW_TILE), size=SMALL, color=INK, ha="center", va="bottom")
+    axes.set_yticks(
+        [row + 0.5 - GAP / 2 for row in range(rows)], [_in_lines(name, BESIDE_ROW) for name, _ in mosaic.rows]
+    )
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=SMALL, labelcolor=INK, pad=2)
     axes.spines[:].set_visible(False)
@@ -46,7 +49,7 @@ def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
     rasters = [tile.raster for _, tiles in mosaic.rows for tile in tiles if tile.raster]
     height, width = (max(getattr(raster, side) for raster in rasters) for side in ("height", "width"))
     across = width + max(1, round(GAP * width))
-    down = height + max(1, round((GAP + (BELOW if _has_text(mosaic) else 0.0)) * height))
+    down = height + max(1, round((GAP + BELOW * _lines(mosaic)) * height))
     pixels = np.zeros((down * len(mosaic.rows), across * mosaic.columns, 4), np.uint8)
     for row, (_, tiles) in enumerate(mosaic.rows):
         for column, tile in enumerate(tiles):
@@ -56,12 +59,15 @@ def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
     return pixels, down / across
 
 
-def _row_name(name: str) -> str:
-    return "\n".join(shortened(line, BESIDE_ROW) for line in name.splitlines())
+def _in_lines(text: str, letters: int) -> str:
+    """A text in lines of so many letters, two for each of its own."""
+    return "\n".join(part for line in text.splitlines() for part in wrap(shortened(line, 2 * letters), letters))
 
 
-def _has_text(mosaic: Mosaic) -> bool:
-    return any(tile.text for _, tiles in mosaic.rows for tile in tiles)
+def _lines(mosaic: Mosaic) -> int:
+    """How many lines of words there are below tiles."""
+    texts = [_in_lines(tile.text, BELOW_TILE) for _, tiles in mosaic.rows for tile in tiles if tile.text]
+    return max((text.count("\n") + 1 for text in texts), default=0)
 
 
 def _opaque(raster: Raster) -> np.ndarray[Any, Any]:

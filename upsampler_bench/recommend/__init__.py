@@ -14,7 +14,7 @@ from upsampler_bench.errors import PlanError
 from upsampler_bench.quality.choice import PUBLISHED, mious
 from upsampler_bench.recommend.limits import QUANTITIES, Limit
 from upsampler_bench.report.lines import Condition, Line, conditions
-from upsampler_bench.results import Measurement, Run, UpsamplerInfo
+from upsampler_bench.results import INTERRUPTED, MEASURED, Measurement, Run, UpsamplerInfo
 from upsampler_bench.stats import Estimate
 
 PASSES, BORDERLINE, UNKNOWN, FAILS = "passes", "borderline", "unknown", "fails"
@@ -63,11 +63,11 @@ class Check:
     """The result of one limit, one capability or the guide for one operator.
 
     Attributes:
-        about: the metric's name, the capability's, or "guide".
+        about: the metric's name, the capability's, "guide", or "run": whether the operator ran at all.
         result: one of RESULTS.
         value: what was compared with the limit; None where there is none.
-        limit: None for a capability or the guide.
-        reason: why it is unknown, or why a capability is missing.
+        limit: of a metric alone.
+        reason: why it is unknown, or why a capability is missing, or why the operator did not run.
     """
 
     about: str
@@ -246,14 +246,22 @@ def _order(run: Run, line: Line, by: str, miou: float | None) -> float:
 
 
 def _checks(run: Run, line: Line, criteria: Criteria, probed: Run | None) -> Iterator[Check]:
-    if not any(measurement.readings for measurement in line.measurements):
-        yield Check(RUN, FAILS, reason=f"not measured: {line.reason}")
+    latency = run.metric("latency")
+    if not (line.reading(latency) if latency else any(one.readings for one in line.measurements)):
+        yield _check_run(run, line.measurements[0])
     for limit in criteria.limits:
         yield _check_limit(run, line, limit)
     if criteria.no_guide:
         yield _check_guide(next((info for info in run.upsamplers if info.name == line.operator), None))
     for capability in criteria.needs:
         yield _check_capability(probed, line.operator, capability)
+
+
+def _check_run(run: Run, measurement: Measurement) -> Check:
+    """An operator that did not run cannot be chosen; of one that a budget or Ctrl-C left out nothing is known."""
+    is_left_out = measurement.status == INTERRUPTED or run.settings.used_up in measurement.reason
+    result = UNKNOWN if is_left_out or measurement.status == MEASURED else FAILS
+    return Check(RUN, result, reason=f"not measured: {measurement.reason}".removesuffix(": "))
 
 
 def _check_limit(run: Run, line: Line, limit: Limit) -> Check:

@@ -31,8 +31,8 @@ from upsampler_bench.results import Run
 from upsampler_bench.units import counted
 
 WIDTH = 80
-# The least width of a column of names.
-NAME = 15
+# The least and the largest width of a column of names.
+NAME, MOST_NAME = 15, 28
 PEAK = "Memory is the peak beyond parameters and inputs."
 GUIDED = "On shapes a guide is an operator's only skip connection: do not rank guided operators with the others."
 
@@ -62,7 +62,7 @@ def _lines(made: Recommendation) -> Iterator[str]:
     for title, result in (("Borderline, the limit is within the interval", BORDERLINE), ("Fail", FAILS)):
         if candidates := made.with_result(result):
             yield from ("", f"{title}:")
-            width = max(NAME, *(len(one.name) for one in candidates))
+            width = min(MOST_NAME, max(NAME, *(len(one.name) for one in candidates)))
             for one in sorted(candidates, key=lambda one: one.miss):
                 yield from _hanging(f"  {one.name:{width}s} ", _reasons(made.run, one))
     yield from _unknown(made)
@@ -153,7 +153,7 @@ def _unknown(made: Recommendation) -> Iterator[str]:
     for reason, alike in names.items():
         yield from _hanging("  ", f"{', '.join(alike)}: {reason}")
     checks = {check.about: check for candidate in unknown for check in candidate.decisive}
-    untested = [about for about, check in checks.items() if check.limit is None and about != GUIDE]
+    untested = [about for about, check in checks.items() if check.limit is None and about not in (GUIDE, RUN)]
     if untested:
         yield f"To test: upsampler-bench capabilities {' '.join(f'--metrics {about}' for about in untested)}"
     if any(check.limit for check in checks.values()):

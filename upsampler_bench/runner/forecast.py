@@ -175,7 +175,9 @@ class Forecast:
         self._device_of: dict[str, str] = {}
         # By device: since when it is doing what, of which case.
         self._doing: dict[str, tuple[float, str, str]] = {}
+        # Operators that were lost under a condition, and in which mode operators were timed under one.
         self._lost: set[tuple[str, str]] = set()
+        self._timed: set[tuple[tuple[str, str], str]] = set()
         self._starts, self._calls, self._overhead = _Ratio(), _Ratio(), _Ratio()
         self._preparing: defaultdict[str, _Ratio] = defaultdict(_Ratio)  # by backend: some compile
 
@@ -278,6 +280,7 @@ class Forecast:
     def _spend(self, progress: _Progress, spent: float, needed: float, samples: int) -> None:
         """So many samples of a case have taken so long."""
         self._overhead.add(0.0, spent - progress.spent)
+        self._timed.add((progress.operator, progress.case.mode))
         progress.spent, progress.needed, progress.call = spent, needed, spent / samples
 
     def _call(self, progress: _Progress) -> float:
@@ -309,7 +312,8 @@ class Forecast:
 
     def _is_to_time(self, progress: _Progress) -> bool:
         """Whether a case will be timed: what was lost under one condition is taken to be lost under others."""
-        return progress.is_timed and (progress.spent > 0 or progress.operator not in self._lost)
+        was_timed = (progress.operator, progress.case.mode) in self._timed
+        return progress.is_timed and (was_timed or progress.operator not in self._lost)
 
     def _timing_left(self, progress: _Progress) -> float:
         if not self._is_to_time(progress):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +39,7 @@ PREPARING_SHARE = 0.5
 # The shortest time limit of an operator (s).
 LEAST_SECONDS = 1e-3
 # Packages in which an author of an operator does not look for an error.
-NOT_OWN = ("torch", "triton", "upsamplers", "upsampler_bench")
+NOT_OWN = {"torch", "triton", "numpy", "upsamplers", "upsampler_bench", *sys.stdlib_module_names}
 MEMORY_SIGNS = (
     "can't allocate memory",
     "not enough memory",
@@ -299,13 +300,13 @@ def why(problem: Exception) -> str:
 
 
 def _where(problem: Exception) -> str:
-    """The last line outside torch and this project that an exception came through, as " (my_file.py:12)"."""
-    frames = [
-        (frame, line)
+    """The last line of the operator's own file that an exception came through, as " (my_file.py:12)"."""
+    lines = [
+        f" ({Path(frame.f_code.co_filename).name}:{line})"
         for frame, line in walk_tb(problem.__traceback__)
         if str(frame.f_globals.get("__name__")).partition(".")[0] not in NOT_OWN
     ]
-    return f" ({Path(frames[-1][0].f_code.co_filename).name}:{frames[-1][1]})" if frames else ""
+    return lines[-1] if lines else ""
 
 
 def _marked(reading: Reading, monitor: ConditionMonitor) -> Reading:

@@ -308,8 +308,8 @@ def _previous(folder: Path, plan: Plan, stored: Mapping[str, object], device_nam
     run = storage.load(files[0])
     if keys := differing(run, {"plugins": None, **stored}, plan.settings, device_name):
         raise PlanError(
-            f"{files[0]} is of another run: {', '.join(keys)} differ; choose another --output-dir, or leave out "
-            "--resume to replace it"
+            f"{files[0]} is of another run: {', '.join(keys)} differ; leave out --resume, and "
+            "choose another --output-dir unless this run is to be replaced"
         )
     return run
 

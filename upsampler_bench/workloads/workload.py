@@ -214,14 +214,17 @@ def _model(case: Case) -> nn.Module:
         raise upsamplers.Unsupported(reason)
     guided = upsamplers.get(case.upsampler).needs_guide
 
+    made = []
+
     def make_upsampler(channels: int, guide_channels: int | None = None) -> upsamplers.Upsampler:
+        made.append(channels)
         return _operator(case, channels, guide_channels if guided else None)
 
     module = model.build(make_upsampler)
     if not isinstance(module, nn.Module):
         raise upsamplers.Unsupported(f"model {case.model} returned {type(module).__name__}, expected an nn.Module")
-    if not any(isinstance(one, upsamplers.Upsampler) for one in module.modules()):
-        raise upsamplers.Unsupported(f"model {case.model} has none of the operators that make_upsampler makes")
+    if not made:
+        raise upsamplers.Unsupported(f"model {case.model} never called make_upsampler, so there is no operator in it")
     return module
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_guide, require_values_to_norm
+from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional.average_pool import average_pool
 from upsamplers.functional.filter_per_image import filter_per_image
@@ -34,7 +35,7 @@ class A2U(Upsampler):
         guide_channels: G, a multiple of 32; C by default.
 
     Raises:
-        Unsupported: G is not a multiple of 32.
+        Unsupported: the scale is not 2, or G is not a multiple of 32.
     """
 
     needs_guide = True
@@ -42,6 +43,8 @@ class A2U(Upsampler):
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
+        if scale != 2:
+            raise Unsupported(f"a2u upsamples by 2 only, not by {scale}: its filters have stride 2")
         require_divisible(self.guide_channels, NORM_GROUPS, "the groups of A2U's norms")
         self.kernel_gen = _KernelGenerator(self.guide_channels)
 

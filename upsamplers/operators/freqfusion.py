@@ -47,7 +47,7 @@ class FreqFusion(Upsampler):
             "sim": offsets from similarities alone, scopes from features alone.
 
     Raises:
-        Unsupported: the channels do not fit, or an option does not.
+        Unsupported: the scale is not 2, the channels do not fit, or an option does not.
     """
 
     needs_guide = True
@@ -72,6 +72,8 @@ class FreqFusion(Upsampler):
         direction_feat: str = "sim_concat",
     ) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
+        if scale != 2:
+            raise Unsupported(f"freqfusion upsamples by 2 only, not by {scale}")
         require_option("compressed_channels", compressed_channels)
         require_option("lowpass_kernel", lowpass_kernel, odd=True)
         require_option("highpass_kernel", highpass_kernel, odd=True)

@@ -22,6 +22,9 @@ class IndexNet(Upsampler):
         channels: C.
         scale: 2.
         guide_channels: G; C by default.
+
+    Raises:
+        Unsupported: the scale is not 2.
     """
 
     needs_guide = True
@@ -29,6 +32,8 @@ class IndexNet(Upsampler):
 
     def __init__(self, channels: int, *, scale: int = 2, guide_channels: int | None = None) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
+        if scale != 2:
+            raise Unsupported(f"indexnet upsamples by 2 only, not by {scale}: its index map has stride 2")
         inside = 2 * self.guide_channels
         self.indexnet = nn.Sequential(
             nn.Conv2d(self.guide_channels, inside, 4, stride=2, padding=1, bias=False),

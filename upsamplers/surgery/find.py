@@ -162,7 +162,7 @@ def watch(model: nn.Module, example: Any, watched: Iterable[nn.Module]) -> Trace
         own = {name: value for name, value in vars(module).items() if name == "forward"}
         undo.callback(vars(module).update, own)
         undo.callback(vars(module).pop, "forward", None)
-        module.forward = followed
+        vars(module)["forward"] = followed
 
     with unchanged(model), ExitStack() as undo, _Recording(trace, stack):
         for module in model.modules():
@@ -261,13 +261,7 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     # Scripted and lazy modules do not let their attributes be restored.
     plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule | LazyModuleMixin)]
     attributes = [(vars(module), dict(vars(module))) for module in plain]
-    # Not those of other classes, which may refuse to be changed.
-    dicts = [
-        (value, dict(value))
-        for _, saved in attributes
-        for value in saved.values()
-        if type(value) in (dict, OrderedDict)
-    ]
+    dicts = [(value, dict(value)) for _, saved in attributes for value in saved.values() if isinstance(value, dict)]
     flags = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with _random_states(model), torch.no_grad():
@@ -277,8 +271,10 @@ def unchanged(model: nn.Module) -> Iterator[None]:
             yield
         finally:
             for live, saved in (*attributes, *dicts):
-                live.clear()
-                live.update(saved)
+                # Not by methods of a subclass, which may refuse.
+                own: Any = OrderedDict if isinstance(live, OrderedDict) else dict
+                own.clear(live)
+                own.update(live, saved)
             for module, training in flags:
                 module.training = training
             for buffer, value in buffers:

@@ -71,7 +71,7 @@ def replace(
         chosen = modules_named(model, _listed(modules))
     trace = Trace() if example is None else watch(model, example, chosen)
     plan = Plan(model, operator, options, step, trace, {module: name for name, module in model.named_modules()})
-    calling = paths_within(model, None if calls is True else _listed(() if calls is False else calls))
+    calling = paths_within(model, None if calls is True else _listed(calls if calls or calls == "" else ()))
     decide(plan, chosen, channels, calling)
     report = Replacement(operator, tuple(plan.replaced), tuple(plan.left))
     if not plan.replaced:
@@ -127,7 +127,7 @@ def _refuse_unusable(
         )
     if "_orig_mod" in model._modules:
         raise ReplacementError("the model is compiled; call replace before torch.compile")
-    if calls is not False and example is None:
+    if (calls or calls == "") and example is None:
         raise ReplacementError("calls= needs example=, what the model's forward takes: calls are found by running it")
 
 

@@ -51,7 +51,7 @@ def test_after_an_interruption_stored_sections_are_reported_and_the_others_named
     code, out, err = invoke(*ARGUMENTS)
     assert code == 130
     assert "ablation: already measured" in err
-    assert "Not measured, with what --accuracy has for them: gated." in " ".join(err.split())
+    assert "Not in the report, nor what --accuracy has for them: gated." in " ".join(err.split())
     assert "8×6×7" in out
 
 

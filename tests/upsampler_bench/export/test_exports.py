@@ -174,3 +174,14 @@ def test_roofline_times_are_not_exported():
     for name in ("github-action", "bencher"):
         written = export.get(name).files(run)
         assert not any(b"roofline" in content for content in written.values()), name
+
+
+def test_a_run_without_values_is_exported_to_junit_alone(tmp_path, capsys):
+    from upsampler_bench.commands.export import export as command
+
+    run = sample_run()
+    storage.save(replace(run, measurements=tuple(replace(row, readings=()) for row in run.measurements)), tmp_path)
+    with pytest.raises(PlanError, match="has no values to export; only --to junit lists its cases"):
+        command(tmp_path, ["bencher"])
+    command(tmp_path, ["junit", "bencher"])
+    assert {Path(line).name for line in capsys.readouterr().out.split()} == {"bencher.json", "junit.xml"}

@@ -167,3 +167,23 @@ def test_weights_from_a_file_take_the_place_of_the_initial_ones(tmp_path):
     read = subject.make(CASE.of("deconv"), seed=0, weights=str(tmp_path / "nearest.pth"))
     assert signature.ramp_error(read) == pytest.approx(0.25, abs=1e-6)
     assert signature.ramp_error(of("deconv")) > 1
+
+
+class Broken(Upsampler):
+    """Nearest, with a wrong size or a NaN."""
+
+    def __init__(self, channels, *, scale=2, by=None):
+        super().__init__(channels, scale=scale)
+        self.by = by
+
+    def forward(self, x):
+        out = F.interpolate(x, scale_factor=2.0)
+        return out[..., 1:] if self.by == "size" else out / 0 * 0
+
+
+@pytest.mark.parametrize(
+    ("by", "message"), [("size", r"shape \(1, 32, 48, 47\), expected \(1, 32, 48, 48\)"), ("NaN", "not finite")]
+)
+def test_a_wrong_output_has_no_signature(by, message):
+    with pytest.raises(ValueError, match=f"wrong output: {message}"):
+        signature.readings(Subject(Broken(32, by=by), 24, 24))

@@ -114,6 +114,25 @@ def test_an_operator_that_failed_in_the_run_is_not_recommended():
     assert "dysample-s+     not measured: RuntimeError: no kernel" in text.text([made])
 
 
+def test_an_operator_that_failed_after_its_memory_was_read_is_not_recommended_and_one_without_budget_is_unknown():
+    run = measured_run()
+
+    def lost(row, status, reason):
+        return replace(
+            row, status=status, reason=reason, readings=tuple(one for one in row.readings if one.metric != "latency")
+        )
+
+    rows = [
+        lost(row, "failed", "RuntimeError: late") if row.case.upsampler == "dysample-s+"
+        else lost(row, "skipped", run.settings.used_up) if row.case.upsampler == "carafe" else row
+        for row in run.measurements
+    ]  # fmt: skip
+    made = recommended(replace(run, measurements=tuple(rows)), no_guide=True)
+    assert "dysample-s+" in names(made, FAILS)
+    assert "carafe" in names(made, UNKNOWN)
+    assert "--metrics run" not in text.text([made])
+
+
 def test_operators_with_a_guide_fail_where_none_is_available():
     assert names(recommended(no_guide=True), FAILS) == {"sapa-b"}
 

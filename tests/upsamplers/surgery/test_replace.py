@@ -2,6 +2,7 @@
 
 import copy
 import random
+from collections import Counter, OrderedDict
 from typing import Any
 
 import pytest
@@ -106,6 +107,24 @@ def test_a_configuration_that_refuses_changes_stays() -> None:
     model.config = Frozen(depth=3)
     upsamplers.replace(model, "bilinear", example=image())
     assert model.config == {"depth": 3}
+
+
+def test_what_a_forward_counts_in_a_dict_of_any_class_is_put_back() -> None:
+    class Counting(One):
+        def __init__(self) -> None:
+            super().__init__(nn.Upsample(scale_factor=2))
+            self.counts = Counter(calls=3)
+            self.ordered = OrderedDict(first=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.counts["calls"] += 1
+            self.ordered["second"] = 2
+            return super().forward(x)
+
+    model = Counting()
+    upsamplers.replace(model, "bilinear", example=image())
+    assert model.counts == {"calls": 3}
+    assert list(model.ordered) == ["first"]
 
 
 def test_a_forward_that_fails_leaves_the_model_as_it_was() -> None:

@@ -310,6 +310,11 @@ def test_an_operator_of_a_wrong_size_is_no_replacement() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return F.interpolate(x, scale_factor=2)[..., 1:]
 
+    model = Head()
+    upsamplers.replace(model, "nearest", example=image(), calls=True)
+    model.upsamplers["0"] = Short(3)  # type: ignore[index]
+    with pytest.raises(ValueError, match="wrong output of Short"):
+        model(image())
     message = "wrong output of Short: 8 x 7 pixels, expected 8 x 8, 2 times those of x"
     with pytest.raises(ValueError, match=message):
         Short(3).upsample_to(torch.randn(1, 3, 4, 4), torch.randn(1, 3, 8, 8))

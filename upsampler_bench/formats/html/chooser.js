@@ -41,15 +41,15 @@ function choose() {
       { about, judge: (row, operator) => ({ true: 'passes', false: 'fails', null: 'unknown' })[answer(operator)] }
     )),
   ];
+  const latency = columnAt(table, 'latency');
   const candidates = table.rows.map((row) => {
     const operator = operators.get(row.name);
     const results = tests.map((test) => test.judge(row, operator));
-    // Without a single number an operator did not run here, so it cannot be chosen.
-    const ran = row.cells.some(([value]) => value !== null);
+    // Without a latency, or in a table without latencies without any number, an operator did not run here.
+    const ran = latency < 0 ? row.cells.some(([value]) => value !== null) : row.cells[latency][0] !== null;
     const result = ran ? RESULTS[Math.max(0, ...results.map((one) => RESULTS.indexOf(one)))] : 'not run';
     return { row, operator, results, result };
   });
-  const latency = columnAt(table, 'latency');
   const speed = ({ row }) => row.cells[latency]?.[0] ?? Infinity;
   const passing = candidates.filter(({ result }) => result === 'passes');
   passing.sort((a, b) => (b.operator.miou ?? -1) - (a.operator.miou ?? -1) || speed(a) - speed(b));
