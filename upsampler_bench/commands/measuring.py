@@ -81,7 +81,7 @@ def perform(
     )
     if ready.writer.folder is None:
         ready = replace(ready, writer=session.ResultWriter(storage.new_folder(parsed.name)))
-    elif not resume and (ready.writer.folder / storage.FILE).exists():
+    elif not resume and storage.is_stored_run(str(ready.writer.folder)):
         messages.print(f"The run in {ready.writer.folder} will be replaced.", soft_wrap=True)
     run = measure(ready)
     assert ready.writer.folder is not None

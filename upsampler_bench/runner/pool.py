@@ -84,11 +84,14 @@ class Pool:
 
     def _interrupt(self) -> None:
         """Lets every process finish its call and send what it has; a second time ends them at once."""
-        with self._lock:
-            self._interrupts += 1
-            processes = tuple(self._processes)
-        for process in processes:
-            self._stop(process)
+        try:
+            with self._lock:
+                self._interrupts += 1
+                processes = tuple(self._processes)
+            for process in processes:
+                self._stop(process)
+        except KeyboardInterrupt:  # pressed again meanwhile
+            self._interrupt()
 
     def _stop(self, process: Process) -> None:
         if self._finish_call and self._interrupts == 1:

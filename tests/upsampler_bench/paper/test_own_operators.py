@@ -143,7 +143,7 @@ def test_the_page_ranks_by_the_users_mious_and_says_so(tmp_path: Path) -> None:
         ("table4,mine,mIoU (%),high", "mIoU .%. is 'high'; expected a number"),
         ("table4,mine,mIoU (%),", "expected a number"),
         ("table4,mine,mIoU (%),-3", "expected a number from 0 to 100"),
-        ("table4,mine,mIoU (%),439", "expected a number from 0 to 100"),
+        ("table6,mine,AP,439", "expected a number from 0 to 100"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:
