@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from upsampler_bench.text import shortened
 CELL, WITH_TEXT, NAMES = 0.5, 0.74, 1.0
 # Of a tile's side: between tiles, and for each line of words below.
 GAP, BELOW = 0.06, 0.2
-# Of a line below a tile, and of one beside a row, in letters; names have two.
-BELOW_TILE, BESIDE_ROW = 14, 18
+# Of a line below a tile, and of one beside a row, in letters; a name has so many lines.
+BELOW_TILE, BESIDE_ROW, MOST_LINES = 14, 18, 3
 
 
 def draw(mosaic: Mosaic) -> Figure:
@@ -60,8 +59,13 @@ def sheet(mosaic: Mosaic) -> tuple[np.ndarray[Any, Any], float]:
 
 
 def _in_lines(text: str, letters: int) -> str:
-    """A text in lines of so many letters, two for each of its own."""
-    return "\n".join(part for line in text.splitlines() for part in wrap(shortened(line, 2 * letters), letters))
+    """A text in lines of so many letters; of a longer line up to three, in which wide letters have room."""
+    lines = []
+    for line in text.splitlines():
+        each = letters - 1 if len(line) > letters else letters
+        short = shortened(line, MOST_LINES * each)
+        lines += [short[start : start + each] for start in range(0, len(short), each)]
+    return "\n".join(lines)
 
 
 def _lines(mosaic: Mosaic) -> int:
