@@ -45,7 +45,13 @@ def sides(
     root = repository()
     commits = {"base": resolve(root, base), "head": resolve(root, head) if head else ""}
     _refuse_itself(root, base, commits)
-    plugins = [os.path.relpath(Path(one).resolve(), root.resolve()) if _is_inside(one) else one for one in plugins]
+    # Files are looked for at the same place in each side's tree.
+    plugins = [
+        os.path.relpath(Path(plugin).resolve(), root.resolve())
+        if plugin.endswith(".py") and not Path(plugin).is_absolute()
+        else plugin
+        for plugin in plugins
+    ]
     with tempfile.TemporaryDirectory(prefix="upsampler-bench-") as folder, contextlib.ExitStack() as checkouts:
         built = []
         for name, commit in commits.items():
@@ -129,11 +135,6 @@ def _checked_out(root: Path, commit: str, folder: Path) -> Iterator[Path]:
     finally:
         _git(root, "worktree", "remove", "--force", str(folder))
         _git(root, "worktree", "prune")
-
-
-def _is_inside(plugin: str) -> bool:
-    """Whether a plug-in is a file that each side has its own of."""
-    return plugin.endswith(".py") and not Path(plugin).is_absolute()
 
 
 def _is_new(plugin: str, tree: Path, root: Path) -> bool:

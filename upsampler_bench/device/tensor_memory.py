@@ -47,7 +47,7 @@ class LiveStorages(TorchDispatchMode):
         """Runs one operation and counts the storages it made."""
         self.operations += 1
         for storage in _storages((args, kwargs)):
-            self._follow(storage, 0)  # it was there before: a view of it makes nothing
+            self._follow(storage, 0)  # it existed before, so a view of it is not counted as made
         out = func(*args, **(kwargs or {}))
         for storage in _storages(out):
             self._follow(storage, storage.nbytes())

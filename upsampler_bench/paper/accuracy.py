@@ -15,7 +15,7 @@ from upsampler_bench.results import Accuracy, UpsamplerInfo
 
 # As in published.csv, whose other columns may be there too.
 COLUMNS = ("table", "upsampler", "figure", "ours")
-# Per cent; errors of depth are smaller.
+# The largest value of a figure: most are in per cent, errors of depth are smaller.
 MOST = 100
 
 

@@ -22,7 +22,7 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, tor
 def why_wrong(workload: Workload) -> str | None:
     """Runs forwards in eval mode; what is wrong with the output or with what they leave behind, or None.
 
-    In training a step came before, which must have given the operators of a model gradients.
+    In training, the step before this must have given the operators of a model gradients.
 
     A model's scores only have to be finite, its operator's own output is what bare cases check; in an engine the whole
     model was exported, and its scores are compared too.

@@ -81,7 +81,7 @@ def why_not_substitute(module: nn.Module) -> str | None:
     if reason := why_not_isolate(module):
         return reason
     if has_operators(module):
-        return "its calls were replaced before; replace them all at once, in the model as it was before"
+        return "its calls were replaced before; replace all of them at once, in a model that was not changed yet"
     if hasattr(module, HOLDER):
         return f"it has an attribute {HOLDER!r} of its own, the name that the operators would get"
     return None

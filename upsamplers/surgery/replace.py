@@ -71,6 +71,7 @@ def replace(
         chosen = modules_named(model, _listed(modules))
     trace = Trace() if example is None else watch(model, example, chosen)
     plan = Plan(model, operator, options, step, trace, {module: name for name, module in model.named_modules()})
+    # "" is the path of the model itself.
     calling = paths_within(model, None if calls is True else _listed(calls if calls or calls == "" else ()))
     decide(plan, chosen, channels, calling)
     report = Replacement(operator, tuple(plan.replaced), tuple(plan.left))

@@ -169,8 +169,7 @@ def _trained(
         losses.append(loss)
         if on_step is not None:
             on_step(len(losses), loss)
-        failure = (output_check.why_untrained(network) or "") if len(losses) == 1 else ""
-        if failure:
+        if len(losses) == 1 and (failure := output_check.why_untrained(network) or ""):
             break
         if not loss <= DIVERGED * losses[0]:  # true of a loss that is not a number, too
             failure = f"diverged at step {len(losses)}: the loss is {loss:.3g}, at first it was {losses[0]:.3g}"

@@ -59,6 +59,7 @@ def _plane(timed: Condition, of_quality: Condition, task: str) -> Plane | None:
     ranks = any(point.y_interval for point in points)
     best = _front(points) if ranks else []
     unguided = _front([point for point in points if point.name not in guided]) if ranks else []
+    names = [*everyone, *(line.operator for line in timed.lines)]
     lines = [Polyline(tuple((point.x, point.y) for point in best), steps=True)] if best else []
     if unguided and unguided != best:
         lines.append(Polyline(tuple((point.x, point.y) for point in unguided), dashed=True, steps=True))
@@ -73,7 +74,7 @@ def _plane(timed: Condition, of_quality: Condition, task: str) -> Plane | None:
         points=(*(replace(point, bold=point in best) for point in points), *small),
         lines=tuple(lines),
         fills=("measured here", "published mIoU, SegFormer-B1 on ADE20K") if small else None,
-        caption=" ".join(_caption(points, best, unguided, [*everyone, *_names(timed)], bool(small))),
+        caption=" ".join(_caption(points, best, unguided, names, bool(small))),
         slug=quality_slug(of_quality, task),
     )
 
@@ -92,10 +93,6 @@ def _point(timed: Condition, everyone: dict[str, Ranked], name: str, baseline: s
     value, half = found.value / size, found.half_width
     ends = (value - half / size, value + half / size) if half else None
     return Point(name, ratio.value, value, name, x_interval=interval(ratio), y_interval=ends)
-
-
-def _names(timed: Condition) -> list[str]:
-    return [line.operator for line in timed.lines]
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
