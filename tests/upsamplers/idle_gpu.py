@@ -82,6 +82,7 @@ def activate() -> None:
     driver.set_active(Driver())
     backend.is_interpreted = lambda: True  # so that tensors of the CPU are taken
     backend._Choice.backend = "triton"
+    torch.backends.cudnn.allow_tf32 = False  # as in measurements; else cuDNN convolves
 
 
 def keep_first_blocks() -> None:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from upsamplers.base import Upsampler
 from upsamplers.checks import require_divisible, require_features, require_option
+from upsamplers.functional.convolve import convolve
 from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -74,10 +75,15 @@ class Carafe(Upsampler):
         require_features(x, self.channels)
         return reassemble(
             x,
-            self.content_encoder(project(x, self.channel_compressor, backend=self.backend)),  # (B, Zk²s², H, W)
+            self.logits(x),
             self.up_kernel,
             groups=self.up_group,
             scale=self.scale,
             normalize="softmax",
             backend=self.backend,
         )
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Of the weights (B, Zk²s², H, W) for x (B, C, H, W)."""
+        compressed = project(x, self.channel_compressor, backend=self.backend)
+        return convolve(compressed, self.content_encoder, backend=self.backend)

@@ -11,6 +11,8 @@ from upsamplers.functional._torch.finite_points import are_finite, sample_grid
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
 from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.convolve import convolve
+from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import sample_points
 from upsamplers.registry import register
@@ -63,9 +65,10 @@ class DLU(Upsampler):
 
     def weights(self, x: Tensor) -> Tensor:
         """The reassembly weights (B, k², sH, sW) of x (B, C, H, W), at least in float32; they sum to one."""
-        compressed = self.channel_compressor(x)  # (B, compressed, H, W)
-        space = self.kernel_space_generator(compressed).softmax(1, dtype=coordinate_dtype(x))  # (B, k², H, W)
-        offsets = self.conv_offset(compressed)  # (B, 2s², H, W)
+        compressed = project(x, self.channel_compressor, backend=self.backend)  # (B, compressed, H, W)
+        space = convolve(compressed, self.kernel_space_generator, backend=self.backend)  # (B, k², H, W)
+        space = space.softmax(1, dtype=coordinate_dtype(x))
+        offsets = convolve(compressed, self.conv_offset, backend=self.backend)  # (B, 2s², H, W)
         if uses_triton(self.backend, space, offsets, scale=self.scale):
             return sample_points(space, offsets, self.scale, backend="triton")
         points = _points(pixel_shuffle(offsets.to(space.dtype), self.scale), self.scale)

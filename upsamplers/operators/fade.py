@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from upsamplers.base import Upsampler, reset_layers
 from upsamplers.checks import require_features, require_guide, require_option
 from upsamplers.errors import Unsupported
+from upsamplers.functional.convolve import convolve
 from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.registry import register
@@ -114,8 +115,9 @@ class _KernelGenerator(_XavierConvolutions):
 
     def forward(self, x: Tensor, guide: Tensor, backend: str = "auto") -> tuple[Tensor, Tensor]:
         """What the guide (B, k², sH, sW) and x (B, k², H, W) add to the logits."""
-        compressed = project(guide, self.compressor_en, backend=backend)
-        return self.content_encoder(compressed), self.content_encoder(project(x, self.compressor_de, backend=backend))
+        of_guide = convolve(project(guide, self.compressor_en, backend=backend), self.content_encoder, backend=backend)
+        of_x = convolve(project(x, self.compressor_de, backend=backend), self.content_encoder, backend=backend)
+        return of_guide, of_x
 
 
 class _GateGenerator(_XavierConvolutions):

@@ -11,7 +11,9 @@ from upsamplers.checks import require_divisible, require_features, require_guide
 from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from upsamplers.functional._torch.precision import coordinate_dtype
+from upsamplers.functional.convolve import convolve
 from upsamplers.functional.group_norm import group_norm
+from upsamplers.functional.project import project
 from upsamplers.functional.reassemble import reassemble
 from upsamplers.functional.sample_points import bilinear_positions, displacement, sample_points
 from upsamplers.registry import register
@@ -136,27 +138,30 @@ class FreqFusion(Upsampler):
         require_guide(guide, x, self.guide_channels, self.scale)
         low, high, logits_of_guide = self._compressed(x, guide)
         mask = self._lowpass_logits(low, high)
-        logits = logits_of_guide + self._lowpass(self.content_encoder2(low), mask, scale=2)
+        logits = logits_of_guide + self._lowpass(self._encoded(low, self.content_encoder2), mask, scale=2)
         sharpened = guide + (guide - self._highpass(guide, logits))
         return self._upsampled(x, low, high, mask), sharpened.to(guide.dtype)
 
     def _compressed(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compressed x (B, m, H, W), compressed and sharpened guide (B, m, 2H, 2W), its high-pass logits before."""
-        high = self.hr_channel_compressor(guide)
-        logits = self.content_encoder2(high)  # (B, kh², 2H, 2W)
+        high = project(guide, self.hr_channel_compressor, backend=self.backend)
+        logits = self._encoded(high, self.content_encoder2)  # (B, kh², 2H, 2W)
         high = high + (high - self._highpass(high, logits))
-        return self.lr_channel_compressor(x), high, logits
+        return project(x, self.lr_channel_compressor, backend=self.backend), high, logits
 
     def _lowpass_logits(self, low: Tensor, high: Tensor) -> Tensor:
         """Of the kernels that upsample x: (B, kl², 2H, 2W)."""
-        logits = self.content_encoder(high)
-        return logits + self._lowpass(self.content_encoder(low), logits, scale=2)  # type: ignore[no-any-return]
+        logits = self._encoded(high, self.content_encoder)
+        return logits + self._lowpass(self._encoded(low, self.content_encoder), logits, scale=2)
 
     def _upsampled(self, x: Tensor, low: Tensor, high: Tensor, mask: Tensor) -> Tensor:
         out = self._lowpass(x, mask, scale=2)
         if self.dysampler is not None:
             out = sample_points(out, self.dysampler(low, high, self.backend), 1, factor=2.0, backend=self.backend)
         return out
+
+    def _encoded(self, x: Tensor, encoder: nn.Module) -> Tensor:
+        return convolve(x, encoder, backend=self.backend)
 
     def _lowpass(self, x: Tensor, logits: Tensor, *, scale: int) -> Tensor:
         return self._reassembled(x, logits, self.lowpass_kernel, self.hamming_lowpass, scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from upsamplers.functional._torch.point_blocks import Neighbourhood
 from upsamplers.functional._torch.precision import coordinate_dtype, without_autocast
 from upsamplers.functional.attended_points import attended_points
 from upsamplers.functional.backend import uses_triton
+from upsamplers.functional.convolve import convolve
+from upsamplers.functional.project import project
 from upsamplers.registry import register
 
 
@@ -111,7 +114,8 @@ class LDAAQU(Upsampler):
         require_features(x, self.channels)
         with without_autocast(x):
             normed = self._normed(self.layer_norm.norm, x)  # (B, C, H, W)
-            key, query = _called(self.proj_k, normed), _called(self.proj_q, normed).contiguous()
+            by = partial(project, backend=self.backend)
+            key, query = _called(self.proj_k, normed, by), _called(self.proj_q, normed, by).contiguous()
             del normed
             size = (self.scale * x.shape[2], self.scale * x.shape[3])
             query = F.interpolate(query, size=size, mode="bilinear", align_corners=True)  # (B, C/r, sH, sW)
@@ -131,7 +135,8 @@ class LDAAQU(Upsampler):
         depthwise, norm, activation, projection = self.conv_offset
         out = _called(depthwise, query.reshape(batch * groups, channels // groups, tall, wide))
         out = activation(self._normed(norm.norm, out))  # type: ignore[arg-type]
-        return _called(projection, out).reshape(batch, 2 * groups * self.hood.points, tall, wide)
+        out = _called(projection, out, partial(convolve, backend=self.backend))
+        return out.reshape(batch, 2 * groups * self.hood.points, tall, wide)
 
     def _normed(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
         """The layer norm of x (B, C, H, W) over its channels, in float32 at least."""
@@ -152,12 +157,12 @@ class _ChannelNorm(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
 
-def _called(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer makes of x, in x's dtype, whatever the dtype of its parameters."""
+def _called(layer: nn.Module, x: Tensor, by: Callable[[Tensor, nn.Module], Tensor] | None = None) -> Tensor:
+    """What a layer makes of x, in x's dtype, whatever the dtype of its parameters; `by` calls it where they agree."""
     parameters = dict(layer.named_parameters())
     if any(parameter.dtype != x.dtype for parameter in parameters.values()):
         cast = {name: parameter.to(x.dtype) for name, parameter in parameters.items()}
         out: Tensor = functional_call(layer, cast, x)
     else:
-        out = layer(x)
+        out = layer(x) if by is None else by(x, layer)
     return out

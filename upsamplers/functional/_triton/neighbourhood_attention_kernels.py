@@ -14,7 +14,7 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton.launch import IN_FLOAT32, tuned
+from upsamplers.functional._triton.launch import IN_FLOAT32, PRECISION, tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, LOWEST, blocks, image_tile, output_tile
 from upsamplers.functional.backend import next_power_of_2
 
@@ -23,8 +23,7 @@ KEYS = ("depth", "channels", *AUTOTUNE_KEYS, "stride_xw", "stride_ow", "K", "S")
 FORWARD = blocks(
     ("BLOCK_H", "BLOCK_W", "BLOCK_N", "BLOCK_C"),
     (8, 8, 16, 64, 4), (8, 16, 32, 64, 8), (8, 16, 16, 64, 8), (8, 8, 32, 64, 8), (4, 16, 16, 64, 4),
-    (8, 8, 32, 128, 8), (8, 16, 16, 128, 8), (8, 8, 32, 32, 4), (8, 16, 16, 32, 4), (4, 8, 32, 32, 4),
-    (4, 4, 16, 16, 4),
+    (8, 8, 32, 128, 8), (8, 16, 16, 128, 8), (8, 8, 32, 32, 4), (8, 16, 16, 32, 4), (4, 4, 16, 16, 4),
 )  # fmt: skip
 DQUERY = blocks(
     ("BLOCK_H", "BLOCK_W", "BLOCK_N", "BLOCK_C"),
@@ -133,7 +132,7 @@ def channel_products(
     return result
 
 
-@tuned(FORWARD, KEYS, fits=fits, derived=DERIVED)
+@tuned(FORWARD, KEYS, fits=fits, derived=DERIVED | PRECISION)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def neighbourhood_attention_fwd_kernel(
     query, key, x, out,
@@ -141,7 +140,7 @@ def neighbourhood_attention_fwd_kernel(
     stride_qb, stride_qc, stride_qh, stride_qw, stride_kb, stride_kc, stride_kh, stride_kw,
     stride_xb, stride_xc, stride_xh, stride_xw, stride_ob, stride_oc, stride_oh, stride_ow,
     K: tl.constexpr, S: tl.constexpr, DEPTH: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
-    BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, IN_FLOAT32: tl.constexpr,
+    BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, IN_FLOAT32: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """out = Σ_n softmax_n(factor · query · key_n) · x_n over the window of each output pixel, for BLOCK_C channels."""
     batch, head = image_tile(heads)
@@ -164,7 +163,7 @@ def neighbourhood_attention_fwd_kernel(
             stride_kc, stride_kh, stride_kw, IN_FLOAT32,
         )  # fmt: skip
         seen = is_key[None, :] & in_window(key_row[None, :], key_column[None, :], top, left, K)
-        logits = tl.where(seen, tl.dot(q, k, input_precision="ieee") * factor, LOWEST)
+        logits = tl.where(seen, tl.dot(q, k, input_precision=PRECISION) * factor, LOWEST)
         previous = running_max
         running_max = tl.maximum(running_max, tl.max(logits, axis=1, keep_dims=True))
         weights = tl.where(seen, tl.exp(logits - running_max), 0.0)
@@ -174,7 +173,7 @@ def neighbourhood_attention_fwd_kernel(
             x, key_row[:, None], key_column[:, None], is_key[:, None], channel, channels,
             stride_xc, stride_xh, stride_xw, IN_FLOAT32,
         )  # fmt: skip
-        result = tl.dot(weights.to(value.dtype), value, result * rescale, input_precision="ieee")
+        result = tl.dot(weights.to(value.dtype), value, result * rescale, input_precision=PRECISION)
     out += batch * stride_ob + head * channels * stride_oc
     o_ptrs = out + (row * stride_oh + column * stride_ow + channel * stride_oc)
     tl.store(o_ptrs, (result / total).to(out.dtype.element_ty), mask=is_out & (channel < channels))

@@ -5,8 +5,9 @@ happen in registers, in float32 for every dtype; no coordinate is ever stored. W
 bilinear interpolation.
 
 A program has a tile of output pixels, whose points lie in few rows of x, and some channels of one group. A point is
-computed once and serves all channels of a program. The loop takes one channel at a time where rows are contiguous, so
-that a pointer moves by what is the same for all threads; as many as threads read at once where channels are contiguous.
+computed once and serves all channels of a program. The loop takes one or two channels at a time where rows are
+contiguous, so that a pointer moves by what is the same for all threads; as many as threads read at once where channels
+are contiguous.
 Nothing but the output is masked: threads beyond the last pixel read the last one.
 
 The gradient of x is gathered: a pixel adds up what the outputs of its 3 x 3 neighbours read of it, in a fixed order.
@@ -29,10 +30,11 @@ KEYS = ("channels", *AUTOTUNE_KEYS, "S", "stride_xw", "HAS_SCOPES")
 ANY_KEYS = (*KEYS, "HAS_OFFSETS")  # of kernels that also take none
 SIZES = ("BLOCK_C", "STEP_C", "BLOCK_H", "BLOCK_W")
 # Contiguous rows: one to four output pixels of a row a thread, eight in half precision. More channels compute a point
-# less often, fewer leave more programs. Contiguous channels: 16 bytes a thread, two to four threads a pixel.
+# less often, fewer leave more programs; of two a step, both are read before one is written. Contiguous channels: 16
+# bytes a thread, two to four threads a pixel.
 ROWS = (
     (16, 1, 4, 128, 4), (16, 1, 8, 32, 2), (16, 1, 8, 64, 4), (16, 1, 16, 64, 8), (32, 1, 4, 64, 8), (32, 1, 1, 256, 8),
-    (64, 1, 8, 32, 8), (32, 1, 2, 128, 4), (32, 1, 8, 64, 2),
+    (64, 1, 8, 32, 8), (32, 1, 2, 128, 4), (32, 1, 8, 64, 2), (16, 2, 4, 128, 4), (16, 2, 4, 64, 2),
 )  # fmt: skip
 CHANNELS = ((64, 16, 4, 8, 4), (64, 8, 8, 8, 4), (64, 32, 4, 8, 4), (64, 16, 8, 8, 4), (32, 16, 4, 8, 4))
 # A program has all channels of a group: small features need small tiles for enough programs.
@@ -53,8 +55,8 @@ UNMASKED = {"UNMASKED": lambda given: given["channels"] % given["STEP_C"] == 0}
 
 
 def for_layout(config: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether a configuration is for the layout of x: several channels a step only where channels are contiguous."""
-    return bool((config.kwargs["STEP_C"] > 1) == (arguments["stride_xc"] == 1))
+    """Whether a configuration is for the layout of x: many channels a step only where channels are contiguous."""
+    return bool((config.kwargs["STEP_C"] > 2) == (arguments["stride_xc"] == 1))
 
 
 def gathers_layout(config: Any, arguments: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from upsamplers.functional._triton.launch import IN_FLOAT32, tuned
+from upsamplers.functional._triton.launch import IN_FLOAT32, PRECISION, tuned
 from upsamplers.functional._triton.tiles import AUTOTUNE_KEYS, blocks, image_tile
 
 KEYS = ("channels", *AUTOTUNE_KEYS, "BLOCK_N", "SHUFFLE", "stride_xp", "HAS_NORM")
@@ -27,12 +27,12 @@ def fits(config: Any, arguments: Mapping[str, Any]) -> bool:
 
 @triton.jit
 def load_weights(weight, output, is_output, channel, channels):
-    """Weights (N, K) of outputs and channels; zero for outputs of another projection."""
-    w_ptrs = weight + (output[:, None] * channels + channel[None, :])
-    return tl.load(w_ptrs, mask=is_output[:, None] & (channel < channels)[None, :], other=0.0)
+    """Weights (K, N) of channels and outputs; zero for outputs of another projection."""
+    w_ptrs = weight + (output[None, :] * channels + channel[:, None])
+    return tl.load(w_ptrs, mask=is_output[None, :] & (channel < channels)[:, None], other=0.0)
 
 
-@tuned(BLOCKS, KEYS, fits=fits, derived=IN_FLOAT32)
+@tuned(BLOCKS, KEYS, fits=fits, derived=IN_FLOAT32 | PRECISION)
 @triton.jit(do_not_specialize=AUTOTUNE_KEYS)
 def project_fwd_kernel(
     x, weight, second_weight, bias, second_bias, norm_scale, norm_shift, out,
@@ -40,7 +40,7 @@ def project_fwd_kernel(
     stride_xb, stride_xc, stride_xp, stride_ob, stride_oc, stride_op,
     SHUFFLE: tl.constexpr, BLOCK_N: tl.constexpr, HAS_SECOND: tl.constexpr, HAS_BIAS: tl.constexpr,
     HAS_SECOND_BIAS: tl.constexpr, HAS_NORM: tl.constexpr, ALIGN: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_P: tl.constexpr, IN_FLOAT32: tl.constexpr,
+    BLOCK_K: tl.constexpr, BLOCK_P: tl.constexpr, IN_FLOAT32: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """out[n·r² + q, p] = bias[n] + Σ_c weight[n, c] · x[c·r² + q, p] for r = SHUFFLE and each of its r² sub-pixels q.
 
@@ -51,31 +51,31 @@ def project_fwd_kernel(
     pixels, stride_xc, stride_oc = pixels // ALIGN * ALIGN, stride_xc // ALIGN * ALIGN, stride_oc // ALIGN * ALIGN
     pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     output = tl.arange(0, BLOCK_N)
-    is_pixel = (pixel < pixels)[None, :]
+    is_pixel = (pixel < pixels)[:, None]
     is_first, is_second = output < outputs, (output >= outputs) & (output < outputs + second_outputs)
     x += batch * stride_xb
-    total = tl.zeros([BLOCK_N, BLOCK_P], tl.float32)
+    total = tl.zeros([BLOCK_P, BLOCK_N], tl.float32)
     for start in range(0, channels, BLOCK_K):
         channel = start + tl.arange(0, BLOCK_K)
         x_channel = channel * SUBS + sub
-        mask = (channel < channels)[:, None] & is_pixel
-        value = tl.load(x + ((x_channel * stride_xc)[:, None] + (pixel * stride_xp)[None, :]), mask=mask, other=0.0)
+        mask = (channel < channels)[None, :] & is_pixel
+        value = tl.load(x + ((x_channel * stride_xc)[None, :] + (pixel * stride_xp)[:, None]), mask=mask, other=0.0)
         if HAS_NORM:
             offs_n = batch * (channels * SUBS) + x_channel
             scale = tl.load(norm_scale + offs_n, mask=channel < channels, other=0.0)
             shift = tl.load(norm_shift + offs_n, mask=channel < channels, other=0.0)
-            value = (value.to(tl.float32) * scale[:, None] + shift[:, None]).to(value.dtype)
+            value = (value.to(tl.float32) * scale[None, :] + shift[None, :]).to(value.dtype)
         weights = load_weights(weight, output, is_first, channel, channels)
         if HAS_SECOND:
             weights += load_weights(second_weight, output - outputs, is_second, channel, channels)
         if IN_FLOAT32:
             value = value.to(tl.float32)
-        total = tl.dot(weights.to(value.dtype), value, total, input_precision="ieee")
+        total = tl.dot(value, weights.to(value.dtype), total, input_precision=PRECISION)
 
     if HAS_BIAS:
-        total += tl.load(bias + output, mask=is_first, other=0.0).to(tl.float32)[:, None]
+        total += tl.load(bias + output, mask=is_first, other=0.0).to(tl.float32)[None, :]
     if HAS_SECOND_BIAS:
-        total += tl.load(second_bias + (output - outputs), mask=is_second, other=0.0).to(tl.float32)[:, None]
-    o_ptrs = out + batch * stride_ob + (((output * SUBS + sub) * stride_oc)[:, None] + (pixel * stride_op)[None, :])
-    mask = (is_first | is_second)[:, None] & is_pixel
+        total += tl.load(second_bias + (output - outputs), mask=is_second, other=0.0).to(tl.float32)[None, :]
+    o_ptrs = out + batch * stride_ob + (((output * SUBS + sub) * stride_oc)[None, :] + (pixel * stride_op)[:, None])
+    mask = (is_first | is_second)[None, :] & is_pixel
     tl.store(o_ptrs, total.to(out.dtype.element_ty), mask=mask)
