@@ -113,7 +113,7 @@ class Settings:
             processes, that of their mean, if they did not differ.
         min_samples: samples that an operator needs at least.
         processes: that share an operator's samples, each a fresh one: intervals contain the spread between them.
-        warmup_seconds, warmup_calls: both are reached before the first sample.
+        warmup_seconds, warmup_calls: both are reached before the first sample, or a sixth of the time limit is used up.
         malloc: "keep" holds the heap between calls (CPU, glibc); "default" leaves it.
         cache: "cold" flushes the L2 cache before each call (CUDA); "warm" leaves it.
         cuda_graph: time the replay of a captured graph (CUDA).

@@ -39,7 +39,7 @@ from upsampler_bench.text import cleaned
 
 
 class Commands(TyperGroup):
-    """Ends what typer would end without a word, or with 1, which here means a regression."""
+    """Ends what typer would end without a word, or with 1, which here means that a check failed."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
@@ -84,7 +84,7 @@ app.add_typer(baseline.app, name="baseline")
 
 
 def main() -> NoReturn:
-    """Runs the command line; the one place where the process is ended."""
+    """Runs the command line, and ends the process with its exit code."""
     import warnings
 
     if any(action == "error" for action, *_ in warnings.filters):  # PYTHONWARNINGS: other packages warn

@@ -110,24 +110,23 @@ def toml(path: Path) -> dict[str, Any]:
 
 
 def parse(keys: Mapping[str, Any]) -> Plan:
-    """A plan from its keys, each a value or a list of values; a hyphen in a key is as good as an underscore.
+    """A plan from its keys, each a value or a list of values.
 
     Raises:
         PlanError: naming the key, what was found and what is accepted.
     """
     plan: dict[str, Any] = {}
     settings: dict[str, Any] = {}
-    for given, value in keys.items():
-        key = given.replace("-", "_")
+    for key, value in keys.items():
         if key in _LISTS:
-            plan[key] = tuple(dict.fromkeys(_LISTS[key](item, given) for item in _as_list(value, given)))
+            plan[key] = tuple(dict.fromkeys(_LISTS[key](item, key) for item in _as_list(value, key)))
         elif key in ("name", "device"):
-            plan[key] = _text(value, given)
+            plan[key] = _text(value, key)
         elif key in _SETTINGS:
-            settings[key] = _setting(key, value, given)
+            settings[key] = _setting(key, value)
         else:
             known = (*_LISTS, "name", "device", *_SETTINGS)
-            raise PlanError(f"no plan key {given!r}; {nearest(key, known)}")
+            raise PlanError(f"no plan key {key!r}; {nearest(key, known)}")
     parsed = Plan(**plan)
     parsed = replace(parsed, settings=_with_processes(Settings(**settings), settings, parsed.backend))
     if parsed.settings.budget and parsed.settings.processes > 1:
@@ -314,23 +313,23 @@ def _choice(choices: tuple[str, ...]) -> Callable[[object, str], str]:
     return read
 
 
-def _setting(key: str, value: object, given: str) -> object:
+def _setting(key: str, value: object) -> object:
     if key in _NAMES:
-        return tuple(dict.fromkeys(_NAMES[key](name, given) for name in _as_list(value, given)))
+        return tuple(dict.fromkeys(_NAMES[key](name, key) for name in _as_list(value, key)))
     if key in _CHOICES:
-        return _choice(_CHOICES[key])(value, given)
+        return _choice(_CHOICES[key])(value, key)
     default = getattr(Settings(), key)
     if isinstance(default, str):
         return str(value)
     if isinstance(default, bool) != isinstance(value, bool):
         expected = "true or false" if isinstance(default, bool) else "a number"
-        raise PlanError(f"{given} is {value!r}; expected {expected}")
+        raise PlanError(f"{key} is {value!r}; expected {expected}")
     accepted = (int, float) if isinstance(default, float) else int
     if not isinstance(value, accepted) or not 0 <= value < math.inf or (key in _POSITIVE and not value):
         kind = "a number" if isinstance(default, float) else "an integer"
-        raise PlanError(f"{given} is {value!r}; expected {kind} {'above 0' if key in _POSITIVE else 'from 0'}")
+        raise PlanError(f"{key} is {value!r}; expected {kind} {'above 0' if key in _POSITIVE else 'from 0'}")
     if value >= 2**63 or (key == "threads" and value > MOST_THREADS):
-        raise PlanError(f"{given} is {value!r}, which is too large")
+        raise PlanError(f"{key} is {value!r}, which is too large")
     return type(default)(value)
 
 

@@ -123,9 +123,11 @@ def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def minutes(seconds: float) -> str:
-    """Seconds in words: 42 s, 2.5 min."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+def time_text(seconds: float) -> str:
+    """Seconds in words: 42 s, 2.5 min, 25.0 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def counted(count: int, noun: str) -> str:

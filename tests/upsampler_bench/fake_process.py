@@ -19,7 +19,7 @@ from upsampler_bench.runner.protocol import Message, Request
 
 ROUNDS, TURN = 10, 3
 # Of a plan that takes no time.
-QUICK = {"mode": "inference", "max_time": 0.1, "warmup-calls": 1, "warmup-seconds": 0.0, "min-samples": 6}
+QUICK = {"mode": "inference", "max_time": 0.1, "warmup_calls": 1, "warmup_seconds": 0.0, "min_samples": 6}
 
 
 class Silence:

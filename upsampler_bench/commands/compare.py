@@ -57,7 +57,10 @@ def compare(
     plugin: Plugin = None,
     own_environment: Annotated[
         bool,
-        typer.Option("--own-environment/--same-environment", help="Install the dependencies of a base that differ."),
+        typer.Option(
+            "--own-environment/--same-environment",
+            help="Give a revision with other dependencies an environment of its own.",
+        ),
     ] = True,
     output_dir: Annotated[Path | None, typer.Option(help="Where to write; without it nothing is written.")] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help=f"Default {', '.join(FORMATS)}.")] = None,

@@ -17,7 +17,7 @@ from upsampler_bench.commands.exit_codes import FINE, INTERRUPTED
 from upsampler_bench.commands.reporting import check_formats, drawing_seconds, report
 from upsampler_bench.errors import ResultsError
 from upsampler_bench.results import COMPLETE, Run
-from upsampler_bench.units import counted, minutes
+from upsampler_bench.units import counted, time_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,8 +63,7 @@ def perform(
     from upsampler_bench.runner import session
 
     check_formats(formats)
-    plan_keys = {key.replace("-", "_"): value for key, value in plan.read(plan_name).items()}
-    parsed = plan.parse({**plan_keys, **keys})
+    parsed = plan.parse({**plan.read(plan_name), **keys})
     if resume and output is None:
         output = _unfinished(parsed.name, shard)
     ready = session.prepare(parsed, output, resume=resume, shard=shard or "", devices=devices or "")
@@ -112,8 +111,8 @@ def duration(sessions: Sequence[Session], after: float) -> str:
     expected = after + sum(expected for expected, _ in pairs)
     most = LONGER * after + sum(most for _, most in pairs)
     if budget := sessions[0].settings.budget:
-        return f"about {minutes(expected)}, skipped beyond {minutes(budget)}"
-    return f"about {minutes(expected)}, at most {minutes(most)} in all"
+        return f"about {time_text(expected)}, skipped beyond {time_text(budget)}"
+    return f"about {time_text(expected)}, at most {time_text(most)} in all"
 
 
 def _expectation(ready: Session) -> tuple[float, float]:

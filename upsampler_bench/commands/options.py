@@ -59,6 +59,7 @@ Devices = Annotated[
     typer.Option(help="Share the conditions among GPUs, such as 0,1 or all; or cores, cpu:0,cpu:1.", metavar="0,1"),
 ]
 Timeout = Annotated[
-    float | None, typer.Option(help="Stop an operator that does not respond for this many seconds. Default: 120.")
+    float | None,
+    typer.Option(help="Stop an operator that does not respond for this many seconds. Default: the plan's, or 120."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

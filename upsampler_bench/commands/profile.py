@@ -36,7 +36,9 @@ COMPARED = ("markdown", "html", "terminal")
 
 
 def profile(
-    upsampler: Annotated[list[str] | None, typer.Argument(help="Operators to profile. Default: all.")] = None,
+    upsampler: Annotated[
+        list[str] | None, typer.Argument(help="Operators to profile. Default: all that no image guides.")
+    ] = None,
     backend: Backend = None,
     shape: Shape = None,
     batch: Batch = None,
@@ -64,7 +66,7 @@ def profile(
 
     On a GPU kernel by kernel. The same as `run --plan profile`, and a trace
     for Perfetto (trace.json.gz). With --compare, what was added, removed, or
-    takes another time.
+    takes another time; written only where --output-dir says.
 
     Exit codes: 0 fine, 2 misuse or nothing measured, 130 interrupted.
     """

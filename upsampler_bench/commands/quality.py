@@ -20,11 +20,17 @@ def quality(
         typer.Option("--task", help="Measure only this: signature, shapes or reconstruction. Repeat for more."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Short trainings, to see that everything works.")] = False,
-    seeds: Annotated[int | None, typer.Option(help="Networks to train per operator and task. Default: 3.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Networks to train per operator and task. Default: 3, or 1 with --quick.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The first of the seeds. Default: 0.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of one training.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the scenes in pixels, a multiple of 8.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of a training.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of one training. Default: 400.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the scenes in pixels, a multiple of 8. Default: 72.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate of a training. Default: 0.004.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Folder with the four Fashion-MNIST files.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="Checkpoint to measure the signature of; without --task nothing is trained.")

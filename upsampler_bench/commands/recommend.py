@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,14 +30,18 @@ def recommend(
     results: Annotated[
         list[Path] | None, typer.Argument(help="Stored runs; by default the newest that suits in runs/ and reports/.")
     ] = None,
-    max_latency: Annotated[str | None, typer.Option(help="E.g. 20ms, or 1.5x: a ratio to the baseline.")] = None,
-    max_train_latency: Annotated[str | None, typer.Option(help="The same for a training step.")] = None,
-    max_memory: Annotated[str | None, typer.Option(help="Peak of a forward, e.g. 200MiB or 2x.")] = None,
-    max_train_memory: Annotated[str | None, typer.Option(help="The same for a training step.")] = None,
-    max_params: Annotated[str | None, typer.Option(help="E.g. 50K or 1M, biases included.")] = None,
-    max_gflops: Annotated[str | None, typer.Option(help="Multiply-adds (mac) in 1e9.")] = None,
-    no_guide: Annotated[bool, typer.Option("--no-guide", help="No operators that take an encoder feature.")] = False,
-    needs: Annotated[list[str] | None, typer.Option(help="A capability, e.g. onnx or bfloat16.")] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(help="Longest forward, e.g. 20ms, or 1.5x (of the baseline's).")
+    ] = None,
+    max_train_latency: Annotated[str | None, typer.Option(help="Longest training step, likewise.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Largest peak of a forward, e.g. 200MiB or 2x.")] = None,
+    max_train_memory: Annotated[str | None, typer.Option(help="Largest peak of a training step, likewise.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Most parameters, e.g. 50K or 1M, biases included.")] = None,
+    max_gflops: Annotated[str | None, typer.Option(help="Most multiply-adds (mac), in 1e9.")] = None,
+    no_guide: Annotated[bool, typer.Option("--no-guide", help="Leave out guided operators.")] = False,
+    needs: Annotated[
+        list[str] | None, typer.Option(help="Capability that it must have, e.g. onnx or bfloat16. Repeat for more.")
+    ] = None,
     by: Annotated[str, typer.Option(help="Choose by miou, latency, memory, params, ...")] = "miou",
     quality: Annotated[
         str | None,
@@ -111,14 +116,13 @@ def _runs(paths: Sequence[Path], criteria: Criteria, keys: Mapping[str, str]) ->
     ranking = [of_quality] if of_quality else []
     if newest is None:
         return [*_measured(criteria, keys), *ranking]
-    # Of the same device, else of another of its kind: the text names the device.
-    here = newest[1].environment
-    probed = storage.newest_run(
-        nested=True, suits=lambda run: _is_probed(run) and run.environment.device_name == here.device_name
-    ) or storage.newest_run(
-        nested=True, suits=lambda run: _is_probed(run) and run.environment.device_kind == here.device_kind
-    )
-    return [newest, *([probed] if probed else []), *ranking]
+    # With all that is asked for, else with some; of the same device, else of another of its kind, which the text names.
+    for needs, same in product((criteria.needs, ()), ("device_name", "device_kind")):
+        device = getattr(newest[1].environment, same)
+        suits = partial(_is_probed, needs=needs, same=same, device=device)
+        if probed := storage.newest_run(nested=True, suits=suits):
+            return [newest, probed, *ranking]
+    return [newest, *ranking]
 
 
 def _is_measured(run: Run, criteria: Criteria, keys: Mapping[str, str]) -> bool:
@@ -139,9 +143,13 @@ def _metrics(criteria: Criteria) -> set[str]:
     return {*(limit.metric for limit in criteria.limits), ORDERS[criteria.by] or "latency"}
 
 
-def _is_probed(run: Run) -> bool:
-    """Whether a run holds capabilities alone."""
-    return bool(run.measurements) and all(row.case.mode == PROBE for row in run.measurements)
+def _is_probed(run: Run, needs: Sequence[str], same: str, device: str) -> bool:
+    """Whether a run of this device holds capabilities alone, those that are needed among them."""
+    if getattr(run.environment, same) != device or not run.measurements:
+        return False
+    if any(row.case.mode != PROBE for row in run.measurements):
+        return False
+    return {*_needs(needs, [run])} <= {reading.metric for _, reading in run.readings()}
 
 
 def _measured(criteria: Criteria, keys: Mapping[str, str]) -> list[tuple[Path, Run]]:

@@ -128,7 +128,7 @@ def profile(cases: Sequence[Case], side: Side, how: Settings) -> Run:
             measured[case] = Measurement(case, FAILED, message.text)
     if any(row.reason for row in measured.values()) and (left := [case for case in cases if case not in measured]):
         measured |= {row.case: row for row in profile(left, side, how).measurements}  # after a crash
-    return Run(Environment("", cases[0].device), how, infos(PROFILES), (), tuple(measured.values()))
+    return Run(Environment("", cases[0].device.partition(":")[0]), how, infos(PROFILES), (), tuple(measured.values()))
 
 
 def _messages(cases: Sequence[Case], side: Side, how: Settings) -> list[Message]:

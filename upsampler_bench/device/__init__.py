@@ -1,4 +1,4 @@
-"""The device that is measured on: its clock, memory and settings; no other room of the instrument knows CUDA."""
+"""The device that is measured on: its clock, memory and settings; beside it only `backends` knows CUDA."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """How fast the device copies and multiplies: the rates of the roofline time.
 
 They are measured once, in the process that times the operators and with its threads and clock, so that operators and
-roofline see the same machine. Each mode is measured in a process of its own, so a run has the rates twice: their
-difference is that of the machine.
+roofline see the same machine.
 """
 
 from __future__ import annotations

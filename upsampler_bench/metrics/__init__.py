@@ -16,6 +16,7 @@ from typing import Protocol, TypeGuard, cast
 from upsampler_bench import discovery
 from upsampler_bench.case import Case
 from upsampler_bench.device import Device, Timings
+from upsampler_bench.errors import PlanError
 from upsampler_bench.results import MetricInfo, Reading
 from upsampler_bench.workloads.workload import Workload
 
@@ -63,6 +64,8 @@ def get(name: str) -> Metric:
     Raises:
         PlanError: there is none.
     """
+    if name not in names():
+        raise PlanError(f"no metric or capability {name!r}; {discovery.nearest(name, names())}")
     folder = CAPABILITIES if name in discovery.modules(CAPABILITIES) else METRICS
     return cast(Metric, discovery.load(folder, name))
 

@@ -40,7 +40,7 @@ PAPER = MetricInfo(
     additive=True,
     place=51,
     description="As the DySample paper counts: as mac, but a transposed convolution at its output, grid_sample 11 an "
-    "element, interpolation 0.",
+    "element, interpolation 0, a blend 2.",
 )
 INFOS = (MAC, PAPER)
 METHOD = "fvcore on a traced forward"

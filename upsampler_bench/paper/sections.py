@@ -41,7 +41,7 @@ def prepare(
     """
     if flags.get("plugin") and not added:
         raise PlanError(f"--plugin {flags['plugin'][0]} adds no row by itself; expected its operators too: -u NAME")
-    keys = {key.replace("-", "_"): value for key, value in plan.read(section).items()}
+    keys = dict(plan.read(section))
     left_out = {"batch"} if section != "model" else set()
     if section in OPEN:
         keys["upsampler"] = [*keys["upsampler"], *added]

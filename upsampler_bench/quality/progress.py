@@ -14,7 +14,7 @@ from upsampler_bench.quality.tasks import SCORES
 from upsampler_bench.results import FAILED, SKIPPED, Training
 from upsampler_bench.runner.progress import bar_on
 from upsampler_bench.runner.protocol import Message
-from upsampler_bench.units import minutes, short, unit
+from upsampler_bench.units import short, time_text, unit
 
 
 class Progress:
@@ -82,7 +82,7 @@ class Progress:
         """The time left, if the rest goes on as fast."""
         done, total = self._done(), sum(self._work.values())
         seconds = (time.monotonic() - self._started) * (total / done - 1) if done else total
-        return f"about {minutes(seconds)} left"
+        return f"about {time_text(seconds)} left"
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -127,7 +127,7 @@ def protocol(run: Run) -> str:
         execution.append(HEAPS.get(settings.malloc, settings.malloc))
     return (
         f"Operators with the same input are timed interleaved, in rounds of random order (seed {settings.seed}). "
-        f"Warm-up: at least {settings.warmup_seconds:g} s and {settings.warmup_calls} calls. "
+        f"Warm-up: {settings.warmup_seconds:g} s and {settings.warmup_calls} calls, at most a sixth of the time limit. "
         f"Execution: {', '.join(execution)}."
     )
 

@@ -87,7 +87,8 @@ def expected(cases: Sequence[Case], settings: Settings) -> tuple[float, float]:
     preparing += sum(preparing_seconds(case, settings, call_seconds(case)) for case in cases)
     preparing += (settings.processes - 1) * sum(again_seconds(case, settings, call_seconds(case)) for case in timed)
     timing = sum(warmup_seconds(settings, call) + timing_seconds(settings, call) for call in calls)
-    longest = OVERHEAD * len(calls) * (OVER + WARMUP_SHARE) * settings.max_time
+    over = 1 if settings.processes > 1 else OVER + WARMUP_SHARE
+    longest = OVERHEAD * len(calls) * over * settings.max_time
     return preparing + timing, LONGER * preparing + max(longest, LONGER * timing)
 
 

@@ -15,7 +15,7 @@ from upsampler_bench.case import Case
 from upsampler_bench.runner.forecast import Forecast
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.stats import Estimate
-from upsampler_bench.units import counted, minutes
+from upsampler_bench.units import counted, time_text
 
 REFRESH_SECONDS, LEFT_REFRESH_SECONDS = 0.5, 2.0
 # Lines with the time left are so far apart (s).
@@ -64,7 +64,7 @@ def steps(console: Console, total: int) -> Iterator[Callable[[str], None]]:
         def begin(name: str) -> None:
             nonlocal said
             done, now = len(begun), time.monotonic()
-            left = f"about {minutes((now - start) / done * (total - done))} left" if done else ""
+            left = f"about {time_text((now - start) / done * (total - done))} left" if done else ""
             begun.add(name)
             bar.update(task, completed=done, description=f"{name:24.24s}", count=f"{done}/{total}", left=left)
             if bar.disable and now - said >= LEFT_SECONDS:
@@ -117,7 +117,7 @@ class Plain:
         self._forecast.update(message)
         if self._clock() >= self._next_left:
             self._next_left = self._clock() + LEFT_SECONDS
-            self._print(f"{self._forecast.share():.0%} done, about {minutes(self._forecast.left())} left")
+            self._print(f"{self._forecast.share():.0%} done, about {time_text(self._forecast.left())} left")
         reading = message.reading
         if message.kind == "probed":
             refused = ", ".join(self._refused.pop(message.key, ()))
@@ -196,7 +196,7 @@ class Live:
         self._bar.update(self._all, description=doing, count=f"{len(self._finished)}/{self._total}")
         if time.monotonic() >= self._next_left:
             self._next_left = time.monotonic() + LEFT_REFRESH_SECONDS
-            left = f"about {minutes(self._forecast.left())} left"
+            left = f"about {time_text(self._forecast.left())} left"
             self._bar.update(self._all, completed=self._forecast.share(), left=left)
 
 

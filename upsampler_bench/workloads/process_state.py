@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch.nn.modules import module as modules
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+AUTOCAST = ("cpu", "cuda")
+
 
 def _default_device() -> Any:
     """The context that intercepts every call to set a default device; None where there is no such device."""
@@ -30,6 +32,15 @@ def _set_cudnn(settings: tuple[bool, bool, bool]) -> None:
     backend.allow_tf32, backend.benchmark, backend.deterministic = settings
 
 
+def _autocast() -> tuple[bool, ...]:
+    return tuple(map(torch.is_autocast_enabled, AUTOCAST))
+
+
+def _set_autocast(enabled: tuple[bool, ...]) -> None:
+    for device, is_on in zip(AUTOCAST, enabled, strict=True):
+        torch.set_autocast_enabled(device, is_on)
+
+
 # Each with how it is read and how it is put back.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
@@ -38,7 +49,7 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "the default device": (_default_device, _set_default_device),
     "the float32 precision of products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "the settings of cuDNN": (_cudnn, _set_cudnn),
-    "autocast": (torch.is_autocast_enabled, torch.set_autocast_enabled),
+    "autocast": (_autocast, _set_autocast),
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
 }
 # What the older of torch's two interfaces cannot say, of a precision that was set by the newer one.

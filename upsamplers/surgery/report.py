@@ -15,7 +15,7 @@ class Replaced:
 
     Attributes:
         where: the path of the operator in the model, e.g. "neck.up" or, for a call, "decode_head.upsamplers.1".
-        what: what was there, e.g. "Upsample" or "F.interpolate (bilinear), call 1 of decode_head".
+        what: what was there, e.g. "Upsample" or "F.interpolate (bilinear), call 1".
         operator: the registered name.
         channels: C.
         scale: s.

@@ -137,7 +137,7 @@ def test_stored_runs_are_read_without_torch(tmp_path, arguments):
         (("run", "--device", "cuda:99"), "no device 'cuda:99': this machine has"),
         (("run", "--plugin", "nowhere.py"), "cannot load plug-in 'nowhere.py'"),
         (("run", "--plugin", "no.such.module"), "cannot load plug-in 'no.such.module'"),
-        (("run", "--metrics", "latencies"), "no metric 'latencies'; did you mean 'latency'?"),
+        (("run", "--metrics", "latencies"), "no metric or capability 'latencies'; did you mean 'latency'?"),
         (("run", "-f", "markdwon"), "no format 'markdwon'; did you mean 'markdown'?"),
         (("run", "--output-dir", "/proc/nowhere"), "cannot write into /proc/nowhere"),
         (("run", "--resume", "--output-dir", "new"), "nothing to resume in new"),

@@ -318,6 +318,17 @@ def test_capabilities_of_another_device_of_the_kind_count_where_there_are_none_o
     assert f"Capabilities: runs/same, {run.environment.device_name}" in invoke("recommend", "--needs", "onnx")[1]
 
 
+def test_capabilities_of_a_run_that_tested_all_that_is_needed_come_before_newer_ones(invoke, tmp_path):
+    run = probed_run()
+    fewer = tuple(replace(one, readings=one.readings[:1]) for one in run.measurements)
+    storage.save(measured_run(), tmp_path / "runs" / "costs")
+    storage.save(replace(run, measurements=fewer, started="2999"), tmp_path / "runs" / "newer")
+    assert "Capabilities: runs/newer" in invoke("recommend", "--needs", "onnx")[1]
+    storage.save(run, tmp_path / "runs" / "all")
+    assert "Capabilities: runs/all" in invoke("recommend", "--needs", "onnx")[1]
+    assert "Capabilities: runs/newer" in invoke("recommend", "--needs", "bfloat16")[1]
+
+
 def test_measured_quality_is_chosen_by_where_there_is_some_and_published_on_request():
     runs = measured_run(), quality_run()
     measured, chosen = recommended(*runs), recommended(*runs, quality="published")

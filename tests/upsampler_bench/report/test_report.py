@@ -140,7 +140,7 @@ def test_device_versions_input_protocol_and_time_are_stated() -> None:
     assert ENVIRONMENT.device_name in stated["Device"]
     assert "torch 2.13.0+cpu" in stated["Versions"]
     assert "float32" in stated["Input (B×C×H×W)"]
-    assert "Warm-up: at least 0.1 s" in stated["Protocol"]
+    assert "Warm-up: 0.1 s" in stated["Protocol"]
     assert "2026-11-21" in stated["When"]
 
 

@@ -12,7 +12,7 @@ from upsampler_bench.errors import NothingMeasured
 from upsampler_bench.runner import pool, scheduler
 from upsampler_bench.runner.process import Stopped
 from upsampler_bench.runner.session import Session
-from upsampler_bench.units import minutes
+from upsampler_bench.units import time_text
 
 
 class Recorder(FakeProcess):
@@ -87,6 +87,6 @@ def test_what_the_budget_had_no_time_for_is_measured_when_the_run_is_continued(r
 
 def test_before_a_run_its_time_in_all_is_printed_or_its_budget():
     expected, most = session().expectation()
-    about = f"about {minutes(expected + 20.0)}"
-    assert duration([session()], 20.0) == f"{about}, at most {minutes(most + 60.0)} in all"
+    about = f"about {time_text(expected + 20.0)}"
+    assert duration([session()], 20.0) == f"{about}, at most {time_text(most + 60.0)} in all"
     assert duration([session(budget=60.0)], 20.0) == f"{about}, skipped beyond 60 s"

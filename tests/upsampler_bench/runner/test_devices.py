@@ -58,7 +58,7 @@ def test_two_devices_measure_each_condition_once_each_row_names_its_device_and_a
 
 
 def test_ctrl_c_on_two_devices_keeps_what_both_have_and_resume_completes_it(tmp_path, here):
-    keys = {"target_ci": 0.0, "min-samples": 10**6, "max_time": 1.0}
+    keys = {"target_ci": 0.0, "min_samples": 10**6, "max_time": 1.0}
     interrupted = scheduler.run(prepare(tmp_path, **keys), Recorder(interrupt=True))
     assert interrupted.ended == "interrupted"
     assert any(one.reading("latency") for one in storage.load(tmp_path).measurements)

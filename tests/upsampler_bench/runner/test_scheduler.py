@@ -41,7 +41,7 @@ class InterruptAfter(Silence):
 
 
 def test_ctrl_c_leaves_a_readable_run_that_resume_completes(tmp_path):
-    keys = {"max_time": 10.0, "min-samples": 10**6, "target_ci": 0.0}
+    keys = {"max_time": 10.0, "min_samples": 10**6, "target_ci": 0.0}
     run = measure(tmp_path, "good", "nearest", listener=InterruptAfter(), **keys)
     assert run.ended == "interrupted"
     stored = storage.load(tmp_path)
@@ -168,7 +168,7 @@ def test_readings_are_on_disk_before_the_run_ends(tmp_path):
             if message.kind == "at" and message.step == "latency" and partial.exists() and 3 not in seen:
                 seen.append(len(storage.load(partial).measurements))
 
-    measure(tmp_path, "good", "nearest", listener=Look(), max_time=0.5, target_ci=0.0, **{"min-samples": 10**6})
+    measure(tmp_path, "good", "nearest", listener=Look(), max_time=0.5, target_ci=0.0, **{"min_samples": 10**6})
     assert max(seen) == 3
 
 

@@ -105,7 +105,7 @@ def test_no_process_lives_on_after_its_parent_is_killed(children, tmp_path):
 
 def test_a_late_crash_costs_its_own_row_alone(monkeypatch):
     monkeypatch.setattr(scheduler, "LINGER_MARGIN", 2.0)
-    run = measure("ends-late", "prints", max_time=2.0, target_ci=0.0, **{"min-samples": 10**6})
+    run = measure("ends-late", "prints", max_time=2.0, target_ci=0.0, **{"min_samples": 10**6})
     assert list(reasons(run)) == ["ends-late"]
     assert "with code 9" in reasons(run)["ends-late"]
     assert run.measurements[-1].reading("latency")

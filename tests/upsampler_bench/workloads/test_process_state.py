@@ -64,6 +64,14 @@ def test_precisions_set_by_both_interfaces_of_torch_are_put_back():
     assert state.restore() == []
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_autocast_of_either_device_is_put_back(device):
+    state = ProcessState()
+    torch.set_autocast_enabled(device, True)
+    assert state.restore() == ["autocast"]
+    assert not torch.is_autocast_enabled(device)
+
+
 def test_inputs_changed_past_their_version_counter_cost_their_own_row_alone():
     lost, measured = measure("bilinear", "writes-by-numpy", "good")
     assert lost == {"writes-by-numpy": "wrong: modifies its inputs in place (they are shared with other operators)"}
