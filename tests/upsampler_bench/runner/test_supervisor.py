@@ -74,7 +74,7 @@ def test_an_operator_that_ends_stops_or_takes_over_its_process_costs_its_own_row
 
 def test_a_step_that_takes_all_memory_and_inputs_too_large_to_make_cost_their_own_rows():
     shapes = ["8x6x5", "100000x5000x5000"]
-    run = measure("eats-memory", "nearest", shape=shapes, metrics=["params", "latency"], **{"memory-limit": 2**31})
+    run = measure("eats-memory", "nearest", shape=shapes, metrics=["params", "latency"], **{"memory_limit": 2**31})
     lost = {(row.case.upsampler, row.case.channels): row.reason for row in run.measurements if row.reason}
     assert set(lost) == {("eats-memory", 8), ("eats-memory", 100000), ("nearest", 100000)}
     assert lost["eats-memory", 8].startswith("out of memory")
