@@ -10,7 +10,7 @@ from statistics import NormalDist, fmean, median, stdev
 CONFIDENCE = 0.95
 # The range of six samples covers the median with 97 %, that of eight with 99 %: rounds are not quite independent.
 FEWEST = 8
-# Of a number that a float can hold.
+# The largest logarithm whose exponential is a finite float.
 LARGEST_LOGARITHM = 709.0
 # The 97.5 % quantile of Student's t by degrees of freedom, 1 to 30; beyond, the next lower entry is a little wide.
 QUANTILES = (

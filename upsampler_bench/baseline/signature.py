@@ -1,4 +1,4 @@
-"""A signature: five numbers that stand for what an operator computes, the same on every CPU but for rounding.
+"""A signature: five numbers that stand for what an operator computes, the same on every CPU up to rounding.
 
 A hash of the output would differ between CPUs: vector units of other widths add in another order. So a signature is
 stored as numbers and compared within a tolerance: the mean, the root mean square ("rms"), and three sums over all

@@ -50,7 +50,7 @@ class Peak:
 
 
 class Device(Protocol):
-    """What the other rooms use of a device."""
+    """What other subpackages use of a device."""
 
     name: str
     kind: str

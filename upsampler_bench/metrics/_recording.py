@@ -38,7 +38,7 @@ from upsamplers import Upsampler
 STEPS, MOST_STEPS, SECONDS = 6, 30, 2.0
 # Calls of a slow step that a profile takes: four for each profiled one, and three that are recorded.
 CALLS = 4 * STEPS + 3
-# Of which the last ones are stored one by one.
+# The last steps, which are stored event by event.
 TRACED = 2
 BETWEEN = "between operations"
 # Operations that move nothing: what they take is the host's time.

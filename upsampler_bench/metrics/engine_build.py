@@ -28,7 +28,7 @@ SIZE = MetricInfo(
     description="Bytes of the exported file, weights included.",
 )
 INFOS = (TIME, SIZE)
-NO_MEMORY = "does not tell its memory"
+NO_MEMORY = "its memory is not reported"
 
 
 def applies(case: Case) -> bool:

@@ -1,6 +1,6 @@
 """Which operator to use under given limits: decided from stored runs, with the reason for each operator.
 
-A room, not a file: `limits` is also what `compare` reads budgets with, and `text` prints.
+A subpackage, not a file: `limits` is also what `compare` reads budgets with, and `text` prints.
 """
 
 from __future__ import annotations

@@ -14,15 +14,15 @@ from upsampler_bench.runner.interleaving import OVER, USUAL_SAMPLES, WARMUP_SHAR
 from upsampler_bench.runner.protocol import Message
 from upsampler_bench.stats import FEWEST
 
-# All constants are by experience. Of one group's process, until it measures (s).
+# All constants are by experience. Seconds until a process of a group measures.
 START_SECONDS = 4.0
-# Of one case beside its timed calls (s): building it, and so many calls: the first one, checks, memory and counts.
+# Seconds to build a case, and calls of it besides the timed ones: the first one, checks, memory and counts.
 BUILDING_SECONDS, CALLS = 0.3, 5
-# Of one call, for each element of the output (s), by the kind of device.
+# Seconds of a call for each element of its output, by the kind of device.
 CALL_SECONDS = {"cpu": 2e-8, "cuda": 2e-10}
 # How many times as long a training step takes, and a model as an operator alone on its image.
 STEP, MODEL = 3.0, 12.0
-# What is prepared, a probe and a report take up to so many times as long as expected, and timing as its calls.
+# Upper bounds: preparation, probes and reports take up to LONGER times the guess, timing OVERHEAD times its calls.
 LONGER, OVERHEAD = 3, 1.5
 # What a device does; anything else is a step that prepares a case, by its name.
 STARTING, WARMING, TIMING = "starting", "warming up", "timing"

@@ -32,9 +32,9 @@ from upsampler_bench.workloads.workload import Workload
 OUT_OF_MEMORY = "out of memory"
 # Between two messages about the width of the interval (s).
 ESTIMATE_SECONDS = 0.25
-# Of the cores that this process may run on, that others may use before a timing is marked as disturbed.
+# A timing is marked as disturbed where other processes use more than this share of our cores.
 DISTURBED_SHARE = 0.1
-# Of the time that a budget leaves a group, what building and checking may take.
+# Share of a group's time, where there is a budget, that building and checking may take.
 PREPARING_SHARE = 0.5
 # The shortest time limit of an operator (s).
 LEAST_SECONDS = 1e-3

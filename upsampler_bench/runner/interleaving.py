@@ -16,9 +16,9 @@ from upsampler_bench.units import counted
 TURN_SECONDS, TURN_CALLS = 0.05, 8
 # An interval that narrowed by less than a tenth while the rounds doubled is no longer improving.
 NO_BETTER = 0.9
-# Of an operator's time limit: what warm-up may take, and how far a slow operator may exceed it in a single process.
+# The share of the time limit that warm-up may take; how many times the limit a slow operator gets in a single process.
 WARMUP_SHARE, OVER = 1 / 6, 2
-# Of the fewest samples, those that an operator needs until it is precise enough, by experience.
+# Samples that an operator needs until it is precise enough, as a multiple of `min_samples`, by experience.
 USUAL_SAMPLES = 1.4
 # Likewise, where its interval is often no longer improving.
 NOT_IMPROVING = 8

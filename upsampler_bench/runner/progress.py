@@ -20,7 +20,7 @@ from upsampler_bench.units import counted, time_text
 REFRESH_SECONDS, LEFT_REFRESH_SECONDS = 0.5, 2.0
 # Lines with the time left are so far apart (s).
 LEFT_SECONDS = 20.0
-# Of the text beside a bar, and of the bar, in letters.
+# Widths of the text beside a bar and of the bar, in characters.
 WIDTH, BAR = 40, 14
 UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 

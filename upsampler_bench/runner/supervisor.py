@@ -14,7 +14,7 @@ import psutil
 
 # Of Linux: the signal that a process gets when its parent ends; whether orphans below a process become its children.
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-# What is killed may start others meanwhile: so often it is looked for again, so long apart (s).
+# Processes that are killed may start others meanwhile: up to ATTEMPTS looks for these, PAUSE seconds apart.
 ATTEMPTS, PAUSE = 200, 0.01
 
 

@@ -18,7 +18,7 @@ from upsampler_bench.runner import operators
 from upsampler_bench.runner.group import Group
 from upsampler_bench.runner.protocol import Message, Request, read_request, write_message
 
-# Of the free memory, that the process may allocate.
+# Share of the free memory that the process may allocate.
 FREE_SHARE = 0.9
 # Between two signs that a process lingers (s).
 LINGER_PERIOD = 0.2

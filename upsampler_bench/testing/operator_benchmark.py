@@ -1,4 +1,4 @@
-"""One operator under pytest-benchmark: its output is checked, its exact metrics are read, its call is timed."""
+"""One operator under pytest-benchmark: its output is checked, its deterministic metrics are read, its call is timed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import pytest
 
 @pytest.fixture
 def upsampler_benchmark(request: pytest.FixtureRequest) -> Callable[..., dict[str, float]]:
-    """A function that checks an operator's output, reads its exact metrics, and times it; once per test.
+    """A function that checks an operator's output, reads its deterministic metrics, and times it; once per test.
 
     Args of the function:
         upsampler: a registered name, options in brackets where wanted ("dysample[groups=1]").
@@ -29,7 +29,7 @@ def upsampler_benchmark(request: pytest.FixtureRequest) -> Callable[..., dict[st
         case: other fields of a case: scale, dtype, layout, device ("cpu", "cuda:0", "auto"), mode ("train"), backend
             ("torch", on a GPU "auto", by default).
 
-    It returns the exact values by metric, in bytes, multiply-adds and counts, and the median time in seconds
+    It returns the deterministic values by metric, in bytes, multiply-adds and counts, and the median time in seconds
     ("latency", in mode "train" "train_latency") unless --benchmark-disable is on. It raises UpsamplerError if the
     operator refuses the case; the test fails if there is no such operator, case or device, or the output is wrong.
     """

@@ -26,10 +26,9 @@ def attended_points(
     """Local deformable attention (LDA-AQU, ACM MM 2024, section 3.3).
 
     Point m of output pixel (i, j) lies, in output pixels, at (i + dy_m, j + dx_m) + reach · tanh(offsets), where (dy,
-    dx) runs over the k x k window row by row. (0, 0) and (sH-1, sW-1) are the middles of the corner pixels of x and of
-    the keys, which are read there bilinearly, zero outside; an output side of a single pixel
-    reads that pixel. logits[m] = query · (key_m + bias_m) / √D over all D channels; out = Σ_m softmax(logits)_m
-    · x_m.
+    dx) runs over the k x k window row by row. x and the keys are read there bilinearly with align_corners=True, zero
+    outside; an output side of a single pixel reads that pixel. logits[m] = query · (key_m + bias_m) / √D over all D
+    channels; out = Σ_m softmax(logits)_m · x_m.
 
     No sample is ever copied out. Beyond the output it takes the memory of x and the keys, at least in float32, and
     about a quarter of the output's; backward that of x and the keys twice, and of every gradient. Coordinates and sums

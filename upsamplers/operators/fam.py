@@ -100,8 +100,8 @@ def _convolved(layer: nn.Conv2d, first: Tensor, second: Tensor) -> Tensor:
 def warp(x: Tensor, flow: Tensor) -> Tensor:
     """Reads x bilinearly where a flow points, zero outside (SFNet, section 3.2).
 
-    Output pixel (i, j) of h x w reads at (j, i), stretched so that the middles of the corner pixels of x and of the
-    output coincide, plus flow / (w, h) on an axis of length 2: one unit of flow is about half an output pixel.
+    Output pixel (i, j) of h x w reads at (j, i) with align_corners=True, plus flow / (w, h) on an axis of length 2: one
+    unit of flow is about half an output pixel.
 
     Args:
         x: (B, C, H, W).

@@ -1,14 +1,7 @@
 """Trains the network with an operator and scores it: one training, in this process, on one thread.
 
 Two tasks. *Shapes*: the class of each pixel of a scene. *Reconstruction*: the image itself, in grey, from an encoder
-that has it at an eighth of its size.
-
-Reconstruction is the toy that FADE (Lu et al., ECCV 2022), SAPA, A2U and IndexNet studied their operators with. FADE
-reports 24.35 dB with kernels from the decoder's feature alone, 32.25 dB from the encoder's alone, and 33.83 dB from
-both. Beside these stand our `carafe` (decoder), `indexnet` and `a2u` (encoder), and `fade` and `sapa-b` (both). The
-protocols differ: FADE's three rows are one operator with parts of its kernel generator left out, ours are different
-operators; FADE's network and schedule are its own, ours has 32 channels everywhere and takes some hundred steps of 16
-images. So the order and the rough size of the gaps can be compared, and no single value.
+that has it at an eighth of its size. See docs/quality.md.
 """
 
 from __future__ import annotations

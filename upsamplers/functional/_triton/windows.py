@@ -77,7 +77,7 @@ def gated(weights: Tensor, gate: Tensor, scale: int, height: int) -> Tensor:
     if weights.shape[2] != height:
         return weights * (1 - gate)
     by_tap = weights.unflatten(1, (-1, scale**2))  # (B, Zk², s², H, W)
-    # F.pixel_unshuffle leaves a batch of none as it is.
+    # F.pixel_unshuffle leaves an empty batch as it is.
     by_sub = gate.reshape(len(gate), height, scale, weights.shape[3], scale).permute(0, 2, 4, 1, 3)
     gated: Tensor = by_tap * (1 - by_sub.flatten(1, 2)).unsqueeze(1)
     return gated.flatten(1, 2)
