@@ -81,7 +81,8 @@ class FAM(Upsampler):
         else:
             means = [feature.mean(1, keepdim=True) for feature in (x_aligned, guide)]
             features = [*means, *(feature.amax(1, keepdim=True) for feature in (x_aligned, guide))]
-        return self.flow_gate(torch.cat(features, dim=1))  # type: ignore[no-any-return]
+        # Under autocast the guide may be of another half precision.
+        return self.flow_gate(torch.cat([feature.to(x_aligned.dtype) for feature in features], dim=1))  # type: ignore[no-any-return]
 
     def upsample_to(self, x: Tensor, feature: Tensor) -> Tensor:
         """X (B, C, H, W) and an encoder feature (B, G, h, w) of any size -> (B, C, h, w)."""

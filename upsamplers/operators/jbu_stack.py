@@ -17,6 +17,7 @@ from upsamplers.checks import (
     require_size,
     require_stages,
 )
+from upsamplers.errors import Unsupported
 from upsamplers.functional._torch.plain_layers import is_plain
 from upsamplers.functional._torch.plain_operations import needs_plain_operations
 from upsamplers.functional.average_pool import pool_to
@@ -39,6 +40,7 @@ class JBUStack(Composed):
         guide_channels: G of the image; 3 by default.
         radius: of the stages' windows; 2H and 2W must be larger.
         key_channels: of the stages' projections.
+        stages: their number, log2(s), as published configurations state it; anything else is refused.
 
     Raises:
         Unsupported: the scale is no power of two, or an option does not fit.
@@ -56,9 +58,12 @@ class JBUStack(Composed):
         guide_channels: int | None = None,
         radius: int = 3,
         key_channels: int = 32,
+        stages: int | None = None,
     ) -> None:
         super().__init__(channels, scale=scale, guide_channels=guide_channels)
         self.count = require_stages("jbu-stack", scale)
+        if stages not in (None, self.count):
+            raise Unsupported(f"jbu-stack takes {self.count} stages to upsample by {scale}, not {stages!r}")
         require_option("radius", radius)
         self.least_size = radius // 2 + 1
         for stage in range(1, self.count + 1):

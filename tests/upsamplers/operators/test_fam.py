@@ -101,5 +101,12 @@ def test_a_guide_of_other_channels_or_another_batch_is_refused(shape):
         upsamplers.create("fam", 6)(torch.randn(2, 6, 2, 2), torch.zeros(shape))
 
 
+@pytest.mark.parametrize("gate", [None, "spatial", "pooled"])
+def test_autocast_and_inputs_may_have_different_half_precisions(gate):
+    up, x = upsamplers.create("fam", 8, gate=gate), torch.randn(1, 8, 4, 4).half()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert up(x, torch.randn(1, 8, 8, 8).half()).dtype == torch.float16
+
+
 def test_a_forward_takes_no_more_than_its_output():
     assert_peaks(upsamplers.create("fam", 256), 40, forward=1.2, training=5)

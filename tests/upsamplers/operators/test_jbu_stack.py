@@ -73,12 +73,17 @@ def test_peak_memory_stays_within_its_bound():
     [
         ({"scale": 1}, "not by 1"),
         ({"radius": 0}, "radius must be a positive integer, not 0"),
+        ({"scale": 4, "stages": 3}, "takes 2 stages to upsample by 4, not 3"),
         ({"key_channels": 0}, "key_channels must be a positive integer, not 0"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_with_a_reason(options, message):
     with pytest.raises(Unsupported, match=message):
         upsamplers.create("jbu-stack", 4, **options)
+
+
+def test_the_number_of_stages_may_be_stated():
+    assert upsamplers.create("jbu-stack", 4, scale=8, stages=3).count == 3
 
 
 def test_other_scales_are_refused_by_the_class_too():
