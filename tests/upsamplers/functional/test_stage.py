@@ -12,7 +12,7 @@ def test_a_profiler_sees_the_stages_of_an_operator():
     with profile(activities=[ProfilerActivity.CPU]) as profiler, torch.no_grad():
         operator(torch.zeros(1, 8, 4, 4))
     names = [event.name for event in profiler.events() if event.is_user_annotation]
-    assert sorted(names) == ["projection", "reassembly", "softmax"]
+    assert sorted(names) == ["convolution", "projection", "reassembly", "softmax"]
 
 
 def test_without_a_profiler_there_is_no_range():
