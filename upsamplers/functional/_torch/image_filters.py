@@ -44,7 +44,8 @@ class ImageFilters(Function):
         batch, channels, tall, wide = y.shape
         if batch == 0:  # a convolution of no groups is refused
             return tuple(y.new_zeros(0, channels, tall // STRIDE, wide // STRIDE) for _ in range(filters.shape[1]))
-        folded = y.reshape(1, batch * channels, tall, wide)
+        # To a convolution a reshaped channels_last image is none: it copies it.
+        folded = y if batch == 1 else y.reshape(1, batch * channels, tall, wide)
         weights = filters[:, :, None].expand(-1, -1, channels, -1, -1).transpose(0, 1)  # (N, B, G, k, k)
         groups, padding = batch * channels, _padding(filters)
         filtered = [F.conv2d(folded, w.flatten(0, 1).unsqueeze(1), None, STRIDE, padding, 1, groups) for w in weights]
@@ -62,12 +63,14 @@ class ImageFilters(Function):
             )
         grad_y = torch.empty_like(y) if needs[0] else None
         grad_filters = torch.zeros_like(filters, dtype=coordinate_dtype(filters))
-        # On a CPU some channels at a time, so that they stay in a cache from one filter to the next.
-        block = BLOCK if y.device.type == "cpu" else max(y.shape[1], 1)
+        # On a CPU some channels at a time, so that they stay in a cache from one filter to the next; and in float32:
+        # a transposed convolution in half precision takes ten times as long.
+        is_cpu = y.device.type == "cpu"
+        block, dtype = (BLOCK, coordinate_dtype(y)) if is_cpu else (max(y.shape[1], 1), y.dtype)
         for image in range(y.shape[0]):
             for first in range(0, y.shape[1], block):
                 part = slice(first, first + block)
-                grads_part = [grad[image, part] for grad in grads]
+                grads_part = [grad[image, part].to(dtype) for grad in grads]
                 if grad_y is not None:
                     grad_y[image, part].copy_(_spread(grads_part, filters[image]))
                 if needs[1]:
