@@ -45,7 +45,8 @@ class Commands(TyperGroup):
         """Runs the command."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout:  # which may have been closed before
+                sys.stdout.flush()
         except (KeyboardInterrupt, SystemExit, EOFError, OSError) as problem:
             sys.exit(_exit_code(problem))
         return result

@@ -65,7 +65,7 @@ def update(upsampler: Upsampler = None, plugin: Plugin = None, file: File = FILE
     Exit codes: 0 written, 1 an operator failed, 2 misuse, 4 an output or a
     gradient is wrong.
     """
-    old = baseline_file.load(file) if file.exists() else None
+    old = baseline_file.load(file, upsampler or (), plugin or ()) if file.exists() else None
     if old is not None and upsampler:
         _check_condition(old, file)
     new = _record(_chosen(upsampler or (), plugin or (), old, timeout), plugin or (), timeout)

@@ -35,7 +35,7 @@ def table(submitted: Jobs, folder: Path, states: Mapping[str, State]) -> list[st
         state = states[job]
         shard = f"{number}/{len(submitted.ids)}"
         done, is_complete = _measured(target)
-        lines.append(f"shard {shard:8s}job {job:14s}{state.name:14s}{done}".rstrip())
+        lines.append(f"shard {shard:8s}job {job:14s} {state.name:14s}{done}".rstrip())
         why = state.why if state.is_under_way or is_complete else jobs.last_error(folder, job) or state.why
         if why:
             lines.append(f"  {why}")

@@ -391,13 +391,13 @@ def _blame(state: State, case: Case, ending: Ending, origin: Origin) -> None:
     """A process died of this case: a probe loses what was just tried, any other case all that was still to come."""
     step = ending.last.step
     metric = metrics.get(step) if step in metrics.names() else None
+    is_used_up = ending.stopped == state.session.settings.used_up  # the budget, which is not the case's fault
     if metric is None or not capabilities.is_probe(metric):
-        # A process that the budget ends is not the case's fault.
-        status = SKIPPED if ending.stopped == state.session.settings.used_up else FAILED
+        status = SKIPPED if is_used_up else FAILED
         said = state.measurement(case).reason.removeprefix(NOT_YET) if ending.code == DEAD_DEVICE else ""
         state.give_up(case, status, said or ending.reason(step))
     elif state.measurement(case).reading(metric.INFOS[0].name) is None:
-        for reading in capabilities.refusal(metric, ending.reason()):
+        for reading in capabilities.refusal(metric, ending.reason(), applies=not is_used_up):
             _receive(state, {case.key: case}, Message("reading", case.key, reading=reading), origin)
 
 

@@ -103,6 +103,12 @@ def test_a_compiler_that_hangs_costs_its_cell_which_says_so_and_has_no_time(run)
     assert values(measurements["second"]) == COMPLETE_READINGS
 
 
+def test_a_capability_whose_test_the_budget_ends_is_not_known(run):
+    cut = [*tried(FIRST, "float16")[:-1], Message("at", FIRST.key, "compiles"), Stopped(SETTINGS.used_up)]
+    measurements, _ = run(cut, [*tried(SECOND, "float16", "compiles"), END])
+    assert values(measurements["first"]) == {"float16": (1.0,), "compiles": (), "compile_time": ()}
+
+
 def test_a_process_that_gives_up_after_an_answer_is_followed_by_another(run):
     crash = [*tried(FIRST, "float16")[:-1], DEAD_DEVICE]
     measurements, _ = run(crash, [*tried(FIRST, "compiles"), *tried(SECOND, "float16", "compiles"), END])
