@@ -112,7 +112,8 @@ def _exit_code(problem: BaseException) -> int:
     if isinstance(problem, KeyboardInterrupt):
         print(f"{' '.join(['Interrupted', *map(str, problem.args)])}.", file=sys.stderr)
         return INTERRUPTED
-    if isinstance(problem, BrokenPipeError):  # `| head`: what is still in the buffer has no reader
+    # `| head`: what is still in the buffer has no reader. Of such an error while it prints help, click makes another.
+    if isinstance(problem, BrokenPipeError) or isinstance(problem.__context__, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MISUSE
     if isinstance(problem, SystemExit):  # no command of ours does that

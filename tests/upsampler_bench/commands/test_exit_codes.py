@@ -131,3 +131,17 @@ def test_ctrl_c_before_the_first_reading_says_so(tmp_path):
     assert process.returncode == INTERRUPTED, error
     assert error.endswith("Interrupted before the first reading; nothing was written.\n")
     assert not (tmp_path / "run").exists()
+
+
+def test_help_whose_reader_left_ends_without_a_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*COMMAND, "run", "--help"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (MISUSE, b"")
+
+
+def test_a_closed_output_is_no_failure():
+    command = [shutil.which("sh"), "-c", 'exec "$@" >&-', "sh", *COMMAND, "list"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (FINE, b"")
